@@ -1,0 +1,192 @@
+"""Backbones: any 2-D network of timm behind one door.
+
+    pixels [B 3 H W]  --network-->  patches [B D h w]  --its own pooling-->  features [B D]
+
+The features before any head are what is trained, transferred and exported.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
+from footage.errors import ConfigError
+from footage.shapes import Features, Images
+
+import timm  # isort: skip
+
+Option = int | float | str | bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneConfig:
+    """Which network, and what its weights begin as."""
+
+    architecture: str = "resnetv2_50"
+    """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
+
+    weights: str = "random"
+    """Where the weights begin: random, timm (those named by the architecture's tag), or a
+    .safetensors file with the weights of this architecture."""
+
+    options: Mapping[str, Option] = field(default_factory=dict)
+    """More arguments of the timm model, such as width_factor 3."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How pixels become the backbone's input: a square resize, then (x / 255 - mean) / std."""
+
+    size: int
+    """Height and width of the input, in pixels."""
+
+    mean: tuple[float, float, float]
+    """Subtracted from red, green, blue, on the scale 0 to 1."""
+
+    std: tuple[float, float, float]
+    """Divides red, green, blue, on the scale 0 to 1."""
+
+
+class Backbone(nn.Module):
+    """A timm network without its classifier.
+
+    Args:
+        architecture: A timm model name; a tag behind a dot is allowed and names no weights here.
+        size: Input height and width in pixels; fixes the positions of networks that need it (ViT).
+        options: More arguments of the timm model.
+
+    Raises:
+        ConfigError: timm does not know the architecture or refuses an option.
+    """
+
+    network: Any  # timm's networks share these attributes, but no class that declares them
+
+    def __init__(
+        self, architecture: str, *, size: int, options: Mapping[str, Option] | None = None
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.options = dict(options or {})
+        self.network = _create(architecture, size, self.options, with_weights=False)
+        self.feature_dim = int(
+            getattr(self.network, "head_hidden_size", None) or self.network.num_features
+        )
+        self.preprocessing = _preprocessing(self.network.pretrained_cfg, size)
+
+    def forward(self, images: Images) -> Features:
+        """Pooled features, before any head."""
+        features: Tensor = self.network(images)
+        return features
+
+    def patch_features(self, images: Images) -> Float[Tensor, "B h w D"]:
+        """The last feature map: one vector for each cell of the network's grid."""
+        maps: Tensor = self.network.forward_features(images)
+        if maps.ndim == 3:  # tokens: class and register tokens first, then the grid row by row
+            rows, columns = self.network.patch_embed.grid_size
+            patches = maps[:, self.network.num_prefix_tokens :]
+            return patches.reshape(len(maps), rows, columns, -1)
+        channels_first = maps.shape[1] == self.network.num_features
+        return maps.permute(0, 2, 3, 1) if channels_first else maps
+
+
+def build(config: BackboneConfig, *, size: int, seed: int) -> tuple[Backbone, str]:
+    """A backbone and its start state in words, which is printed and stored with every run.
+
+    Args:
+        config: Architecture and weights.
+        size: Input height and width in pixels.
+        seed: Seed of random weights; the global generators are left as they were.
+
+    Raises:
+        ConfigError: The architecture is unknown or the weights do not fit it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = Backbone(config.architecture, size=size, options=config.options)
+    if config.weights == "random":
+        return backbone, f"random weights, seed {seed}"
+    if config.weights == "timm":
+        network = _create(config.architecture, size, config.options, with_weights=True)
+        backbone.network.load_state_dict(network.state_dict())
+        return backbone, f"timm weights of {config.architecture}"
+    path = Path(config.weights)
+    load_weights(backbone, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return backbone, f"weights of {path.name}, sha256 {digest}"
+
+
+def usual_size(architecture: str) -> int:
+    """The input size in pixels that timm gives for an architecture; 224 where it gives none."""
+    name = architecture.partition(".")[0]
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    return cfg.input_size[-1] if cfg else 224
+
+
+def load_weights(backbone: Backbone, path: Path) -> None:
+    """Fill a backbone from a safetensors file of its architecture; every tensor must be there.
+
+    A classifier in the file is left out, for a backbone has none.
+
+    Raises:
+        ConfigError: The file is unreadable, lacks a tensor or holds one of another shape.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"weights {str(path)!r} cannot be read as safetensors: {error}",
+            "give a .safetensors file, or 'random'",
+        ) from error
+    wanted = backbone.network.state_dict()
+    wrong = [
+        f"{name} {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name not in tensors or tensors[name].shape != tensor.shape
+    ]
+    if wrong:
+        raise ConfigError(
+            f"weights {str(path)!r} do not fit {backbone.architecture}: "
+            f"{len(wrong)} of {len(wanted)} tensors absent or of another shape, first {wrong[0]}",
+            "name the architecture and image size that the file was made with",
+        )
+    backbone.network.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def _create(
+    architecture: str, size: int, options: Mapping[str, Option], *, with_weights: bool
+) -> Any:  # noqa: ANN401 (timm's networks share no class)
+    name = architecture.partition(".")[0]
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise ConfigError(
+            f"timm has no model {architecture!r}",
+            f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()",
+        )
+    cfg = timm.get_pretrained_cfg(name)
+    needs_size = cfg is not None and cfg.fixed_input_size
+    arguments: dict[str, Any] = {**({"img_size": size} if needs_size else {}), **options}
+    try:
+        return timm.create_model(
+            architecture if with_weights else name,
+            pretrained=with_weights,
+            num_classes=0,
+            **arguments,
+        )
+    except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(
+            f"timm cannot make {architecture!r} at {size} px with {dict(options)}: {error}",
+            "check the options, the image size and, for given weights, the network and the tag",
+        ) from error
+
+
+def _preprocessing(cfg: Mapping[str, Any], size: int) -> Preprocessing:
+    return Preprocessing(size=size, mean=tuple(cfg["mean"]), std=tuple(cfg["std"]))
