@@ -1,0 +1,132 @@
+"""Heads: what stands between the backbone and a loss, and is thrown away after training.
+
+features V S F A D --> projection ------------------------> frame/shot loss
+         |
+         +-- mean over F and A --> shot embeddings V S D --> predictors --> video losses
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from footage.shapes import Embeddings, ShotEmbeddings
+
+
+def mean_pooling(features: Embeddings) -> ShotEmbeddings:
+    """Shot embeddings: the mean over the frames and views of each shot.
+
+    VIVI pools frame features, not their projections, and by the mean by default [recalled .7].
+    """
+    return features.mean(dim=(2, 3))
+
+
+class Projection(nn.Module):
+    """Projection head: the embedding that a frame or shot loss compares.
+
+    `linear` is one fully connected layer, as in the same laboratory's exemplar code [paper: 1000].
+    `mlp` has one hidden layer as wide as the features, as is usual for InfoNCE since SimCLR [ours];
+    it has no batch norm, so that the value does not depend on how the batch lies over processes.
+    """
+
+    def __init__(
+        self, feature_dim: int, embedding_dim: int, kind: Literal["linear", "mlp"] = "linear"
+    ) -> None:
+        super().__init__()
+        hidden = [nn.Linear(feature_dim, feature_dim), nn.ReLU()] if kind == "mlp" else []
+        self.layers = nn.Sequential(*hidden, nn.Linear(feature_dim, embedding_dim))
+
+    def forward(self, features: Embeddings) -> Float[Tensor, "V S F A E"]:
+        """The embedding of every view."""
+        return self.layers(features)  # type: ignore[no-any-return]
+
+
+class FutureShotPredictor(nn.Module):
+    """Reads a video's shots one by one and predicts the embeddings of those to come.
+
+    One fully connected layer (512) maps each shot embedding, an LSTM (256) reads them in order, and
+    one linear layer for every step ahead predicts the mapped embedding of that shot.
+    Recalled: LSTM of width 256 after a layer of 512 [.35]; critic bilinear or inner product [.75].
+    Ours: predictions are made in the space of the mapped shots, and a ReLU follows the layer on the
+    LSTM's side only.
+
+    Args:
+        feature_dim: Width of the shot embeddings.
+        steps: How many shots ahead to predict: 1 to `steps`.
+        embedding_dim: Width of the mapped shots, the space of the critic.
+        hidden_dim: Width of the LSTM.
+        critic: `bilinear` compares by a learnt matrix, `inner_product` directly.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        *,
+        steps: int,
+        embedding_dim: int = 512,
+        hidden_dim: int = 256,
+        critic: Literal["bilinear", "inner_product"] = "bilinear",
+    ) -> None:
+        super().__init__()
+        self.steps = steps
+        self.embed = nn.Linear(feature_dim, embedding_dim)
+        self.read = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+        self.predict = nn.ModuleList(nn.Linear(hidden_dim, embedding_dim) for _ in range(steps))
+        self.critic: nn.Module = nn.Identity()
+        if critic == "bilinear":
+            self.critic = nn.Linear(embedding_dim, embedding_dim, bias=False)
+
+    def forward(
+        self, shots: ShotEmbeddings
+    ) -> list[tuple[Float[Tensor, "V K E"], Float[Tensor, "V K E"]]]:
+        """Predictions and targets for each step m = 1, 2, ...; K = S - m places where m fits.
+
+        At place k the predictor has read the shots 1..k and predicts shot k + m. The inner product
+        of a prediction with a target is the critic's value: its matrix is already applied.
+        """
+        targets = self.embed(shots)
+        states, _ = self.read(torch.relu(targets))
+        num_shots = shots.shape[1]
+        return [
+            (self.critic(predict(states[:, : num_shots - step])), targets[:, step:])
+            for step, predict in enumerate(self.predict, start=1)
+        ]
+
+
+class OrderPredictor(nn.Module):
+    """Reads a video's shots in the order given and says how likely that order is backward.
+
+    `mlp` reads the concatenated sequence, `lstm` reads it shot by shot. Recalled: both named [.6].
+
+    Args:
+        feature_dim: Width of the shot embeddings.
+        shots_per_video: Length of the sequence.
+        hidden_dim: Width of the hidden layer or of the LSTM.
+        kind: Which of the two.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        shots_per_video: int,
+        *,
+        hidden_dim: int = 256,
+        kind: Literal["mlp", "lstm"] = "mlp",
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "lstm":
+            self.read = nn.LSTM(feature_dim, hidden_dim, batch_first=True)
+        else:
+            self.hidden = nn.Linear(feature_dim * shots_per_video, hidden_dim)
+        self.decide = nn.Linear(hidden_dim, 1)
+
+    def forward(self, shots: ShotEmbeddings, reversed: Bool[Tensor, " V"]) -> Float[Tensor, " V"]:
+        """Log-odds of backward, after the videos marked `reversed` are turned round."""
+        shown = torch.where(reversed[:, None, None], shots.flip(1), shots)
+        if self.kind == "lstm":
+            state = self.read(shown)[0][:, -1]
+        else:
+            state = torch.relu(self.hidden(shown.flatten(1)))
+        return self.decide(state).squeeze(1)  # type: ignore[no-any-return]

@@ -1,0 +1,76 @@
+r"""The learning rate as a pure function of the step.
+
+cosine   /‾‾\__      steps   /‾‾|_        constant   /‾‾‾‾
+        /      ‾\_           /    |__                /
+        warm-up              x decay_factor at each share of the steps
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from footage.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleConfig:
+    """How the learning rate moves; all lengths are shares of the run, so they scale with it."""
+
+    name: Literal["cosine", "steps", "constant"] = "cosine"
+    """After warm-up: fall by a cosine, fall by a factor at given shares, or stay."""
+
+    warmup_share: float = 0.04
+    """Share of all steps over which the rate rises linearly. Recalled: 5k of about 120k steps."""
+
+    decay_shares: tuple[float, ...] = (1 / 3, 2 / 3, 0.9)
+    """For `steps`: shares of the run at which the rate falls. Recalled: step-wise; places ours."""
+
+    decay_factor: float = 0.1
+    """For `steps`: what the rate is multiplied by at each of them."""
+
+    final_share: float = 0.0
+    """For `cosine`: share of the peak that the rate falls to."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no schedule."""
+        if not 0 <= self.warmup_share < 1:
+            raise ConfigError(
+                f"schedule.warmup_share must lie in [0, 1), got {self.warmup_share}",
+                "Give the share of all steps, such as 0.04.",
+            )
+        if list(self.decay_shares) != sorted(set(self.decay_shares)) or not all(
+            self.warmup_share < share < 1 for share in self.decay_shares
+        ):
+            raise ConfigError(
+                f"schedule.decay_shares must rise between schedule.warmup_share "
+                f"({self.warmup_share}) and 1, got {self.decay_shares}",
+                "Give shares of all steps, such as 0.33 0.67 0.9.",
+            )
+        if not 0 < self.decay_factor <= 1:
+            raise ConfigError(
+                f"schedule.decay_factor must lie in (0, 1], got {self.decay_factor}",
+                "Give a factor such as 0.1.",
+            )
+        if not 0 <= self.final_share <= 1:
+            raise ConfigError(
+                f"schedule.final_share must lie in [0, 1], got {self.final_share}",
+                "Give a share of the peak such as 0.01.",
+            )
+
+
+def learning_rate(step: int, config: ScheduleConfig, *, peak: float, total_steps: int) -> float:
+    """The learning rate of a step, counted from 0; never above the peak, never 0 during warm-up.
+
+    The first step after warm-up runs at the peak. Steps beyond the last keep the last value.
+    """
+    warmup_steps = round(config.warmup_share * total_steps)
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    if config.name == "cosine":
+        done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        cosine = (1 + math.cos(math.pi * done)) / 2
+        return peak * (config.final_share + (1 - config.final_share) * cosine)
+    if config.name == "steps":
+        falls = sum(step >= share * total_steps for share in config.decay_shares)
+        return float(peak * config.decay_factor**falls)
+    return peak
