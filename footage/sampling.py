@@ -341,4 +341,5 @@ def _frames(
     runs = np.maximum(num_frames - steps * stride, 1)
     begin = np.floor(draws * runs).astype(np.int64)
     offsets = begin[..., None] + stride[..., None] * np.arange(config.frames_per_shot)
-    return first_frames[..., None] + offsets % num_frames[..., None]
+    frames: Int[np.ndarray, "V S F"] = first_frames[..., None] + offsets % num_frames[..., None]
+    return frames
