@@ -20,6 +20,7 @@ from jaxtyping import Int
 
 from footage.errors import ConfigError
 from footage.images import find_images, is_image_name
+from footage.randomness import generator
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +112,7 @@ def _read_classes(folder: Path) -> dict[str, list[Path]]:
     empty = [name for name, paths in classes.items() if not paths]
     if empty:
         raise ConfigError(
-            f"no images in {len(empty)} of {len(classes)} class folders of {folder}: "
-            f"{_some(empty)}",
+            f"no images in {len(empty)} of {len(classes)} class folders of {folder}: {some(empty)}",
             "each subfolder must hold one class; remove those which are not classes",
         )
     if loose:
@@ -147,7 +147,7 @@ def _read_list(path: Path) -> dict[str, list[Path]]:
         classes.setdefault(label, []).append(image)
     if missing:
         raise ConfigError(
-            f"{len(missing)} of {len(lines)} files in {path} do not exist: {_some(missing)}",
+            f"{len(missing)} of {len(lines)} files in {path} do not exist: {some(missing)}",
             "paths are relative to the list",
         )
     return {label: list(dict.fromkeys(images)) for label, images in classes.items()}
@@ -187,7 +187,7 @@ def _stratified_task(name: str, classes: dict[str, list[Path]], seed: int) -> Ta
     small = [f"{label} ({len(paths)})" for label, paths in classes.items() if len(paths) < 3]
     if small:
         raise ConfigError(
-            f"{name} has classes with fewer than 3 images: {_some(small)}",
+            f"{name} has classes with fewer than 3 images: {some(small)}",
             "train, validation and test need one each; add images or remove the class",
         )
     order = _class_order(classes)
@@ -213,7 +213,7 @@ def _task_with_own_splits(
     unknown = sorted({label for classes in read.values() for label in classes} - set(order))
     if unknown:
         raise ConfigError(
-            f"{name} has classes without a training image: {_some(unknown)}",
+            f"{name} has classes without a training image: {some(unknown)}",
             f"give each class a folder in {train.name}/",
         )
     numbered = {part: _numbered(classes, order) for part, classes in read.items()}
@@ -267,7 +267,7 @@ def _draw_validation(items: list[_Item], seed: int) -> tuple[list[_Item], list[_
 def _shuffled(paths: list[Path], seed: int, label: int) -> list[Path]:
     """A seeded order that does not depend on the order in which the files were listed."""
     ordered = sorted(paths)
-    permutation = np.random.default_rng([seed, label]).permutation(len(ordered))
+    permutation = generator("labelled split", seed, label).permutation(len(ordered))
     return [ordered[index] for index in permutation]
 
 
@@ -295,7 +295,8 @@ def _check_number_of_classes(name: str, num_classes: int) -> None:
         )
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few of many names, for a message."""
     shown = ", ".join(names[:NAMED_IN_ERRORS])
     more = len(names) - NAMED_IN_ERRORS
     return f"{shown} and {more} more" if more > 0 else shown
