@@ -140,7 +140,7 @@ def all_finite(*tensors: Tensor) -> bool:
     return all_true(all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
 
 
-def reduce_mean(values: Mapping[str, float | Tensor]) -> dict[str, float]:
+def reduce_mean(values: Mapping[str, int | float | Tensor]) -> dict[str, float]:
     """The mean over ranks of named numbers; all ranks must bring the same names."""
     names = sorted(values)
     numbers = torch.tensor([float(values[name]) for name in names], dtype=torch.float64)

@@ -9,13 +9,19 @@ its tensors named as in the others, enter it in `LOSSES` at the end, and write i
 in `tests/test_losses.py`. The contract tests and `docs/losses.md` follow by themselves.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, normalize, relu
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    normalize,
+    relu,
+)
 
 from footage.errors import ConfigError
 from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar
@@ -119,8 +125,8 @@ def future_shot_nce(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V
     Source: VIVI, equation for L_NCE [recalled .75]; van den Oord et al. 2018, equation 4.
     """
     logits = _full_precision(predictions) @ _full_precision(targets).T
-    log_mean = logits.logsumexp(dim=1) - torch.tensor(float(len(logits))).log().to(logits)
-    return (log_mean - logits.diagonal()).mean()
+    own = torch.arange(len(logits), device=logits.device)
+    return cross_entropy(logits, own) - math.log(len(logits))
 
 
 def shot_order(logits: Float[Tensor, " V"], reversed: Bool[Tensor, " V"]) -> Scalar:

@@ -40,7 +40,7 @@ class FrameShotConfig:
     """exemplar: triplets with semi-hard negatives [paper]. nce: multi-positive InfoNCE [ours]."""
 
     positives: Literal["frame", "shot"] = "shot"
-    """One identity is: frame, all views of a frame (baseline); shot, all frames of a shot (VIVI)."""
+    """What is one identity: all views of a frame (baseline), or all frames of a shot (VIVI)."""
 
     projection: Literal["linear", "mlp"] = "linear"
     """Head: linear as in the same lab's exemplar code [paper], mlp as is usual for nce [ours]."""
