@@ -1,0 +1,74 @@
+# make demo    raw videos in, an evaluated backbone and a page to look at out; ten minutes on a laptop
+# make test    the checks and all fast tests; what .ci/run runs
+# Needs make, git and Python 3.11 or 3.12; the rest is installed into .venv
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VIDEOS ?=
+OUT ?= demo
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One thread a process: the same numbers on any machine, and tests that do not fight for cores.
+QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# The demo needs no developer tools, and is content with an environment that has them.
+READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
+
+.PHONY: help demo test check nightly gpu docs format clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+demo: $(READY)  ## ingest, train, evaluate, export, report; VIDEOS=folder takes your own, OUT=folder
+	@$(BIN)/footage demo --out "$(OUT)" $(if $(VIDEOS),--videos "$(VIDEOS)") $(ARGS)
+
+test: check  ## the checks, then every fast test
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q $(ARGS)
+
+check: .venv/.dev  ## formatting, lint, types, import contracts
+	@$(BIN)/ruff format --check --quiet . || { echo "error: run make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m mypy --no-error-summary
+	@$(BIN)/lint-imports --no-timings >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+	@echo "format, lint, types and imports: ok"
+
+nightly: .venv/.dev  ## the slow tests, with more examples per property
+	@$(QUIET_THREADS) HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -m slow $(ARGS)
+
+gpu: .venv/.dev  ## the tests that need a CUDA device
+	@$(BIN)/python -m pytest -q -m gpu $(ARGS)
+
+docs: .venv/.dev  ## check that what the documents say can be run
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/e2e/test_readme.py $(ARGS)
+
+format: .venv/.dev  ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+clean:  ## remove caches and build products; keeps .venv, demo/ and runs/
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+	  echo "error: Python 3.11 or 3.12 is needed, $(PYTHON) is $$("$(PYTHON)" --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" -m venv .venv || { \
+	  echo "error: $(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install python3-venv" >&2; \
+	  rm -rf .venv; exit 1; }
+
+# Everything in one pip command: a second one may bring another build of torch.
+.venv/.run: pyproject.toml | .venv/bin/python
+	@echo "installing footage into .venv (once, some minutes)" >&2
+	@$(PIP) install -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@echo "installing footage and its developer tools into .venv (once, some minutes)" >&2
+	@$(PIP) install -e '.[dev]'
+	@touch $@
