@@ -1,9 +1,11 @@
 """Each loss against its brute-force twin: plain loops over Python numbers."""
 
 import math
+import runpy
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,18 +243,31 @@ def test_triplet_equals_its_twin_for_any_identities_and_chunks(sizes, seed, chun
 
 
 MEASURE = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 from footage import losses
 torch.set_num_threads(1)
+
+def peak():  # kB; getrusage would begin at the peak of the process that started this one
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
+    return int(line.split()[1])
+
 embeddings = torch.randn(128, 4, 4, 2, 1000, requires_grad=True)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 losses.LOSSES[sys.argv[1]](embeddings).backward()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
+print((peak() - before) / 1e6)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 @pytest.mark.parametrize("name", ["exemplar", "multi_positive_nce"])
 def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
     command = [sys.executable, "-c", textwrap.dedent(MEASURE), name]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    assert float(answer.stdout) < 2.0
+    assert 0.01 < float(answer.stdout) < 2.0
+
+
+def test_the_page_of_losses_is_up_to_date():
+    docs = Path(__file__).parents[1] / "docs"
+    page = runpy.run_path(str(docs / "generate_losses.py"))["page"]()
+    assert (docs / "losses.md").read_text() == page, "run: python docs/generate_losses.py"

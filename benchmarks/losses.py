@@ -1,0 +1,133 @@
+"""How long each loss takes, forward and backward, and how much memory it wants.
+
+    python benchmarks/losses.py [--embeddings 1024] [--repeats 5] [--out losses.json]
+
+The losses of one size take turns, so that a noisy machine is noisy for all of them; the median over
+the turns is reported, next to one matrix of all similarities as a yardstick. Peak memory is that of
+a process of its own for each loss (Linux only).
+"""
+
+import argparse
+import inspect
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from footage.losses import LOSSES
+
+PER_IDENTITY = 8
+
+
+def arguments(name: str, num_embeddings: int, dimension: int) -> list[torch.Tensor]:
+    """Random tensors for a loss: num_embeddings in shots of 8, or as many shots of videos."""
+    shots = num_embeddings // PER_IDENTITY
+    makers = {
+        "embeddings": lambda axes: (
+            torch.randn(num_embeddings, dimension)
+            if axes == "N D"
+            else torch.randn(shots // 4, 4, 4, 2, dimension)
+        ),
+        "identities": lambda _: torch.arange(shots).repeat_interleave(PER_IDENTITY),
+        "predictions": lambda _: torch.randn(num_embeddings, dimension) / dimension**0.5,
+        "targets": lambda _: torch.randn(num_embeddings, dimension),
+        "logits": lambda _: torch.randn(num_embeddings),
+        "reversed": lambda _: torch.rand(num_embeddings) < 0.5,
+    }
+    wanted = inspect.signature(LOSSES[name]).parameters.values()
+    made = [
+        makers[parameter.name](parameter.annotation.dim_str)
+        for parameter in wanted
+        if parameter.default is inspect.Parameter.empty
+    ]
+    return [tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in made]
+
+
+def yardstick(embeddings: torch.Tensor) -> torch.Tensor:
+    """One matrix of all similarities, forward and backward: no contrastive loss is cheaper."""
+    return (embeddings @ embeddings.T).mean()
+
+
+def seconds(function, tensors: list[torch.Tensor]) -> float:
+    """Wall time of one forward and backward."""
+    start = time.perf_counter()
+    function(*tensors).backward()
+    return time.perf_counter() - start
+
+
+def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, float]:
+    """Median milliseconds of each loss, taken in turns."""
+    cases = {name: (LOSSES[name], arguments(name, num_embeddings, dimension)) for name in LOSSES}
+    matrix = torch.randn(num_embeddings, dimension, requires_grad=True)
+    cases["similarity matrix"] = (yardstick, [matrix])
+    turns: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(repeats + 1):
+        for name, (function, tensors) in cases.items():
+            turns[name].append(seconds(function, tensors))
+    return {name: 1e3 * statistics.median(taken[1:]) for name, taken in turns.items()}
+
+
+def peak_megabytes(name: str, num_embeddings: int, dimension: int) -> float:
+    """Resident memory that a loss adds at its peak, in a fresh process."""
+    program = (
+        "import sys; from benchmarks.losses import measure_here;"
+        f"print(measure_here({name!r}, {num_embeddings}, {dimension}))"
+    )
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
+    return float(done.stdout)
+
+
+def measure_here(name: str, num_embeddings: int, dimension: int) -> float:
+    """Megabytes by which the peak of this process grows over one forward and backward."""
+    tensors = arguments(name, num_embeddings, dimension)
+    before = _peak_kilobytes()
+    LOSSES[name](*tensors).backward()
+    return (_peak_kilobytes() - before) / 1e3
+
+
+def _peak_kilobytes() -> int:
+    """Not getrusage: there a process begins at the peak of the one that started it."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def main() -> None:
+    """Measure, and print or write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--embeddings", type=int, nargs="+", default=[1024, 4096])
+    parser.add_argument("--dimension", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    results = {
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "torch": torch.__version__,
+        "dimension": options.dimension,
+        "per_identity": PER_IDENTITY,
+        "milliseconds": {
+            str(size): timings(size, options.dimension, options.repeats)
+            for size in options.embeddings
+        },
+        "peak_megabytes": {
+            str(size): {name: peak_megabytes(name, size, options.dimension) for name in LOSSES}
+            for size in options.embeddings
+        },
+    }
+    text = json.dumps(results, indent=1)
+    if options.out:
+        options.out.write_text(text + "\n")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Writes docs/losses.md from the docstrings of LOSSES: `python docs/generate_losses.py`."""
+
+import inspect
+import re
+from pathlib import Path
+
+from footage.losses import LOSSES
+
+PAGE = Path(__file__).with_name("losses.md")
+HEAD = """# Losses
+
+Generated from `footage/losses.py` by `python docs/generate_losses.py`; a test keeps it up to date.
+[paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
+
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    return HEAD + "\n".join(_entry(name) for name in LOSSES)
+
+
+def _entry(name: str) -> str:
+    loss = LOSSES[name]
+    text = inspect.getdoc(loss) or ""
+    formula, source = _part(text, "Formula"), _part(text, "Source")
+    parameters = inspect.signature(loss).parameters.values()
+    options = ", ".join(
+        f"`{parameter.name} = {parameter.default}`"
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    )
+    lines = [
+        f"## `{name}`",
+        text.split("\n", 1)[0],
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| formula | {formula.replace('|', chr(92) + '|')} |",
+        f"| source | {source} |",
+        f"| options | {options or 'none'} |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _part(text: str, name: str) -> str:
+    """The text behind `name:`, with its continuation lines, which are indented."""
+    found = re.search(rf"^{name}: (.*(?:\n +.*)*)", text, flags=re.MULTILINE)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
