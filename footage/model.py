@@ -7,6 +7,7 @@ resnet50.a1_in1k            a timm name with its tag: those weights (timm fetche
 resnet50                    a bare timm name: random weights
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -38,10 +39,13 @@ class Model(NamedTuple):
     """As the user gave it."""
     backbone: Backbone
     """In evaluation mode, on the CPU, in float32."""
-    preprocessing: Preprocessing
-    """How pixels become its input."""
     start: str
     """Where its weights come from, in words."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become its input."""
+        return self.backbone.preprocessing
 
 
 def load(spec: str, *, size: int = 0, seed: int = 0) -> Model:
@@ -77,7 +81,8 @@ def untrained(model: Model, *, seed: int) -> Model:
         architecture=model.backbone.architecture, options=model.backbone.options
     )
     backbone, start = build(config, size=model.preprocessing.size, seed=seed)
-    return Model(f"{model.name} untrained", backbone.eval(), model.preprocessing, start)
+    backbone.preprocessing = model.preprocessing
+    return Model(f"{model.name} untrained", backbone.eval(), start)
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -131,30 +136,32 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
     size = size or int(cfg["input_size"][-1])
     backbone, _ = build(config, size=size, seed=0)
     load_weights(backbone, folder / "model.safetensors")
-    preprocessing = Preprocessing(size=size, mean=tuple(cfg["mean"]), std=tuple(cfg["std"]))
-    return Model(spec, backbone.eval(), preprocessing, f"weights of {spec}")
+    mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
+    backbone.preprocessing = Preprocessing(size=size, mean=mean, std=std)
+    return Model(spec, backbone.eval(), f"weights of {spec}")
 
 
 def _from_timm(spec: str, size: int, seed: int) -> Model:
     weights = "timm" if "." in spec else "random"
     config = BackboneConfig(architecture=spec, weights=weights)
     backbone, start = build(config, size=size or usual_size(spec), seed=seed)
-    return Model(spec, backbone.eval(), backbone.preprocessing, start)
+    return Model(spec, backbone.eval(), start)
 
 
 def _assemble(
     spec: str, record: dict[str, Any], start: str, size: int, weights: dict[str, Tensor]
 ) -> Model:
     preprocessing = configuration.from_dict(Preprocessing, record["preprocessing"])
-    if size and size != preprocessing.size:
-        preprocessing = Preprocessing(size=size, mean=preprocessing.mean, std=preprocessing.std)
+    if size:
+        preprocessing = dataclasses.replace(preprocessing, size=size)
     backbone = Backbone(record["architecture"], size=preprocessing.size, options=record["options"])
+    backbone.preprocessing = preprocessing
     try:
         backbone.network.load_state_dict(weights)
     except RuntimeError as error:
         problem = re.sub(r"\s+", " ", str(error))
         raise ConfigError(f"the weights of {spec!r} do not fit: {problem[:200]}") from error
-    return Model(spec, backbone.eval(), preprocessing, start)
+    return Model(spec, backbone.eval(), start)
 
 
 def best_device() -> torch.device:

@@ -81,7 +81,7 @@ def environment() -> dict[str, Any]:
     """Package versions, git commit and machine, for run.json and for results."""
     return {
         "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        | {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "machine": {
             "system": platform.platform(),
@@ -90,6 +90,13 @@ def environment() -> dict[str, Any]:
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         },
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # footage itself, when it runs from its source tree
 
 
 def _commit() -> str:

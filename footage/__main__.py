@@ -1,0 +1,7 @@
+"""`python -m footage` is the command line; torchrun starts it this way."""
+
+import sys
+
+from footage.cli import main
+
+sys.exit(main())

@@ -1,0 +1,250 @@
+"""Is the training learning? Measured without labels on videos that it never sees.
+
+A fixed set of frames of held-out videos is embedded from time to time. From their features:
+
+    embedding_std      spread of the normalised features, 1 when isotropic, 0 when collapsed
+    rankme             how many directions the features use: exp(entropy of their singular values)
+    same_shot_hit      nearest other frame is of the same shot
+    same_video_hit     nearest frame of any other shot is of the same video
+
+each retrieval beside its chance. `advice` turns what is wrong into sentences.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from footage.augment import decode_resized
+from footage.backbone import Backbone
+from footage.loading import normalise
+from footage.store import Store
+
+COLLAPSED_STD = 0.1
+"""Below this spread the features are as good as constant [ours]."""
+
+NARROW_STD = 0.5
+"""Below this spread features are on the way there [ours]."""
+
+FEW_VIDEOS = 32
+"""With fewer training videos the video level has few negatives [ours]."""
+
+CHANCE_MARGIN = 0.02
+"""A level within this share of its chance value has learned nothing yet [ours]."""
+
+
+class ProbeSet(NamedTuple):
+    """Frames of held-out videos, decoded once."""
+
+    images: UInt8[Tensor, "N H W 3"]
+    videos: Int[Tensor, " N"]
+    """Equal numbers: the same video."""
+    shots: Int[Tensor, " N"]
+    """Equal numbers: the same shot."""
+
+
+class Retrieval(NamedTuple):
+    """How often the nearest allowed frame is a right one, and how often by chance."""
+
+    hit: float
+    chance: float
+    queries: int
+
+
+def probe_set(
+    store: Store, held_out: Sequence[str], *, size: int, frames: int, frames_per_shot: int = 4
+) -> ProbeSet:
+    """Evenly spread frames of the held-out videos' shots, at most `frames` of them.
+
+    Args:
+        store: Where the frames lie.
+        held_out: Ids of the videos that training never sees.
+        size: Height and width in pixels; the frame is resized to a square without a crop.
+        frames: Upper bound of the set; shots are taken evenly over all videos.
+        frames_per_shot: Frames of each shot, evenly over its length.
+    """
+    names = np.asarray(store.shots["video"].to_pylist(), dtype=object)
+    rows = np.flatnonzero(np.isin(names, list(held_out)))
+    rows = rows[_evenly(len(rows), max(frames // frames_per_shot, 1))]
+    images, videos, shots = [], [], []
+    numbers = {name: number for number, name in enumerate(sorted(set(held_out)))}
+    for row in rows.tolist():
+        length = store.shots["num_frames"][row].as_py()
+        chosen = _evenly(length, frames_per_shot).tolist()
+        for jpeg in store.jpegs(row, chosen):
+            images.append(torch.from_numpy(decode_resized(jpeg, size)))
+            videos.append(numbers[names[row]])
+            shots.append(row)
+    if not images:
+        empty = torch.zeros(0, dtype=torch.int64)
+        return ProbeSet(torch.zeros((0, size, size, 3), dtype=torch.uint8), empty, empty)
+    return ProbeSet(torch.stack(images), torch.tensor(videos), torch.tensor(shots))
+
+
+def probe(backbone: Backbone, frames: ProbeSet, device: torch.device) -> dict[str, float]:
+    """The numbers of this module's docstring, in evaluation mode and float32.
+
+    A retrieval for which no query exists (held-out videos of a single shot) is left out.
+    """
+    if len(frames.images) < 2:
+        return {}
+    features = embed(backbone, frames.images, device)
+    values = {"embedding_std": embedding_std(features), "rankme": rankme(features)}
+    same_shot = frames.shots[:, None] == frames.shots
+    same_video = frames.videos[:, None] == frames.videos
+    itself = torch.eye(len(features), dtype=torch.bool)
+    for name, right, allowed in (
+        ("same_shot", same_shot & ~itself, ~itself),
+        ("same_video", same_video & ~same_shot, ~same_shot),
+    ):
+        found = retrieval(features, right, allowed)
+        if found.queries:
+            values |= {f"{name}_hit": found.hit, f"{name}_chance": found.chance}
+    return values
+
+
+class Watch:
+    """Looks at the same held-out frames from time to time.
+
+    Args:
+        frames: What is looked at.
+        chance: What each level pays when the features say nothing, by name.
+    """
+
+    def __init__(self, frames: ProbeSet, chance: Mapping[str, float]) -> None:
+        self.frames = frames
+        self.chance = chance
+
+    def look(
+        self, backbone: Backbone, levels: Mapping[str, float]
+    ) -> tuple[dict[str, float], list[str]]:
+        """What `probe` finds, and what `advice` says of it and of the recent losses."""
+        probed = probe(backbone, self.frames, next(backbone.parameters()).device)
+        return probed, advice(probed, levels, self.chance)
+
+
+def embed(
+    backbone: Backbone, images: UInt8[Tensor, "N H W 3"], device: torch.device, batch: int = 128
+) -> Float[Tensor, "N D"]:
+    """Features in evaluation mode and float32, on the CPU; the mode is put back."""
+    was_training = backbone.training
+    backbone.eval()
+    mean, std = backbone.preprocessing.mean, backbone.preprocessing.std
+    with torch.inference_mode():
+        parts = [
+            backbone(normalise(part, mean, std, device)).float().cpu()
+            for part in torch.split(images, batch)
+        ]
+    backbone.train(was_training)
+    return torch.cat(parts).clone()
+
+
+def embedding_std(features: Float[Tensor, "N D"]) -> float:
+    """Mean standard deviation over the axes of the normalised features, times sqrt(D)."""
+    normalised = torch.nn.functional.normalize(features.double(), dim=1)
+    return float(normalised.std(dim=0).mean()) * math.sqrt(features.shape[1])
+
+
+def rankme(features: Float[Tensor, "N D"]) -> float:
+    """Effective rank: exp of the entropy of the normalised singular values.
+
+    Garrido et al. 2023, "RankMe", equation 1 (https://arxiv.org/abs/2210.02885). From 1 to
+    min(N, D); 0 for features that are all zero.
+    """
+    values = torch.linalg.svdvals(features.double())
+    if not float(values.sum()) > 0:
+        return 0.0
+    shares = values / values.sum() + 1e-7
+    return float(torch.exp(-(shares * shares.log()).sum()))
+
+
+def retrieval(
+    features: Float[Tensor, "N D"], right: Bool[Tensor, "N N"], allowed: Bool[Tensor, "N N"]
+) -> Retrieval:
+    """Nearest neighbour by cosine.
+
+    Args:
+        features: One row a frame.
+        right: For each query (row) the frames that count as found.
+        allowed: For each query the frames that it may find.
+
+    Rows without a right frame are no queries. Chance is the share of right frames among those
+    allowed, the hit rate of features that say nothing.
+    """
+    queries = right.any(dim=1)
+    if not bool(queries.any()):
+        return Retrieval(0.0, 0.0, 0)
+    normalised = torch.nn.functional.normalize(features.double(), dim=1)
+    similarity = (normalised @ normalised.T).masked_fill(~allowed, -2.0)
+    nearest = similarity.argmax(dim=1, keepdim=True)
+    hits = right.gather(1, nearest)[queries].double().mean()
+    chance = (right.sum(dim=1) / allowed.sum(dim=1).clamp(min=1))[queries].double().mean()
+    return Retrieval(float(hits), float(chance), int(queries.sum()))
+
+
+def advice(
+    probed: Mapping[str, float], levels: Mapping[str, float], chance: Mapping[str, float]
+) -> list[str]:
+    """What is wrong, in plain words; empty when nothing is.
+
+    Args:
+        probed: What `probe` gave.
+        levels: The recent mean value of each level's loss.
+        chance: What each level pays when the features say nothing.
+    """
+    found = []
+    spread = probed.get("embedding_std", 1.0)
+    if spread < COLLAPSED_STD:
+        found.append(
+            f"the features have collapsed: every image gets nearly the same ones (spread "
+            f"{spread:.3f}); lower the learning rate, or raise the weight of a level with negatives"
+        )
+    elif spread < NARROW_STD and probed.get("rankme", 2.0) < 2.0:
+        found.append(
+            f"the features use hardly more than one direction (RankMe {probed['rankme']:.1f}, "
+            f"spread {spread:.2f}): they may be collapsing"
+        )
+    for name, value in levels.items():
+        if math.isclose(value, chance[name], rel_tol=CHANCE_MARGIN, abs_tol=CHANCE_MARGIN):
+            found.append(
+                f"level {name} is at chance ({value:.3f}, chance {chance[name]:.3f}): it has "
+                "learned nothing yet; it may need more steps, more weight or more varied videos"
+            )
+    return found
+
+
+def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> list[str]:
+    """What is wrong with the videos themselves, in plain words, before the first step.
+
+    Args:
+        num_videos: Videos to train on.
+        num_split: Of them, those with too few shots, which are cut into parts.
+        batches_per_pass: Batches until a video comes again.
+    """
+    found = []
+    if num_videos < FEW_VIDEOS:
+        found.append(
+            f"only {num_videos} videos to train on: the video level has few negatives and the "
+            "backbone will learn these videos by heart; ingest more"
+        )
+    if num_split > num_videos / 2:
+        found.append(
+            f"{num_split} of {num_videos} videos have too few shots and are cut into parts: the "
+            "video level then learns from one continuous shot; edited videos teach it more"
+        )
+    if batches_per_pass < 2:
+        found.append(
+            "every batch holds nearly all videos: the negatives never change; "
+            "lower videos_per_batch or ingest more"
+        )
+    return found
+
+
+def _evenly(length: int, count: int) -> Int[np.ndarray, " n"]:
+    """Up to `count` different places, evenly over `length`."""
+    count = min(length, count)
+    return (np.arange(count) * length + length // 2) // max(count, 1)
