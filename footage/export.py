@@ -1,6 +1,6 @@
-"""The verb `footage export`: a backbone as files that other programs read, checked by reading back.
+"""The verb `footage export`: a backbone as files for other programs, checked by reading back.
 
-    --to timm          OUT/config.json and OUT/model.safetensors, which timm reads by `local-dir:OUT`
+    --to timm          OUT/config.json, OUT/model.safetensors: timm reads them by `local-dir:OUT`
     --to safetensors   one file; its header holds architecture and preprocessing
 
 What was written is loaded again and must answer random images as the original does; only then is it
@@ -13,15 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import timm
 import torch
 from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor
 
+import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
 from footage import model as models
 from footage import runs
 from footage.errors import CheckpointError, ConfigError
+
+import timm  # isort: skip
 
 Target = Literal["timm", "safetensors"]
 

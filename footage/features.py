@@ -18,6 +18,7 @@ from torch import Tensor
 
 from footage.augment import resized
 from footage.images import ImageError, read_image
+from footage.loading import normalise
 from footage.model import Model
 from footage.shapes import Features, Images
 
@@ -110,12 +111,9 @@ def pixel_column(size: int = 16) -> Column:
 
 
 def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Images:
-    """Bytes to what the backbone takes: `(x / 255 - mean) / std`, channels first."""
+    """Bytes to what the backbone takes, by the model's own preprocessing."""
     preprocessing = model.preprocessing
-    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
-    mean = torch.tensor(preprocessing.mean, device=device).view(3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=device).view(3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    return normalise(torch.from_numpy(pixels), preprocessing.mean, preprocessing.std, device)
 
 
 def in_threads(
