@@ -21,6 +21,7 @@ from torch.nn.functional import (
     cross_entropy,
     normalize,
     relu,
+    softplus,
 )
 
 from footage.errors import ConfigError
@@ -28,6 +29,12 @@ from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar
 
 Positives = Literal["frame", "shot"]
 """What counts as the same thing: views of one frame, or all frames of one shot."""
+
+Mining = Literal["semi-hard", "batch-hard"]
+"""Which triplets count: see `triplet`."""
+
+Hinge = Literal["margin", "soft"]
+"""How a triplet's violation becomes a cost: cut off at the margin, or softly without one."""
 
 CHUNK_ELEMENTS = 2**22
 """Pair-by-candidate distances held at once while mining: 16 MiB in single precision."""
@@ -44,34 +51,53 @@ def identities(videos: int, shots: int, frames: int, views: int, positives: Posi
     return torch.arange(videos * shots).repeat_interleave(frames * views)
 
 
-def triplet(embeddings: FlatEmbeddings, identities: Identities, margin: float = 0.5) -> Scalar:
-    """Triplet loss with semi-hard negatives, mined over the whole batch.
+def triplet(
+    embeddings: FlatEmbeddings,
+    identities: Identities,
+    margin: float = 0.5,
+    mining: Mining = "semi-hard",
+    hinge: Hinge = "margin",
+) -> Scalar:
+    """Triplet loss, its negatives mined over the whole batch.
 
-    Embeddings are normalised to length 1 and compared by squared Euclidean distance `d`. For every
-    ordered pair (anchor a, positive p) the negative n is the closest one that is strictly farther
-    from the anchor than the positive is; where there is none, the farthest negative of all. That
-    fallback is the easiest negative, not the hardest: it is the rule of TensorFlow's
-    `triplet_semihard_loss`, which the same laboratory's exemplar code calls. The mean is over all
-    pairs, also those whose term is 0. Embeddings that say nothing pay the margin.
+    Embeddings are normalised to length 1 and compared by squared Euclidean distance `d`.
 
-    Formula: `mean over (a, p) of max(0, margin + d(a, p) - d(a, n))`
+    Semi-hard: for every ordered pair (anchor a, positive p) the negative n is the closest one that
+    is strictly farther from the anchor than the positive is; where there is none, the farthest
+    negative of all. That fallback is the easiest negative, not the hardest: it is the rule of
+    TensorFlow's `triplet_semihard_loss`, which the same laboratory's exemplar code calls.
+    Batch-hard: for every anchor that has a positive, the farthest positive and the closest negative.
+
+    The mean is over all triplets, also those whose term is 0. Embeddings that say nothing pay the
+    margin, or log 2 with the soft hinge, which needs no margin and never lets a triplet go.
+
+    Formula: `mean over (a, p, n) of max(0, margin + d(a, p) - d(a, n))`; soft hinge:
+        `mean of log(1 + exp(d(a, p) - d(a, n)))`
     Source: Schroff et al. 2015 (FaceNet), section 3.2; margin 0.5 and squared distances as in
         google/revisiting-self-supervised [paper]. Deviation: that code normalises over the batch
-        axis, here each embedding is normalised.
+        axis, here each embedding is normalised. Batch-hard and the soft hinge: Hermans et al. 2017,
+        equation 5, there with plain distances; both named in google-research/s4l [paper].
 
     Raises:
         ConfigError: If the batch holds no positive pair or no negative.
     """
     embeddings = normalize(_full_precision(embeddings), dim=-1)
-    anchors, positives, negatives = _semi_hard_triplets(embeddings.detach(), identities)
+    anchors, positives, negatives = _triplets(embeddings.detach(), identities, mining)
     anchor = embeddings.index_select(0, anchors)
     positive = embeddings.index_select(0, positives)
     negative = embeddings.index_select(0, negatives)
     # For unit vectors d(a, p) - d(a, n) = 2 a·(n - p): one product instead of two differences.
-    return relu(margin + 2 * (anchor * (negative - positive)).sum(dim=-1)).mean()
+    violation = 2 * (anchor * (negative - positive)).sum(dim=-1)
+    return (softplus(violation) if hinge == "soft" else relu(margin + violation)).mean()
 
 
-def exemplar(embeddings: Embeddings, positives: Positives = "shot", margin: float = 0.5) -> Scalar:
+def exemplar(
+    embeddings: Embeddings,
+    positives: Positives = "shot",
+    margin: float = 0.5,
+    mining: Mining = "semi-hard",
+    hinge: Hinge = "margin",
+) -> Scalar:
     """Exemplar loss: every frame (or shot) is a class of its own, told apart by triplets.
 
     With positives `shot` this is the loss of VIVI-Ex(M) for M frames a shot, each augmented; with
@@ -84,7 +110,7 @@ def exemplar(embeddings: Embeddings, positives: Positives = "shot", margin: floa
         ConfigError: If no two embeddings share an identity, or all do.
     """
     flat, identity = _flatten(embeddings, positives)
-    return triplet(flat, identity, margin)
+    return triplet(flat, identity, margin, mining, hinge)
 
 
 def multi_positive_nce(
@@ -170,33 +196,58 @@ def _check_identities(identities: Tensor) -> int:
     return largest
 
 
+Indices = Int[Tensor, " P"]
+"""Rows of the embeddings, one for each of P triplets."""
+
+
 @torch.no_grad()
-def _semi_hard_triplets(
-    embeddings: Float[Tensor, "N D"], identities: Int[Tensor, " N"]
-) -> tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]:
-    """Indices of (anchor, positive, negative), one triplet for every ordered positive pair.
+def _triplets(
+    embeddings: Float[Tensor, "N D"], identities: Int[Tensor, " N"], mining: Mining
+) -> tuple[Indices, Indices, Indices]:
+    """Rows of (anchor, positive, negative).
 
     Chunked over anchors, so that memory does not grow with the number of triplets times N; only the
     indices leave, and the caller differentiates through those rows alone.
     """
-    num_embeddings = len(embeddings)
     largest_identity = _check_identities(identities)
+    mine = _semi_hard if mining == "semi-hard" else _batch_hard
+    num_embeddings = len(embeddings)
     rows_per_chunk = max(1, CHUNK_ELEMENTS // (num_embeddings * largest_identity))
     every = torch.arange(num_embeddings, device=embeddings.device)
     triplets = []
     for start in range(0, num_embeddings, rows_per_chunk):
         rows = every[start : start + rows_per_chunk]
-        similarity = embeddings[rows] @ embeddings.T  # d = 2 - 2 s, so farther is less similar
         same = identities[rows, None] == identities
-        row, positive = (same & (rows[:, None] != every)).nonzero(as_tuple=True)
-        easiest, farthest = similarity.masked_fill(same, torch.inf).min(dim=1)
-        candidates = similarity.masked_fill(same, -torch.inf)[row]
-        not_farther = candidates >= similarity[row, positive][:, None]
-        closest = candidates.masked_fill_(not_farther, -torch.inf).argmax(dim=1)
-        none_farther = easiest[row] >= similarity[row, positive]
-        triplets.append((rows[row], positive, torch.where(none_farther, farthest[row], closest)))
+        pairs = same & (rows[:, None] != every)
+        # d = 2 - 2 s, so farther is less similar
+        row, positive, negative = mine(embeddings[rows] @ embeddings.T, same, pairs)
+        triplets.append((rows[row], positive, negative))
     anchors, positives, negatives = zip(*triplets, strict=True)
     return torch.cat(anchors), torch.cat(positives), torch.cat(negatives)
+
+
+def _semi_hard(
+    similarity: Float[Tensor, "R N"], same: Bool[Tensor, "R N"], pairs: Bool[Tensor, "R N"]
+) -> tuple[Indices, Indices, Indices]:
+    """For every pair the most similar negative less similar than it, else the least similar."""
+    row, positive = pairs.nonzero(as_tuple=True)
+    to_positive = similarity[row, positive]
+    to_farthest, farthest = similarity.masked_fill(same, torch.inf).min(dim=1)
+    candidates = similarity.masked_fill(same, -torch.inf)[row]
+    not_farther = candidates >= to_positive[:, None]
+    closest = candidates.masked_fill_(not_farther, -torch.inf).argmax(dim=1)
+    none_farther = to_farthest[row] >= to_positive
+    return row, positive, torch.where(none_farther, farthest[row], closest)
+
+
+def _batch_hard(
+    similarity: Float[Tensor, "R N"], same: Bool[Tensor, "R N"], pairs: Bool[Tensor, "R N"]
+) -> tuple[Indices, Indices, Indices]:
+    """For every anchor that has one, its least similar positive and its most similar negative."""
+    row = pairs.any(dim=1).nonzero().squeeze(1)
+    positive = similarity.masked_fill(~pairs, torch.inf).argmin(dim=1)
+    negative = similarity.masked_fill(same, -torch.inf).argmax(dim=1)
+    return row, positive[row], negative[row]
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {

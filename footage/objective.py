@@ -24,7 +24,15 @@ from torch import Tensor, nn
 from footage import distributed
 from footage.errors import ConfigError
 from footage.heads import FutureShotPredictor, OrderPredictor, Projection, mean_pooling
-from footage.losses import exemplar, future_shot_nce, multi_positive_nce, shot_order
+from footage.losses import (
+    Hinge,
+    Mining,
+    Positives,
+    exemplar,
+    future_shot_nce,
+    multi_positive_nce,
+    shot_order,
+)
 from footage.randomness import generator
 from footage.shapes import Embeddings, Scalar, ShotEmbeddings
 
@@ -39,7 +47,7 @@ class FrameShotConfig:
     loss: Literal["exemplar", "nce"] = "exemplar"
     """exemplar: triplets with semi-hard negatives [paper]. nce: multi-positive InfoNCE [ours]."""
 
-    positives: Literal["frame", "shot"] = "shot"
+    positives: Positives = "shot"
     """What is one identity: all views of a frame (baseline), or all frames of a shot (VIVI)."""
 
     projection: Literal["linear", "mlp"] = "linear"
@@ -50,6 +58,12 @@ class FrameShotConfig:
 
     margin: float = 0.5
     """exemplar: by how much a negative must be farther, in squared distance [paper: same code]."""
+
+    mining: Mining = "semi-hard"
+    """exemplar: which triplets count; semi-hard as in the same code [paper], batch-hard as in s4l."""
+
+    hinge: Hinge = "margin"
+    """exemplar: cut a triplet's cost off at the margin, or softly without a margin, as in s4l."""
 
     temperature: float = 0.1
     """nce: what the cosine is divided by [ours; as in SimCLR and SupCon]."""
@@ -185,12 +199,16 @@ class FrameShotLevel(nn.Module):
         config = self.config
         embeddings = distributed.gather(self.projection(batch.features))
         if config.loss == "exemplar":
-            return exemplar(embeddings, config.positives, config.margin)
+            return exemplar(
+                embeddings, config.positives, config.margin, config.mining, config.hinge
+            )
         return multi_positive_nce(embeddings, config.positives, config.temperature)
 
     def chance(self, num_embeddings: int) -> float:
-        """What the loss is when embeddings say nothing: the margin, or log of the others."""
-        return self.config.margin if self.config.loss == "exemplar" else log(num_embeddings - 1)
+        """What the loss is when embeddings say nothing."""
+        if self.config.loss == "nce":
+            return log(num_embeddings - 1)
+        return log(2) if self.config.hinge == "soft" else self.config.margin
 
 
 class FutureLevel(nn.Module):

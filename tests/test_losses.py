@@ -62,6 +62,20 @@ def triplet_twin(embeddings, identities, margin):
     return sum(terms) / len(terms)
 
 
+def batch_hard_twin(embeddings, identities, cost):
+    """Hermans et al. 2017, equation 5, with squared distances."""
+    points, terms = _unit(embeddings.tolist()), []
+    for a, anchor in enumerate(points):
+        apart = [
+            (_squared_distance(anchor, point), identities[n]) for n, point in enumerate(points)
+        ]
+        mates = [d for n, (d, identity) in enumerate(apart) if n != a and identity == identities[a]]
+        if mates:
+            others = [distance for distance, identity in apart if identity != identities[a]]
+            terms.append(cost(max(mates) - min(others)))
+    return sum(terms) / len(terms)
+
+
 def multi_positive_nce_twin(embeddings, positives, temperature):
     """Khosla et al. 2020, equation 2."""
     points = _unit(embeddings.flatten(0, 3).tolist())
@@ -112,6 +126,27 @@ def test_triplet_equals_its_twin(spread, margin):
     assert losses.triplet(embeddings, identities, margin).item() == pytest.approx(
         expected, abs=1e-5
     )
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 30.0])
+def test_batch_hard_and_the_soft_hinge_equal_their_twin(spread):
+    generator = torch.Generator().manual_seed(round(spread * 10))
+    identities = torch.randint(0, 9, (25,), generator=generator)
+    embeddings = torch.randn(9, 4, generator=generator)[identities]
+    embeddings = embeddings + spread * torch.randn(25, 4, generator=generator)
+    costs = {"margin": lambda x: max(0, 0.5 + x), "soft": lambda x: math.log(1 + math.exp(x))}
+    for hinge, cost in costs.items():
+        actual = losses.triplet(embeddings, identities, mining="batch-hard", hinge=hinge)
+        expected = batch_hard_twin(embeddings, identities.tolist(), cost)
+        assert actual.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_soft_hinge_goes_with_semi_hard_mining():
+    # one identity of two at 0 and 60 degrees, and one negative, 90 and 30 degrees away from them
+    embeddings, identities = _on_circle(0, 60, 90), torch.tensor([0, 0, 1])
+    terms = [math.log1p(math.exp(_chord(60) - to_negative)) for to_negative in (2, _chord(30))]
+    loss = losses.triplet(embeddings, identities, hinge="soft")
+    assert loss.item() == pytest.approx(sum(terms) / 2)
 
 
 @pytest.mark.parametrize("positives", ["frame", "shot"])
@@ -197,6 +232,7 @@ def test_embeddings_at_one_point_pay_the_chance_value():
     embeddings = torch.ones(*SHAPE, 4)
     others = math.prod(SHAPE) - 1
     assert losses.exemplar(embeddings, margin=0.3).item() == pytest.approx(0.3)
+    assert losses.exemplar(embeddings, hinge="soft").item() == pytest.approx(math.log(2))
     assert losses.multi_positive_nce(embeddings).item() == pytest.approx(math.log(others))
     alike = torch.ones(6, 4)
     assert losses.future_shot_nce(alike, alike).item() == pytest.approx(0, abs=1e-6)

@@ -128,6 +128,13 @@ def test_features_that_say_nothing_pay_the_chance_value(name):
     assert leaning.item() >= chance["video/order"] - 1e-6
 
 
+def test_the_soft_hinge_has_a_chance_value_of_its_own():
+    config = ObjectiveConfig(frame_shot=FrameShotConfig(hinge="soft", mining="batch-hard"))
+    whole = objective(config)
+    value = whole(torch.ones(V, S, F, A, D), step=0, seed=0)[1]["shot/exemplar"]
+    assert value.item() == pytest.approx(whole.chance(V * S * F * A)["shot/exemplar"])
+
+
 def _reversed(step, seed, videos=V):
     """Which videos the objective turns round, seen through a predictor of the first shot's sign."""
     config = _with_weights(0.0, 0.0, 1.0)
@@ -273,3 +280,14 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
         for key, parameter in whole.named_parameters():
             torch.testing.assert_close(answer["averaged"][key], parameter.grad)
             torch.testing.assert_close(answer["wrapped"][key], parameter.grad)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_gpu_finds_the_value_of_the_cpu_also_under_autocast(name):
+    whole = objective(CONFIGS[name], torch.float64)
+    _, values = whole(features(torch.float64), step=3, seed=7)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        _, there = whole.cuda()(features(torch.float64).cuda(), step=3, seed=7)
+    for level, value in values.items():
+        torch.testing.assert_close(there[level].cpu(), value)

@@ -183,3 +183,14 @@ def test_every_loss_names_its_formula_and_source():
         text = inspect.getdoc(loss)
         assert "\nFormula: " in text, name
         assert "\nSource: " in text, name
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_finds_the_value_and_gradient_of_the_cpu(name):
+    arguments = aligned(name, torch.float64)
+    value, gradients = value_and_gradients(name, arguments)
+    there, gradients_there = value_and_gradients(name, [a.cuda() for a in arguments])
+    torch.testing.assert_close(there.cpu(), value)
+    for gradient, gradient_there in zip(gradients, gradients_there, strict=True):
+        torch.testing.assert_close(gradient_there.cpu(), gradient)
