@@ -80,6 +80,11 @@ class WorkFile(NamedTuple):
     shots: list[ShotRecord]
     limits: dict[str, Any]
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its row of `videos.parquet`."""
+        return dataclasses.asdict(self.record)
+
 
 def work_path(store: Path, video: str) -> Path:
     """Where the finished work on one video waits."""

@@ -1,0 +1,69 @@
+"""What an ingest found, in words: printed before the verb ends, whether that is well or not."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from footage.errors import FootageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class IngestReport:
+    """What is in the store after an ingest; all numbers are about the whole store."""
+
+    store: Path
+    totals: dict[str, Any]
+    rejected: list[tuple[str, str, str]]
+    """Video, status and reason of every file that is not wholly there."""
+    new_videos: int
+    layers: list[str]
+    """Protection that was active while decoding; empty if nothing had to be decoded."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The numbers worth knowing, each with its name."""
+        totals = self.totals
+        frames, videos = max(1, totals["frames"]), max(1, totals["ok"] + totals["partial"])
+        rows = [
+            (
+                "files",
+                f"{totals['seen']} seen = {totals['ok']} ok + {totals['partial']} partial"
+                f" + {totals['quarantined']} quarantined ({self.new_videos} new)",
+            ),
+            ("hours", f"{totals['seconds'] / 3600:.2f}"),
+            ("shots", f"{totals['shots']} ({totals['shots'] / videos:.1f} per video)"),
+            ("frames", f"{totals['frames']}"),
+            (
+                "dull frames",
+                f"{totals['black_frames'] / frames:.1%} black,"
+                f" {totals['static_frames'] / frames:.1%} unchanged since the frame before",
+            ),
+            (
+                "bytes",
+                f"{totals['source_bytes'] / 1e6:.1f} MB of video,"
+                f" {totals['store_bytes'] / 1e6:.1f} MB of store",
+            ),
+        ]
+        if self.layers:
+            rows.append(("decoders were kept from", ", ".join(self.layers)))
+        return rows
+
+    def lines(self) -> list[str]:
+        """The report as text, every rejected file with its reason at the end."""
+        width = max(len(name) for name, _ in self.rows())
+        lines = [f"{name:<{width}}  {value}" for name, value in self.rows()]
+        lines += [
+            f"{status:<{width}}  {video}: {reason}" for video, status, reason in self.rejected
+        ]
+        return lines
+
+    def summary(self) -> str:
+        """All lines as one text."""
+        return "\n".join(self.lines())
+
+
+class TooManyRejectedError(FootageError):
+    """More files were quarantined than the user allows; the store was written all the same."""
+
+    def __init__(self, message: str, hint: str, report: IngestReport) -> None:
+        super().__init__(message, hint)
+        self.report = report

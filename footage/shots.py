@@ -1,0 +1,257 @@
+"""Where shots begin: detectors that look at tiny frames as they stream by, and their bookkeeping.
+
+A detector yields raw boundaries. `ShotBuilder` merges those that lie too close together, keeps
+frames near any of them from being sampled, and hands out the rest as soon as nothing can change:
+
+    raw boundaries   |          | |                    |
+    shots            0          1                      2
+    sampled           ffffffff      ffffffffffffffffff   fffff
+"""
+
+import collections
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
+
+TinyFrame = UInt8[np.ndarray, "27 48 3"]
+
+
+class Boundary(NamedTuple):
+    """The time of the first frame of a new shot, and how sure the detector is (0 to 1).
+
+    A gradual transition also says when it begins and when it is over.
+    """
+
+    seconds: float
+    score: float
+    begin_seconds: float = np.inf
+    end_seconds: float = -np.inf
+
+
+class CutDetector(Protocol):
+    """Finds boundaries in a stream of tiny RGB frames; one instance sees one video."""
+
+    def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
+        """Take the next frame; return the boundaries that are certain since."""
+        ...
+
+    @property
+    def settled_seconds(self) -> float:
+        """No boundary before this time will be reported any more."""
+        ...
+
+    def finish(self) -> list[Boundary]:
+        """There are no more frames: return what was held back."""
+        ...
+
+
+def difference(tiny: TinyFrame, other: TinyFrame) -> float:
+    """Mean absolute difference of two tiny frames, 0 to 1."""
+    return float(cv2.norm(tiny, other, cv2.NORM_L1)) / (255 * tiny.size)
+
+
+class AdaptiveCuts:
+    """Hard cuts by PySceneDetect's AdaptiveDetector and fades through black by brightness.
+
+    Its thresholds are PySceneDetect's defaults; its own minimum length is switched off because
+    `ShotBuilder` merges by seconds. The score is the difference of the two frames at the cut.
+    Dissolves are mostly missed: the accurate detector finds them.
+    """
+
+    def __init__(self) -> None:
+        self._detector = AdaptiveDetector(min_scene_len=0)
+        self._fades = FadeTest()
+        self._number = 0
+        length = self._detector.event_buffer_length + 2
+        self._recent: collections.deque[tuple[float, float]] = collections.deque(maxlen=length)
+        self._last: TinyFrame | None = None
+
+    def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
+        """Take the next frame; cuts are known two frames late."""
+        bgr = cv2.cvtColor(tiny, cv2.COLOR_RGB2BGR)
+        change = 0.0 if self._last is None else difference(tiny, self._last)
+        self._recent.append((seconds, change))
+        found = self._detector.process_frame(FrameTimecode(self._number, 25.0), bgr)
+        first = self._number + 1 - len(self._recent)
+        cuts = [Boundary(*self._recent[cut.frame_num - first]) for cut in found]
+        self._last = tiny
+        self._number += 1
+        return cuts + self._fades.push(sum(cv2.mean(tiny)) / 3, seconds)
+
+    @property
+    def settled_seconds(self) -> float:
+        """The oldest frame that may still become a cut, or the begin of the black."""
+        oldest = self._recent[0][0] if self._recent else -np.inf
+        return min(oldest, self._fades.settled_seconds)
+
+    def finish(self) -> list[Boundary]:
+        """Nothing more: a cut needs two frames behind it to be one."""
+        return []
+
+
+class FadeTest:
+    """Fades through black, from the mean brightness of frames.
+
+    A short black stretch is one boundary in its middle. A longer one is a shot of its own, so that
+    nothing has to wait for its end.
+    """
+
+    BLACK = 12.0
+    """Mean brightness of 255 below which a frame is black, as in PySceneDetect."""
+    LONGEST_GAP_SECONDS = 2.0
+
+    def __init__(self) -> None:
+        self._dark_since: float | None = None
+        self._is_long = False
+        self._has_seen_picture = False
+        self._now = -np.inf
+
+    def push(self, brightness: float, seconds: float) -> list[Boundary]:
+        """Take the next frame's brightness (0 to 255)."""
+        self._now = seconds
+        is_dark = brightness < self.BLACK
+        if self._dark_since is None:
+            if is_dark:
+                self._dark_since, self._is_long = seconds, False
+            self._has_seen_picture |= not is_dark
+            return []
+        gap = seconds - self._dark_since
+        if is_dark:
+            if gap <= self.LONGEST_GAP_SECONDS or self._is_long or not self._has_seen_picture:
+                return []
+            self._is_long = True
+            return [Boundary(self._dark_since, 1.0)]
+        begin, self._dark_since = self._dark_since, None
+        if not self._has_seen_picture:  # black before the first picture is no shot to part from it
+            self._has_seen_picture = True
+            return [Boundary(seconds, 1.0)] if gap > self.LONGEST_GAP_SECONDS else []
+        if self._is_long:
+            return [Boundary(seconds, 1.0)]
+        return [Boundary(begin + gap / 2, 1.0, begin, seconds)]
+
+    @property
+    def settled_seconds(self) -> float:
+        """Black that may turn out to be a fade holds everything since it began."""
+        waits = self._dark_since is not None and not self._is_long and self._has_seen_picture
+        return self._dark_since if waits and self._dark_since is not None else self._now
+
+
+class Shot(NamedTuple):
+    """One shot as it was cut; `score` is that of the boundary it begins with, 1 for the first."""
+
+    start_seconds: float
+    end_seconds: float
+    score: float
+
+
+class Placed(NamedTuple):
+    """A frame that was kept: the number of its shot, its number in it, and what was offered."""
+
+    shot: int
+    number: int
+    seconds: float
+    item: Any
+
+
+class _Cluster(NamedTuple):
+    """Raw boundaries that count as one; `best` is the surest of them."""
+
+    begin_seconds: float
+    end_seconds: float
+    best: Boundary
+    size: int
+
+
+class ShotBuilder:
+    """Turns raw boundaries and offered frames into shots and the frames that belong to them.
+
+    Args:
+        start_seconds: When the first frame of the video is shown.
+        minimum_seconds: Boundaries closer than this are one; so are those so near to an end.
+        margin_seconds: Frames this close to any raw boundary are not kept: they may show two shots.
+    """
+
+    def __init__(self, start_seconds: float, minimum_seconds: float, margin_seconds: float) -> None:
+        self._minimum = minimum_seconds
+        self._margin = margin_seconds
+        self._open = [Boundary(start_seconds, np.inf)]
+        self._closed: list[_Cluster] = []
+        self._offered: collections.deque[tuple[float, Any]] = collections.deque()
+        self._shot, self._number = 0, 0
+
+    def offer(self, seconds: float, item: Any) -> None:  # noqa: ANN401  # never looked at
+        """Take the next frame; it comes back from `settle` or `finish`, or never."""
+        self._offered.append((seconds, item))
+
+    def add(self, boundaries: list[Boundary]) -> None:
+        """Take raw boundaries as a detector found them."""
+        self._open = sorted([*self._open, *boundaries])
+
+    def settle(self, seconds: float) -> list[Placed]:
+        """Frames whose fate is sealed, given that no more boundaries come before a time."""
+        clusters = _merge(self._open, self._minimum)
+        placed = self._place(clusters, seconds - self._minimum - self._margin)
+        while clusters and clusters[0].best.seconds + self._minimum <= seconds:
+            self._open = self._open[clusters[0].size :]
+            self._closed.append(clusters.pop(0))
+        return placed
+
+    def finish(self, end_seconds: float) -> tuple[list[Placed], list[Shot]]:
+        """The frames that are left, and all shots: together they cover the video without gaps."""
+        clusters = _merge(self._open, self._minimum)
+        everything = self._closed + clusters
+        if len(everything) > 1 and everything[-1].best.seconds > end_seconds - self._minimum:
+            last = everything.pop()
+            kept = [one for one in self._offered if one[0] < last.begin_seconds - self._margin]
+            self._offered = collections.deque(kept)
+            clusters = clusters[:-1]
+        placed = self._place(clusters, np.inf)
+        starts = [cluster.best for cluster in everything]
+        ends = [start.seconds for start in starts[1:]] + [end_seconds]
+        return placed, [
+            Shot(start.seconds, end, min(start.score, 1.0))
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def _place(self, clusters: list[_Cluster], until: float) -> list[Placed]:
+        near = self._closed[-2:] + clusters
+        passed = len(self._closed) - len(self._closed[-2:])
+        placed = []
+        while self._offered and self._offered[0][0] <= until:
+            seconds, item = self._offered.popleft()
+            if any(self._hides(cluster, seconds) for cluster in near):
+                continue
+            shot = passed - 1 + sum(cluster.best.seconds <= seconds for cluster in near)
+            if shot != self._shot:
+                self._shot, self._number = shot, 0
+            placed.append(Placed(shot, self._number, seconds, item))
+            self._number += 1
+        return placed
+
+    def _hides(self, cluster: _Cluster, seconds: float) -> bool:
+        is_start = np.isinf(cluster.best.score)
+        if is_start and cluster.size == 1:
+            return False
+        begin, end = cluster.begin_seconds - self._margin, cluster.end_seconds + self._margin
+        return begin <= seconds <= end + 1e-9
+
+
+def _merge(raw: list[Boundary], minimum: float) -> list[_Cluster]:
+    """Join sorted boundaries: those near the first, then those near the best of these."""
+    clusters = []
+    rest = collections.deque(raw)
+    while rest:
+        group = [rest.popleft()]
+        while rest and rest[0].seconds < group[0].seconds + minimum:
+            group.append(rest.popleft())
+        best = max(group, key=lambda boundary: boundary.score)
+        while rest and rest[0].seconds < best.seconds + minimum:
+            group.append(rest.popleft())
+        begin = min(min(one.seconds, one.begin_seconds) for one in group)
+        end = max(max(one.seconds, one.end_seconds) for one in group)
+        clusters.append(_Cluster(begin, end, best, len(group)))
+    return clusters
