@@ -8,9 +8,9 @@ it is called, so that `footage --help` answers at once.
 import difflib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -32,6 +32,8 @@ footage: from a folder of raw videos to an image backbone, without labels
 
 MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help tells the options.
 --debug, anywhere, shows where an error came from."""
+
+log = logging.getLogger(__name__)
 
 Paths = Positional[tuple[str, ...]]
 
@@ -80,9 +82,12 @@ def _refuse(message: str, hint: str, code: int = 1) -> int:
 
 def _ingest(words: Sequence[str]) -> None:
     from footage.ingest import IngestConfig, ingest
+    from footage.ingest_report import TooManyRejectedError
+
+    default = IngestConfig()
 
     def command(
-        paths: Paths, *, out: str, config: Annotated[IngestConfig, arg(name="")] = IngestConfig()
+        paths: Paths, *, out: str, config: Annotated[IngestConfig, arg(name="")] = default
     ) -> None:
         """Videos into a store of frames; run it again to go on, or to add new videos.
 
@@ -91,38 +96,24 @@ def _ingest(words: Sequence[str]) -> None:
             out: The store to write.
             config: How to look at the videos.
         """
-        print(ingest(paths, out, config).summary())
+        try:
+            print(ingest(paths, out, config).summary())
+        except TooManyRejectedError as error:
+            print(error.report.summary())
+            raise
 
     tyro.cli(command, args=words, prog="footage ingest")
 
 
 def _train(words: Sequence[str]) -> None:
-    from footage import configuration, runs
-    from footage.recipes import recipe
     from footage.train import TrainConfig, train
 
-    if words and not words[0].startswith("-"):
-        name, base, rest = words[0], recipe(words[0]), words[1:]
-    elif words and words[0].startswith("--from"):
-        source, rest = _value_of("--from", words)
-        record = runs.read_record(Path(source))
-        base = configuration.from_dict(TrainConfig, record["config"])
-        name = record["recipe"]
-        rest = rest if any(word.startswith("--store") for word in rest) else [
-            *rest, "--store", record["store"]
-        ]  # fmt: skip
-    else:
-        name, base, rest = "RECIPE", TrainConfig(), list(words) or ["--help"]
-        if not set(rest) & {"-h", "--help"}:
-            raise FootageError("train needs a recipe first", "see `footage recipes`")
+    name, base, rest = _starting_point(list(words))
 
-    def command(
-        *, store: str, out: str, config: Annotated[TrainConfig, arg(name="")] = base
-    ) -> None:
+    def command(*, store: str, out: str, config: Annotated[TrainConfig, arg(name="")]) -> None:
         """Learn a backbone from a store; the same command again goes on where it stopped.
 
-        `footage train --from RUN/run.json --out RUN` repeats a run, on the same store if none is
-        given.
+        `footage train --from RUN/run.json --out OTHER` repeats a run.
 
         Args:
             store: A frame store that `footage ingest` wrote.
@@ -131,21 +122,164 @@ def _train(words: Sequence[str]) -> None:
         """
         print(train(config, store=store, out=out, recipe=name))
 
+    command.__defaults__ = None
+    command.__kwdefaults__ = {"config": base}
     tyro.cli(command, args=rest, prog=f"footage train {name}")
 
 
-def _value_of(option: str, words: Sequence[str]) -> tuple[str, list[str]]:
-    """The value of the first word, `--option VALUE` or `--option=VALUE`, and the other words."""
-    head, _, value = words[0].partition("=")
-    if head != option or not (value or len(words) > 1):
-        raise FootageError(f"{words[0]!r} needs a value", f"footage train {option} RUN/run.json")
-    return (value, list(words[1:])) if value else (words[1], list(words[2:]))
+def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
+    """A recipe's name, the configuration to start from, and the options that follow."""
+    from footage import configuration, runs
+    from footage.recipes import recipe
+    from footage.train import TrainConfig
+
+    first = words[0].partition("=")[0] if words else ""
+    if first == "--from":
+        words = [part for word in words[:1] for part in word.split("=", 1)] + words[1:]
+        if len(words) < 2:
+            raise FootageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
+        record = runs.read_record(Path(words[1]))
+        base = configuration.from_dict(TrainConfig, record["config"])
+        same_store = not any(word.partition("=")[0] == "--store" for word in words)
+        return record["recipe"], base, words[2:] + ["--store", record["store"]] * same_store
+    if first in ("-h", "--help"):
+        return "RECIPE", TrainConfig(), words
+    if not first or first.startswith("-"):
+        raise FootageError("train needs a recipe first", "see `footage recipes`")
+    return words[0], recipe(words[0]), words[1:]
+
+
+def _evaluate(words: Sequence[str]) -> None:
+    from footage.evaluate.results import table
+    from footage.evaluate.verb import EvaluateConfig, evaluate
+
+    default = EvaluateConfig()
+
+    def command(
+        model: Positional[str],
+        *,
+        labelled: tuple[str, ...],
+        out: str = "",
+        config: Annotated[EvaluateConfig, arg(name="")] = default,
+    ) -> None:
+        """Judge frozen features: kNN and linear probe, beside chance, pixels and no training.
+
+        Args:
+            model: A run, an exported file or folder, or a timm name.
+            labelled: Folders with one subfolder a class, or list files.
+            out: Also write the results to this JSON file.
+            config: How to judge.
+        """
+        found = evaluate(model, labelled=labelled, out=out, config=config)
+        Console().print(table(found.rows))
+        for path in found.files:
+            print(path)
+
+    tyro.cli(command, args=words, prog="footage evaluate")
+
+
+def _embed(words: Sequence[str]) -> None:
+    from footage.embed import EmbedConfig, embed
+
+    default = EmbedConfig()
+
+    def command(
+        model: Positional[str],
+        inputs: Paths,
+        *,
+        out: str,
+        config: Annotated[EmbedConfig, arg(name="")] = default,
+    ) -> None:
+        """Features of images and videos, one row an image or frame, as Parquet.
+
+        Args:
+            model: A run, an exported file or folder, or a timm name.
+            inputs: Images, videos and folders of both.
+            out: The Parquet file to write.
+            config: What to embed.
+        """
+        found = embed(model, inputs, out=out, config=config)
+        print(found.path)
+        log.info(
+            "%d images, %d frames of %d videos, %d files not read",
+            found.num_images, found.num_frames, found.num_videos, len(found.failures),
+        )  # fmt: skip
+
+    tyro.cli(command, args=words, prog="footage embed")
+
+
+def _export(words: Sequence[str]) -> None:
+    from footage.export import Target, export
+
+    def command(model: Positional[str], *, to: Target, out: str = "") -> None:
+        """A backbone for other programs, read back and compared before it counts as written.
+
+        Args:
+            model: A run, an exported file or folder, or a timm name.
+            to: timm writes a folder that timm loads; safetensors writes one file.
+            out: The folder or file; a run has a default place in RUN/exports.
+        """
+        written = export(model, to=to, out=out)
+        print(written.path)
+        log.info("largest difference %.1e; %s", written.largest_difference, written.usage)
+
+    tyro.cli(command, args=words, prog="footage export")
+
+
+def _report(words: Sequence[str]) -> None:
+    from footage.report import report
+
+    def command(runs: Paths, *, out: str = "report.html") -> None:
+        """One self-contained page about one run or several.
+
+        Args:
+            runs: Run folders.
+            out: The HTML file to write.
+        """
+        print(report(runs, out=out))
+
+    tyro.cli(command, args=words, prog="footage report")
+
+
+def _demo(words: Sequence[str]) -> None:
+    from footage.demo import DemoConfig, demo
+
+    default = DemoConfig()
+
+    def command(
+        videos: Paths = (),
+        *,
+        out: str = "demo",
+        config: Annotated[DemoConfig, arg(name="")] = default,
+    ) -> None:
+        """Ingest, train, evaluate, export and report, in minutes on a laptop CPU.
+
+        Args:
+            videos: Your own files or folders; without any, real and rendered clips are taken.
+            out: The folder for everything.
+            config: How long and how much.
+        """
+        print(demo(videos, out=out, config=config).summary())
+
+    tyro.cli(command, args=words, prog="footage demo")
 
 
 def _recipes(words: Sequence[str]) -> None:
     from footage.recipes import RECIPES
 
-    if words:
+    if words and not set(words) & {"-h", "--help"}:
         raise FootageError(f"recipes takes no arguments, got {' '.join(words)!r}")
     for name, found in RECIPES.items():
         print(f"{name:16} {found.summary}")
+
+
+VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "ingest": _ingest,
+    "train": _train,
+    "evaluate": _evaluate,
+    "embed": _embed,
+    "export": _export,
+    "report": _report,
+    "recipes": _recipes,
+    "demo": _demo,
+}

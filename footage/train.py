@@ -24,7 +24,7 @@ from footage.backbone import BackboneConfig, build
 from footage.errors import CheckpointError, ConfigError, FootageError
 from footage.journal import Journal
 from footage.learner import Learner, LearningState
-from footage.loading import Batch, batches
+from footage.loading import Batch, LoadingConfig, batches
 from footage.model import Model, describe
 from footage.objective import Objective, ObjectiveConfig
 from footage.optim import OptimizerConfig
@@ -266,8 +266,7 @@ def _loader(
         stop_step=config.steps,
         rank=distributed.rank(),
         world=distributed.world_size(),
-        workers=config.compute.workers,
-        pin_memory=device.type == "cuda",
+        loading=LoadingConfig(workers=config.compute.workers, pin_memory=device.type == "cuda"),
     )
 
 
