@@ -32,6 +32,7 @@ def _entry(name: str) -> str:
     )
     lines = [
         f"## `{name}`",
+        "",
         text.split("\n", 1)[0],
         "",
         "| | |",

@@ -14,12 +14,28 @@ from torch import Tensor, nn
 from footage.shapes import Embeddings, ShotEmbeddings
 
 
-def mean_pooling(features: Embeddings) -> ShotEmbeddings:
-    """Shot embeddings: the mean over the frames and views of each shot.
+class ShotPooling(nn.Module):
+    """Pools the features of a shot's frames and views into one shot embedding.
 
-    VIVI pools frame features, not their projections, and by the mean by default [recalled .7].
+    VIVI pools frame features, not their projections; the mean is its default and attention the
+    alternative [recalled .7]. `attention` weights each view by the softmax, over the shot, of one
+    linear score of its features; it begins as the mean [ours].
     """
-    return features.mean(dim=(2, 3))
+
+    def __init__(self, feature_dim: int, kind: Literal["mean", "attention"] = "mean") -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            # No bias: the same number added to all scores of a shot changes nothing.
+            self.score = nn.Linear(feature_dim, 1, bias=False)
+            nn.init.zeros_(self.score.weight)
+
+    def forward(self, features: Embeddings) -> ShotEmbeddings:
+        """Shot embeddings in the order of the shots."""
+        if self.kind == "mean":
+            return features.mean(dim=(2, 3))
+        views = features.flatten(2, 3)
+        return (self.score(views).softmax(dim=2) * views).sum(dim=2)  # type: ignore[no-any-return]
 
 
 class Projection(nn.Module):

@@ -66,7 +66,7 @@ def triplet(
     is strictly farther from the anchor than the positive is; where there is none, the farthest
     negative of all. That fallback is the easiest negative, not the hardest: it is the rule of
     TensorFlow's `triplet_semihard_loss`, which the same laboratory's exemplar code calls.
-    Batch-hard: for every anchor that has a positive, the farthest positive and the closest negative.
+    Batch-hard: for every anchor with a positive, its farthest positive and its closest negative.
 
     The mean is over all triplets, also those whose term is 0. Embeddings that say nothing pay the
     margin, or log 2 with the soft hinge, which needs no margin and never lets a triplet go.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from footage import distributed
 from footage.errors import ConfigError
-from footage.heads import FutureShotPredictor, OrderPredictor, Projection, mean_pooling
+from footage.heads import FutureShotPredictor, OrderPredictor, Projection, ShotPooling
 from footage.losses import (
     Hinge,
     Mining,
@@ -60,7 +60,7 @@ class FrameShotConfig:
     """exemplar: by how much a negative must be farther, in squared distance [paper: same code]."""
 
     mining: Mining = "semi-hard"
-    """exemplar: which triplets count; semi-hard as in the same code [paper], batch-hard as in s4l."""
+    """exemplar: which triplets; semi-hard as in the same code, batch-hard as in s4l [paper]."""
 
     hinge: Hinge = "margin"
     """exemplar: cut a triplet's cost off at the margin, or softly without a margin, as in s4l."""
@@ -128,6 +128,9 @@ class ObjectiveConfig:
     order: OrderConfig = field(default_factory=OrderConfig)
     """Video level: order of shots."""
 
+    pooling: Literal["mean", "attention"] = "mean"
+    """Video level: how frames make a shot embedding. Recalled: the mean is the default [.7]."""
+
     def __post_init__(self) -> None:
         """Refuse an objective without any level."""
         if self.frame_shot.weight == self.future.weight == self.order.weight == 0:
@@ -135,6 +138,11 @@ class ObjectiveConfig:
                 "every level of the objective has weight 0",
                 "Give objective.frame_shot.weight, .future.weight or .order.weight a value.",
             )
+
+    @property
+    def has_video_level(self) -> bool:
+        """Whether any level looks at whole shots."""
+        return self.future.weight > 0 or self.order.weight > 0
 
     def check(self, *, shots_per_video: int, frames_per_shot: int, views_per_frame: int) -> None:
         """Refuse batches in which a level that is on finds nothing to learn from.
@@ -290,6 +298,8 @@ class Objective(nn.Module):
         super().__init__()
         config.check_shots(shots_per_video)
         self.config = config
+        pooling = config.pooling if config.has_video_level else "mean"
+        self.pooling = ShotPooling(feature_dim, pooling)
         self.levels = nn.ModuleDict()
         if config.frame_shot.weight > 0:
             self.levels["frame_shot"] = FrameShotLevel(feature_dim, config.frame_shot)
@@ -309,7 +319,7 @@ class Objective(nn.Module):
             seed: Seed of the run; with the step it says which videos are shown backward.
         """
         with torch.autocast(features.device.type, enabled=False):
-            batch = _level_input(features, step, seed)
+            batch = self._level_input(features, step, seed)
             values = {level.name: level(batch) for level in self._levels()}
             weighted = [level.config.weight * values[level.name] for level in self._levels()]
             total = torch.stack(weighted).sum()
@@ -325,19 +335,18 @@ class Objective(nn.Module):
         """
         return {level.name: level.chance(num_embeddings) for level in self._levels()}
 
+    def _level_input(self, features: Tensor, step: int, seed: int) -> LevelInput:
+        """At least single precision; reversals drawn by (seed, step, place in the global batch)."""
+        if features.dtype in (torch.float16, torch.bfloat16):
+            features = features.float()
+        draws = generator("shot order", seed, step)
+        reversed = torch.from_numpy(draws.random(len(features) * distributed.world_size()) < 0.5)
+        return LevelInput(features, self.pooling(features), reversed.to(features.device))
+
     def _levels(self) -> Iterator[Level]:
         for level in self.levels.values():
             assert isinstance(level, Level)
             yield level
-
-
-def _level_input(features: Tensor, step: int, seed: int) -> LevelInput:
-    """At least single precision; reversals drawn by (seed, step, place in the global batch)."""
-    if features.dtype in (torch.float16, torch.bfloat16):
-        features = features.float()
-    draws = generator("shot order", seed, step)
-    reversed = torch.from_numpy(draws.random(len(features) * distributed.world_size()) < 0.5)
-    return LevelInput(features, mean_pooling(features), reversed.to(features.device))
 
 
 def _check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from footage.heads import FutureShotPredictor, OrderPredictor, Projection, mean_pooling
+from footage.heads import FutureShotPredictor, OrderPredictor, Projection, ShotPooling
 
 V, S, F, A, D = 3, 4, 2, 2, 6
 
@@ -13,11 +13,31 @@ def shots(seed=0):
 
 def test_pooling_is_the_mean_over_frames_and_views():
     features = torch.randn(V, S, F, A, D)
-    pooled = mean_pooling(features)
+    pooled = ShotPooling(D)(features)
     for video in range(V):
         for shot in range(S):
             views = [features[video, shot, f, a] for f in range(F) for a in range(A)]
             torch.testing.assert_close(pooled[video, shot], sum(views) / len(views))
+
+
+def test_attention_pooling_begins_as_the_mean():
+    features = torch.randn(V, S, F, A, D)
+    pooled = ShotPooling(D, "attention")(features)
+    torch.testing.assert_close(pooled, features.mean(dim=(2, 3)))
+
+
+def test_attention_pooling_weights_views_by_the_softmax_of_their_scores():
+    pooling = ShotPooling(D, "attention")
+    nn.init.normal_(pooling.score.weight, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(V, S, F, A, D)
+    views = [features[1, 2, f, a] for f in range(F) for a in range(A)]
+    scores = torch.stack([pooling.score.weight[0] @ view for view in views]).exp()
+    expected = sum(w * view for w, view in zip(scores / scores.sum(), views, strict=True))
+    torch.testing.assert_close(pooling(features)[1, 2], expected)
+
+
+def test_pooling_by_the_mean_has_no_parameters():
+    assert not list(ShotPooling(D).parameters())
 
 
 def test_the_linear_projection_is_one_layer():

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -26,6 +27,7 @@ MODERN = ObjectiveConfig(
     frame_shot=FrameShotConfig(loss="nce", projection="mlp", embedding_dim=8),
     future=FutureConfig(critic="inner_product", embedding_dim=6, hidden_dim=5, weight=0.5),
     order=OrderConfig(predictor="lstm", hidden_dim=5, weight=0.25),
+    pooling="attention",
 )
 CONFIGS = {"paper": SMALL, "modern": MODERN}
 
@@ -104,6 +106,12 @@ def test_a_level_that_is_off_has_no_parameters_and_leaves_the_others_alone(weigh
     assert all(torch.equal(values[name], every[name]) for name in on)
     assert len(list(part.levels)) == len(on)
     assert list(part.chance(64)) == on
+
+
+def test_pooling_without_a_video_level_has_no_parameters():
+    frames_only = dataclasses.replace(_with_weights(1.0, 0.0, 0.0), pooling="attention")
+    assert not list(objective(frames_only).pooling.parameters())
+    assert list(objective(MODERN).pooling.parameters())
 
 
 def test_the_level_is_named_after_its_positives_and_loss():
