@@ -104,3 +104,9 @@ def test_a_run_of_one_step_has_a_rate():
 def test_a_value_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(ConfigError, match=f"schedule.{field}"):
         ScheduleConfig(**{"name": "steps", field: value})
+
+
+def test_decay_shares_matter_to_steps_only():
+    assert ScheduleConfig(name="cosine", warmup_share=0.5).warmup_share == 0.5
+    with pytest.raises(ConfigError, match=r"schedule.decay_shares .* \(0.5\)"):
+        ScheduleConfig(name="steps", warmup_share=0.5)
