@@ -1,0 +1,215 @@
+import os
+import pickle
+import signal
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+
+from footage import store_writing
+from footage.augment import AugmentConfig, augment_jpeg
+from footage.errors import ConfigError, FootageError, StoreError
+from footage.loading import LoadingConfig, _Batches, batches, load_views, normalise
+from footage.randomness import generator
+from footage.sampling import BatchSampler, SamplingConfig, shot_table
+from footage.store import Store
+
+AUGMENT = AugmentConfig(size=24)
+SAMPLING = SamplingConfig(
+    videos_per_batch=4, shots_per_video=2, frames_per_shot=3, views_per_frame=2
+)
+
+
+def sampler_of(store, config=SAMPLING, seed=0):
+    columns = (store.shots[name].to_pylist() for name in ("video", "num_frames"))
+    return BatchSampler(shot_table(*columns), config, seed)
+
+
+def loaded(store, steps=range(3), *, workers=0, rank=0, world=1, seed=0, sampler=None):
+    return list(
+        batches(
+            store,
+            sampler or sampler_of(store),
+            AUGMENT,
+            seed=seed,
+            start_step=steps.start,
+            stop_step=steps.stop,
+            rank=rank,
+            world=world,
+            loading=LoadingConfig(workers=workers),
+        )
+    )
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        a.step == b.step
+        and torch.equal(a.views, b.views)
+        and all((x == y).all() for x, y in zip(a.plan, b.plan, strict=True))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.fixture
+def broken_store(tmp_path):
+    """Four videos of one shot; the third frame of video 2 is cut short."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    whole = simplejpeg.encode_jpeg(image)
+    for video in range(4):
+        name = f"video{video}.mp4#{video:012x}"
+        with store_writing.VideoWriter(tmp_path, name) as writer:
+            for index in range(6):
+                jpeg = whole[:500] if (video, index) == (2, 2) else whole
+                writer.add(0, index, index / 2, jpeg)
+            record = store_writing.VideoRecord(
+                video=name,
+                path=f"video{video}.mp4",
+                content_hash=f"{video:064x}",
+                num_bytes=1,
+                decoded_seconds=3.0,
+                num_shots=1,
+                num_frames=6,
+            )
+            writer.finish(record, [store_writing.ShotRecord(0.0, 3.0, 1.0, 6)], {})
+    store_writing.commit(tmp_path, {"frames_per_second": 2.0}, {}, {})
+    return Store.open(tmp_path)
+
+
+def test_a_batch_has_the_axes_of_the_plan_and_its_steps_in_order(tiny_store):
+    made = loaded(tiny_store, range(2, 5))
+    assert [batch.step for batch in made] == [2, 3, 4]
+    for batch in made:
+        assert batch.views.shape == (4, 2, 3, 2, 24, 24, 3)
+        assert batch.views.dtype == torch.uint8
+        assert batch.plan.shots.shape == (4, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_any_number_of_workers_makes_the_same_batches(tiny_store, workers):
+    alone = loaded(tiny_store, range(5))
+    assert same(loaded(tiny_store, range(5), workers=workers), alone)
+
+
+def test_two_processes_share_one_global_batch(tiny_store):
+    whole = loaded(tiny_store)
+    for rank in range(2):
+        for part, batch in zip(loaded(tiny_store, rank=rank, world=2), whole, strict=True):
+            assert torch.equal(part.views, batch.views[rank::2])
+            assert (part.plan.videos == batch.plan.videos[rank::2]).all()
+
+
+def test_a_resumed_run_sees_the_batches_it_would_have_seen(tiny_store):
+    assert same(loaded(tiny_store, range(3, 6)), loaded(tiny_store, range(6))[3:])
+
+
+def test_another_seed_changes_the_views_of_the_same_frames(tiny_store):
+    sampler = sampler_of(tiny_store)
+    one, other = (loaded(tiny_store, range(1), seed=seed, sampler=sampler)[0] for seed in (0, 1))
+    assert (one.plan.frames == other.plan.frames).all()
+    assert not torch.equal(one.views, other.views)
+
+
+def test_each_view_shows_the_frame_that_the_plan_names(tiny_store):
+    batch = loaded(tiny_store, range(7, 8))[0]
+    for v, s, f in np.ndindex(*batch.plan.frames.shape):
+        row, frame = int(batch.plan.shots[v, s]), int(batch.plan.frames[v, s, f])
+        keys = [("augment", 0, 7, batch.plan.videos[v], s, f, a) for a in range(2)]
+        expected = augment_jpeg(
+            tiny_store.frames_of_shot(row)[frame].jpeg, [generator(*key) for key in keys], AUGMENT
+        )
+        assert (batch.views[v, s, f].numpy() == expected).all()
+
+
+def test_a_frame_that_repeats_comes_in_other_views(tiny_store):
+    config = SamplingConfig(videos_per_batch=1, shots_per_video=1, frames_per_shot=8)
+    sampler = sampler_of(tiny_store, config)
+    batch = loaded(tiny_store, range(1), sampler=sampler)[0]
+    frames = batch.plan.frames[0, 0].tolist()
+    again = frames.index(frames[0], 1)
+    assert not torch.equal(batch.views[0, 0, 0], batch.views[0, 0, again])
+
+
+def test_videos_that_processes_cannot_share_evenly_are_refused_at_once(tiny_store):
+    with pytest.raises(ConfigError, match="3 processes cannot share evenly"):
+        batches(
+            tiny_store,
+            sampler_of(tiny_store),
+            AUGMENT,
+            seed=0,
+            start_step=0,
+            stop_step=1,
+            world=3,
+            loading=LoadingConfig(workers=0),
+        )
+
+
+def test_batches_that_do_not_fit_into_shared_memory_are_refused_at_once(tiny_store, monkeypatch):
+    usage = type("Usage", (), {"free": 10_000})
+    monkeypatch.setattr("footage.loading.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ConfigError, match="0 MB free"):
+        loaded(tiny_store, workers=2)
+
+
+def test_fewer_than_no_workers_are_refused():
+    with pytest.raises(ConfigError, match="workers must be at least 0, got -1"):
+        LoadingConfig(workers=-1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_frame_is_one_clear_error_that_names_its_video_and_shot(broken_store, workers):
+    config = SamplingConfig(videos_per_batch=4, shots_per_video=1, frames_per_shot=6)
+    with pytest.raises(StoreError) as error:
+        loaded(broken_store, workers=workers, sampler=sampler_of(broken_store, config))
+    assert error.value.message.startswith("shot 0 of video video2.mp4#000000000002: ")
+    assert "not a whole JPEG" in error.value.message
+    assert error.value.hint
+
+
+def test_a_missing_part_is_an_error_that_names_a_video(broken_store):
+    (broken_store.path / "frames" / "part-00000.parquet").unlink()
+    config = SamplingConfig(videos_per_batch=1, shots_per_video=1, frames_per_shot=2)
+    with pytest.raises(StoreError, match="of video video"):
+        loaded(broken_store, sampler=sampler_of(broken_store, config))
+
+
+def test_a_worker_that_dies_is_one_clear_error(tiny_store):
+    iterator = batches(
+        tiny_store,
+        sampler_of(tiny_store),
+        AUGMENT,
+        seed=0,
+        start_step=0,
+        stop_step=1000,
+        loading=LoadingConfig(workers=1),
+    )
+    next(iterator)
+    worker = iterator.gi_frame.f_locals["items"]._workers[0]
+    os.kill(worker.pid, signal.SIGTERM)  # ignored: whether to stop is not for the workers to say
+    next(iterator)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(FootageError, match="a loading worker died before step") as error:
+        list(iterator)
+    assert "fewer workers" in error.value.hint
+
+
+def test_what_is_sent_to_a_worker_is_small(tiny_store):
+    dataset = _Batches(tiny_store, sampler_of(tiny_store), AUGMENT, 0, 0, 1)
+    assert len(pickle.dumps(dataset)) < 40_000
+
+
+def test_normalised_images_are_channels_last_and_centred():
+    views = torch.randint(0, 256, (2, 3, 4, 1, 8, 6, 3), dtype=torch.uint8)
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+    images = normalise(views, mean, std, "cpu")
+    assert images.shape == (24, 3, 8, 6)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    expected = (views.reshape(24, 8, 6, 3).double() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(images.double(), expected.permute(0, 3, 1, 2), atol=1e-5, rtol=1e-5)
+
+
+def test_a_plan_can_be_loaded_without_a_loader(tiny_store):
+    plan = sampler_of(tiny_store).plan(0)
+    views = load_views(tiny_store, plan, AUGMENT, 2, (0, 0))
+    assert torch.equal(torch.from_numpy(views), loaded(tiny_store, range(1))[0].views)
