@@ -34,7 +34,7 @@ check: .venv/.dev  ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "error: run make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python -m mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/lint-imports >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 	@echo "format, lint, types and imports: ok"
 
 nightly: .venv/.dev  ## the slow tests, with more examples per property
