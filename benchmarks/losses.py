@@ -98,6 +98,13 @@ def _peak_kilobytes() -> int:
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
+def _commit() -> str:
+    command = ["git", "rev-parse", "HEAD"]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def main() -> None:
     """Measure, and print or write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -110,6 +117,7 @@ def main() -> None:
     torch.manual_seed(0)
     results = {
         "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "commit": _commit(),
         "torch": torch.__version__,
         "dimension": options.dimension,
         "per_identity": PER_IDENTITY,

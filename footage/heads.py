@@ -95,8 +95,8 @@ class FutureShotPredictor(nn.Module):
 
     def forward(
         self, shots: ShotEmbeddings
-    ) -> list[tuple[Float[Tensor, "V K E"], Float[Tensor, "V K E"]]]:
-        """Predictions and targets for each step m = 1, 2, ...; K = S - m places where m fits.
+    ) -> list[tuple[Float[Tensor, "V _ E"], Float[Tensor, "V _ E"]]]:
+        """Predictions and targets for each step m = 1, 2, ..., at the S - m places where m fits.
 
         At place k the predictor has read the shots 1..k and predicts shot k + m. The inner product
         of a prediction with a target is the critic's value: its matrix is already applied.

@@ -129,7 +129,11 @@ def test_torchrun_starts_a_group(tmp_path):
         )
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     subprocess.run(
         [*torchrun, "--nproc-per-node=2", str(script), str(tmp_path)],

@@ -307,3 +307,10 @@ def test_the_page_of_losses_is_up_to_date():
     docs = Path(__file__).parents[1] / "docs"
     page = runpy.run_path(str(docs / "generate_losses.py"))["page"]()
     assert (docs / "losses.md").read_text() == page, "run: python docs/generate_losses.py"
+
+
+def test_the_benchmark_times_every_loss():
+    path = Path(__file__).parents[1] / "benchmarks" / "losses.py"
+    milliseconds = runpy.run_path(str(path))["timings"](64, 8, repeats=1)
+    assert set(milliseconds) == {*losses.LOSSES, "similarity matrix"}
+    assert all(taken > 0 for taken in milliseconds.values())
