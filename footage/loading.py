@@ -101,7 +101,7 @@ def batches(  # noqa: PLR0913 - six of them say which batches
     dataset = _Batches(store, sampler, augmentation, seed, rank, world)
     if loading.workers:
         _check_shared_memory(dataset.bytes_per_batch, loading.workers)
-    return _follow(_loader(dataset, steps, loading), dataset, steps)
+    return _follow(_items(dataset, steps, loading), dataset, steps)
 
 
 def load_views(
@@ -208,9 +208,8 @@ class _Batches(Dataset[Tensor | _Failure]):
         return torch.from_numpy(views)
 
 
-def _loader(
-    dataset: _Batches, steps: range, loading: LoadingConfig
-) -> DataLoader[Tensor | _Failure]:
+def _items(dataset: _Batches, steps: range, loading: LoadingConfig) -> Iterator[Tensor | _Failure]:
+    """The items of the steps in order; workers begin at once."""
     context: BaseContext | None = None
     if loading.workers:
         # Forking this process would copy its threads' locks; the server forks one that has none.
@@ -219,7 +218,7 @@ def _loader(
     with warnings.catch_warnings():
         # More workers than cores are slow, not wrong, and they were asked for.
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        return DataLoader(
+        loader = DataLoader(
             dataset,
             batch_size=None,
             sampler=steps,
@@ -229,6 +228,7 @@ def _loader(
             worker_init_fn=_begin_worker,
             pin_memory=loading.pin_memory,
         )
+        return iter(loader)
 
 
 def _begin_worker(_: int) -> None:
@@ -241,10 +241,7 @@ def _begin_worker(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _follow(
-    loader: DataLoader[Tensor | _Failure], dataset: _Batches, steps: range
-) -> Iterator[Batch]:
-    items = iter(loader)
+def _follow(items: Iterator[Tensor | _Failure], dataset: _Batches, steps: range) -> Iterator[Batch]:
     for step in steps:
         try:
             item = next(items)
