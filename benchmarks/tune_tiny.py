@@ -91,9 +91,8 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     train(config, store=arguments.store, out=folder)
     trained = time.perf_counter() - began
     lines = read_metrics(folder)
-    found = evaluate(
-        str(folder), labelled=arguments.labelled, config=EvaluateConfig(seed=arguments.seed)
-    )
+    judged = EvaluateConfig(seed=arguments.seed, protocols=tuple(arguments.protocols))
+    found = evaluate(str(folder), labelled=arguments.labelled, config=judged)
     rows = [
         {key: getattr(row, key) for key in ("task", "column", "protocol", "value", "validation")}
         for row in found.rows
@@ -120,6 +119,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--runs", default="runs/tune")
     parser.add_argument("--arms", nargs="*", default=list(ARMS))
+    parser.add_argument("--protocols", nargs="+", default=["knn", "linear"])
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
