@@ -25,7 +25,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
 
 demo: $(READY)  ## ingest, train, evaluate, export, report; VIDEOS=folder takes your own, OUT=folder
-	@$(BIN)/footage demo --out "$(OUT)" $(if $(VIDEOS),--videos "$(VIDEOS)") $(ARGS)
+	@$(BIN)/footage demo $(if $(VIDEOS),"$(VIDEOS)") --out "$(OUT)" $(ARGS)
 
 test: check  ## the checks, then every fast test
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -q $(ARGS)
