@@ -192,7 +192,7 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
             if not distributed.all_finite(loss.detach(), norm):
                 if is_main:
                     _save(run, step, config, state)
-                raise _not_finite(step, loss, norm, levels, data.store, batch)
+                raise _not_finite(step, loss.detach(), norm, levels, data.store, batch)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )

@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+
+from footage import monitor
+from footage.backbone import BackboneConfig, build
+
+
+def test_isotropic_features_have_spread_one_and_full_rank():
+    features = torch.randn(4000, 16, generator=torch.Generator().manual_seed(0))
+    assert monitor.embedding_std(features) == pytest.approx(1.0, abs=0.02)
+    assert monitor.rankme(features) == pytest.approx(16, rel=0.01)
+
+
+def test_rankme_of_a_low_rank_matrix_is_its_rank():
+    basis = torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))[0]
+    features = basis[:, :8] @ torch.linalg.qr(torch.randn(32, 32))[0][:8]
+    assert monitor.rankme(features) == pytest.approx(8, rel=0.01)
+
+
+def test_constant_features_are_called_collapsed():
+    features = torch.ones(50, 8) + 1e-4 * torch.randn(50, 8)
+    probed = {
+        "embedding_std": monitor.embedding_std(features),
+        "rankme": monitor.rankme(features),
+    }
+    assert any("collapsed" in sentence for sentence in monitor.advice(probed, {}, {}))
+    assert monitor.rankme(torch.zeros(4, 4)) == 0.0
+
+
+def test_healthy_features_and_losses_raise_no_alarm():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        features = torch.randn(200, 32, generator=generator).relu()
+        probed = {
+            "embedding_std": monitor.embedding_std(features),
+            "rankme": monitor.rankme(features),
+        }
+        assert monitor.advice(probed, {"video/order": 0.4}, {"video/order": math.log(2)}) == []
+
+
+def test_a_level_at_chance_is_named():
+    found = monitor.advice({}, {"video/order": 0.70}, {"video/order": math.log(2)})
+    assert len(found) == 1
+    assert "video/order is at chance" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [((10, 0, 5), "only 10 videos"), ((100, 80, 5), "cut into parts"), ((100, 0, 1), "negatives")],
+)
+def test_too_few_videos_or_shots_are_said_before_the_first_step(arguments, word):
+    assert any(word in sentence for sentence in monitor.advice_on_data(*arguments))
+    assert monitor.advice_on_data(1000, 10, 50) == []
+
+
+def _retrieval_by_loops(features, right, allowed):
+    hits, chances = [], []
+    unit = features / features.norm(dim=1, keepdim=True)
+    for query in range(len(features)):
+        if not right[query].any():
+            continue
+        best = max(
+            (j for j in range(len(features)) if allowed[query, j]),
+            key=lambda j: float(unit[query] @ unit[j]),
+        )
+        hits.append(float(right[query, best]))
+        chances.append(float(right[query].sum()) / float(allowed[query].sum()))
+    return sum(hits) / len(hits), sum(chances) / len(chances), len(hits)
+
+
+def test_retrieval_agrees_with_its_brute_force_twin():
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(30, 5, generator=generator).double()
+    shots = torch.randint(0, 12, (30,), generator=generator)
+    videos = shots // 3
+    same_shot, same_video = shots[:, None] == shots, videos[:, None] == videos
+    right, allowed = same_video & ~same_shot, ~same_shot
+    found = monitor.retrieval(features, right, allowed)
+    assert found == pytest.approx(_retrieval_by_loops(features, right, allowed))
+
+
+def test_the_probe_set_holds_only_held_out_videos_and_keeps_to_its_bound(tiny_store):
+    videos = sorted(set(tiny_store.shots["video"].to_pylist()))
+    frames = monitor.probe_set(tiny_store, videos[:2], size=32, frames=16, frames_per_shot=2)
+    assert frames.images.shape[1:] == (32, 32, 3)
+    assert len(frames.images) <= 16
+    assert set(frames.videos.tolist()) == {0, 1}
+    rows = tiny_store.shots["video"].to_pylist()
+    assert {rows[row] for row in frames.shots.tolist()} == set(videos[:2])
+
+
+def test_a_probe_reports_every_number_and_leaves_the_backbone_in_its_mode(tiny_store):
+    videos = sorted(set(tiny_store.shots["video"].to_pylist()))
+    frames = monitor.probe_set(tiny_store, videos[:3], size=32, frames=32)
+    backbone, _ = build(BackboneConfig(architecture="test_resnet"), size=32, seed=0)
+    backbone.train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    probed = monitor.probe(backbone, frames, torch.device("cpu"))
+    assert set(probed) == {
+        "embedding_std", "rankme",
+        "same_shot_hit", "same_shot_chance", "same_video_hit", "same_video_chance",
+    }  # fmt: skip
+    assert backbone.training
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_without_held_out_videos_there_is_nothing_to_probe(tiny_store):
+    frames = monitor.probe_set(tiny_store, [], size=32, frames=32)
+    backbone, _ = build(BackboneConfig(architecture="test_resnet"), size=32, seed=0)
+    assert monitor.probe(backbone, frames, torch.device("cpu")) == {}
