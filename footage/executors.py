@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 ATTEMPTS = 3
 """How often a task is begun before the deaths of its workers are held against it."""
@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     failure: str
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs a function over tasks somewhere; results come as they are done, in any order."""
 

@@ -117,6 +117,7 @@ def ingest(
             tasks = _tasks(store, sources, config)
             results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
             new_videos = _commit(store, config)
+            shutil.rmtree(store / ".work")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
@@ -250,7 +251,6 @@ def _commit(store: Path, config: IngestConfig) -> int:
         work.path.unlink()
         new.remove(work)
     if not new and stored:
-        shutil.rmtree(store / ".work")
         return 0
     readable = {work.record.video.rsplit("#", 1)[0] for work in new if work.record.content_hash}
     replaced = [

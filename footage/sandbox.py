@@ -23,6 +23,7 @@ import signal
 import struct
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -91,7 +92,11 @@ def run_confined(
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Python warns of forks beside threads. The child takes none of their locks: it runs only
+        # decoding, which has been imported by then.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         _be_the_child(work, writing, limits, keep, parent)
     os.close(writing)

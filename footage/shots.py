@@ -9,7 +9,7 @@ frames near any of them from being sampled, and hands out the rest as soon as no
 """
 
 import collections
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ class Boundary(NamedTuple):
     end_seconds: float = -np.inf
 
 
+@runtime_checkable
 class CutDetector(Protocol):
     """Finds boundaries in a stream of tiny RGB frames; one instance sees one video."""
 

@@ -164,7 +164,8 @@ def prepare(store: Path) -> None:
     work = store / ".work"
     if (work / "ready").is_dir():
         _roll_forward(store)
-    shutil.rmtree(work / "commit", ignore_errors=True)
+    for unfinished in ("commit", "fetched"):
+        shutil.rmtree(work / unfinished, ignore_errors=True)
     for partial in (work / "videos").glob("*.partial"):
         partial.unlink()
 
@@ -176,7 +177,7 @@ def commit(
     versions: dict[str, str],
     replaced: Iterable[str] = (),
 ) -> None:
-    """Put the finished videos into the store, as new parts after the old ones, and clear the work.
+    """Put the finished videos into the store, as new parts after the old ones.
 
     Args:
         store: The store folder.
@@ -294,7 +295,8 @@ def _roll_forward(store: Path) -> None:
             path.replace(target)
     for folder in (store / "frames", store):
         _sync(folder)
-    shutil.rmtree(store / ".work")
+    shutil.rmtree(store / ".work" / "videos", ignore_errors=True)
+    shutil.rmtree(ready)
 
 
 def _parquet_writer(path: Path) -> pq.ParquetWriter:
