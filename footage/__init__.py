@@ -7,6 +7,8 @@ Every verb of the command line has a twin here. Nothing heavy is imported before
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (functions and classes alike)
     if name not in _HOMES:
         raise AttributeError(f"module 'footage' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """Keeps `footage.ingest` the verb: importing a module would bind the module in its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

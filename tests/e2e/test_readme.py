@@ -1,0 +1,133 @@
+"""What the documents say can be typed: every command parses, every link leads somewhere."""
+
+import ast
+import functools
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tyro
+
+import footage
+from footage import cli, configuration
+from footage.recipes import recipe
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language):
+    return [
+        (path.name, block)
+        for path in DOCUMENTS
+        for block in re.findall(rf"```{language}\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+    ]
+
+
+def commands():
+    """Every command of every shell block, without its comment."""
+    for document, block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield pytest.param(words, id=f"{document}: {' '.join(words)[:60]}")
+
+
+def parse_only(command, **options):
+    """tyro.cli with a command that does nothing."""
+
+    @functools.wraps(command)
+    def nothing(*args, **keywords):
+        del args, keywords
+
+    return tyro_cli(nothing, **options)
+
+
+tyro_cli = tyro.cli
+
+
+@pytest.fixture
+def beside_a_run(tmp_path, monkeypatch):
+    """A folder with the run that the README repeats."""
+    record = {"config": configuration.to_dict(recipe("tiny")), "recipe": "tiny", "store": "store"}
+    (tmp_path / "runs" / "second").mkdir(parents=True)
+    (tmp_path / "runs" / "second" / "run.json").write_text(json.dumps(record))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tyro, "cli", parse_only)
+
+
+@pytest.mark.parametrize("words", list(commands()))
+@pytest.mark.usefixtures("beside_a_run")
+def test_every_command_of_the_documents_parses(words):
+    if words[0] == "torchrun":
+        words = ["footage", *words[words.index("footage") + 1 :]]
+    if words[0] == "footage":
+        assert cli.main(words[1:]) == 0
+    elif words[0] == "make":
+        done = subprocess.run(
+            ["make", "-C", str(ROOT), "-n", *words[1:]], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    elif words[0] == "python":
+        assert (ROOT / words[1]).is_file()
+    else:
+        assert words[:2] == ["pip", "install"]
+
+
+def test_a_command_that_does_not_exist_would_be_noticed(beside_a_run):
+    assert cli.main(["digest", "videos/"]) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["report", "runs/first", "--colour", "red"])
+
+
+@pytest.mark.parametrize(
+    ("document", "block"), [pytest.param(*found, id=found[0]) for found in blocks("python")]
+)
+def test_every_name_that_the_documents_take_from_the_package_exists(document, block):
+    names = [
+        node.attr
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "footage"
+    ]
+    assert names, document
+    for name in names:
+        assert callable(getattr(footage, name))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_within_the_repository_lead_somewhere(path):
+    text = path.read_text("utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    for link in links:
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link
+
+
+def test_the_readme_names_every_verb():
+    text = (ROOT / "README.md").read_text("utf-8")
+    for verb in cli.VERBS:
+        assert re.search(rf"footage {verb}\b|`{verb}`", text), verb
+
+
+def test_the_picture_is_what_its_script_draws(tmp_path):
+    script = (ROOT / "docs" / "images" / "draw_hierarchy.py").read_text("utf-8")
+    copy = tmp_path / "draw_hierarchy.py"
+    copy.write_text(script, encoding="utf-8")
+    subprocess.run([sys.executable, str(copy)], check=True)
+    for name in ("hierarchy-light.svg", "hierarchy-dark.svg"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "docs" / "images" / name).read_bytes()
+
+
+def test_a_verb_of_the_package_stays_a_verb_after_its_module_was_imported():
+    code = (
+        "import footage, footage.ingest, footage.report, footage.evaluate.verb\n"
+        "for _ in range(2):\n"
+        "    for name in footage.__all__: assert callable(getattr(footage, name)), name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
