@@ -242,19 +242,27 @@ def _begin_worker(_: int) -> None:
 
 
 def _follow(items: Iterator[Tensor | _Failure], dataset: _Batches, steps: range) -> Iterator[Batch]:
-    for step in steps:
-        try:
-            item = next(items)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise FootageError(
-                f"a loading worker died before step {step}: {str(error).splitlines()[0]}",
-                "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm",
-            ) from error
-        if isinstance(item, _Failure):
-            raise StoreError(item.message, item.hint)
-        yield Batch(step, item, dataset.plan(step))
+    try:
+        for step in steps:
+            item = _next(items, step)
+            if isinstance(item, _Failure):
+                raise StoreError(item.message, item.hint)
+            yield Batch(step, item, dataset.plan(step))
+    finally:
+        # The last reference: workers end now, and not when an error's traceback is collected.
+        del items
+
+
+def _next(items: Iterator[Tensor | _Failure], step: int) -> Tensor | _Failure:
+    try:
+        return next(items)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise FootageError(
+            f"a loading worker died before step {step}: {str(error).splitlines()[0]}",
+            "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm",
+        ) from error
 
 
 def _named(error: StoreError, store: Store, row: int) -> StoreError:
