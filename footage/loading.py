@@ -261,8 +261,8 @@ def _next(items: Iterator[Tensor | _Failure], step: int) -> Tensor | _Failure:
             raise
         raise FootageError(
             f"a loading worker died before step {step}: {str(error).splitlines()[0]}",
-            "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm; at the "
-            'first step: a script that trains needs `if __name__ == "__main__":` around it',
+            "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm; "
+            'at the first step: a script needs `if __name__ == "__main__":` around its training',
         ) from error
 
 
