@@ -118,7 +118,7 @@ def test_the_page_has_every_section_with_its_content(page: Path) -> None:
         assert f'<section id="{identity}">' in text or f'id="{identity}"' in text
     words = " ".join(_read(page).texts)
     for expected in (
-        "What first learned from 8 videos",
+        "What “first” learned from 8 videos",
         "After 12 steps",
         "same network, untrained",
         "shapes",
@@ -219,8 +219,8 @@ def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path:
     shutil.copytree(run, other)
     words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL)).texts)
     assert "What 2 runs learned" in words
-    assert "first: after 12 steps" in words
-    assert "second: after 12 steps" in words
+    assert words.count("After 12 steps") == 2
+    assert "second" in words
 
 
 def test_without_the_store_the_page_says_so_and_shows_the_rest(run: Path, tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def curves(
 
 def accuracies(title: str, groups: Sequence[tuple[str, Sequence[Mark]]]) -> Markup:
     """Accuracies of one task: a row a protocol, a mark a column; bars are two standard errors."""
-    row_height, top = 44, 8
+    top = 8
+    row_height = max(44, 14 + 9 * max(len(marks) for _, marks in groups))
     height = top + row_height * len(groups) + BOTTOM
     left = 58
     highest = max(mark.value + 2 * mark.standard_error for _, marks in groups for mark in marks)
@@ -215,7 +216,10 @@ def _svg(spoken: str, height: Number, *drawn: Markup) -> Markup:
 
 
 def number(value: Number) -> str:
-    """A tick label: 1200 as 1.2k, no needless zeros."""
+    """A tick label: 1200 as 1.2k, 0.00075 as 7.5e-4, no needless zeros."""
+    if 0 < abs(value) < 0.01:
+        digits, _, exponent = f"{value:.1e}".partition("e")
+        return f"{float(digits):g}e{int(exponent)}"
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
     if abs(value) >= 1000:
@@ -256,12 +260,11 @@ def _thinned(line: Curve) -> Curve:
 
 
 def _moving_average(values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-    """Centred mean whose window shrinks at the ends."""
+    """Centred mean; at the ends, of that half of the window which exists."""
     half = max(1, round(SMOOTHED_SHARE * len(values) / 2))
     total = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(places, len(values) - 1 - places))
-    low, high = places - reach, places + reach + 1
+    low, high = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))
     smoothed: Float[ndarray, " n"] = (total[high] - total[low]) / (high - low)
     return smoothed
 

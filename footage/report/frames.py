@@ -41,7 +41,7 @@ class ShownVideo(NamedTuple):
     num_shots: int
     num_frames: int
     cuts: list[float]
-    """Where each kept shot but the first begins, in seconds."""
+    """Where each shot but the first begins, in seconds; shots too short to keep count too."""
     shots: list[ShownShot]
     """The first shots, as many as fit."""
 
@@ -58,11 +58,22 @@ def contact_sheet(store: Store, *, num_videos: int, frames_per_video: int) -> li
         for record in store.videos.to_pylist()
         if record["video"] in set(chosen)
     }
-    return [_shown_video(store, records[name], by_video[name], frames_per_video) for name in chosen]
+    begins: dict[str, list[float]] = {name: [] for name in chosen}
+    for shot in store.every_shot.select(["video", "start_seconds"]).to_pylist():
+        if shot["video"] in begins:
+            begins[shot["video"]].append(shot["start_seconds"])
+    return [
+        _shown_video(store, records[name], by_video[name], begins[name], frames_per_video)
+        for name in chosen
+    ]
 
 
 def _shown_video(
-    store: Store, record: dict[str, object], rows: list[int], num_frames: int
+    store: Store,
+    record: dict[str, object],
+    rows: list[int],
+    begins: list[float],
+    num_frames: int,
 ) -> ShownVideo:
     table = store.shots.take(rows).to_pylist()
     shown_rows = rows[:num_frames]
@@ -88,7 +99,7 @@ def _shown_video(
         seconds=float(str(record["decoded_seconds"])) if record["decoded_seconds"] else end,
         num_shots=len(rows),
         num_frames=sum(shot["num_frames"] for shot in table),
-        cuts=[shot["start_seconds"] for shot in table[1:]],
+        cuts=sorted(begins)[1:],
         shots=shots,
     )
 

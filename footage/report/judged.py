@@ -55,7 +55,10 @@ def linear_cells(rows: Sequence[ResultRow]) -> dict[str, dict[str, ResultRow]]:
 
 
 def verdict(rows: Sequence[ResultRow]) -> str:
-    """What the linear probe says about the model against the untrained network, in a sentence."""
+    """What a linear probe says about the model against the untrained network, in a sentence.
+
+    Clearly means: by more than two standard errors of the difference.
+    """
     tasks = linear_cells(rows)
     if not tasks:
         return ""
@@ -67,17 +70,12 @@ def verdict(rows: Sequence[ResultRow]) -> str:
         error = (model.standard_error**2 + untrained.standard_error**2) ** 0.5
         clear += gain > 2 * error
         gains.append(f"{task} {100 * gain:+.1f} ± {100 * error:.1f}")
-    count = f"{clear} of {len(tasks)} labelled sets" if len(tasks) > 1 else "the labelled set"
-    if clear == 0:
-        claim = f"A linear probe on it does not clearly beat the same network untrained on {count}"
-        if len(tasks) > 1:
-            claim = (
-                "A linear probe on it clearly beats the same network untrained on none of "
-                f"{len(tasks)} labelled sets"
-            )
+    network = "the same network untrained"
+    if len(tasks) == 1:
+        claim = f"{'clearly beats' if clear else 'does not clearly beat'} {network}"
     else:
-        claim = f"A linear probe on it clearly beats the same network untrained on {count}"
-    return f"{claim} (points gained: {', '.join(gains)})."
+        claim = f"clearly beats {network} on {clear or 'none'} of {len(tasks)} labelled sets"
+    return f"A linear probe on its features {claim} (points gained: {', '.join(gains)})."
 
 
 def _cells(rows: Sequence[ResultRow], protocol: str) -> dict[str, dict[str, ResultRow]]:
@@ -141,9 +139,9 @@ def _table(runs: Sequence[Run]) -> Markup:
     heads = ["task", "protocol", "run", *COLUMNS, "test images", "selected", "split"]
     figures = {*COLUMNS, "test images"}
     rows = []
-    for run in runs:
-        for task in dict.fromkeys(row.task for row in run.rows):
-            for protocol in _protocols([run], task):
+    for task in dict.fromkeys(row.task for run in runs for row in run.rows):
+        for protocol in _protocols(runs, task):
+            for run in runs:
                 cells = _cells(run.rows, protocol).get(task)
                 if cells is not None:
                     rows.append(_table_row(run, task, protocol, cells))
@@ -180,6 +178,6 @@ def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) 
         tag("td", run.name, class_="name-of-file"),
         *numbers,
         tag("td", str(model.num_test), class_="figure"),
-        tag("td", selected),
-        tag("td", model.split),
+        tag("td", selected, class_="words"),
+        tag("td", model.split, class_="words"),
     )

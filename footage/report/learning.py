@@ -8,10 +8,10 @@ from footage.report.gathered import Run
 from footage.report.markup import Markup, tag
 
 PROBES: Final = {
-    "same_video_hit": "Same video found first, share of queries",
-    "same_shot_hit": "Same shot found first, share of queries",
+    "same_video_hit": "Same video found first",
+    "same_shot_hit": "Same shot found first",
     "rankme": "Directions in use (RankMe)",
-    "embedding_std": "Spread of the features (1 isotropic, 0 collapsed)",
+    "embedding_std": "Spread of the features",
 }
 CHANCES: Final = {"same_video_hit": "same_video_chance", "same_shot_hit": "same_shot_chance"}
 
@@ -32,7 +32,9 @@ def section(runs: Sequence[Run]) -> Markup:
         return tag("section", title, tag("p", "No step was recorded.", class_="note"), id="curves")
     note = (
         "Against optimiser steps. Losses are shown as recorded (faint) and as a moving average. "
-        "The probes look, without labels, at frames of videos that are never trained on. "
+        "The probes look, without labels, at frames of videos that are never trained on: how often "
+        "the nearest frame is of the same video (among other shots) or of the same shot, how many "
+        "directions the features use, and how far they spread (1 in all directions, 0 collapsed). "
         "Dashed lines are what features that say nothing would reach."
     )
     names = list(dict.fromkeys(name for run in runs for name in _level_names(run)))
@@ -53,7 +55,7 @@ def section(runs: Sequence[Run]) -> Markup:
         tag("p", note, class_="note"),
         _legend(runs),
         tag("h3", "Probes on unseen videos"),
-        tag("div", *probes, class_="charts"),
+        tag("div", *probes, class_="charts narrow"),
         tag("h3", "Loss of each level"),
         tag("div", *charts, class_="charts"),
         tag("h3", "Pace"),

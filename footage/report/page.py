@@ -53,13 +53,20 @@ def _style() -> str:
 
 
 def _header(runs: Sequence[Run], footage: Footage) -> Markup:
-    leads = [tag("p", sentence, class_="lead") for run in runs for sentence in _found(run, runs)]
-    figures = [figure for run in runs for figure in _figures(run, runs)]
+    alone = len(runs) == 1
+    leads: list[Markup] = []
+    for number, run in enumerate(runs):
+        if alone:
+            leads += [tag("p", sentence, class_="lead") for sentence in _found(run)]
+        else:
+            name = tag("strong", run.name, class_=f"run{number % 6}")
+            leads.append(tag("p", name, ". ", " ".join(_found(run)), class_="lead"))
     advice = [
-        tag("p", (f"{run.name}: " if len(runs) > 1 else "") + sentence)
+        tag("p", ("" if alone else f"{run.name}: ") + sentence)
         for run in runs
         for sentence in run.advice
     ]
+    figures = _figures(runs[0]) if alone else []
     return tag(
         "header",
         tag("p", "footage report", class_="kicker"),
@@ -71,36 +78,41 @@ def _header(runs: Sequence[Run], footage: Footage) -> Markup:
 
 
 def _headline(runs: Sequence[Run], footage: Footage) -> str:
-    learned = f"What {runs[0].name} learned" if len(runs) == 1 else f"What {len(runs)} runs learned"
+    learned = (
+        f"What “{runs[0].name}” learned" if len(runs) == 1 else f"What {len(runs)} runs learned"
+    )
     if not footage.totals:
         return f"{learned} from video, without labels"
     usable = footage.totals["ok"] + footage.totals["partial"]
     return f"{learned} from {usable:,} videos, without labels"
 
 
-def _found(run: Run, runs: Sequence[Run]) -> list[str]:
+def _found(run: Run) -> list[str]:
     """What was learned, in sentences that claim no more than was measured."""
-    who = f"{run.name}: after" if len(runs) > 1 else "After"
     views = run.num_steps * run.images_per_batch
-    done = f"{who} {run.num_steps:,} steps ({views:,} views)"
+    done = f"After {run.num_steps:,} steps ({views:,} views)"
     probe = run.probes[-1]["probe"] if run.probes else {}
+    first = run.probes[0]["probe"] if run.probes else {}
     sentences = []
     if "same_video_hit" in probe:
-        before = run.probes[0]["probe"].get("same_video_hit")
-        began = "" if before is None else f"{_percent(before)} before training and "
+        began = ""
+        if "same_video_hit" in first and run.probes[-1]["step"]:
+            began = f"{_percent(first['same_video_hit'])} before training and "
         sentences.append(
             f"{done}, the frame nearest to one of another shot comes from the same unseen video in "
             f"{_percent(probe['same_video_hit'])} of cases; {began}"
             f"{_percent(probe['same_video_chance'])} by chance."
         )
-    elif run.num_steps:
-        sentences.append(f"{done}.")
+    elif "rankme" in probe and run.num_steps:
+        sentences.append(
+            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe); "
+            f"before training {first['rankme']:.1f}."
+        )
     verdict = judged.verdict(run.rows)
     return [*sentences, verdict] if verdict else sentences
 
 
-def _figures(run: Run, runs: Sequence[Run]) -> list[Markup]:
-    prefix = f"{run.name} · " if len(runs) > 1 else ""
+def _figures(run: Run) -> list[Markup]:
     figures = []
     probe = run.probes[-1]["probe"] if run.probes else {}
     for name, words in (("same_video", "same video found"), ("same_shot", "same shot found")):
@@ -108,7 +120,7 @@ def _figures(run: Run, runs: Sequence[Run]) -> list[Markup]:
             before = run.probes[0]["probe"].get(f"{name}_hit")
             chance = f"chance {100 * probe[f'{name}_chance']:.0f}"
             beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
-            title = f"{prefix}{words} first, unseen videos"
+            title = f"{words} first, unseen videos"
             figures.append(_figure(title, probe[f"{name}_hit"], beside))
     for task, cells in judged.linear_cells(run.rows).items():
         beside = " · ".join(
@@ -116,7 +128,7 @@ def _figures(run: Run, runs: Sequence[Run]) -> list[Markup]:
             for name in ("untrained", "pixels", "chance")
             if name in cells
         )
-        figures.append(_figure(f"{prefix}{task}, linear probe", cells["model"].value, beside))
+        figures.append(_figure(f"{task}, linear probe", cells["model"].value, beside))
     return figures[:8]
 
 

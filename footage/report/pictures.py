@@ -48,8 +48,16 @@ def _comparison(comparison: Comparison, named: bool) -> Markup:
     cells = [tag("div", head, class_="head") for head in heads]
     for trained, untrained in zip(comparison.trained, comparison.untrained, strict=True):
         query = trained.query
-        caption = tag("figcaption", _short(query.video), tag("br"), clock(query.seconds))
-        cells.append(tag("figure", thumbnail(query, height=FOUND_HEIGHT), caption, class_="query"))
+        caption = tag("figcaption", f"{clock(query.seconds)}  {_short(query.video)}")
+        cells.append(
+            tag(
+                "figure",
+                thumbnail(query, height=FOUND_HEIGHT),
+                caption,
+                class_="query",
+                title=_short(query.video),
+            )
+        )
         cells += [_found(trained, heads[1]), _found(untrained, heads[2])]
     title = tag("h3", comparison.run) if named else Markup("")
     return join(title, tag("div", *cells, class_="retrieval"))
@@ -109,23 +117,14 @@ def _video(video: ShownVideo) -> Markup:
 
 def _timeline(video: ShownVideo) -> Markup:
     length = max(video.seconds, 1e-6)
-    spans = [
-        tag(
-            "rect",
-            x=1000 * shot.start_seconds / length,
-            width=max(1.0, 1000 * (shot.end_seconds - shot.start_seconds) / length),
-            y=0,
-            height=10,
-        )
-        for shot in video.shots
-    ]
+    whole = tag("rect", x=0, y=0, width=1000, height=10)
     cuts = [
         tag("line", x1=1000 * cut / length, x2=1000 * cut / length, y1=0, y2=10)
         for cut in video.cuts
     ]
     return tag(
         "svg",
-        *spans,
+        whole,
         *cuts,
         class_="timeline",
         viewBox="0 0 1000 10",
