@@ -35,6 +35,9 @@ MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help
 
 log = logging.getLogger(__name__)
 
+PIPED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
+
 Paths = Positional[tuple[str, ...]]
 
 
@@ -171,7 +174,7 @@ def _evaluate(words: Sequence[str]) -> None:
             config: How to judge.
         """
         found = evaluate(model, labelled=labelled, out=out, config=config)
-        Console().print(table(found.rows))
+        Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table(found.rows))
         for path in found.files:
             print(path)
 

@@ -1,0 +1,72 @@
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from footage import cli
+
+
+@pytest.fixture(autouse=True)
+def _quiet_root():
+    """`main` sets up logging for a program; tests want theirs back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def test_help_names_every_verb_and_imports_neither_torch_nor_a_decoder():
+    code = (
+        "import sys; from footage.cli import main, VERBS; main(['--help'])\n"
+        "assert not {'torch', 'av', 'cv2', 'pyarrow'} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for verb in cli.VERBS:
+        assert f"footage {verb}" in done.stdout
+
+
+@pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb != "recipes"])
+def test_every_verb_explains_its_options(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert f"footage {verb}" in capsys.readouterr().out
+
+
+def test_an_unknown_verb_is_a_usage_error_with_the_nearest(capsys):
+    assert cli.main(["trian"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "error: there is no verb 'trian'\nhint: did you mean train?\n"
+
+
+def test_a_mistake_of_the_user_is_one_error_and_one_hint(capsys, tmp_path):
+    words = ["train", "tiny", "--store", str(tmp_path / "none"), "--out", str(tmp_path / "run")]
+    assert cli.main(words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_debug_shows_where_an_error_came_from(tmp_path):
+    words = ["--debug", "train", "tiny", "--store", str(tmp_path), "--out", str(tmp_path / "run")]
+    with pytest.raises(cli.FootageError):
+        cli.main(words)
+
+
+def test_an_option_that_does_not_exist_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "tiny", "--store", "s", "--out", "o", "--objective.future.wieght", "1"])
+    assert stopped.value.code == 2
+    assert "objective.future.weight" in capsys.readouterr().err
+
+
+def test_the_recipes_are_listed_on_stdout(capsys):
+    assert cli.main(["recipes"]) == 0
+    assert "tiny-ex-frame" in capsys.readouterr().out
+
+
+def test_train_without_a_recipe_says_what_is_missing(capsys):
+    assert cli.main(["train", "--store", "s"]) == 1
+    assert "footage recipes" in capsys.readouterr().err
