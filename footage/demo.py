@@ -8,11 +8,12 @@ videos. The labelled images that judge the backbone are drawn too, of shapes and
 rendered video shows. Running it again goes on where it stopped.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,8 +36,8 @@ from footage.train import TrainConfig, train
 log = logging.getLogger(__name__)
 
 
-REHEARSAL_STEPS = 12
-"""Steps of the short run that tells how fast this machine trains."""
+REHEARSAL_STEPS = 9
+"""Steps of a short run that tells how fast this machine trains."""
 
 RETRIEVALS: Final = {
     "same_shot": "nearest frame is of the same shot",
@@ -57,7 +58,7 @@ class DemoConfig:
     num_rendered: int = 36
     """Rendered videos beside the real ones; none are needed with videos of your own."""
 
-    images_per_class: int = 80
+    images_per_class: int = 120
     """Labelled images drawn for each class of the evaluation."""
 
     download: bool = True
@@ -191,20 +192,55 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
 
 
 def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoConfig) -> TrainConfig:
-    """The configuration with as many steps as fit into `train_seconds`, by a short rehearsal."""
+    """The configuration with as many steps as fit into `train_seconds`, by short rehearsals.
+
+    On a CPU whose cores others use too, one thread was four times as fast as two, which wait for
+    each other; on a quiet one half as fast. So both are tried.
+    """
+    on_gpu = torch.cuda.is_available()
+    threads = [0] if on_gpu else sorted({1, torch.get_num_threads()})
+    tried = {
+        number: _images_per_second(_with_threads(base, number), store, rehearsal / str(number))
+        for number in threads
+    }
+    best = max(tried, key=lambda number: tried[number])
+    steps = int(config.train_seconds * tried[best] / base.sampling.images_per_batch)
+    steps = max(min(steps, config.most_steps), REHEARSAL_STEPS)
+    log.info("%.0f images/s here: %d steps, %d threads", tried[best], steps, best)
+    return dataclasses.replace(
+        _with_threads(base, best),
+        steps=steps,
+        probe_every=max(steps // 4, 1),
+        checkpoint_every=max(steps // 6, 1),
+    )
+
+
+def _with_threads(base: TrainConfig, threads: int) -> TrainConfig:
+    return dataclasses.replace(base, compute=dataclasses.replace(base.compute, threads=threads))
+
+
+def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
+    """How fast a short run trains once it has started."""
     short = dataclasses.replace(
         base, steps=REHEARSAL_STEPS, probe_frames=8, checkpoint_every=REHEARSAL_STEPS
     )
-    train(short, store=store, out=rehearsal, recipe="tiny")
-    lines = [line for line in runs.read_metrics(rehearsal) if "images_per_second" in line]
+    train(short, store=store, out=run, recipe="tiny")
+    rates = [
+        line["images_per_second"] for line in runs.read_metrics(run) if "images_per_second" in line
+    ]
     # The first steps wait for the workers to start and for the machine to warm up.
-    rate = statistics.median(line["images_per_second"] for line in lines[len(lines) // 3 :])
-    steps = int(config.train_seconds * rate / base.sampling.images_per_batch)
-    steps = max(min(steps, config.most_steps), REHEARSAL_STEPS)
-    log.info("%.0f images/s here: %d steps", rate, steps)
-    return dataclasses.replace(
-        base, steps=steps, probe_every=max(steps // 4, 1), checkpoint_every=max(steps // 6, 1)
-    )
+    return float(statistics.harmonic_mean(rates[len(rates) // 3 :]))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small matrices: the threads of a busy CPU would wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _architecture(config: dict[str, dict[str, object]]) -> str:
@@ -228,7 +264,8 @@ def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
     if all(path.exists() and path.stat().st_mtime >= trained for path in files):
         log.info("already evaluated: %s", run / runs.EVALUATIONS)
         return [row for path in files for row in read_rows(path)]
-    return evaluate(str(run), labelled=tasks).rows
+    with _one_thread():
+        return evaluate(str(run), labelled=tasks).rows
 
 
 def _learned(run: Path, rows: Sequence[ResultRow]) -> list[str]:

@@ -219,13 +219,13 @@ def _labelled_image(generator: np.random.Generator, task: str, name: str, size: 
     frame = painted(noise(generator, size, size, int(generator.integers(3, 12))), *behind)
     frame = np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8)
     # A material shows in the fine structure, so its objects fill more of the image.
-    closeness = (0.9, 1.4) if task == "materials" else (0.55, 1.05)
+    closeness = (0.9, 1.4) if task == "materials" else (0.8, 1.25)
     pose = np.asarray(
         [
-            *generator.uniform(0.35, 0.65, 2) * size,
+            *generator.uniform(0.4, 0.6, 2) * size,
             size * generator.uniform(*closeness),
-            generator.normal(0, 0.35),
-            generator.uniform(-0.9, 0.9) + (np.pi if generator.random() < 0.5 else 0.0),
+            generator.normal(0, 0.2),
+            generator.uniform(-0.6, 0.6) + (np.pi if generator.random() < 0.5 else 0.0),
         ]
     )
     lay_over(frame, picture, actor_matrix(pose, SPRITE_SIZE))
