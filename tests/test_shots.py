@@ -1,9 +1,12 @@
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
 
 from footage.shots import AdaptiveCuts, Boundary, FadeTest, ShotBuilder
 from footage.video import TinyFrames, Video
@@ -67,6 +70,16 @@ def test_dissolves_are_mostly_missed_by_the_adaptive_detector(tmp_path):
     precision, recall = precision_and_recall(found, true, 0.5)
     assert precision == 1 or not found  # what it says is right, but
     assert recall < 0.6  # do not rely on it for dissolves: the docs say so
+
+
+def test_quick_detector_finds_what_that_of_pyscenedetect_finds(tmp_path):
+    frames = synthetic.cuts(range(10), 1.0)
+    tiny = [cv2.resize(image, (48, 27), interpolation=cv2.INTER_AREA) for image in frames]
+    stock, quick = AdaptiveDetector(min_scene_len=0), AdaptiveCuts()._detector
+    for number, image in enumerate(tiny):
+        time = FrameTimecode(number, 25.0)
+        assert stock.process_frame(time, image) == quick.process_frame(time, image)
+        assert stock._frame_score == pytest.approx(quick._frame_score, rel=1e-9)
 
 
 def test_one_moving_shot_is_not_cut(tmp_path):

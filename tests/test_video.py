@@ -244,3 +244,19 @@ def test_common_containers_open(tmp_path, suffix):
     assert errors == 0
     seconds = np.array([frame.seconds for frame in frames])
     assert np.diff(seconds) == pytest.approx(np.full(23, 1 / 24), abs=2e-3)
+
+
+@pytest.mark.parametrize("colorspace", [1, 2, 5])
+@pytest.mark.parametrize("colour_range", [1, 2])
+def test_colours_are_read_as_they_were_meant(colorspace, colour_range):
+    image = np.zeros((96, 128, 3), np.uint8)
+    image[:, :64], image[:, 64:] = (200, 40, 30), (30, 180, 60)
+    picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace="ITU709" if colorspace == 1 else "ITU601",
+        dst_color_range=colour_range,
+    )
+    picture.colorspace, picture.color_range = colorspace, colour_range
+    small = Scaler(48)(picture).astype(int)
+    assert np.abs(small[:, :28] - image[0, 0]).max() <= 6
+    assert np.abs(small[:, 36:] - image[0, 127]).max() <= 6
