@@ -15,6 +15,7 @@ for everything that could not be read: nothing is dropped silently.
 
 import itertools
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,12 @@ from footage.errors import ConfigError, VideoError
 from footage.features import BATCHES_AHEAD, batches, in_threads, network_input
 from footage.video_frames import FrameReader
 
+log = logging.getLogger(__name__)
+
 Kind = Literal["image", "video"]
+
+NAMED_FAILURES: Final = 10
+"""Failures that are logged by name; the table holds all of them."""
 
 GROUP_BYTES: Final = 32 * 2**20
 """Rows are written when they have grown to this size: memory does not grow with the inputs."""
@@ -144,6 +150,10 @@ def embed(
         aside.unlink(missing_ok=True)
     for file in found:
         counts[file.kind] += 1
+    for failure in failures[:NAMED_FAILURES]:
+        log.warning("%s: %s", failure.input, failure.reason)
+    if len(failures) > NAMED_FAILURES:
+        log.warning("%d more inputs have a reason in %s", len(failures) - NAMED_FAILURES, target)
     return Embedded(
         target, counts["image"], counts["video"], counts["frames"], num_ignored, failures
     )
@@ -198,7 +208,8 @@ def _items(found: Sequence[_Found], size: int, config: EmbedConfig) -> Iterator[
         try:
             pixels = resized(images.read_image(file.path), size)
         except images.ImageError as error:
-            return _Item(str(file.path), "image", None, None, "failed", error.message)
+            reason = error.message.removeprefix(f"{file.path} ")
+            return _Item(str(file.path), "image", None, None, "failed", reason)
         return _Item(str(file.path), "image", None, pixels, "ok", "")
 
     with FrameReader(size, config.frames_per_second) as reader:

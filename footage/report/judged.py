@@ -175,7 +175,7 @@ def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) 
         "tr",
         tag("td", task, class_="name-of-file"),
         tag("td", PROTOCOL_WORDS.get(protocol, protocol)),
-        tag("td", run.name, class_="name-of-file"),
+        tag("td", run.name, class_="name-of-file", title=model.start),
         *numbers,
         tag("td", str(model.num_test), class_="figure"),
         tag("td", selected, class_="words"),
