@@ -86,10 +86,12 @@ def test_known_wheels_name_each_clip_once():
         assert len(wheel.sha256) == 64
 
 
-@pytest.mark.parametrize("field", ["train_seconds", "most_steps", "num_rendered"])
-def test_settings_out_of_range_name_their_field(field):
-    with pytest.raises(ConfigError, match=field):
-        DemoConfig(**{field: 0})
+@pytest.mark.parametrize(
+    "setting", [{"train_seconds": 0.0}, {"most_steps": 0}, {"num_rendered": 0}], ids=str
+)
+def test_settings_out_of_range_name_their_field(setting):
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        DemoConfig(**setting)
 
 
 def test_few_videos_give_a_smaller_batch(tiny_store):
