@@ -1,3 +1,4 @@
+import importlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from footage import embed as embed_module
 from footage import model as models
 from footage.augment import resized
 from footage.embed import EmbedConfig, embed
@@ -16,6 +16,8 @@ from footage.errors import ConfigError
 from footage.features import model_column
 from footage.images import read_image
 from tests import synthetic
+
+embed_module = importlib.import_module("footage.embed")  # footage.embed itself is the verb
 
 TINY = "test_resnet"
 

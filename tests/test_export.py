@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -8,11 +9,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from footage import export as export_module
 from footage import model as models
 from footage.errors import CheckpointError, ConfigError
-from footage.export import export
+from footage.export import Target, export
 from footage.features import model_column
+
+export_module = importlib.import_module("footage.export")  # footage.export itself is the verb
 
 LOAD_WITH_TIMM_ALONE = """
 import sys, torch
@@ -45,7 +47,7 @@ def test_a_timm_folder_gives_the_same_features_in_another_process(tmp_path: Path
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext"])
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
 def test_an_export_is_a_model_again_with_its_preprocessing(
-    tmp_path: Path, architecture: str, to: export_module.Target
+    tmp_path: Path, architecture: str, to: Target
 ) -> None:
     name = "folder" if to == "timm" else "backbone.safetensors"
     exported = export(architecture, to=to, out=tmp_path / name)
