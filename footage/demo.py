@@ -195,7 +195,7 @@ def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoCon
     """The configuration with as many steps as fit into `train_seconds`, by short rehearsals.
 
     On a CPU whose cores others use too, one thread was four times as fast as two, which wait for
-    each other; on a quiet one half as fast. So both are tried.
+    each other (docs/experiments.md); on a quiet one two should win. So both are tried.
     """
     on_gpu = torch.cuda.is_available()
     threads = [0] if on_gpu else sorted({1, torch.get_num_threads()})
