@@ -33,6 +33,7 @@ def arguments(name: str, num_embeddings: int, dimension: int) -> list[torch.Tens
             if axes == "N D"
             else torch.randn(shots // 4, 4, 4, 2, dimension)
         ),
+        "shots": lambda _: torch.arange(shots // 4 * 4).view(-1, 4),
         "identities": lambda _: torch.arange(shots).repeat_interleave(PER_IDENTITY),
         "predictions": lambda _: torch.randn(num_embeddings, dimension) / dimension**0.5,
         "targets": lambda _: torch.randn(num_embeddings, dimension),

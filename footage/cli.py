@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from footage.errors import FootageError
 
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("footage").setLevel(logging.INFO)
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -161,7 +162,7 @@ def _evaluate(words: Sequence[str]) -> None:
     def command(
         model: Positional[str],
         *,
-        labelled: tuple[str, ...],
+        labelled: UseAppendAction[tuple[tuple[str, ...], ...]],
         out: str = "",
         config: Annotated[EvaluateConfig, arg(name="")] = default,
     ) -> None:
@@ -173,7 +174,8 @@ def _evaluate(words: Sequence[str]) -> None:
             out: Also write the results to this JSON file.
             config: How to judge.
         """
-        found = evaluate(model, labelled=labelled, out=out, config=config)
+        folders = [folder for given in labelled for folder in given]
+        found = evaluate(model, labelled=folders, out=out, config=config)
         Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table(found.rows))
         for path in found.files:
             print(path)

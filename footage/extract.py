@@ -64,7 +64,6 @@ def extract(
     Raises:
         VideoError: Nothing can be kept; the message is the reason.
     """
-    cv2.setNumThreads(1)  # one core a video; its pool would spin and not survive the fork
     with Video(path, max_pixels) as video:
         one_pass = _Pass(video, settings, detector, send)
         for frame in video.frames():

@@ -121,5 +121,7 @@ class Journal:
 
     def _talk(self, levels: Mapping[str, float]) -> str:
         parts = [f"{name} {self.mean(name):.3f}" for name in levels]
-        rate, wait = self.mean("images_per_second"), self.mean("data_wait")
+        # steps hold equally many images, so their rates have a harmonic mean
+        seconds = [1 / values["images_per_second"] for values in self.recent]
+        rate, wait = len(seconds) / sum(seconds), self.mean("data_wait")
         return "  ".join([*parts, f"{rate:.0f} images/s", f"data wait {wait:.0%}"])

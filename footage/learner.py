@@ -12,7 +12,7 @@ from footage.checkpoint import Checkpoint
 from footage.loading import normalise
 from footage.objective import Objective
 from footage.optim import OptimizerConfig
-from footage.shapes import Scalar, Views
+from footage.shapes import Scalar, ShotRows, Views
 
 
 class Learner(nn.Module):
@@ -32,13 +32,19 @@ class Learner(nn.Module):
         self.seed = seed
         self.bf16 = bf16
 
-    def forward(self, views: Views, step: int) -> tuple[Scalar, dict[str, Tensor]]:
-        """Loss of one batch, and the value of each level by name."""
+    def forward(self, views: Views, rows: ShotRows, step: int) -> tuple[Scalar, dict[str, Tensor]]:
+        """Loss of one batch, and the value of each level by name.
+
+        Args:
+            views: Pixels of this rank's videos.
+            rows: Which shot of the store each of their shots is, or is a part of.
+            step: Number of the batch.
+        """
         device = next(self.parameters()).device
         cfg = self.backbone.preprocessing
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             features = self.backbone(normalise(views, cfg.mean, cfg.std, device))
-        total, levels = self.objective(features.view(*views.shape[:4], -1), step, self.seed)
+        total, levels = self.objective(features.view(*views.shape[:4], -1), rows, step, self.seed)
         return total, levels
 
 

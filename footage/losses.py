@@ -25,7 +25,7 @@ from torch.nn.functional import (
 )
 
 from footage.errors import ConfigError
-from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar
+from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar, ShotRows
 
 Positives = Literal["frame", "shot"]
 """What counts as the same thing: views of one frame, or all frames of one shot."""
@@ -40,15 +40,23 @@ CHUNK_ELEMENTS = 2**22
 """Pair-by-candidate distances held at once while mining: 16 MiB in single precision."""
 
 
-def identities(videos: int, shots: int, frames: int, views: int, positives: Positives) -> Tensor:
+def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -> Identities:
     """The identity of every embedding of a batch `V S F A`, flattened in that order.
 
-    Under `frame` all views of a frame are one identity, `(v, s, f)`; under `shot` all frames and
-    views of a shot are, `(v, s)`.
+    Under `frame` all views of a frame are one identity; under `shot` all frames and views of a
+    shot are.
+
+    Args:
+        shots: Equal numbers are the same shot, which a batch holds in parts where a video has too
+            few shots: its parts show the same thing, so they are never negatives of each other.
+        frames: F.
+        views: A.
+        positives: What makes an identity.
     """
     if positives == "frame":
-        return torch.arange(videos * shots * frames).repeat_interleave(views)
-    return torch.arange(videos * shots).repeat_interleave(frames * views)
+        places = torch.arange(shots.numel() * frames, device=shots.device)
+        return places.repeat_interleave(views)
+    return shots.flatten().repeat_interleave(frames * views)
 
 
 def triplet(
@@ -93,6 +101,7 @@ def triplet(
 
 def exemplar(
     embeddings: Embeddings,
+    shots: ShotRows,
     positives: Positives = "shot",
     margin: float = 0.5,
     mining: Mining = "semi-hard",
@@ -103,18 +112,21 @@ def exemplar(
     With positives `shot` this is the loss of VIVI-Ex(M) for M frames a shot, each augmented; with
     `frame` it is the image-only baseline, Ex(1), which contrasts the views of single frames.
 
-    Formula: `triplet` over all embeddings; identity `(v, s)` for shot, `(v, s, f)` for frame
+    Formula: `triplet` over all embeddings, their identities from `identities`
     Source: VIVI, Tschannen et al. 2020, section 3 [recalled]; Dosovitskiy et al. 2014 for the idea.
 
     Raises:
         ConfigError: If no two embeddings share an identity, or all do.
     """
-    flat, identity = _flatten(embeddings, positives)
+    flat, identity = _flatten(embeddings, shots, positives)
     return triplet(flat, identity, margin, mining, hinge)
 
 
 def multi_positive_nce(
-    embeddings: Embeddings, positives: Positives = "shot", temperature: float = 0.1
+    embeddings: Embeddings,
+    shots: ShotRows,
+    positives: Positives = "shot",
+    temperature: float = 0.1,
 ) -> Scalar:
     """InfoNCE with several positives: each is to be found among all the other embeddings.
 
@@ -128,14 +140,14 @@ def multi_positive_nce(
     Raises:
         ConfigError: If no two embeddings share an identity, or all do.
     """
-    flat, identity = _flatten(embeddings, positives)
+    flat, identity = _flatten(embeddings, shots, positives)
     _check_identities(identity)
     flat = normalize(_full_precision(flat), dim=-1)
     similarity = flat @ flat.T / temperature
     itself = torch.eye(len(flat), dtype=torch.bool, device=flat.device)
     pairs = (identity[:, None] == identity) & ~itself
     log_partition = similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1)
-    num_positives = pairs.sum(dim=1)  # the same for all, since the batch is a full V S F A block
+    num_positives = pairs.sum(dim=1)
     mean_positive = similarity.masked_fill(~pairs, 0).sum(dim=1) / num_positives
     return (log_partition - mean_positive).mean()
 
@@ -172,10 +184,11 @@ def _full_precision(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
-def _flatten(embeddings: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-    videos, shots, frames, views, _ = embeddings.shape
-    identity = identities(videos, shots, frames, views, positives)
-    return embeddings.flatten(0, 3), identity.to(embeddings.device)
+def _flatten(
+    embeddings: Embeddings, shots: ShotRows, positives: Positives
+) -> tuple[Tensor, Tensor]:
+    frames, views = embeddings.shape[2:4]
+    return embeddings.flatten(0, 3), identities(shots, frames, views, positives)
 
 
 def _check_identities(identities: Tensor) -> int:

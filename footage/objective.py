@@ -18,7 +18,7 @@ from math import log
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from footage import distributed
@@ -34,7 +34,7 @@ from footage.losses import (
     shot_order,
 )
 from footage.randomness import generator
-from footage.shapes import Embeddings, Scalar, ShotEmbeddings
+from footage.shapes import Embeddings, Scalar, ShotEmbeddings, ShotRows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +189,9 @@ class LevelInput(NamedTuple):
     shots: ShotEmbeddings
     """The same, pooled over the frames and views of each shot."""
 
+    rows: Int[Tensor, "W S"]
+    """For each shot of the global batch: which shot of the store it is, or is a part of."""
+
     reversed: Bool[Tensor, " W"]
     """For each video of the global batch: is it shown backward?"""
 
@@ -208,9 +211,14 @@ class FrameShotLevel(nn.Module):
         embeddings = distributed.gather(self.projection(batch.features))
         if config.loss == "exemplar":
             return exemplar(
-                embeddings, config.positives, config.margin, config.mining, config.hinge
+                embeddings,
+                batch.rows,
+                config.positives,
+                config.margin,
+                config.mining,
+                config.hinge,
             )
-        return multi_positive_nce(embeddings, config.positives, config.temperature)
+        return multi_positive_nce(embeddings, batch.rows, config.positives, config.temperature)
 
     def chance(self, num_embeddings: int) -> float:
         """What the loss is when embeddings say nothing."""
@@ -309,17 +317,18 @@ class Objective(nn.Module):
             self.levels["order"] = OrderLevel(feature_dim, config.order, shots_per_video)
 
     def forward(
-        self, features: Embeddings, step: int, seed: int
+        self, features: Embeddings, rows: ShotRows, step: int, seed: int
     ) -> tuple[Scalar, dict[str, Tensor]]:
         """The weighted sum, and each level's own value by name, detached.
 
         Args:
             features: The backbone's features of this rank's videos.
+            rows: Of the same videos: which shot of the store each shot is, or is a part of.
             step: Number of the batch.
             seed: Seed of the run; with the step it says which videos are shown backward.
         """
         with torch.autocast(features.device.type, enabled=False):
-            batch = self._level_input(features, step, seed)
+            batch = self._level_input(features, rows, step, seed)
             values = {level.name: level(batch) for level in self._levels()}
             weighted = [level.config.weight * values[level.name] for level in self._levels()]
             total = torch.stack(weighted).sum()
@@ -335,13 +344,15 @@ class Objective(nn.Module):
         """
         return {level.name: level.chance(num_embeddings) for level in self._levels()}
 
-    def _level_input(self, features: Tensor, step: int, seed: int) -> LevelInput:
+    def _level_input(self, features: Tensor, rows: Tensor, step: int, seed: int) -> LevelInput:
         """At least single precision; reversals drawn by (seed, step, place in the global batch)."""
         if features.dtype in (torch.float16, torch.bfloat16):
             features = features.float()
         draws = generator("shot order", seed, step)
         reversed = torch.from_numpy(draws.random(len(features) * distributed.world_size()) < 0.5)
-        return LevelInput(features, self.pooling(features), reversed.to(features.device))
+        everywhere = distributed.gather(rows.to(features.device))
+        pooled = self.pooling(features)
+        return LevelInput(features, pooled, everywhere, reversed.to(features.device))
 
     def _levels(self) -> Iterator[Level]:
         for level in self.levels.values():

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import cv2
+
 from footage.errors import VideoError
 from footage.extract import ALIVE, FRAME, FRAME_HEADER, REPORT, Extraction, extract
 from footage.sandbox import Limits, Send, run_confined
@@ -137,6 +139,8 @@ def decode_into_store(
         detector = transnet.detector() if transnet else AdaptiveCuts()
         extract(path, task.settings, detector, task.limits.max_pixels, send)
 
+    # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
+    cv2.setNumThreads(1)
     with VideoWriter(task.store, known["video"]) as writer:
         receiver = _Receiver(writer)
         keep = transnet.descriptors if transnet else ()

@@ -27,6 +27,9 @@ Embeddings = Float[Tensor, "V S F A D"]
 ShotEmbeddings = Float[Tensor, "V S D"]
 """Embeddings pooled over the frames and views of each shot, in temporal order."""
 
+ShotRows = Int[Tensor, "V S"]
+"""Which shot of the store each is; a shot that was cut into parts comes more than once."""
+
 FlatEmbeddings = Float[Tensor, "N D"]
 """Embeddings without their hierarchy; the identities are given beside them."""
 

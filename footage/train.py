@@ -179,13 +179,14 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
         StopRequest() as stop,
     ):
         if is_main and first_step == 0:
-            journal.probe(0, *watch.look(state.learner.backbone, {}))
+            probed, _ = watch.look(state.learner.backbone, {})  # nothing is learned, nothing wrong
+            journal.probe(0, probed, [])
         for batch, waited in _timed(_loader(config, data, first_step, device)):
             began = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
 
-            loss, levels = learner(batch.views, step)
+            loss, levels = learner(batch.views, torch.from_numpy(batch.plan.shots), step)
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = _clip(state.learner, config.gradient_clip)

@@ -68,7 +68,7 @@ def test_options_reach_timm():
 
 
 def test_an_unknown_architecture_is_refused_with_the_nearest_names():
-    with pytest.raises(ConfigError, match="no model 'resnet_18'.*resnet18"):
+    with pytest.raises(ConfigError, match=r"no model 'resnet_18'.*resnet18"):
         build(BackboneConfig(architecture="resnet_18"), size=64, seed=0)
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
 
 
 def test_a_tag_that_timm_does_not_know_is_refused():
-    with pytest.raises(ConfigError, match="cannot make 'resnet18.nobody'"):
+    with pytest.raises(ConfigError, match=r"cannot make 'resnet18\.nobody'"):
         build(BackboneConfig(architecture="resnet18.nobody", weights="timm"), size=64, seed=0)
 
 

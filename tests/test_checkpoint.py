@@ -62,18 +62,24 @@ def test_when_every_checkpoint_is_damaged_nothing_is_silently_begun_again(tmp_pa
         checkpoint.newest(tmp_path)
 
 
+_ON_A_FULL_DISK = """
+import resource, signal, sys, torch
+from pathlib import Path
+from footage import checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    weights = {"model": {"weight": torch.zeros(10**6)}}
+    checkpoint.save(Path(sys.argv[1]), 2, weights, {}, keep=1)
+except checkpoint.CheckpointError as error:
+    print(error)
+"""
+
+
 def test_a_full_disk_is_one_clear_error_and_leaves_the_old_checkpoint(tmp_path):
     _save(tmp_path, 1)
-    code = (
-        "import resource, signal, torch; from pathlib import Path; from footage import checkpoint\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "try: checkpoint.save(Path({!r}), 2, {{'model': {{'w': torch.zeros(10**6)}}}}, {{}}, keep=1)\n"
-        "except checkpoint.CheckpointError as error: print(error)\n"
-    ).format(str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
+    command = [sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "could not be written" in done.stdout
     assert "it needs 4 MB" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

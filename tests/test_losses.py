@@ -31,6 +31,12 @@ def _dot(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
+def _rows(embeddings):
+    """Every shot of the batch is another."""
+    videos, shots = embeddings.shape[:2]
+    return torch.arange(videos * shots).view(videos, shots)
+
+
 def _identity_of_each(shape, positives):
     videos, shots, frames, views = shape
     return [
@@ -155,7 +161,9 @@ def test_exemplar_equals_its_twin(positives, spread):
     embeddings = _embeddings(3, spread=spread)
     identities = _identity_of_each(SHAPE, positives)
     expected = triplet_twin(embeddings.flatten(0, 3), identities, 0.5)
-    assert losses.exemplar(embeddings, positives).item() == pytest.approx(expected, abs=1e-5)
+    assert losses.exemplar(embeddings, _rows(embeddings), positives).item() == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("positives", ["frame", "shot"])
@@ -163,7 +171,7 @@ def test_exemplar_equals_its_twin(positives, spread):
 def test_multi_positive_nce_equals_its_twin(positives, temperature):
     embeddings = _embeddings(4)
     expected = multi_positive_nce_twin(embeddings, positives, temperature)
-    actual = losses.multi_positive_nce(embeddings, positives, temperature)
+    actual = losses.multi_positive_nce(embeddings, _rows(embeddings), positives, temperature)
     assert actual.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -184,7 +192,7 @@ def test_shot_order_equals_its_twin():
 
 @pytest.mark.parametrize("positives", ["frame", "shot"])
 def test_identities_follow_the_order_of_the_axes(positives):
-    identity = losses.identities(*SHAPE, positives).tolist()
+    identity = losses.identities(_rows(torch.empty(SHAPE)), *SHAPE[2:], positives).tolist()
     expected = _identity_of_each(SHAPE, positives)
     assert len(identity) == len(expected)
     for i, j in np.ndindex(len(identity), len(identity)):
@@ -230,10 +238,10 @@ def test_satisfied_pairs_count_in_the_mean():
 
 def test_embeddings_at_one_point_pay_the_chance_value():
     embeddings = torch.ones(*SHAPE, 4)
-    others = math.prod(SHAPE) - 1
-    assert losses.exemplar(embeddings, margin=0.3).item() == pytest.approx(0.3)
-    assert losses.exemplar(embeddings, hinge="soft").item() == pytest.approx(math.log(2))
-    assert losses.multi_positive_nce(embeddings).item() == pytest.approx(math.log(others))
+    others, rows = math.prod(SHAPE) - 1, _rows(embeddings)
+    assert losses.exemplar(embeddings, rows, margin=0.3).item() == pytest.approx(0.3)
+    assert losses.exemplar(embeddings, rows, hinge="soft").item() == pytest.approx(math.log(2))
+    assert losses.multi_positive_nce(embeddings, rows).item() == pytest.approx(math.log(others))
     alike = torch.ones(6, 4)
     assert losses.future_shot_nce(alike, alike).item() == pytest.approx(0, abs=1e-6)
     undecided = losses.shot_order(torch.zeros(4), torch.tensor([True, False, False, False]))
@@ -248,16 +256,19 @@ def test_a_perfect_prediction_reaches_minus_log_v():
 def test_perfect_shots_pay_the_log_of_their_size_in_nce():
     # two shots of 4 embeddings each at opposite poles: only the 3 shot-mates are in the partition
     embeddings = torch.stack([torch.ones(2), -torch.ones(2)]).view(1, 2, 1, 1, 2)
-    loss = losses.multi_positive_nce(embeddings.expand(1, 2, 2, 2, 2), temperature=0.01)
+    embeddings = embeddings.expand(1, 2, 2, 2, 2)
+    loss = losses.multi_positive_nce(embeddings, _rows(embeddings), temperature=0.01)
     assert loss.item() == pytest.approx(math.log(3), abs=1e-5)
 
 
 @pytest.mark.parametrize("loss", [losses.exemplar, losses.multi_positive_nce])
 def test_a_batch_without_pairs_or_negatives_is_refused(loss):
     with pytest.raises(ConfigError, match="no positive pair"):
-        loss(torch.randn(3, 2, 4, 1, 5), "frame")
+        loss(torch.randn(3, 2, 4, 1, 5), torch.arange(6).view(3, 2), "frame")
     with pytest.raises(ConfigError, match="no negative"):
-        loss(torch.randn(1, 1, 4, 2, 5), "shot")
+        loss(torch.randn(1, 1, 4, 2, 5), torch.zeros(1, 1, dtype=torch.int64), "shot")
+    with pytest.raises(ConfigError, match="no negative"):
+        loss(torch.randn(1, 3, 4, 2, 5), torch.zeros(1, 3, dtype=torch.int64), "shot")
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -290,7 +301,7 @@ def peak():  # kB; getrusage would begin at the peak of the process that started
 
 embeddings = torch.randn(128, 4, 4, 2, 1000, requires_grad=True)
 before = peak()
-losses.LOSSES[sys.argv[1]](embeddings).backward()
+losses.LOSSES[sys.argv[1]](embeddings, torch.arange(512).view(128, 4)).backward()
 print((peak() - before) / 1e6)
 """
 

@@ -51,8 +51,12 @@ def features(dtype=torch.float32, videos=V, seed=1):
     return torch.randn(videos, S, F, A, D, generator=generator, dtype=dtype)
 
 
+ROWS = torch.arange(V * S).view(V, S)
+"""Every shot of the batch is another."""
+
+
 def test_the_total_is_the_weighted_sum_of_the_levels():
-    total, values = objective()(features(), step=3, seed=7)
+    total, values = objective()(features(), ROWS, step=3, seed=7)
     assert list(values) == ["shot/exemplar", "video/future_nce", "video/order"]
     expected = (
         values["shot/exemplar"] + 0.5 * values["video/future_nce"] + 0.25 * values["video/order"]
@@ -64,9 +68,11 @@ def test_the_total_is_the_weighted_sum_of_the_levels():
 
 def test_each_level_is_its_loss_over_its_head():
     whole, seen = objective(), features()
-    _, values = whole(seen, step=3, seed=7)
+    _, values = whole(seen, ROWS, step=3, seed=7)
     embeddings = whole.levels["frame_shot"].projection(seen)
-    torch.testing.assert_close(values["shot/exemplar"], losses.exemplar(embeddings, "shot", 0.5))
+    torch.testing.assert_close(
+        values["shot/exemplar"], losses.exemplar(embeddings, ROWS, "shot", 0.5)
+    )
 
     shots = seen.mean(dim=(2, 3))
     future = 0.0
@@ -86,7 +92,7 @@ def test_each_level_is_its_loss_over_its_head():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_parameter_and_feature_gets_a_gradient(name):
     whole, seen = objective(CONFIGS[name]), features().requires_grad_()
-    whole(seen, step=0, seed=0)[0].backward()
+    whole(seen, ROWS, step=0, seed=0)[0].backward()
     assert seen.grad.abs().amax(dim=-1).gt(0).all()
     for key, parameter in whole.named_parameters():
         assert parameter.grad is not None, key
@@ -104,12 +110,12 @@ def _with_weights(frame_shot, future, order):
 @pytest.mark.parametrize("weights", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (0, 1, 1)])
 def test_a_level_that_is_off_has_no_parameters_and_leaves_the_others_alone(weights):
     whole = objective()
-    every = whole(features(), step=3, seed=7)[1]
+    every = whole(features(), ROWS, step=3, seed=7)[1]
     part = objective(_with_weights(*(float(weight) for weight in weights)))
     part.load_state_dict(
         {key: value for key, value in whole.state_dict().items() if key in part.state_dict()}
     )
-    values = part(features(), step=3, seed=7)[1]
+    values = part(features(), ROWS, step=3, seed=7)[1]
     on = [name for name, weight in zip(every, weights, strict=True) if weight]
     assert list(values) == on
     assert all(torch.equal(values[name], every[name]) for name in on)
@@ -125,14 +131,14 @@ def test_pooling_without_a_video_level_has_no_parameters():
 
 def test_the_level_is_named_after_its_positives_and_loss():
     config = ObjectiveConfig(frame_shot=FrameShotConfig(positives="frame", loss="nce"))
-    assert next(iter(objective(config)(features(), 0, 0)[1])) == "frame/nce"
+    assert next(iter(objective(config)(features(), ROWS, 0, 0)[1])) == "frame/nce"
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_features_that_say_nothing_pay_the_chance_value(name):
     whole = objective(CONFIGS[name])
     collapsed = torch.ones(V, S, F, A, D)
-    values = whole(collapsed, step=0, seed=0)[1]
+    values = whole(collapsed, ROWS, step=0, seed=0)[1]
     chance = whole.chance(num_embeddings=V * S * F * A)
     assert list(chance) == list(values)
     for level in list(chance)[:2]:
@@ -141,14 +147,24 @@ def test_features_that_say_nothing_pay_the_chance_value(name):
     assert chance["video/order"] == math.log(2)
     # two shown forward, two backward: the best it can do is to be undecided
     steps = [step for step in range(50) if sum(_reversed(step, 0)) == V // 2]
-    leaning = whole(collapsed, step=steps[0], seed=0)[1]["video/order"]
+    leaning = whole(collapsed, ROWS, step=steps[0], seed=0)[1]["video/order"]
     assert leaning.item() >= chance["video/order"] - 1e-6
+
+
+def test_the_parts_of_one_shot_are_positives_and_never_negatives():
+    whole, seen = objective(), features()
+    one_shot_a_video = torch.arange(V)[:, None].expand(V, S)
+    _, values = whole(seen, one_shot_a_video, step=0, seed=0)
+    embeddings = whole.levels["frame_shot"].projection(seen)
+    joined = embeddings.reshape(V, 1, S * F, A, -1)
+    expected = losses.exemplar(joined, torch.arange(V)[:, None], "shot", 0.5)
+    torch.testing.assert_close(values["shot/exemplar"], expected)
 
 
 def test_the_soft_hinge_has_a_chance_value_of_its_own():
     config = ObjectiveConfig(frame_shot=FrameShotConfig(hinge="soft", mining="batch-hard"))
     whole = objective(config)
-    value = whole(torch.ones(V, S, F, A, D), step=0, seed=0)[1]["shot/exemplar"]
+    value = whole(torch.ones(V, S, F, A, D), ROWS, step=0, seed=0)[1]["shot/exemplar"]
     assert value.item() == pytest.approx(whole.chance(V * S * F * A)["shot/exemplar"])
 
 
@@ -164,7 +180,7 @@ def _reversed(step, seed, videos=V):
             return shots[:, 0, 0]
 
     probe.levels["order"].predictor = Spy()
-    probe(torch.ones(videos, 2, 1, 1, 1), step, seed)
+    probe(torch.ones(videos, 2, 1, 1, 1), torch.arange(videos * 2).view(videos, 2), step, seed)
     return answers
 
 
@@ -182,21 +198,21 @@ def test_reversal_is_a_pure_function_of_seed_step_and_place():
 def test_nothing_is_drawn_from_the_global_generator():
     whole = objective()
     before = torch.get_rng_state()
-    whole(features(), step=0, seed=0)
+    whole(features(), ROWS, step=0, seed=0)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_heads_and_losses_ignore_autocast():
     whole = objective()
-    expected = whole(features(), step=0, seed=0)
+    expected = whole(features(), ROWS, step=0, seed=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, values = whole(features(), step=0, seed=0)
+        total, values = whole(features(), ROWS, step=0, seed=0)
     assert torch.equal(total, expected[0])
     assert all(torch.equal(values[name], expected[1][name]) for name in values)
 
 
 def test_features_in_half_precision_are_taken():
-    total, _ = objective()(features(torch.bfloat16), step=0, seed=0)
+    total, _ = objective()(features(torch.bfloat16), ROWS, step=0, seed=0)
     assert total.dtype == torch.float32
 
 
@@ -247,7 +263,7 @@ def test_training_on_separable_features_brings_every_level_below_chance(name):
     optimizer = torch.optim.Adam(whole.parameters(), lr=0.02)
     for step in range(60):
         optimizer.zero_grad()
-        total, values = whole(seen, step, seed=0)
+        total, values = whole(seen, ROWS, step, seed=0)
         total.backward()
         optimizer.step()
     chance = whole.chance(V * S * F * A)
@@ -265,10 +281,10 @@ def _answer(name) -> dict:
     whole = objective(CONFIGS[name], torch.float64)
     wrapped = DistributedDataParallel(copy.deepcopy(whole))
     own = features(torch.float64)[rank::world].clone().requires_grad_()
-    total, values = whole(own, step=3, seed=7)
+    total, values = whole(own, ROWS[rank::world], step=3, seed=7)
     total.backward()
     distributed.average_gradients(whole.parameters())
-    wrapped(own.detach(), step=3, seed=7)[0].backward()
+    wrapped(own.detach(), ROWS[rank::world], step=3, seed=7)[0].backward()
     return {
         "total": total.detach(),
         "values": values,
@@ -287,7 +303,7 @@ def ranks():
 def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
     whole = objective(CONFIGS[name], torch.float64)
     seen = features(torch.float64).requires_grad_()
-    total, values = whole(seen, step=3, seed=7)
+    total, values = whole(seen, ROWS, step=3, seed=7)
     total.backward()
     for rank, answers in enumerate(ranks):
         answer = answers[name]
@@ -303,8 +319,8 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_gpu_finds_the_value_of_the_cpu_also_under_autocast(name):
     whole = objective(CONFIGS[name], torch.float64)
-    _, values = whole(features(torch.float64), step=3, seed=7)
+    _, values = whole(features(torch.float64), ROWS, step=3, seed=7)
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        _, there = whole.cuda()(features(torch.float64).cuda(), step=3, seed=7)
+        _, there = whole.cuda()(features(torch.float64).cuda(), ROWS.cuda(), step=3, seed=7)
     for level, value in values.items():
         torch.testing.assert_close(there[level].cpu(), value)

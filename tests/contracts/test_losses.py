@@ -39,6 +39,7 @@ def aligned(name, dtype=torch.float32, seed=0):
     reversed = torch.arange(VIDEOS * 2) % 2 == 0
     makers = {
         "embeddings": lambda axes: embeddings.flatten(0, 3) if axes == "N D" else embeddings,
+        "shots": lambda _: torch.arange(VIDEOS * SHOTS).view(VIDEOS, SHOTS),
         "identities": lambda _: torch.arange(VIDEOS * SHOTS).repeat_interleave(per_shot),
         "predictions": lambda _: targets + 0.2 * draw(*targets.shape),
         "targets": lambda _: targets,
