@@ -35,13 +35,13 @@ for path in sys.argv[1:]:
 """
 INGEST = """
 import sys
-from footage.ingest import IngestConfig, ingest
+from footage.verbs.ingest import IngestConfig, ingest
 ingest(sys.argv[2:], sys.argv[1], IngestConfig(workers=1))
 """
 IMPORTS = {
     "decode": "import av",
-    "ingest": "import footage.ingest, subprocess, sys\n"
-    "subprocess.run([sys.executable, '-c', 'import footage.one_video'], check=True)",
+    "ingest": "import footage.verbs.ingest, subprocess, sys\n"
+    "subprocess.run([sys.executable, '-c', 'import footage.videos.one_video'], check=True)",
 }
 FPS, SIZE = 30, (640, 360)
 

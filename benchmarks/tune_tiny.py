@@ -73,10 +73,10 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one arm."""
     import torch
 
-    from footage.evaluate.verb import EvaluateConfig, evaluate
     from footage.recipes import recipe
     from footage.runs import environment, read_metrics
-    from footage.train import train
+    from footage.verbs.evaluate import EvaluateConfig, evaluate
+    from footage.verbs.train import train
 
     torch.set_num_threads(1)
     began = time.perf_counter()

@@ -85,8 +85,8 @@ def _refuse(message: str, hint: str, code: int = 1) -> int:
 
 
 def _ingest(words: Sequence[str]) -> None:
-    from footage.ingest import IngestConfig, ingest
-    from footage.ingest_report import TooManyRejectedError
+    from footage.verbs.ingest import IngestConfig, ingest
+    from footage.videos.report import TooManyRejectedError
 
     default = IngestConfig()
 
@@ -110,7 +110,7 @@ def _ingest(words: Sequence[str]) -> None:
 
 
 def _train(words: Sequence[str]) -> None:
-    from footage.train import TrainConfig, train
+    from footage.verbs.train import TrainConfig, train
 
     name, base, rest = _starting_point(list(words))
 
@@ -135,7 +135,7 @@ def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
     """A recipe's name, the configuration to start from, and the options that follow."""
     from footage import configuration, runs
     from footage.recipes import recipe
-    from footage.train import TrainConfig
+    from footage.verbs.train import TrainConfig
 
     first = words[0].partition("=")[0] if words else ""
     if first == "--from":
@@ -154,8 +154,8 @@ def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
 
 
 def _evaluate(words: Sequence[str]) -> None:
-    from footage.evaluate.results import table
-    from footage.evaluate.verb import EvaluateConfig, evaluate
+    from footage.evaluation.results import table
+    from footage.verbs.evaluate import EvaluateConfig, evaluate
 
     default = EvaluateConfig()
 
@@ -184,7 +184,7 @@ def _evaluate(words: Sequence[str]) -> None:
 
 
 def _embed(words: Sequence[str]) -> None:
-    from footage.embed import EmbedConfig, embed
+    from footage.verbs.embed import EmbedConfig, embed
 
     default = EmbedConfig()
 
@@ -214,7 +214,7 @@ def _embed(words: Sequence[str]) -> None:
 
 
 def _export(words: Sequence[str]) -> None:
-    from footage.export import Target, export
+    from footage.verbs.export import Target, export
 
     def command(model: Positional[str], *, to: Target, out: str = "") -> None:
         """A backbone for other programs, read back and compared before it counts as written.
@@ -232,7 +232,7 @@ def _export(words: Sequence[str]) -> None:
 
 
 def _report(words: Sequence[str]) -> None:
-    from footage.report import report
+    from footage.verbs.report import report
 
     def command(runs: Paths, *, out: str = "report.html") -> None:
         """One self-contained page about one run or several.
@@ -247,7 +247,7 @@ def _report(words: Sequence[str]) -> None:
 
 
 def _demo(words: Sequence[str]) -> None:
-    from footage.demo import DemoConfig, demo
+    from footage.verbs.demo import DemoConfig, demo
 
     default = DemoConfig()
 

@@ -19,7 +19,7 @@ from footage.objective import FrameShotConfig, FutureConfig, ObjectiveConfig, Or
 from footage.optim import OptimizerConfig
 from footage.sampling import SamplingConfig
 from footage.schedule import ScheduleConfig
-from footage.train import ComputeConfig, TrainConfig
+from footage.verbs.train import ComputeConfig, TrainConfig
 
 
 class Recipe(NamedTuple):

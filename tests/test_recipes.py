@@ -5,7 +5,7 @@ import pytest
 from footage import configuration
 from footage.errors import ConfigError
 from footage.recipes import RECIPES, recipe
-from footage.train import TrainConfig
+from footage.verbs.train import TrainConfig
 from tests.golden import make_recipes
 
 

@@ -6,7 +6,7 @@ from footage.augment import AugmentConfig
 from footage.backbone import BackboneConfig
 from footage.recipes import recipe
 from footage.sampling import SamplingConfig
-from footage.train import ComputeConfig, TrainConfig
+from footage.verbs.train import ComputeConfig, TrainConfig
 
 
 def smallest(**changes) -> TrainConfig:

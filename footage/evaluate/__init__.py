@@ -1,1 +1,0 @@
-"""Judge a backbone on labelled images: data (`labelled`), adaptation (`adapt`), and the verb."""

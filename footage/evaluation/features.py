@@ -1,0 +1,149 @@
+"""Frozen features of many images: decoded in threads, resized to a square, forwarded in batches.
+
+One pass over the files serves several columns at once, so that a model, the same network untrained
+and the raw pixels see the very same decoded image and no file is decoded twice.
+"""
+
+import collections
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from footage.augment import resized
+from footage.evaluation.images import ImageError, read_image
+from footage.loading import normalise
+from footage.model import Model
+from footage.shapes import Features, Images
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RawBatch = UInt8[np.ndarray, "B H W 3"]
+RawImage = UInt8[np.ndarray, "H W 3"]
+
+BATCHES_AHEAD = 2
+"""Decoded images that wait for the network, in batches; bounds the memory of a long list."""
+
+
+class Column(NamedTuple):
+    """One way to turn a batch of square images into features."""
+
+    size: int
+    function: Callable[[RawBatch], Features]
+
+
+class Unreadable(NamedTuple):
+    """An image that could not be decoded, and why."""
+
+    path: Path
+    reason: str
+
+
+class Extracted(NamedTuple):
+    """Features of the readable images by column, and the images that were not readable."""
+
+    features: dict[str, Float[Tensor, "N _"]]
+    unreadable: list[Unreadable]
+
+
+def extract(
+    paths: Sequence[Path],
+    columns: Mapping[str, Column],
+    *,
+    batch_size: int = 64,
+    advance: Callable[[float], None] = lambda _: None,
+) -> Extracted:
+    """Features of image files in the order of the paths, in memory, on the CPU.
+
+    Args:
+        paths: Image files.
+        columns: What to compute of each image, by name.
+        batch_size: Images in one forward pass.
+        advance: Called with the number of images done since its last call, for a progress bar.
+    """
+    sizes = sorted({column.size for column in columns.values()})
+
+    def read(path: Path) -> dict[int, RawImage] | Unreadable:
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            return Unreadable(path, error.message)
+        return {size: resized(image, size) for size in sizes}
+
+    collected: dict[str, list[Tensor]] = {name: [] for name in columns}
+    unreadable: list[Unreadable] = []
+    for batch in batches(in_threads(paths, read, ahead=BATCHES_AHEAD * batch_size), batch_size):
+        whole = [item for item in batch if not isinstance(item, Unreadable)]
+        unreadable += [item for item in batch if isinstance(item, Unreadable)]
+        for name, column in columns.items():
+            if whole:
+                pixels = np.stack([item[column.size] for item in whole])
+                collected[name].append(column.function(pixels))
+        advance(len(batch))
+    features = {name: torch.cat(parts) for name, parts in collected.items() if parts}
+    return Extracted(features, unreadable)
+
+
+def model_column(model: Model, device: torch.device) -> Column:
+    """Pooled features of a backbone, in float32, its layers in evaluation mode."""
+    backbone = model.backbone.to(device).eval()
+
+    def function(pixels: RawBatch) -> Features:
+        with torch.no_grad():
+            features: Features = backbone(network_input(pixels, model, device))
+        return features.float().cpu()
+
+    return Column(model.preprocessing.size, function)
+
+
+def pixel_column(size: int = 16) -> Column:
+    """The pixels themselves, on the scale 0 to 1: what a task gives away without any network."""
+    return Column(
+        size, lambda pixels: torch.from_numpy(pixels.reshape(len(pixels), -1)).float() / 255
+    )
+
+
+def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Images:
+    """Bytes to what the backbone takes, by the model's own preprocessing."""
+    preprocessing = model.preprocessing
+    return normalise(torch.from_numpy(pixels), preprocessing.mean, preprocessing.std, device)
+
+
+def in_threads(
+    items: Iterable[Item], function: Callable[[Item], Result], *, ahead: int
+) -> Iterator[Result]:
+    """`map` in threads and in order, which never runs more than `ahead` results before its reader.
+
+    Decoding and resizing release the interpreter lock, so threads are enough.
+    """
+    threads = min(16, os.cpu_count() or 1)
+    waiting: collections.deque[Future[Result]] = collections.deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Consecutive lists of `size` items; the last may be shorter."""
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,219 @@
+"""The page: its sections in reading order, from what was learned to how it was made."""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Final, NamedTuple
+
+from footage.page import judged, learning, pictures
+from footage.page.frames import ShownVideo
+from footage.page.gathered import Run
+from footage.page.markup import Markup, join, tag
+from footage.page.pictures import Comparison
+
+POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Nothing is fetched and nothing runs, whatever a file name says."""
+
+
+class Footage(NamedTuple):
+    """What the runs were trained on; empty where the store is not there any more."""
+
+    totals: Mapping[str, Any]
+    sheet: Sequence[ShownVideo]
+    comparisons: Sequence[Comparison]
+    missing: str
+    """Why there are no pictures; empty when there are."""
+
+
+def page(runs: Sequence[Run], footage: Footage) -> str:
+    """The whole document."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"footage report: {', '.join(run.name for run in runs)}"),
+        tag("style", Markup(_style())),
+    )
+    body = tag(
+        "main",
+        _header(runs, footage),
+        judged.section(runs),
+        learning.section(runs),
+        pictures.retrieval_section(footage.comparisons, footage.missing),
+        pictures.contact_section(footage.sheet, footage.totals, footage.missing),
+        _runs_section(runs),
+        _footer(runs),
+    )
+    return "<!doctype html>\n" + tag("html", head, tag("body", body), lang="en") + "\n"
+
+
+def _style() -> str:
+    return resources.files("footage.page").joinpath("style.css").read_text("utf-8")
+
+
+def _header(runs: Sequence[Run], footage: Footage) -> Markup:
+    alone = len(runs) == 1
+    leads: list[Markup] = []
+    for number, run in enumerate(runs):
+        if alone:
+            leads += [tag("p", sentence, class_="lead") for sentence in _found(run)]
+        else:
+            name = tag("strong", run.name, class_=f"run{number % 6}")
+            leads.append(tag("p", name, ". ", " ".join(_found(run)), class_="lead"))
+    advice = [
+        tag("p", ("" if alone else f"{run.name}: ") + sentence)
+        for run in runs
+        for sentence in run.advice
+    ]
+    figures = _figures(runs[0]) if alone else []
+    return tag(
+        "header",
+        tag("p", "footage report", class_="kicker"),
+        tag("h1", _headline(runs, footage)),
+        *leads,
+        tag("dl", *figures, class_="figures") if figures else Markup(""),
+        tag("div", *advice, class_="advice", role="note") if advice else Markup(""),
+    )
+
+
+def _headline(runs: Sequence[Run], footage: Footage) -> str:
+    learned = (
+        f"What “{runs[0].name}” learned" if len(runs) == 1 else f"What {len(runs)} runs learned"
+    )
+    if not footage.totals:
+        return f"{learned} from video, without labels"
+    usable = footage.totals["ok"] + footage.totals["partial"]
+    return f"{learned} from {usable:,} videos, without labels"
+
+
+def _found(run: Run) -> list[str]:
+    """What was learned, in sentences that claim no more than was measured."""
+    views = run.num_steps * run.images_per_batch
+    done = f"After {run.num_steps:,} steps ({views:,} views)"
+    probe = run.probes[-1]["probe"] if run.probes else {}
+    first = run.probes[0]["probe"] if run.probes else {}
+    sentences = []
+    if "same_video_hit" in probe:
+        began = ""
+        if "same_video_hit" in first and run.probes[-1]["step"]:
+            began = f"{_percent(first['same_video_hit'])} before training and "
+        sentences.append(
+            f"{done}, the frame nearest to one of another shot comes from the same unseen video in "
+            f"{_percent(probe['same_video_hit'])} of cases; {began}"
+            f"{_percent(probe['same_video_chance'])} by chance."
+        )
+    elif "rankme" in probe and run.num_steps:
+        sentences.append(
+            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe); "
+            f"before training {first['rankme']:.1f}."
+        )
+    verdict = judged.verdict(run.rows)
+    return [*sentences, verdict] if verdict else sentences
+
+
+def _figures(run: Run) -> list[Markup]:
+    figures = []
+    probe = run.probes[-1]["probe"] if run.probes else {}
+    for name, words in (("same_video", "same video found"), ("same_shot", "same shot found")):
+        if f"{name}_hit" in probe:
+            before = run.probes[0]["probe"].get(f"{name}_hit")
+            chance = f"chance {100 * probe[f'{name}_chance']:.0f}"
+            beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
+            title = f"{words} first, unseen videos"
+            figures.append(_figure(title, probe[f"{name}_hit"], beside))
+    for task, cells in judged.linear_cells(run.rows).items():
+        beside = " · ".join(
+            f"{name} {100 * cells[name].value:.0f}"
+            for name in ("untrained", "pixels", "chance")
+            if name in cells
+        )
+        figures.append(_figure(f"{task}, linear probe", cells["model"].value, beside))
+    return figures[:8]
+
+
+def _figure(title: str, share: float, beside: str) -> Markup:
+    value = tag("div", f"{100 * share:.1f}", tag("small", " %"), class_="value")
+    return tag("div", tag("dt", title), tag("dd", value, tag("div", beside, class_="beside")))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+RUN_COLUMNS: Final = (
+    "run", "recipe", "backbone", "began as", "steps", "views", "hours", "waiting for data", "store",
+)  # fmt: skip
+
+
+def _runs_section(runs: Sequence[Run]) -> Markup:
+    rows = [
+        tag(
+            "tr",
+            tag("td", run.name, class_="name-of-file"),
+            tag("td", run.record.get("recipe") or "own"),
+            tag("td", f"{run.record['model']['architecture']}, {_size(run)} px"),
+            tag("td", str(run.record["model"]["start"])),
+            *(tag("td", value, class_="figure") for value in _run_numbers(run)),
+            tag("td", _store_name(run), class_="name-of-file"),
+        )
+        for run in runs
+    ]
+    figures = {"steps", "views", "hours", "waiting for data"}
+    heads = [
+        tag("th", name, scope="col", class_="figure" if name in figures else "")
+        for name in RUN_COLUMNS
+    ]
+    return tag(
+        "section",
+        tag("h2", "How it was trained"),
+        tag(
+            "p",
+            "Hours are time spent in training steps. Every setting stands in the run's run.json; "
+            "footage train --from repeats it.",
+            class_="note",
+        ),
+        tag(
+            "div",
+            tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows)),
+            class_="wide",
+        ),
+        id="runs",
+    )
+
+
+def _run_numbers(run: Run) -> list[str]:
+    steps = f"{run.num_steps:,}"
+    if run.num_steps < run.total_steps:
+        steps += f" of {run.total_steps:,}"
+    views = f"{run.num_steps * run.images_per_batch:,}"
+    return [steps, views, f"{run.hours:.2f}", f"{100 * run.data_wait:.0f} %"]
+
+
+def _size(run: Run) -> int:
+    return int(run.record["model"]["preprocessing"]["size"])
+
+
+def _store_name(run: Run) -> str:
+    name = str(run.record["store"]).rstrip("/").rpartition("/")[2]
+    return f"{name} ({run.record['store_hash'][:10]})"
+
+
+def _footer(runs: Sequence[Run]) -> Markup:
+    lines = []
+    for run in runs:
+        versions = run.record.get("versions", {})
+        machine = run.record.get("machine", {})
+        known = ", ".join(f"{name} {version}" for name, version in versions.items())
+        lines.append(
+            tag(
+                "p",
+                f"{run.name}: seed {run.record['seed']}, "
+                f"commit {run.record.get('commit', 'unknown')}, "
+                f"{machine.get('processor', '')} ({machine.get('cores', '?')} cores), "
+                f"accelerator {machine.get('accelerator', 'none')}; {known}.",
+            )
+        )
+    return tag("footer", join(*lines))

@@ -1,0 +1,111 @@
+"""What a run folder says about itself, read once and put into the words of the page."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from footage import configuration, runs
+from footage.errors import CheckpointError
+from footage.evaluation.results import ResultRow, read_rows
+from footage.objective import Objective, ObjectiveConfig
+from footage.sampling import SamplingConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+    name: str
+    """Unique on the page."""
+    record: dict[str, Any]
+    """run.json."""
+    steps: list[dict[str, Any]]
+    """Training lines of metrics.jsonl."""
+    probes: list[dict[str, Any]]
+    """Probe lines of metrics.jsonl that hold a value."""
+    rows: list[ResultRow]
+    """Of every evaluation."""
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps taken."""
+        return int(self.steps[-1]["step"]) if self.steps else 0
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps that the configuration asks for."""
+        return int(self.record["config"]["steps"])
+
+    @property
+    def images_per_batch(self) -> int:
+        """Views in one step."""
+        sampling = configuration.from_dict(SamplingConfig, self.record["config"]["sampling"])
+        return sampling.images_per_batch
+
+    @property
+    def hours(self) -> float:
+        """Time spent in steps: the loop's own, without probes, checkpoints and start."""
+        seconds = sum(
+            self.images_per_batch / float(line["images_per_second"])
+            for line in self.steps
+            if line.get("images_per_second")
+        )
+        return seconds / 3600
+
+    @property
+    def data_wait(self) -> float:
+        """Share of that time in which the loop waited for data."""
+        waits = [float(line.get("data_wait", 0)) for line in self.steps]
+        return sum(waits) / max(len(waits), 1)
+
+    @property
+    def level_chance(self) -> dict[str, float]:
+        """What each level pays when the features say nothing."""
+        config = configuration.from_dict(ObjectiveConfig, self.record["config"]["objective"])
+        sampling = configuration.from_dict(SamplingConfig, self.record["config"]["sampling"])
+        feature_dim = int(self.record["model"]["feature_dim"])
+        objective = Objective(feature_dim, config, sampling.shots_per_video)
+        return objective.chance(sampling.images_per_batch)
+
+    @property
+    def advice(self) -> list[str]:
+        """What the monitor said at its last look."""
+        return (
+            [str(sentence) for sentence in self.probes[-1].get("advice", [])] if self.probes else []
+        )
+
+
+def gather(paths: list[Path]) -> list[Run]:
+    """Run folders in the order given.
+
+    Raises:
+        CheckpointError: One is no run, or its files are damaged.
+    """
+    return [_read(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+
+
+def _read(path: Path, name: str) -> Run:
+    record = runs.read_record(path)
+    try:
+        lines = runs.read_metrics(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path / runs.METRICS} is damaged: {error}") from error
+    evaluations = sorted((path / runs.EVALUATIONS).glob("*.json"))
+    return Run(
+        path=path,
+        name=name,
+        record=record,
+        steps=[line for line in lines if "levels" in line],
+        probes=[line for line in lines if line.get("probe")],
+        rows=[row for file in evaluations for row in read_rows(file)],
+    )
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Folder names; with their parents where two are called alike."""
+    short = [path.resolve().name for path in paths]
+    return [
+        str(path) if short.count(name) > 1 else name
+        for path, name in zip(paths, short, strict=True)
+    ]

@@ -1,0 +1,183 @@
+"""The section on labelled images: accuracies beside what they must beat, drawn and as a table."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
+from footage.page.charts import Mark, accuracies, sample
+from footage.page.gathered import Run
+from footage.page.markup import Markup, tag
+
+BASELINE_SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring"}
+
+WORDS: Final = {
+    "chance": "chance (commonest class)",
+    "pixels": "raw pixels, 16 × 16",
+    "untrained": "same network, untrained",
+}
+
+PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear"}
+
+
+def section(runs: Sequence[Run]) -> Markup:
+    """Plot and table of every evaluation of the runs."""
+    title = tag("h2", "Judged on labelled images")
+    if not any(run.rows for run in runs):
+        hint = f"footage evaluate {runs[0].path} --labelled FOLDER"
+        return tag(
+            "section",
+            title,
+            tag("p", "No run has been evaluated yet: ", tag("code", hint), class_="note"),
+            id="evaluation",
+        )
+    note = (
+        "Top-1 accuracy in percent on images that took part in nothing else. The backbone is "
+        "frozen; settings are selected on a validation part, then the classifier is fitted on "
+        "training and validation part and the test part is read once. "
+        "Bars are two standard errors to each side."
+    )
+    tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
+    return tag(
+        "section",
+        title,
+        tag("p", note, class_="note"),
+        _legend(runs),
+        tag("div", *(_chart(task, runs) for task in tasks), class_="charts"),
+        tag("h3", "The same numbers"),
+        tag("div", _table(runs), class_="wide"),
+        id="evaluation",
+    )
+
+
+def linear_cells(rows: Sequence[ResultRow]) -> dict[str, dict[str, ResultRow]]:
+    """Rows of the linear probe and of chance, by task and column."""
+    return _cells(rows, "linear")
+
+
+def verdict(rows: Sequence[ResultRow]) -> str:
+    """What a linear probe says about the model against the untrained network, in a sentence.
+
+    Clearly means: by more than two standard errors of the difference.
+    """
+    tasks = linear_cells(rows)
+    if not tasks:
+        return ""
+    gains, clear = [], 0
+    for task, cells in tasks.items():
+        model, untrained = cells["model"], cells["untrained"]
+        gain = model.value - untrained.value
+        # The two share their test images, so this error is if anything too large.
+        error = (model.standard_error**2 + untrained.standard_error**2) ** 0.5
+        clear += gain > 2 * error
+        gains.append(f"{task} {100 * gain:+.1f} ± {100 * error:.1f}")
+    network = "the same network untrained"
+    if len(tasks) == 1:
+        claim = f"{'clearly beats' if clear else 'does not clearly beat'} {network}"
+    else:
+        claim = f"clearly beats {network} on {clear or 'none'} of {len(tasks)} labelled sets"
+    return f"A linear probe on its features {claim} (points gained: {', '.join(gains)})."
+
+
+def _cells(rows: Sequence[ResultRow], protocol: str) -> dict[str, dict[str, ResultRow]]:
+    tasks: dict[str, dict[str, ResultRow]] = {}
+    for row in rows:
+        if row.protocol in (protocol, MAJORITY):
+            tasks.setdefault(row.task, {})[row.column] = row
+    return {task: cells for task, cells in tasks.items() if {"model", "untrained"} <= set(cells)}
+
+
+def _protocols(runs: Sequence[Run], task: str) -> list[str]:
+    return list(
+        dict.fromkeys(
+            row.protocol
+            for run in runs
+            for row in run.rows
+            if row.task == task and row.protocol != MAJORITY
+        )
+    )
+
+
+def _chart(task: str, runs: Sequence[Run]) -> Markup:
+    groups = []
+    for protocol in _protocols(runs, task):
+        marks: list[Mark] = []
+        for number, run in enumerate(runs):
+            cells = _cells(run.rows, protocol).get(task, {})
+            for column in COLUMNS:
+                if column not in cells:
+                    continue
+                row = cells[column]
+                is_model = column == "model"
+                mark = Mark(
+                    run.name if is_model else WORDS[column],
+                    f"run{number % 6}" if is_model else column,
+                    "dot" if is_model else BASELINE_SHAPES[column],
+                    row.value,
+                    row.standard_error if column != "chance" else 0.0,
+                )
+                # Runs of one backbone and seed share their baselines.
+                if is_model or mark not in marks:
+                    marks.append(mark)
+        marks.sort(key=lambda mark: ["tick", "square", "ring", "dot"].index(mark.shape))
+        groups.append((PROTOCOL_WORDS.get(protocol, protocol), marks))
+    return accuracies(task, groups)
+
+
+def _legend(runs: Sequence[Run]) -> Markup:
+    items = [
+        tag("li", sample(column, shape), WORDS[column]) for column, shape in BASELINE_SHAPES.items()
+    ]
+    items += [
+        tag("li", sample(f"run{number % 6}", "dot"), run.name)
+        for number, run in enumerate(runs)
+        if run.rows
+    ]
+    return tag("ul", *items, class_="legend")
+
+
+def _table(runs: Sequence[Run]) -> Markup:
+    heads = ["task", "protocol", "run", *COLUMNS, "test images", "selected", "split"]
+    figures = {*COLUMNS, "test images"}
+    rows = []
+    for task in dict.fromkeys(row.task for run in runs for row in run.rows):
+        for protocol in _protocols(runs, task):
+            for run in runs:
+                cells = _cells(run.rows, protocol).get(task)
+                if cells is not None:
+                    rows.append(_table_row(run, task, protocol, cells))
+    head = tag(
+        "tr",
+        *(tag("th", h, scope="col", class_="figure" if h in figures else "") for h in heads),
+    )
+    return tag("table", tag("thead", head), tag("tbody", *rows))
+
+
+def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) -> Markup:
+    best = max(row.value for row in cells.values())
+    numbers = []
+    for column in COLUMNS:
+        if column not in cells:
+            numbers.append(tag("td", "", class_="figure"))
+            continue
+        row = cells[column]
+        error = "" if column == "chance" else f" ± {100 * row.standard_error:.1f}"
+        numbers.append(
+            tag(
+                "td",
+                f"{100 * row.value:.1f}",
+                tag("span", error, class_="error-of"),
+                class_="figure best" if row.value == best else "figure",
+            )
+        )
+    model = cells["model"]
+    selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
+    return tag(
+        "tr",
+        tag("td", task, class_="name-of-file"),
+        tag("td", PROTOCOL_WORDS.get(protocol, protocol)),
+        tag("td", run.name, class_="name-of-file", title=model.start),
+        *numbers,
+        tag("td", str(model.num_test), class_="figure"),
+        tag("td", selected, class_="words"),
+        tag("td", model.split, class_="words"),
+    )

@@ -1,0 +1,126 @@
+"""The section of curves: each level's loss, the label-free probes, and the machine's pace."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from footage.page.charts import Curve, Level, curves, sample
+from footage.page.gathered import Run
+from footage.page.markup import Markup, tag
+
+PROBES: Final = {
+    "same_video_hit": "Same video found first",
+    "same_shot_hit": "Same shot found first",
+    "rankme": "Directions in use (RankMe)",
+    "embedding_std": "Spread of the features",
+}
+CHANCES: Final = {"same_video_hit": "same_video_chance", "same_shot_hit": "same_shot_chance"}
+
+LEVELS: Final = {
+    "shot/exemplar": "Shot level: exemplar triplet loss",
+    "shot/nce": "Shot level: InfoNCE",
+    "frame/exemplar": "Frame level: exemplar triplet loss",
+    "frame/nce": "Frame level: InfoNCE",
+    "video/future_nce": "Video level: future shots (InfoNCE)",
+    "video/order": "Video level: shot order (cross-entropy)",
+}
+
+
+def section(runs: Sequence[Run]) -> Markup:
+    """Curves of all runs on common axes."""
+    title = tag("h2", "How learning went")
+    if not any(run.steps or run.probes for run in runs):
+        return tag("section", title, tag("p", "No step was recorded.", class_="note"), id="curves")
+    note = (
+        "Against optimiser steps. Losses are shown as recorded (faint) and as a moving average. "
+        "The probes look, without labels, at frames of videos that are never trained on: how often "
+        "the nearest frame is of the same video (among other shots) or of the same shot, how many "
+        "directions the features use, and how far they spread (1 in all directions, 0 collapsed). "
+        "Dashed lines are what features that say nothing would reach."
+    )
+    names = list(dict.fromkeys(name for run in runs for name in _level_names(run)))
+    charts = [_level_chart(name, runs) for name in names]
+    probes = [
+        _probe_chart(key, words, runs)
+        for key, words in PROBES.items()
+        if any(key in line["probe"] for run in runs for line in run.probes)
+    ]
+    pace = [
+        _pace_chart("learning_rate", "Learning rate", runs),
+        _pace_chart("images_per_second", "Views per second", runs),
+        _pace_chart("data_wait", "Share of time waiting for data", runs),
+    ]
+    return tag(
+        "section",
+        title,
+        tag("p", note, class_="note"),
+        _legend(runs),
+        tag("h3", "Probes on unseen videos"),
+        tag("div", *probes, class_="charts narrow"),
+        tag("h3", "Loss of each level"),
+        tag("div", *charts, class_="charts"),
+        tag("h3", "Pace"),
+        tag("div", *(chart for chart in pace if chart), class_="charts"),
+        id="curves",
+    )
+
+
+def _legend(runs: Sequence[Run]) -> Markup:
+    if len(runs) == 1:
+        return Markup("")
+    items = [
+        tag("li", sample(_colour(number), "line"), run.name) for number, run in enumerate(runs)
+    ]
+    return tag("ul", *items, class_="legend")
+
+
+def _level_names(run: Run) -> list[str]:
+    return list(run.steps[-1]["levels"]) if run.steps else []
+
+
+def _level_chart(name: str, runs: Sequence[Run]) -> Markup:
+    chances = {run.level_chance[name] for run in runs if name in _level_names(run)}
+    levels = [Level("says nothing", value) for value in sorted(chances)[:1]]
+    lines = _lines(runs, lambda run: run.steps, lambda line: line["levels"].get(name))
+    return curves(LEVELS.get(name, name), lines, levels=levels, smooth=True)
+
+
+def _probe_chart(key: str, words: str, runs: Sequence[Run]) -> Markup:
+    levels = []
+    if key in CHANCES:
+        found = [
+            line["probe"][CHANCES[key]]
+            for run in runs
+            for line in run.probes[-1:]
+            if CHANCES[key] in line["probe"]
+        ]
+        levels = [Level("chance", float(value)) for value in found[:1]]
+    lines = _lines(runs, lambda run: run.probes, lambda line: line["probe"].get(key))
+    return curves(words, lines, levels=levels)
+
+
+def _pace_chart(key: str, words: str, runs: Sequence[Run]) -> Markup:
+    if not any(key in line for run in runs for line in run.steps[-1:]):
+        return Markup("")
+    smooth = key != "learning_rate"
+    return curves(
+        words, _lines(runs, lambda run: run.steps, lambda line: line.get(key)), smooth=smooth
+    )
+
+
+def _lines(
+    runs: Sequence[Run],
+    lines: Callable[[Run], Sequence[dict[str, Any]]],
+    value: Callable[[dict[str, Any]], float | int | None],
+) -> list[Curve]:
+    """One curve a run, of the lines that hold the value."""
+    found = []
+    for number, run in enumerate(runs):
+        points = [(line["step"], value(line)) for line in lines(run)]
+        known = [(float(step), float(v)) for step, v in points if v is not None]
+        steps, values = [step for step, _ in known], [v for _, v in known]
+        found.append(Curve(run.name, _colour(number), steps, values))
+    return found
+
+
+def _colour(number: int) -> str:
+    return f"run{number % 6}"

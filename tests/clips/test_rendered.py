@@ -1,0 +1,144 @@
+"""Rendered videos: what the truth says is what the pixels show."""
+
+import json
+import subprocess
+import sys
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from footage.clips.art import (
+    LABELLED_SHAPES,
+    LABELLED_TEXTURES,
+    VIDEO_SHAPES,
+    VIDEO_TEXTURES,
+)
+from footage.clips.rendered import LABELLED_TASKS, render_clips, render_labelled
+from footage.errors import ConfigError
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    paths = render_clips(folder, num_videos=4, seed=3, shortest_seconds=3, longest_seconds=5)
+    truth = json.loads((folder / "truth.json").read_text())
+    return paths, truth["videos"]
+
+
+def test_a_video_has_the_frames_that_the_truth_says(clips):
+    for path, truth in zip(*clips, strict=True):
+        frames = decoded(path)
+        assert truth["file"] == path.name
+        assert len(frames) == truth["num_frames"] == sum(s["num_frames"] for s in truth["shots"])
+        assert frames[0].shape == (truth["height"], truth["width"], 3)
+
+
+def test_the_picture_changes_more_at_a_cut_than_anywhere_else_nearby(clips):
+    for path, truth in zip(*clips, strict=True):
+        small = np.stack(
+            [cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in decoded(path)]
+        ).astype(float)
+        change = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2, 3))
+        for cut in truth["cut_frames"]:
+            around = np.delete(change[max(cut - 8, 0) : cut + 7], min(cut - 1, 7))
+            assert change[cut - 1] > 2 * np.median(around)
+            assert change[cut - 1] > around.max()
+
+
+def test_cut_seconds_are_cut_frames_over_the_frame_rate(clips):
+    for truth in clips[1]:
+        assert truth["cut_seconds"] == pytest.approx(
+            [frame / truth["fps"] for frame in truth["cut_frames"]], abs=1e-5
+        )
+        assert 3 <= len(truth["shots"]) <= 6
+        assert min(shot["num_frames"] for shot in truth["shots"]) >= truth["fps"]
+
+
+def test_objects_come_back_after_a_cut(clips):
+    for truth in clips[1]:
+        appearances = [actor["cast"] for shot in truth["shots"] for actor in shot["actors"]]
+        assert max(appearances) < len(truth["world"]["cast"])
+    assert any(
+        {a["cast"] for a in truth["shots"][0]["actors"]}
+        & {a["cast"] for shot in truth["shots"][1:] for a in shot["actors"]}
+        for truth in clips[1]
+    )
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    settings = {"num_videos": 1, "shortest_seconds": 3, "longest_seconds": 3}
+    first, again, other = (
+        render_clips(tmp_path / name, seed=seed, **settings)[0].read_bytes()
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again != other
+
+
+def test_a_longer_set_begins_with_the_shorter_one(clips, tmp_path):
+    (alone,) = render_clips(tmp_path, num_videos=1, seed=3, shortest_seconds=3, longest_seconds=5)
+    assert alone.read_bytes() == clips[0][0].read_bytes()
+
+
+def test_rendering_twice_leaves_finished_videos_alone(tmp_path):
+    settings = {"num_videos": 1, "shortest_seconds": 3, "longest_seconds": 3}
+    (path,) = render_clips(tmp_path, **settings)
+    before = path.stat().st_mtime_ns
+    render_clips(tmp_path, **settings)
+    assert path.stat().st_mtime_ns == before
+    (tmp_path / "truth.json").write_text("half a fi")
+    render_clips(tmp_path, **settings)
+    assert path.stat().st_mtime_ns != before
+    assert json.loads((tmp_path / "truth.json").read_text())["videos"]
+
+
+def test_out_of_range_settings_name_the_field(tmp_path):
+    with pytest.raises(ConfigError, match="num_videos must be at least 1, got 0"):
+        render_clips(tmp_path, num_videos=0)
+    with pytest.raises(ConfigError, match="shortest_seconds"):
+        render_clips(tmp_path, shortest_seconds=5, longest_seconds=4)
+    with pytest.raises(ConfigError, match="task must be one of shapes, materials, got 'dogs'"):
+        render_labelled(tmp_path, task="dogs")
+
+
+def test_labelled_images_share_no_shape_and_no_texture_with_the_videos():
+    assert not set(LABELLED_SHAPES) & set(VIDEO_SHAPES)
+    assert not set(LABELLED_TEXTURES) & set(VIDEO_TEXTURES)
+
+
+@pytest.mark.parametrize("task", LABELLED_TASKS)
+def test_labelled_images_lie_in_one_folder_per_class(tmp_path, task):
+    folder = render_labelled(tmp_path, task=task, per_class=2, seed=5, size=48)
+    assert sorted(path.name for path in folder.iterdir()) == list(LABELLED_TASKS[task])
+    images = [cv2.imread(str(path)) for path in sorted(folder.rglob("*.png"))]
+    assert len(images) == 2 * len(LABELLED_TASKS[task])
+    assert {image.shape for image in images} == {(48, 48, 3)}
+    assert len({image.tobytes() for image in images}) == len(images)
+    again = render_labelled(tmp_path / "again", task=task, per_class=2, seed=5, size=48)
+    for path in folder.glob("*/*.png"):
+        if path.parent.parent == folder:
+            assert path.read_bytes() == (again / path.relative_to(folder)).read_bytes()
+
+
+def test_every_shape_and_texture_can_be_drawn():
+    generator = np.random.default_rng(0)
+    for texture in (VIDEO_TEXTURES | LABELLED_TEXTURES).values():
+        height = texture(generator, 40, 60)
+        assert height.shape == (40, 60)
+        assert height.min() == 0
+        assert height.max() == pytest.approx(1)
+        assert height.std() > 0.05
+    for parts in (VIDEO_SHAPES | LABELLED_SHAPES).values():
+        for part in parts:
+            assert np.abs(part.outline).max() <= 1.1
+
+
+def test_rendering_needs_no_torch():
+    code = "import footage.clips.rendered, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from footage import model as models
+from footage.augment import resized
+from footage.errors import ConfigError
+from footage.evaluation.features import model_column
+from footage.evaluation.images import read_image
+from footage.verbs import embed as embed_module
+from footage.verbs.embed import EmbedConfig, embed
+from tests import synthetic
+
+TINY = "test_resnet"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    return folder
+
+
+def test_images_get_the_features_that_the_model_gives_them(photos: Path, tmp_path: Path) -> None:
+    done = embed(TINY, [photos], out=tmp_path / "e.parquet", config=EmbedConfig(size=32))
+    assert (done.num_images, done.num_videos, done.num_frames) == (5, 0, 0)
+    table = pq.read_table(done.path)
+    model = models.load(TINY, size=32)
+    paths = [photos / f"{number}.png" for number in range(5)]
+    assert table["input"].to_pylist() == [str(path) for path in paths]
+    pixels = np.stack([resized(read_image(path), 32) for path in paths])
+    expected = model_column(model, torch.device("cpu")).function(pixels)
+    np.testing.assert_allclose(np.stack(table["embedding"].to_pylist()), expected, rtol=1e-5)
+    assert table["seconds"].null_count == 5
+    header = json.loads(table.schema.metadata[b"footage"])
+    assert header["preprocessing"]["size"] == 32
+
+
+def test_videos_give_frames_at_the_asked_rate_with_their_times(
+    video_folder: Path, tmp_path: Path
+) -> None:
+    video = sorted(path for path in video_folder.rglob("*.mp4"))[0]
+    config = EmbedConfig(size=32, frames_per_second=2.0)
+    done = embed(TINY, [video], out=tmp_path / "e.parquet", config=config)
+    seconds = pq.read_table(done.path)["seconds"].to_numpy()
+    assert done.num_videos == 1
+    assert done.num_frames == len(seconds) >= 3
+    np.testing.assert_allclose(seconds, np.arange(len(seconds)) / 2, atol=0.05)
+
+
+def test_what_cannot_be_read_becomes_a_row_with_a_reason(
+    photos: Path, video_folder: Path, tmp_path: Path
+) -> None:
+    video = sorted(path for path in video_folder.rglob("*.mp4"))[0]
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "notes.txt").write_text("ignored")
+    half = video.read_bytes()[: video.stat().st_size * 2 // 3]
+    (folder / "half.mp4").write_bytes(half)
+    inputs = [folder, photos / "0.png", video]
+    done = embed(TINY, inputs, out=tmp_path / "e.parquet", config=EmbedConfig(size=32))
+    rows = pq.read_table(done.path).to_pylist()
+    by_input = {row["input"]: row for row in rows}
+    for name, reason in (("broken.png", "not an image"), ("empty.mp4", "cannot be opened")):
+        row = by_input[str(folder / name)]
+        assert row["status"] == "failed"
+        assert reason in row["reason"]
+        assert row["embedding"] is None
+    assert by_input[str(video)]["status"] == "ok"
+    assert by_input[str(photos / "0.png")]["embedding"] is not None
+    assert {Path(failure.input).name for failure in done.failures} >= {"broken.png", "empty.mp4"}
+    assert done.num_ignored == 1
+    assert all((row["embedding"] is None) == (row["status"] != "ok") for row in rows)
+
+
+def test_a_video_with_damage_keeps_its_frames_and_says_what_is_missing(tmp_path: Path) -> None:
+    video = synthetic.folder_of_videos(tmp_path / "videos")
+    path = sorted(video.rglob("*.mp4"))[0]
+    content = bytearray(path.read_bytes())
+    start = content.find(b"mdat") + len(content) // 3
+    content[start : start + 4000] = bytes(4000)
+    path.write_bytes(content)
+    config = EmbedConfig(size=32, frames_per_second=5.0)
+    done = embed(TINY, [path], out=tmp_path / "e.parquet", config=config)
+    rows = pq.read_table(done.path).to_pylist()
+    assert rows[-1]["status"] == "partial"
+    assert "damaged" in rows[-1]["reason"] or "could be decoded" in rows[-1]["reason"]
+    assert len(rows) > 2
+
+
+def test_patch_features_average_to_the_embedding_of_a_mean_pooling_network(
+    photos: Path, tmp_path: Path
+) -> None:
+    config = EmbedConfig(size=64, patches=True)
+    done = embed("resnet10t", [photos], out=tmp_path / "e.parquet", config=config)
+    for row in pq.read_table(done.path).to_pylist():
+        patches = np.array(row["patches"]).reshape(row["patch_rows"] * row["patch_columns"], -1)
+        np.testing.assert_allclose(patches.mean(0), row["embedding"], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_written_in_many_groups_are_the_same_rows(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EmbedConfig(size=32, batch_size=2)
+    once = pq.read_table(embed(TINY, [photos], out=tmp_path / "a.parquet", config=config).path)
+    monkeypatch.setattr(embed_module, "GROUP_BYTES", 1)
+    path = embed(TINY, [photos], out=tmp_path / "b.parquet", config=config).path
+    assert pq.ParquetFile(path).num_row_groups == 3
+    assert pq.read_table(path).equals(once)
+    counted = duckdb.sql(f"select count(*) from '{path}' where len(embedding) > 1").fetchall()
+    assert counted == [(5,)]
+
+
+def test_an_input_without_a_known_suffix_is_recognised_by_its_content(
+    photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "photo").write_bytes((photos / "0.png").read_bytes())
+    done = embed(
+        TINY, [tmp_path / "photo"], out=tmp_path / "e.parquet", config=EmbedConfig(size=32)
+    )
+    assert (done.num_images, done.failures) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"), [([], "neither images nor videos"), (["gone.jpg"], "no such file")]
+)
+def test_inputs_that_are_not_there_are_an_error(
+    tmp_path: Path, inputs: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        embed(TINY, inputs, out=tmp_path / "e.parquet")
+    assert list(tmp_path.iterdir()) == []

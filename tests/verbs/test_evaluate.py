@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from footage.errors import CheckpointError, ConfigError
+from footage.evaluation.results import COLUMNS, read_rows, table
+from footage.verbs.evaluate import EvaluateConfig, Evaluation, evaluate
+
+TINY = "test_resnet"
+CONFIG = EvaluateConfig(size=32)
+
+
+@pytest.fixture(scope="module")
+def evaluation(shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    out = tmp_path_factory.mktemp("out") / "deep" / "results.json"
+    return evaluate(TINY, labelled=[shapes_folder], out=out, config=CONFIG)
+
+
+def test_the_model_stands_next_to_chance_pixels_and_the_untrained_network(
+    evaluation: Evaluation,
+) -> None:
+    assert [(row.column, row.protocol) for row in evaluation.rows] == [
+        ("chance", "majority"),
+        *((column, protocol) for column in COLUMNS[1:] for protocol in ("knn", "linear")),
+    ]
+    for row in evaluation.rows:
+        assert 0 <= row.value <= 1
+        assert (row.num_train, row.num_val, row.num_test) == (72, 24, 24)
+        assert row.split == "60/20/20 per class, seed 0"
+    chance = evaluation.rows[0]
+    assert chance.value == pytest.approx(1 / 3)
+    assert chance.standard_error == pytest.approx((1 / 3 * 2 / 3 / 24) ** 0.5)
+
+
+def test_rows_come_back_from_the_file_as_they_were(evaluation: Evaluation) -> None:
+    assert read_rows(evaluation.files[0]) == evaluation.rows
+    content = json.loads(evaluation.files[0].read_text())
+    assert content["model"]["architecture"] == TINY
+
+
+def test_the_same_seed_gives_the_same_rows(evaluation: Evaluation, shapes_folder: Path) -> None:
+    again = evaluate(TINY, labelled=[shapes_folder], config=CONFIG)
+    assert again.rows == evaluation.rows
+    assert again.files == []
+
+
+def test_a_random_model_of_the_same_seed_is_its_own_untrained_column(
+    evaluation: Evaluation,
+) -> None:
+    values = {(row.column, row.protocol): row.value for row in evaluation.rows}
+    for protocol in CONFIG.protocols:
+        assert values["model", protocol] == values["untrained", protocol]
+
+
+def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
+    console = Console(width=160, record=True, quiet=True)
+    console.print(table(evaluation.rows))
+    assert table(evaluation.rows).row_count == 2
+
+
+def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_path: Path) -> None:
+    for path in shapes_folder.rglob("*.png"):
+        copy = tmp_path / "set" / path.relative_to(shapes_folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (tmp_path / "set" / "disc" / "00.png").write_bytes(b"")
+    (tmp_path / "set" / "bars" / "07.png").write_bytes(b"junk")
+    with pytest.raises(ConfigError, match=r"2 of 120 images of set cannot be read: .*\.png"):
+        evaluate(TINY, labelled=[tmp_path / "set"], config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "message"),
+    [([], "no labelled images"), (["a/pets", "b/pets"], "several labelled folders are called")],
+)
+def test_tasks_need_names_of_their_own(
+    shapes_folder: Path, tmp_path: Path, labelled: list[str], message: str
+) -> None:
+    for name in labelled:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).mkdir()
+        for kind in ("disc", "bars"):
+            (tmp_path / name / kind).symlink_to(shapes_folder / kind)
+    with pytest.raises(ConfigError, match=message):
+        evaluate(TINY, labelled=[tmp_path / name for name in labelled], config=CONFIG)
+
+
+def test_unknown_protocols_are_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="protocols must name some of knn, linear"):
+        EvaluateConfig(protocols=("magic",))
+
+
+def test_a_damaged_result_file_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"schema_version": 1, "rows": [{"value"')
+    with pytest.raises(CheckpointError, match="run `footage evaluate` again"):
+        read_rows(tmp_path / "a.json")

@@ -1,0 +1,204 @@
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from footage import checkpoint, runs
+from footage.errors import CheckpointError, ConfigError, FootageError
+from footage.model import load
+from footage.optim import OptimizerConfig
+from footage.verbs.train import ComputeConfig, train
+from tests.training import AS_OPTIONS, smallest
+
+
+def _losses(run):
+    return {
+        line["step"]: (line["loss"].hex(), {k: v.hex() for k, v in line["levels"].items()})
+        for line in runs.read_metrics(run)
+        if "loss" in line
+    }
+
+
+def _weights(run):
+    return checkpoint.newest(run / runs.CHECKPOINTS).tensors
+
+
+def _assert_same_run(one, two):
+    assert _losses(one) == _losses(two)
+    for group, tensors in _weights(one).items():
+        for name, value in tensors.items():
+            assert torch.equal(value, _weights(two)[group][name]), f"{group} {name}"
+
+
+@pytest.fixture(scope="module")
+def run(tiny_store, tmp_path_factory):
+    return train(
+        smallest(ema_decay=0.9),
+        store=tiny_store.path,
+        out=tmp_path_factory.mktemp("runs") / "run",
+        recipe="tiny",
+    )
+
+
+def test_a_run_leaves_its_record_metrics_checkpoints_and_tensorboard(run, tiny_store):
+    record = runs.read_record(run)
+    assert record["recipe"] == "tiny"
+    assert record["store_hash"] == tiny_store.content_hash
+    assert record["model"]["start"] == "random weights, seed 0"
+    assert record["versions"]["torch"] == torch.__version__
+    assert len(record["held_out"]) == 2
+    lines = runs.read_metrics(run)
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in lines if "probe" in line] == [0, 3, 6]
+    assert set(lines[1]["levels"]) == {"shot/exemplar", "video/future_nce", "video/order"}
+    assert 0 <= lines[1]["data_wait"] <= 1
+    assert list((run / runs.TENSORBOARD).glob("events*"))
+    assert sorted(p.name for p in (run / runs.CHECKPOINTS).iterdir()) == [
+        "step-00000004", "step-00000006",
+    ]  # fmt: skip
+
+
+def test_training_moves_every_weight_and_the_average_follows(run):
+    tensors = _weights(run)
+    start = load("test_resnet", size=32).backbone.network.state_dict()
+    for name, value in start.items():
+        trained = tensors["model"][f"backbone.network.{name}"]
+        assert not torch.equal(trained, value), name
+    name = "backbone.network." + next(name for name in start if name.endswith("weight"))
+    assert not torch.equal(tensors["ema"][name], tensors["model"][name])
+
+
+def test_the_trained_backbone_is_what_its_run_loads(run):
+    model = load(str(run))
+    weights = load_file(run / runs.CHECKPOINTS / "step-00000006" / "ema.safetensors")
+    for name, value in model.backbone.network.state_dict().items():
+        assert torch.equal(value, weights[f"backbone.network.{name}"])
+    assert model.start.startswith("step 6 of")
+
+
+def test_the_same_configuration_gives_the_same_run_with_any_number_of_workers(
+    run, tiny_store, tmp_path
+):
+    config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=2, threads=1))
+    _assert_same_run(run, train(config, store=tiny_store.path, out=tmp_path / "again"))
+
+
+def test_a_finished_run_is_left_alone(run, tiny_store):
+    before = (run / runs.METRICS).read_text()
+    train(smallest(ema_decay=0.9), store=tiny_store.path, out=run)
+    assert (run / runs.METRICS).read_text() == before
+
+
+def test_another_run_in_the_same_place_is_refused_with_what_differs(run, tiny_store):
+    with pytest.raises(ConfigError, match=r"ema_decay: 0.9 there, 0.0 here"):
+        train(smallest(), store=tiny_store.path, out=run)
+
+
+def test_a_folder_with_other_files_is_refused(tiny_store, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(CheckpointError, match="is not empty and holds no run"):
+        train(smallest(), store=tiny_store.path, out=tmp_path)
+
+
+def test_more_videos_than_there_are_is_refused(tiny_store, tmp_path):
+    config = smallest()
+    sampling = dataclasses.replace(config.sampling, videos_per_batch=40)
+    with pytest.raises(ConfigError, match="videos_per_batch is 40"):
+        train(dataclasses.replace(config, sampling=sampling), store=tiny_store.path, out=tmp_path)
+
+
+def test_nan_stops_the_run_before_it_reaches_the_weights(tiny_store, tmp_path):
+    config = smallest(
+        optimizer=OptimizerConfig(name="sgd", learning_rate=1e30), gradient_clip=0.0, steps=30
+    )
+    with pytest.raises(FootageError, match=r"step \d+: loss .*learning-rate"):
+        train(config, store=tiny_store.path, out=tmp_path / "run")
+    tensors = checkpoint.newest(tmp_path / "run" / runs.CHECKPOINTS).tensors["model"]
+    parameters = load("test_resnet", size=32).backbone.network.named_parameters()
+    assert all(tensors[f"backbone.network.{name}"].isfinite().all() for name, _ in parameters)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(run, tiny_store, tmp_path):
+    class StopsAtThree:
+        def __init__(self):
+            self.left = 3
+
+        def __call__(self, *_):
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    config = smallest(ema_decay=0.9, checkpoint_every=100)
+    hook = StopsAtThree()
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, *_: hook() if type(module).__name__ == "Learner" else None
+    )
+    try:
+        train(config, store=tiny_store.path, out=tmp_path / "run")
+    finally:
+        handle.remove()
+    assert checkpoint.newest(tmp_path / "run" / runs.CHECKPOINTS).step == 3
+    train(config, store=tiny_store.path, out=tmp_path / "run")
+    _assert_same_run(run, tmp_path / "run")
+
+
+def _command(store, out, steps):
+    return [
+        sys.executable, "-m", "footage", "train", "tiny", "--store", str(store), "--out", str(out),
+        *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", "3", "--probe-every", "10",
+    ]  # fmt: skip
+
+
+def test_sigkill_at_random_moments_changes_nothing_to_the_last_bit(tiny_store, tmp_path):
+    steps, draws = 24, random.Random(3)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    subprocess.run(
+        _command(tiny_store.path, straight, steps), check=True, env=environment, timeout=300
+    )
+    kills = 0
+    for _ in range(2):
+        process = subprocess.Popen(
+            _command(tiny_store.path, killed, steps), env=environment, start_new_session=True
+        )
+        target = len(_losses(killed)) + 1 + draws.randrange(8)
+        while process.poll() is None and len(_losses(killed)) < min(target, steps - 2):
+            time.sleep(0.02)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    subprocess.run(
+        _command(tiny_store.path, killed, steps), check=True, env=environment, timeout=300
+    )
+    assert kills == 2
+    _assert_same_run(straight, killed)
+
+
+def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
+    source = run / runs.RUN
+    command = [sys.executable, "-m", "footage", "train", "--from", str(source)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "again")], check=True, env=environment, timeout=300
+    )
+    _assert_same_run(run, tmp_path / "again")
+
+    record = json.loads(source.read_text())
+    record["config"]["sampling"]["shot_per_video"] = 3
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    done = subprocess.run(
+        [*command[:-1], str(tmp_path / "run.json"), "--out", str(tmp_path / "x")],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "unknown setting sampling.shot_per_video" in done.stderr
+    assert "did you mean sampling.shots_per_video?" in done.stderr

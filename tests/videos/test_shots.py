@@ -1,0 +1,179 @@
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
+
+from footage.videos.shots import AdaptiveCuts, Boundary, FadeTest, ShotBuilder
+from footage.videos.video import TinyFrames, Video
+from tests import synthetic
+
+FPS = synthetic.FPS
+
+
+def found_cuts(path, detector):
+    """Times of the shots that begin after a cut."""
+    tiny = TinyFrames()
+    builder = ShotBuilder(0.0, 0.5, 0.25)
+    with Video(path, 10**7) as video:
+        for frame in video.frames():
+            builder.add(detector.push(tiny(frame.picture), frame.seconds))
+            end = frame.seconds + frame.duration
+    builder.add(detector.finish())
+    _, shots = builder.finish(end)
+    return [shot.start_seconds for shot in shots[1:]]
+
+
+def precision_and_recall(found, true, tolerance=0.1):
+    hits = sum(any(abs(one - cut) <= tolerance for one in found) for cut in true)
+    right = sum(any(abs(one - cut) <= tolerance for cut in true) for one in found)
+    return right / max(1, len(found)), hits / len(true)
+
+
+def test_cut_is_the_first_frame_of_the_new_shot(tmp_path):
+    path = synthetic.encode(tmp_path / "a.mp4", synthetic.cuts([1, 2], 1.0))
+    assert found_cuts(path, AdaptiveCuts()) == pytest.approx([1.0], abs=1e-6)
+
+
+def test_hard_cuts_are_found_and_nothing_else(tmp_path):
+    path = synthetic.encode(tmp_path / "a.mp4", synthetic.cuts(range(30), 1.5))
+    true = [1.5 * number for number in range(1, 30)]
+    precision, recall = precision_and_recall(found_cuts(path, AdaptiveCuts()), true, 1.5 / FPS)
+    assert precision >= 0.95
+    assert recall >= 0.9
+
+
+def test_fades_through_black_are_found(tmp_path):
+    shots = [list(synthetic.scene(seed, 2.0)) for seed in range(8)]
+    faded = [
+        synthetic.fade(synthetic.fade(shot, 10, to_black=True), 10, to_black=False)
+        for shot in shots
+    ]
+    path = synthetic.encode(tmp_path / "a.mp4", itertools.chain.from_iterable(faded))
+    true = [2.0 * number for number in range(1, 8)]
+    precision, recall = precision_and_recall(found_cuts(path, AdaptiveCuts()), true, 0.25)
+    assert precision == 1
+    assert recall == 1
+
+
+def test_dissolves_are_mostly_missed_by_the_adaptive_detector(tmp_path):
+    frames = list(synthetic.scene(0, 2.0))
+    for seed in range(1, 8):
+        frames = synthetic.dissolve(frames, list(synthetic.scene(seed, 2.0)), 18)
+    path = synthetic.encode(tmp_path / "a.mp4", frames)
+    true = [2.0 + 1.25 * number - 0.375 for number in range(7)]
+    found = found_cuts(path, AdaptiveCuts())
+    precision, recall = precision_and_recall(found, true, 0.5)
+    assert precision == 1 or not found  # what it says is right, but
+    assert recall < 0.6  # do not rely on it for dissolves: the docs say so
+
+
+def test_quick_detector_finds_what_that_of_pyscenedetect_finds(tmp_path):
+    frames = synthetic.cuts(range(10), 1.0)
+    tiny = [cv2.resize(image, (48, 27), interpolation=cv2.INTER_AREA) for image in frames]
+    stock, quick = AdaptiveDetector(min_scene_len=0), AdaptiveCuts()._detector
+    for number, image in enumerate(tiny):
+        time = FrameTimecode(number, 25.0)
+        assert stock.process_frame(time, image) == quick.process_frame(time, image)
+        assert stock._frame_score == pytest.approx(quick._frame_score, rel=1e-9)
+
+
+def test_one_moving_shot_is_not_cut(tmp_path):
+    path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(5, 8.0))
+    assert found_cuts(path, AdaptiveCuts()) == []
+
+
+def fades(levels):
+    test = FadeTest()
+    return [
+        boundary
+        for number, level in enumerate(levels)
+        for boundary in test.push(float(level), number / 10)
+    ]
+
+
+def test_short_black_is_one_boundary_in_its_middle():
+    assert fades([100] * 10 + [0] * 8 + [100] * 10) == [Boundary(1.4, 1.0, 1.0, 1.8)]
+
+
+def test_long_black_is_a_shot_of_its_own():
+    found = fades([100] * 10 + [0] * 40 + [100] * 10)
+    assert [boundary.seconds for boundary in found] == [1.0, 5.0]
+
+
+def test_black_at_the_ends_is_no_cut():
+    assert fades([0] * 10 + [100] * 10 + [0] * 10) == []
+
+
+def build(raw, frames, end, minimum=0.5, margin=0.25):
+    builder = ShotBuilder(0.0, minimum, margin)
+    for seconds in frames:
+        builder.offer(seconds, seconds)
+    builder.add(raw)
+    return builder.finish(end)
+
+
+def test_boundaries_closer_than_the_minimum_are_one_and_the_surest_stays():
+    _, shots = build([Boundary(2.0, 0.2), Boundary(2.3, 0.9), Boundary(5.0, 0.5)], [], 8.0)
+    assert [(shot.start_seconds, shot.score) for shot in shots] == [(0, 1), (2.3, 0.9), (5, 0.5)]
+
+
+def test_boundaries_next_to_the_ends_make_no_shots_but_hide_frames():
+    placed, shots = build(
+        [Boundary(0.3, 0.5), Boundary(7.8, 0.5)], np.arange(0, 8, 0.1).tolist(), 8.0
+    )
+    assert [(shot.start_seconds, shot.end_seconds) for shot in shots] == [(0, 8)]
+    assert 0.55 < placed[0].seconds < 0.65
+    assert 7.45 < placed[-1].seconds < 7.55
+
+
+def test_frames_near_a_boundary_are_not_kept():
+    placed, _ = build([Boundary(1.0, 0.5)], [0.5, 0.75, 0.8, 1.2, 1.25, 1.5], 3.0)
+    assert [one.seconds for one in placed] == [0.5, 1.5]
+
+
+@st.composite
+def videos(draw):
+    end = draw(st.floats(1.0, 20.0))
+    raw = draw(st.lists(st.tuples(st.floats(0.05, end), st.floats(0, 1)), max_size=25))
+    return end, sorted(Boundary(*one) for one in raw)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(videos())
+def test_shots_partition_the_video_and_frames_lie_in_their_shots(video):
+    end, raw = video
+    placed, shots = build(raw, np.arange(0, end, 0.1).tolist(), end)
+    assert shots[0].start_seconds == 0
+    assert shots[-1].end_seconds == end
+    assert all(a.end_seconds == b.start_seconds for a, b in itertools.pairwise(shots))
+    assert all(shot.end_seconds - shot.start_seconds >= 0.5 - 1e-9 for shot in shots)
+    for one in placed:
+        assert shots[one.shot].start_seconds <= one.seconds < shots[one.shot].end_seconds
+        assert all(abs(one.seconds - boundary.seconds) > 0.25 - 1e-9 for boundary in raw)
+    for number in range(len(shots)):
+        assert [one.number for one in placed if one.shot == number] == list(
+            range(sum(one.shot == number for one in placed))
+        )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(videos(), st.floats(0.0, 1.5))
+def test_streaming_gives_what_knowing_everything_at_once_gives(video, delay):
+    end, raw = video
+    frames = np.arange(0, end, 0.1).tolist()
+    builder = ShotBuilder(0.0, 0.5, 0.25)
+    placed, rest = [], list(raw)
+    for seconds in frames:
+        builder.offer(seconds, seconds)
+        known = [boundary for boundary in rest if boundary.seconds < seconds - delay]
+        rest = rest[len(known) :]
+        builder.add(known)
+        placed += builder.settle(seconds - delay)
+    builder.add(rest)
+    last, shots = builder.finish(end)
+    assert (placed + last, shots) == build(raw, frames, end)
