@@ -8,6 +8,7 @@ import simplejpeg
 from footage import store_writing
 from footage.store import Store
 from tests import synthetic
+from tests.labelled_shapes import draw_shapes
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,9 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             writer.finish(record, shots, {})
     store_writing.commit(path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(path)
+
+
+@pytest.fixture(scope="session")
+def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled images: three classes of drawn shapes; read only."""
+    return draw_shapes(tmp_path_factory.mktemp("labelled") / "shapes")

@@ -126,7 +126,7 @@ def test_the_picture_is_what_its_script_draws(tmp_path):
 
 def test_a_verb_of_the_package_stays_a_verb_after_its_module_was_imported():
     code = (
-        "import footage, footage.verbs.ingest, footage.report, footage.verbs.evaluate\n"
+        "import footage, footage.verbs.ingest, footage.verbs.report\n"
         "for _ in range(2):\n"
         "    for name in footage.__all__: assert callable(getattr(footage, name)), name\n"
     )

@@ -69,7 +69,7 @@ def test_workers_die_with_their_caller():
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from footage.videos.executors import LocalProcesses\n"
-        "from tests.test_executors import report_process\n"
+        "from tests.videos.test_executors import report_process\n"
         "for one in LocalProcesses(2).run(report_process, range(1000)):\n"
         "    print(one.result, flush=True)\n"
     )
