@@ -26,7 +26,7 @@ CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 EVALUATIONS = "evaluations"
 
-_PACKAGES = ("footage", "torch", "timm", "numpy", "opencv-python-headless", "simplejpeg", "pyarrow")
+_PACKAGES = ("footage", "timm", "numpy", "opencv-python-headless", "simplejpeg", "pyarrow")
 
 
 def write_record(run: Path, record: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ def rewind_metrics(run: Path, step: int) -> None:
 def environment() -> dict[str, Any]:
     """Package versions, git commit and machine, for run.json and for results."""
     return {
-        "versions": {"python": platform.python_version()}
+        "versions": {"python": platform.python_version(), "torch": torch.__version__}
         | {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "machine": {

@@ -80,7 +80,15 @@ class AdaptiveCuts:
     Its thresholds are PySceneDetect's defaults; its own minimum length is switched off because
     `ShotBuilder` merges by seconds. The score is the difference of the two frames at the cut.
     Dissolves are mostly missed: the accurate detector finds them.
+
+    A frame that repeats the one before it is not shown to the detector: slow footage in a fast
+    container has many, and beside their zeros every ordinary change would stand out as a cut. A
+    picture that stands still for longer is shown again, so that its neighbours are judged by it.
     """
+
+    REPEATED = 2.5e-3
+    """Mean difference of tiny frames, 0 to 1, up to which a frame repeats the one before it."""
+    LONGEST_REPEAT_SECONDS = 0.25
 
     def __init__(self) -> None:
         self._detector = _QuickAdaptiveDetector(min_scene_len=0)
@@ -92,15 +100,19 @@ class AdaptiveCuts:
 
     def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
         """Take the next frame; cuts are known two frames late."""
-        bgr = cv2.cvtColor(tiny, cv2.COLOR_RGB2BGR)
+        fades = self._fades.push(sum(cv2.mean(tiny)) / 3, seconds)
         change = 0.0 if self._last is None else difference(tiny, self._last)
+        stands = self._recent and seconds - self._recent[-1][0] > self.LONGEST_REPEAT_SECONDS
+        if self._last is not None and change <= self.REPEATED and not stands:
+            return fades
         self._recent.append((seconds, change))
+        bgr = cv2.cvtColor(tiny, cv2.COLOR_RGB2BGR)
         found = self._detector.process_frame(FrameTimecode(self._number, 25.0), bgr)
         first = self._number + 1 - len(self._recent)
         cuts = [Boundary(*self._recent[cut.frame_num - first]) for cut in found]
         self._last = tiny
         self._number += 1
-        return cuts + self._fades.push(sum(cv2.mean(tiny)) / 3, seconds)
+        return cuts + fades
 
     @property
     def settled_seconds(self) -> float:

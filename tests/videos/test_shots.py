@@ -177,3 +177,20 @@ def test_streaming_gives_what_knowing_everything_at_once_gives(video, delay):
     builder.add(rest)
     last, shots = builder.finish(end)
     assert (placed + last, shots) == build(raw, frames, end)
+
+
+def test_slow_footage_in_a_fast_container_is_cut_where_it_cuts(tmp_path):
+    # every picture is shown three times, and moves a quarter of its width from one to the next
+    rushes = [
+        np.roll(next(iter(synthetic.scene(seed, 1.0))), 24 * step, axis=1)
+        for seed in (3, 4)
+        for step in range(FPS)
+    ]
+    path = synthetic.encode(tmp_path / "a.mp4", [image for image in rushes for _ in range(3)])
+    assert found_cuts(path, AdaptiveCuts()) == pytest.approx([3.0], abs=3.5 / FPS)
+
+
+def test_still_pictures_are_cut_where_they_change(tmp_path):
+    stills = [next(iter(synthetic.scene(seed, 1.0))) for seed in range(4)]
+    path = synthetic.encode(tmp_path / "a.mp4", [still for still in stills for _ in range(3 * FPS)])
+    assert found_cuts(path, AdaptiveCuts()) == pytest.approx([3.0, 6.0, 9.0], abs=1.5 / FPS)
