@@ -86,7 +86,7 @@ def _tiny() -> TrainConfig:
     base = _vivi_ex4()
     return dataclasses.replace(
         base,
-        steps=800,
+        steps=1000,
         backbone=BackboneConfig(architecture="resnet18"),
         sampling=SamplingConfig(videos_per_batch=8, shots_per_video=4, frames_per_shot=4),
         augment=AugmentConfig(size=64, crop_scale_min=0.2, blur_probability=0.2),

@@ -217,10 +217,10 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
             if is_main and (last or stopping or done % config.checkpoint_every == 0):
                 journal.flush()
                 _save(run, done, config, state)
-            distributed.barrier()
             if stopping and not last:
                 log.warning("stopped at step %d; run the same command again to go on", done)
                 break
+    distributed.barrier()  # the others stay until the first process has saved
     distributed.shutdown()
     return run
 

@@ -202,3 +202,27 @@ def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
     assert done.returncode == 1
     assert "unknown setting sampling.shot_per_video" in done.stderr
     assert "did you mean sampling.shots_per_video?" in done.stderr
+
+
+def test_two_processes_train_as_one(tiny_store, tmp_path):
+    # a network without batch norm, whose statistics are each process's own
+    options = [
+        "--backbone.architecture", "test_vit", "--sampling.videos-per-batch", "4", "--precision",
+        "fp32", "--sampling.frames-per-shot", "2", "--augment.size", "32", "--compute.workers", "1",
+        "--held-out-share", "0.3", "--compute.threads", "1", "--steps", "5", "--checkpoint-every",
+        "3",
+    ]  # fmt: skip
+    command = ["-m", "footage", "train", "tiny", "--store", str(tiny_store.path), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    torchrun = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+    ]  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    for start, out in (([sys.executable], one), (torchrun, two)):
+        subprocess.run([*start, *command, "--out", str(out)], check=True, env=environment)
+    lines = {out: [line for line in runs.read_metrics(out) if "loss" in line] for out in (one, two)}
+    assert [line["step"] for line in lines[two]] == [1, 2, 3, 4, 5]
+    for ours, theirs in zip(lines[one], lines[two], strict=True):
+        assert theirs["levels"] == pytest.approx(ours["levels"], abs=1e-4)
+    for name, value in _weights(one)["model"].items():
+        torch.testing.assert_close(_weights(two)["model"][name], value, atol=1e-3, rtol=1e-3)
