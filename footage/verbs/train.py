@@ -141,7 +141,7 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
 
     Args:
         config: Everything that decides what is learned.
-        store: A frame store that `footage.verbs.ingest` wrote.
+        store: A frame store that `footage.ingest` wrote.
         out: The run folder. If it holds the same run, training resumes from its newest checkpoint;
             another run is refused.
         recipe: Name of the recipe that `config` came from, for the record.
