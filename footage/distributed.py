@@ -6,21 +6,20 @@ puts their embeddings back in the global order, so a loss has the same value on 
     global batch  v0 v1 v2 v3 v4 v5      rank 0: v0 v2 v4      rank 1: v1 v3 v5
 
 Each rank computes the loss of the whole batch. The backward pass of `gather` adds up what all ranks
-want of an embedding; a mean of parameter gradients over ranks (DistributedDataParallel, or
-`average_gradients`) then gives exactly the gradient of one process. Collecting by a plain
-all_gather, which has no gradient, was measured 37 % wrong.
+want of an embedding; the mean of parameter gradients over ranks, which DistributedDataParallel
+takes, then gives exactly the gradient of one process. Collecting by a plain all_gather, which has no
+gradient, was measured 37 % wrong.
 
 In a single process every function does nothing and returns what it was given.
 """
 
 import os
-from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import torch
 from jaxtyping import Shaped
-from torch import Tensor, nn
+from torch import Tensor
 from torch import distributed as dist
 
 from footage.errors import ConfigError
@@ -104,28 +103,6 @@ class _Gather(torch.autograd.Function):
         return summed[rank() :: world_size()]
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over ranks, in one message a precision.
-
-    What DistributedDataParallel does, for modules that are not wrapped in it. A parameter without a
-    gradient must lack it on every rank.
-    """
-    if world_size() == 1:
-        return
-    by_dtype: dict[torch.dtype, list[Tensor]] = {}
-    for parameter in parameters:
-        if parameter.grad is not None:
-            by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-    for gradients in by_dtype.values():
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        flat /= world_size()
-        start = 0
-        for gradient in gradients:
-            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-            start += gradient.numel()
-
-
 def all_true(flag: bool) -> bool:
     """Whether the flag holds on every rank; all ranks get the same answer."""
     if world_size() == 1:
@@ -138,18 +115,6 @@ def all_true(flag: bool) -> bool:
 def all_finite(*tensors: Tensor) -> bool:
     """Whether every number of every tensor is finite, on every rank; so all stop, or none."""
     return all_true(all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
-
-
-def reduce_mean(values: Mapping[str, int | float | Tensor]) -> dict[str, float]:
-    """The mean over ranks of named numbers; all ranks must bring the same names."""
-    names = sorted(values)
-    numbers = torch.tensor([float(values[name]) for name in names], dtype=torch.float64)
-    if world_size() > 1 and names:
-        numbers = numbers.to(_device())
-        dist.all_reduce(numbers)
-        numbers = numbers / world_size()
-    means = dict(zip(names, numbers.tolist(), strict=True))
-    return {name: means[name] for name in values}
 
 
 def _device() -> torch.device:

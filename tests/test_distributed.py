@@ -6,7 +6,6 @@ import textwrap
 
 import pytest
 import torch
-from torch import nn
 
 from footage import distributed
 from footage.errors import ConfigError
@@ -19,8 +18,6 @@ def test_one_process_is_a_group_of_itself():
     assert distributed.gather(tensor) is tensor
     assert distributed.all_true(True)
     assert not distributed.all_true(False)
-    assert distributed.reduce_mean({"b": 2, "a": torch.tensor(0.5)}) == {"b": 2.0, "a": 0.5}
-    assert distributed.reduce_mean({}) == {}
     distributed.barrier()
     distributed.shutdown()
 
@@ -48,14 +45,6 @@ def test_a_process_without_a_gpu_of_its_own_is_told_so(monkeypatch):
         distributed.init_from_env()
 
 
-def test_average_gradients_of_one_process_leaves_them():
-    layer = nn.Linear(2, 2)
-    layer(torch.ones(1, 2)).sum().backward()
-    before = layer.weight.grad.clone()
-    distributed.average_gradients(layer.parameters())
-    assert torch.equal(layer.weight.grad, before)
-
-
 def _everything() -> dict:
     """On each rank: rows of its videos, a loss over all of them, and the collectives."""
     rank = distributed.rank()
@@ -65,20 +54,13 @@ def _everything() -> dict:
     weights = torch.arange(12.0).view(6, 2) ** 2
     (weights * whole**2).sum().backward()
     flags = distributed.gather(torch.tensor([rank == 0]))
-    layer = nn.Linear(1, 1)
-    nn.init.zeros_(layer.weight)
-    layer.weight.grad = torch.full((1, 1), float(rank))
-    distributed.average_gradients(layer.parameters())
     answer = {
         "whole": whole.detach(),
         "gradient": own.grad,
         "flags": flags,
         "transposed": distributed.gather(every.T[:, rank::2].T),
-        "mean": distributed.reduce_mean({"loss": rank, "accuracy": 1.0}),
         "all_true": [distributed.all_true(True), distributed.all_true(rank == 0)],
         "finite": distributed.all_finite(torch.tensor(math.nan if rank == 1 else 0.0)),
-        "averaged": layer.weight.grad,
-        "unused": layer.bias.grad,
     }
     distributed.barrier()
     return answer
@@ -107,11 +89,8 @@ def test_the_mean_over_ranks_of_gathered_gradients_is_that_of_one_process(answer
 
 def test_collectives_agree_on_every_rank(answers):
     for answer in answers:
-        assert answer["mean"] == {"loss": 0.5, "accuracy": 1.0}
         assert answer["all_true"] == [True, False]
         assert answer["finite"] is False
-        assert answer["averaged"].item() == 0.5
-        assert answer["unused"] is None
 
 
 def test_torchrun_starts_a_group(tmp_path):

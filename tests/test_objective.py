@@ -276,20 +276,18 @@ def _on_this_rank() -> dict:
 
 
 def _answer(name) -> dict:
-    """The objective over this rank's videos, by average_gradients and DistributedDataParallel."""
+    """The objective over this rank's videos, by DistributedDataParallel."""
     rank, world = distributed.rank(), distributed.world_size()
     whole = objective(CONFIGS[name], torch.float64)
     wrapped = DistributedDataParallel(copy.deepcopy(whole))
     own = features(torch.float64)[rank::world].clone().requires_grad_()
     total, values = whole(own, ROWS[rank::world], step=3, seed=7)
     total.backward()
-    distributed.average_gradients(whole.parameters())
     wrapped(own.detach(), ROWS[rank::world], step=3, seed=7)[0].backward()
     return {
         "total": total.detach(),
         "values": values,
         "features": own.grad / world,
-        "averaged": {key: parameter.grad for key, parameter in whole.named_parameters()},
         "wrapped": {key: parameter.grad for key, parameter in wrapped.module.named_parameters()},
     }
 
@@ -311,7 +309,6 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
         torch.testing.assert_close(answer["values"], values)
         torch.testing.assert_close(answer["features"], seen.grad[rank::2])
         for key, parameter in whole.named_parameters():
-            torch.testing.assert_close(answer["averaged"][key], parameter.grad)
             torch.testing.assert_close(answer["wrapped"][key], parameter.grad)
 
 
