@@ -7,8 +7,8 @@ puts their embeddings back in the global order, so a loss has the same value on 
 
 Each rank computes the loss of the whole batch. The backward pass of `gather` adds up what all ranks
 want of an embedding; the mean of parameter gradients over ranks, which DistributedDataParallel
-takes, then gives exactly the gradient of one process. Collecting by a plain all_gather, which has no
-gradient, was measured 37 % wrong.
+takes, then gives exactly the gradient of one process. Collecting by a plain all_gather, which has
+no gradient, was measured 37 % wrong.
 
 In a single process every function does nothing and returns what it was given.
 """
