@@ -1,4 +1,4 @@
-"""Which settings of the recipe `tiny` learn most? One line of JSON for each arm.
+"""Which settings of the recipe `vivi-ex4-tiny` learn most? One line of JSON for each arm.
 
     python benchmarks/tune_tiny.py --store STORE --labelled FOLDER FOLDER --out RESULTS.jsonl
 
@@ -52,9 +52,9 @@ ARMS: dict[str, dict[str, Any]] = {
         "objective.future.weight": 0.0,
         "objective.order.weight": 0.0,
     },
-    "ex-frame": {"recipe": "tiny-ex-frame"},
+    "ex-frame": {"recipe": "ex-frame-tiny"},
     "ex-frame nce 0.2 mlp": {
-        "recipe": "tiny-ex-frame",
+        "recipe": "ex-frame-tiny",
         "objective.frame_shot.loss": "nce",
         "objective.frame_shot.projection": "mlp",
         "objective.frame_shot.temperature": 0.2,
@@ -81,7 +81,7 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(1)
     began = time.perf_counter()
     settings = {"steps": arguments.steps, "seed": arguments.seed, **ARMS[name]}
-    config = recipe(settings.pop("recipe", "tiny"))
+    config = recipe(settings.pop("recipe", "vivi-ex4-tiny"))
     for path, value in settings.items():
         config = replaced(config, path, value)
     config = replaced(config, "probe_every", config.steps)

@@ -1,7 +1,7 @@
 """footage: from a folder of raw videos to an image backbone, without labels.
 
     footage.ingest(["videos/"], "store/")
-    footage.train(footage.recipe("tiny"), store="store/", out="runs/first")
+    footage.train(footage.recipe("vivi-ex4-tiny"), store="store/", out="runs/first")
 
 Every verb of the command line has a twin here. Nothing heavy is imported before it is used.
 """

@@ -33,6 +33,11 @@ the rest of E mod V videos sits this pass out, another rest the next:
 
 so no batch and no pass holds a video twice, and batch n is found without batch n - 1.
 
+The control that every reader asks for takes the same frames without their videos. Under
+`structure = "shuffled"` each of the V x S places is one frame of any shot of any video:
+
+    |video 7, frame 3|video 2, frame 9|video 7, frame 0|video 5, frame 4|
+
 Recalled: the paper draws 4 to 8 shots and frames a video. Policies, stride and passes are ours.
 """
 
@@ -67,6 +72,9 @@ class SamplingConfig:
     """A: augmented views of each frame."""
     frame_stride: int = 1
     """Distance between the frames of a shot, in stored frames; 1 takes neighbours."""
+    structure: Literal["video", "shuffled"] = "video"
+    """video: shots of a video stand together. shuffled: every frame is drawn by itself, a control;
+    it takes frames_per_shot = 1."""
     few_shots: Literal["split", "drop"] = "split"
     """A video with fewer shots than asked for: cut its longest ones, or do not use it."""
     few_frames: Literal["wrap", "drop"] = "wrap"
@@ -82,6 +90,12 @@ class SamplingConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.structure == "shuffled" and self.frames_per_shot != 1:
+            raise ConfigError(
+                "structure = shuffled draws every frame by itself, but frames_per_shot is "
+                f"{self.frames_per_shot}",
+                "set frames_per_shot to 1, and views_per_frame higher for as many views",
+            )
         if self.few_shots not in ("split", "drop"):
             raise ConfigError(f"few_shots must be 'split' or 'drop', got {self.few_shots!r}")
         if self.few_frames not in ("wrap", "drop"):
@@ -110,7 +124,7 @@ class BatchPlan(NamedTuple):
     """
 
     videos: Int[np.ndarray, " V"]
-    """Number of each video, as `shot_table` counts them."""
+    """Number of each video, as `shot_table` counts them; under "shuffled" only a place, 0 to V."""
     shots: Int[np.ndarray, "V S"]
     """Row of each shot in `Store.shots`, in temporal order."""
     frames: Int[np.ndarray, "V S F"]
@@ -243,6 +257,8 @@ class BatchSampler:
         """
         if step < 0:
             raise ConfigError(f"step must be at least 0, got {step}")
+        if self.config.structure == "shuffled":
+            return self._shuffled_plan(step)
         config, slots = self.config, self._slots
         number, batch = divmod(step, self.batches_per_pass)
         first = batch * config.videos_per_batch
@@ -257,6 +273,20 @@ class BatchSampler:
             slots.first_frames[positions], slots.num_frames[positions], draws[:, 1:], config
         )
         return BatchPlan(slots.videos[chosen], slots.rows[positions], frames)
+
+    def _shuffled_plan(self, step: int) -> BatchPlan:
+        """Every place draws a video, one of its slots and a frame of that, each evenly."""
+        slots, videos = self._slots, self.config.videos_per_batch
+        draws = generator("shuffled", self.seed, step).random(
+            (videos, self.config.shots_per_video, 3)
+        )
+        chosen = np.floor(draws[..., 0] * self.num_eligible).astype(np.int64)
+        slot = np.floor(draws[..., 1] * slots.counts[chosen]).astype(np.int64)
+        places = slots.starts[chosen] + slot
+        frames = slots.first_frames[places] + np.floor(
+            draws[..., 2] * slots.num_frames[places]
+        ).astype(np.int64)
+        return BatchPlan(np.arange(videos), slots.rows[places], frames[..., None])
 
     def _permutation(self, number: int) -> Int[np.ndarray, " E"]:
         # Kept because millions of videos take a tenth of a second to shuffle; it decides nothing.

@@ -42,7 +42,14 @@ def test_an_unknown_verb_is_a_usage_error_with_the_nearest(capsys):
 
 
 def test_a_mistake_of_the_user_is_one_error_and_one_hint(capsys, tmp_path):
-    words = ["train", "tiny", "--store", str(tmp_path / "none"), "--out", str(tmp_path / "run")]
+    words = [
+        "train",
+        "vivi-ex4-tiny",
+        "--store",
+        str(tmp_path / "none"),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert cli.main(words) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == ["error", "hint"]
@@ -50,21 +57,40 @@ def test_a_mistake_of_the_user_is_one_error_and_one_hint(capsys, tmp_path):
 
 
 def test_debug_shows_where_an_error_came_from(tmp_path):
-    words = ["--debug", "train", "tiny", "--store", str(tmp_path), "--out", str(tmp_path / "run")]
+    words = [
+        "--debug",
+        "train",
+        "vivi-ex4-tiny",
+        "--store",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     with pytest.raises(cli.FootageError):
         cli.main(words)
 
 
 def test_an_option_that_does_not_exist_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["train", "tiny", "--store", "s", "--out", "o", "--objective.future.wieght", "1"])
+        cli.main(
+            [
+                "train",
+                "vivi-ex4-tiny",
+                "--store",
+                "s",
+                "--out",
+                "o",
+                "--objective.future.wieght",
+                "1",
+            ]
+        )
     assert stopped.value.code == 2
     assert "objective.future.weight" in capsys.readouterr().err
 
 
 def test_the_recipes_are_listed_on_stdout(capsys):
     assert cli.main(["recipes"]) == 0
-    assert "tiny-ex-frame" in capsys.readouterr().out
+    assert "ex-frame-tiny" in capsys.readouterr().out
 
 
 def test_train_without_a_recipe_says_what_is_missing(capsys):

@@ -4,7 +4,7 @@ import pytest
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.recipes import RECIPES, recipe
+from footage.recipes import METHODS, RECIPES, SCALES, recipe
 from footage.verbs.train import TrainConfig
 from tests.golden import make_recipes
 
@@ -21,25 +21,28 @@ def test_every_recipe_survives_the_way_through_run_json(name):
     assert configuration.from_dict(TrainConfig, plain) == recipe(name)
 
 
-def test_tiny_differs_from_vivi_ex4_in_scale_but_not_in_its_levels():
-    tiny, paper = recipe("tiny"), recipe("vivi-ex4")
-    assert tiny.objective.frame_shot.loss == paper.objective.frame_shot.loss == "exemplar"
-    assert tiny.sampling.frames_per_shot == paper.sampling.frames_per_shot == 4
-    for config in (tiny, paper):
-        assert config.objective.future.steps == 3
-        assert config.objective.future.weight > 0
-        assert config.objective.order.weight > 0
+def test_every_method_comes_at_every_scale():
+    assert len(RECIPES) == len(METHODS) * len(SCALES)
+    for method in METHODS:
+        levels = [recipe(f"{method}{scale}").objective for scale in ("", "-gpu", "-tiny")]
+        assert levels[0] == levels[1] == levels[2], "a scale changes the size, not the method"
 
 
-@pytest.mark.parametrize(
-    ("name", "baseline"), [("vivi-ex4", "ex-frame"), ("tiny", "tiny-ex-frame")]
-)
-def test_the_baseline_sees_as_many_views_and_no_video(name, baseline):
-    ours, theirs = recipe(name), recipe(baseline)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_says_what_it_is(name):
+    assert "[paper]" in RECIPES[name].notes or "[ours]" in RECIPES[name].notes
+    assert f"footage train {name} --store" in RECIPES[name].notes
+    assert "\nCost: " in RECIPES[name].notes
+
+
+@pytest.mark.parametrize("scale", ["", "-gpu", "-tiny"])
+@pytest.mark.parametrize("control", ["ex-shot", "ex-frame", "frames-as-images"])
+def test_a_control_sees_as_many_views_as_the_method_and_has_no_video_level(control, scale):
+    ours, theirs = recipe(f"vivi-ex4{scale}"), recipe(f"{control}{scale}")
     assert theirs.sampling.images_per_batch == ours.sampling.images_per_batch
     assert theirs.steps == ours.steps
-    assert theirs.objective.frame_shot.positives == "frame"
-    assert theirs.objective.future.weight == theirs.objective.order.weight == 0
+    assert not theirs.objective.has_video_level
+    assert theirs.objective.frame_shot.positives == ("shot" if control == "ex-shot" else "frame")
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest():
@@ -52,4 +55,4 @@ def test_an_unknown_recipe_is_refused_with_the_nearest():
 )
 def test_impossible_settings_are_refused_by_name(change):
     with pytest.raises(ConfigError, match=next(iter(change))):
-        dataclasses.replace(recipe("tiny"), **change)
+        dataclasses.replace(recipe("vivi-ex4-tiny"), **change)

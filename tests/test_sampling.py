@@ -58,6 +58,39 @@ def test_frames_lie_inside_the_named_shot_and_the_shot_in_the_named_video(videos
 
 
 @steps
+@given(VIDEOS, st.integers(1, 4), st.integers(1, 4), st.integers(0, 200))
+def test_shuffled_frames_lie_inside_their_shots(videos, videos_per_batch, shots, step):
+    sampler = sampler_of(videos, _shuffled(videos_per_batch, shots))
+    if sampler is None:
+        return
+    plan = sampler.plan(step)
+    assert plan.frames.shape == (videos_per_batch, shots, 1)
+    assert (plan.frames >= 0).all()
+    assert (plan.frames < table_of(videos).num_frames[plan.shots][..., None]).all()
+
+
+def test_shuffled_frames_come_from_all_videos_evenly_and_do_not_stand_together():
+    videos = [[20, 20]] * 6
+    sampler, table = sampler_of(videos, _shuffled(4, 3)), table_of(videos)
+    drawn = np.stack([table.videos[sampler.plan(step).shots] for step in range(500)])
+    together = (drawn[..., 0] == drawn[..., 1]).mean()
+    assert together == pytest.approx(1 / 6, abs=0.04)  # under "video" it is 1
+    counts = np.bincount(drawn.flatten()) / drawn.size
+    assert counts == pytest.approx(np.full(6, 1 / 6), abs=0.02)
+
+
+def test_shuffled_frames_are_single_frames():
+    with pytest.raises(ConfigError, match=r"frames_per_shot is 4.*views_per_frame"):
+        SamplingConfig(structure="shuffled", frames_per_shot=4)
+
+
+def _shuffled(videos, shots):
+    return SamplingConfig(
+        structure="shuffled", videos_per_batch=videos, shots_per_video=shots, frames_per_shot=1
+    )
+
+
+@steps
 @given(VIDEOS, CONFIGS, st.integers(0, 200))
 def test_shots_of_a_video_are_in_temporal_order_and_share_no_frame(videos, config, step):
     sampler = sampler_of(videos, config)

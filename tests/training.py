@@ -10,7 +10,7 @@ from footage.verbs.train import ComputeConfig, TrainConfig
 
 
 def smallest(**changes) -> TrainConfig:
-    """`tiny` with timm's test network at 32 px on three videos, in the training process itself."""
+    """`vivi-ex4-tiny` with timm's test network at 32 px on three videos, in this very process."""
     small = {
         "backbone": BackboneConfig(architecture="test_resnet"),
         "sampling": SamplingConfig(videos_per_batch=3, shots_per_video=4, frames_per_shot=2),
@@ -21,7 +21,7 @@ def smallest(**changes) -> TrainConfig:
         "probe_every": 3,
         "checkpoint_every": 2,
     }
-    return dataclasses.replace(recipe("tiny"), **{**small, **changes})
+    return dataclasses.replace(recipe("vivi-ex4-tiny"), **{**small, **changes})
 
 
 AS_OPTIONS = [

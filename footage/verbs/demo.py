@@ -166,7 +166,7 @@ def _trained(folder: Path, config: DemoConfig) -> Path:
     if found is not None and found.step >= chosen.steps:
         log.info("already trained: %s", run)
         return run
-    train(chosen, store=store, out=run, recipe="tiny")
+    train(chosen, store=store, out=run, recipe="vivi-ex4-tiny")
     found = checkpoint.newest(run / runs.CHECKPOINTS)
     if found is None or found.step < chosen.steps:
         raise FootageError("training was stopped", "run the same command again to go on")
@@ -175,7 +175,7 @@ def _trained(folder: Path, config: DemoConfig) -> Path:
 
 def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
     """The recipe `tiny`, with a batch that a store of few videos can fill."""
-    base = recipe("tiny")
+    base = recipe("vivi-ex4-tiny")
     num_videos = len(set(Store.open(store).shots["video"].to_pylist()))
     # A fifth held out gives the retrieval enough videos to be told apart.
     share = 0.2
@@ -224,7 +224,7 @@ def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
     short = dataclasses.replace(
         base, steps=REHEARSAL_STEPS, probe_frames=8, checkpoint_every=REHEARSAL_STEPS
     )
-    train(short, store=store, out=run, recipe="tiny")
+    train(short, store=store, out=run, recipe="vivi-ex4-tiny")
     rates = [
         line["images_per_second"] for line in runs.read_metrics(run) if "images_per_second" in line
     ]

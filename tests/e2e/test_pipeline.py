@@ -47,7 +47,9 @@ def test_the_whole_way_from_videos_to_a_page(work):
     assert frames["jpeg"].bin.starts_with(b"\xff\xd8").all()
 
     options = [*AS_OPTIONS, "--steps", "20", "--probe-every", "10", "--checkpoint-every", "10"]
-    said = footage(work, "train", "tiny", "--store", "store", "--out", "runs/first", *options)
+    said = footage(
+        work, "train", "vivi-ex4-tiny", "--store", "store", "--out", "runs/first", *options
+    )
     assert said.strip() == "runs/first"
 
     said = footage(work, "evaluate", "runs/first", "--labelled", "photos")

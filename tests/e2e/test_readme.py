@@ -53,7 +53,11 @@ tyro_cli = tyro.cli
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
     """A folder with the run that the README repeats."""
-    record = {"config": configuration.to_dict(recipe("tiny")), "recipe": "tiny", "store": "store"}
+    record = {
+        "config": configuration.to_dict(recipe("vivi-ex4-tiny")),
+        "recipe": "vivi-ex4-tiny",
+        "store": "store",
+    }
     (tmp_path / "runs" / "second").mkdir(parents=True)
     (tmp_path / "runs" / "second" / "run.json").write_text(json.dumps(record))
     monkeypatch.chdir(tmp_path)

@@ -64,7 +64,7 @@ def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of twelve real steps with one evaluation."""
-    base = recipes.recipe("tiny")
+    base = recipes.recipe("vivi-ex4-tiny")
     config = dataclasses.replace(
         base,
         steps=12,
@@ -80,7 +80,7 @@ def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
         compute=ComputeConfig(workers=0, threads=1),
     )
     out = tmp_path_factory.mktemp("runs") / "first"
-    train(config, store=hostile_store.path, out=out, recipe="tiny")
+    train(config, store=hostile_store.path, out=out, recipe="vivi-ex4-tiny")
     shapes = draw_shapes(tmp_path_factory.mktemp("labelled") / "shapes")
     evaluate(str(out), labelled=[shapes], config=EvaluateConfig())
     return out

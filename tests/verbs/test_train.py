@@ -44,13 +44,13 @@ def run(tiny_store, tmp_path_factory):
         smallest(ema_decay=0.9),
         store=tiny_store.path,
         out=tmp_path_factory.mktemp("runs") / "run",
-        recipe="tiny",
+        recipe="vivi-ex4-tiny",
     )
 
 
 def test_a_run_leaves_its_record_metrics_checkpoints_and_tensorboard(run, tiny_store):
     record = runs.read_record(run)
-    assert record["recipe"] == "tiny"
+    assert record["recipe"] == "vivi-ex4-tiny"
     assert record["store_hash"] == tiny_store.content_hash
     assert record["model"]["start"] == "random weights, seed 0"
     assert record["versions"]["torch"] == torch.__version__
@@ -152,7 +152,8 @@ def test_sigterm_saves_and_the_same_command_goes_on(run, tiny_store, tmp_path):
 
 def _command(store, out, steps):
     return [
-        sys.executable, "-m", "footage", "train", "tiny", "--store", str(store), "--out", str(out),
+        sys.executable, "-m", "footage", "train", "vivi-ex4-tiny",
+        "--store", str(store), "--out", str(out),
         *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", "3", "--probe-every", "10",
     ]  # fmt: skip
 
@@ -212,7 +213,7 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
         "--held-out-share", "0.3", "--compute.threads", "1", "--steps", "5", "--checkpoint-every",
         "3",
     ]  # fmt: skip
-    command = ["-m", "footage", "train", "tiny", "--store", str(tiny_store.path), *options]
+    command = ["-m", "footage", "train", "vivi-ex4-tiny", "--store", str(tiny_store.path), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     torchrun = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
