@@ -24,29 +24,29 @@ from footage.losses import LOSSES
 PER_IDENTITY = 8
 
 
-def arguments(name: str, num_embeddings: int, dimension: int) -> list[torch.Tensor]:
-    """Random tensors for a loss: num_embeddings in shots of 8, or as many shots of videos."""
+def arguments(name: str, num_embeddings: int, dimension: int) -> dict[str, torch.Tensor]:
+    """Random tensors for a loss, by name: embeddings in shots of 8, 4 shots a video."""
     shots = num_embeddings // PER_IDENTITY
+    scale = dimension**-0.5
     makers = {
-        "embeddings": lambda axes: (
-            torch.randn(num_embeddings, dimension)
-            if axes == "N D"
-            else torch.randn(shots // 4, 4, 4, 2, dimension)
-        ),
-        "shots": lambda _: torch.arange(shots // 4 * 4).view(-1, 4),
-        "identities": lambda _: torch.arange(shots).repeat_interleave(PER_IDENTITY),
-        "predictions": lambda _: torch.randn(num_embeddings, dimension) / dimension**0.5,
-        "targets": lambda _: torch.randn(num_embeddings, dimension),
-        "logits": lambda _: torch.randn(num_embeddings),
-        "reversed": lambda _: torch.rand(num_embeddings) < 0.5,
+        "N D": lambda: torch.randn(num_embeddings, dimension),
+        "V S F A D": lambda: torch.randn(shots // 4, 4, 4, 2, dimension),
+        "shots": lambda: torch.arange(shots // 4 * 4).view(-1, 4),
+        "centre": lambda: torch.zeros(dimension),
+        "identities": lambda: torch.arange(shots).repeat_interleave(PER_IDENTITY),
+        "V D": lambda: torch.randn(num_embeddings, dimension) * scale,
+        "V": lambda: torch.randn(num_embeddings),
+        "reversed": lambda: torch.rand(num_embeddings) < 0.5,
+        "B C": lambda: torch.randn(num_embeddings, dimension),
+        "labels": lambda: torch.arange(num_embeddings) % dimension,
     }
-    wanted = inspect.signature(LOSSES[name]).parameters.values()
-    made = [
-        makers[parameter.name](parameter.annotation.dim_str)
-        for parameter in wanted
-        if parameter.default is inspect.Parameter.empty
-    ]
-    return [tensor.requires_grad_() if tensor.is_floating_point() else tensor for tensor in made]
+    made = {}
+    for parameter in inspect.signature(LOSSES[name]).parameters.values():
+        if parameter.default is inspect.Parameter.empty:
+            maker = makers.get(parameter.name) or makers[parameter.annotation.dim_str]
+            tensor = maker()
+            made[parameter.name] = tensor.requires_grad_() if tensor.is_floating_point() else tensor
+    return made
 
 
 def yardstick(embeddings: torch.Tensor) -> torch.Tensor:
@@ -54,10 +54,10 @@ def yardstick(embeddings: torch.Tensor) -> torch.Tensor:
     return (embeddings @ embeddings.T).mean()
 
 
-def seconds(function, tensors: list[torch.Tensor]) -> float:
+def seconds(function, tensors: dict[str, torch.Tensor]) -> float:
     """Wall time of one forward and backward."""
     start = time.perf_counter()
-    function(*tensors).backward()
+    function(**tensors).backward()
     return time.perf_counter() - start
 
 
@@ -65,7 +65,7 @@ def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, floa
     """Median milliseconds of each loss, taken in turns."""
     cases = {name: (LOSSES[name], arguments(name, num_embeddings, dimension)) for name in LOSSES}
     matrix = torch.randn(num_embeddings, dimension, requires_grad=True)
-    cases["similarity matrix"] = (yardstick, [matrix])
+    cases["similarity matrix"] = (yardstick, {"embeddings": matrix})
     turns: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(repeats + 1):
         for name, (function, tensors) in cases.items():
@@ -89,7 +89,7 @@ def measure_here(name: str, num_embeddings: int, dimension: int) -> float:
     """Megabytes by which the peak of this process grows over one forward and backward."""
     tensors = arguments(name, num_embeddings, dimension)
     before = _peak_kilobytes()
-    LOSSES[name](*tensors).backward()
+    LOSSES[name](**tensors).backward()
     return (_peak_kilobytes() - before) / 1e3
 
 

@@ -6,7 +6,7 @@ Inputs in half precision are computed in single precision; double stays double.
 
 To add a loss: write the function here, with a `Formula:` and a `Source:` line in its docstring and
 its tensors named as in the others, enter it in `LOSSES` at the end, and write its brute-force twin
-in `tests/test_losses.py`. The contract tests and `docs/losses.md` follow by themselves.
+in `tests/loss_twins.py`. The contract tests and `docs/losses.md` follow by themselves.
 """
 
 import math
@@ -25,38 +25,22 @@ from torch.nn.functional import (
 )
 
 from footage.errors import ConfigError
+from footage.positives import PairPositives as PairPositives
+from footage.positives import Positives as Positives
+from footage.positives import (
+    check_negatives,
+    mean_squared_distance,
+    num_positives,
+    pairs,
+    sum_over_positives,
+)
+from footage.positives import identities as identities
 from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar, ShotRows
-
-Positives = Literal["frame", "shot"]
-"""What counts as the same thing: views of one frame, or all frames of one shot."""
-
-Mining = Literal["semi-hard", "batch-hard"]
-"""Which triplets count: see `triplet`."""
+from footage.triplets import Draws, mine
+from footage.triplets import Mining as Mining
 
 Hinge = Literal["margin", "soft"]
 """How a triplet's violation becomes a cost: cut off at the margin, or softly without one."""
-
-CHUNK_ELEMENTS = 2**22
-"""Pair-by-candidate distances held at once while mining: 16 MiB in single precision."""
-
-
-def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -> Identities:
-    """The identity of every embedding of a batch `V S F A`, flattened in that order.
-
-    Under `frame` all views of a frame are one identity; under `shot` all frames and views of a
-    shot are.
-
-    Args:
-        shots: Equal numbers are the same shot, which a batch holds in parts where a video has too
-            few shots: its parts show the same thing, so they are never negatives of each other.
-        frames: F.
-        views: A.
-        positives: What makes an identity.
-    """
-    if positives == "frame":
-        places = torch.arange(shots.numel() * frames, device=shots.device)
-        return places.repeat_interleave(views)
-    return shots.flatten().repeat_interleave(frames * views)
 
 
 def triplet(
@@ -65,6 +49,7 @@ def triplet(
     margin: float = 0.5,
     mining: Mining = "semi-hard",
     hinge: Hinge = "margin",
+    draws: Draws | None = None,
 ) -> Scalar:
     """Triplet loss, its negatives mined over the whole batch.
 
@@ -75,6 +60,8 @@ def triplet(
     negative of all. That fallback is the easiest negative, not the hardest: it is the rule of
     TensorFlow's `triplet_semihard_loss`, which the same laboratory's exemplar code calls.
     Batch-hard: for every anchor with a positive, its farthest positive and its closest negative.
+    Hardness-sampled: for every such anchor a positive drawn with probability softmax(d) over its
+    positives and a negative with softmax(-d) over its negatives; `draws` decides which.
 
     The mean is over all triplets, also those whose term is 0. Embeddings that say nothing pay the
     margin, or log 2 with the soft hinge, which needs no margin and never lets a triplet go.
@@ -84,13 +71,14 @@ def triplet(
     Source: Schroff et al. 2015 (FaceNet), section 3.2; margin 0.5 and squared distances as in
         google/revisiting-self-supervised [paper]. Deviation: that code normalises over the batch
         axis, here each embedding is normalised. Batch-hard and the soft hinge: Hermans et al. 2017,
-        equation 5, there with plain distances; both named in google-research/s4l [paper].
+        equation 5, there with plain distances; both, and sampling by hardness at temperature 1, in
+        google-research/s4l [paper]. Deviation: that code's distances are not squared.
 
     Raises:
-        ConfigError: If the batch holds no positive pair or no negative.
+        ConfigError: If the batch holds no positive pair or no negative, or draws are needed.
     """
     embeddings = normalize(_full_precision(embeddings), dim=-1)
-    anchors, positives, negatives = _triplets(embeddings.detach(), identities, mining)
+    anchors, positives, negatives = mine(embeddings.detach(), identities, mining, draws)
     anchor = embeddings.index_select(0, anchors)
     positive = embeddings.index_select(0, positives)
     negative = embeddings.index_select(0, negatives)
@@ -106,6 +94,7 @@ def exemplar(
     margin: float = 0.5,
     mining: Mining = "semi-hard",
     hinge: Hinge = "margin",
+    draws: Draws | None = None,
 ) -> Scalar:
     """Exemplar loss: every frame (or shot) is a class of its own, told apart by triplets.
 
@@ -116,40 +105,121 @@ def exemplar(
     Source: VIVI, Tschannen et al. 2020, section 3 [recalled]; Dosovitskiy et al. 2014 for the idea.
 
     Raises:
-        ConfigError: If no two embeddings share an identity, or all do.
+        ConfigError: If no two embeddings share an identity, or all do, or draws are needed.
     """
-    flat, identity = _flatten(embeddings, shots, positives)
-    return triplet(flat, identity, margin, mining, hinge)
+    frames, views = embeddings.shape[2:4]
+    identity = identities(shots, frames, views, positives)
+    return triplet(embeddings.flatten(0, 3), identity, margin, mining, hinge, draws)
 
 
 def multi_positive_nce(
     embeddings: Embeddings,
     shots: ShotRows,
-    positives: Positives = "shot",
+    positives: PairPositives = "shot",
     temperature: float = 0.1,
 ) -> Scalar:
     """InfoNCE with several positives: each is to be found among all the other embeddings.
 
     Embeddings are normalised to length 1; `z` is the cosine over the temperature; P(i) are the
-    other embeddings of i's identity. The mean over positives stands outside the logarithm.
-    Embeddings that say nothing pay log(N - 1).
+    positives of i. The mean over positives stands outside the logarithm. Positives `other_frames`
+    leave the other views of i's frame out, as i itself: they are neither in P(i) nor in the sum
+    over j, where they would be easy to find or hard to tell from a positive.
+    Embeddings that say nothing pay log(N - 1), or log(N - A) with `other_frames`.
 
     Formula: `mean over i, p in P(i) of -log( exp z(i,p) / sum over j != i of exp z(i,j) )`
     Source: Khosla et al. 2020 (SupCon), equation 2 (L_out). Not part of VIVI [ours].
 
     Raises:
-        ConfigError: If no two embeddings share an identity, or all do.
+        ConfigError: If no two embeddings are a positive pair, or all share an identity.
     """
-    flat, identity = _flatten(embeddings, shots, positives)
-    _check_identities(identity)
-    flat = normalize(_full_precision(flat), dim=-1)
-    similarity = flat @ flat.T / temperature
-    itself = torch.eye(len(flat), dtype=torch.bool, device=flat.device)
-    pairs = (identity[:, None] == identity) & ~itself
-    log_partition = similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1)
-    num_positives = pairs.sum(dim=1)
-    mean_positive = similarity.masked_fill(~pairs, 0).sum(dim=1) / num_positives
-    return (log_partition - mean_positive).mean()
+    frames, views = embeddings.shape[2:4]
+    found = pairs(shots, frames, views, positives)
+    check_negatives(found.mates)
+    flat = normalize(_full_precision(embeddings.flatten(0, 3)), dim=-1)
+    left_out = found.left_out[:, None] == found.left_out
+    logits = (flat @ (flat / temperature).T).masked_fill(left_out, -torch.inf)
+    to_positives = (flat * sum_over_positives(flat, found)).sum(dim=1) / temperature
+    counts = num_positives(flat, found)
+    terms = logits.logsumexp(dim=1) - to_positives / counts.clamp(min=1)
+    return terms[counts > 0].mean()
+
+
+def vicreg(
+    embeddings: Embeddings,
+    shots: ShotRows,
+    positives: PairPositives = "shot",
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+) -> Scalar:
+    """VICReg: positives come close, while every dimension keeps its spread and says its own.
+
+    `s` is the mean squared distance of positive pairs over D. `v` and `c` look at one view slot at
+    a time, a matrix Z of one row per identity, and are averaged over the slots: slot (f, a) of each
+    shot, or slot a of each frame with positives `frame`. Embeddings are not normalised.
+    Embeddings at one point pay 2 * 0.99 * variance: s and c are 0 there, each v is 1 - 0.01.
+
+    Formula: `invariance s + 2 variance mean of v(Z) + 2 covariance mean of c(Z)` with
+        `v(Z) = mean over dimensions j of max(0, 1 - sqrt(Var(Z_j) + 0.0001))` and
+        `c(Z) = (1/D) sum over j != k of Cov(Z)_jk^2`
+    Source: Bardes et al. 2022, equations 1 to 6, and its weights; with two slots it is equation 6,
+        except that s is divided by D, as in facebookresearch/vicreg. Deviation: that code also
+        halves v + v'; half the weight `variance` gives its value. More than two views [ours].
+
+    Raises:
+        ConfigError: If no two embeddings are a positive pair, or all share an identity.
+    """
+    frames, views = embeddings.shape[2:4]
+    found = pairs(shots, frames, views, positives)
+    check_negatives(found.mates)
+    embeddings = _full_precision(embeddings)
+    closeness = mean_squared_distance(embeddings.flatten(0, 3), found) / embeddings.shape[-1]
+    slots = _slots(embeddings, positives)
+    centred = slots - slots.mean(dim=1, keepdim=True)
+    degrees = slots.shape[1] - 1
+    spread = (centred.square().sum(dim=1) / degrees + 1e-4).sqrt()
+    itself = torch.eye(slots.shape[2], dtype=torch.bool, device=slots.device)
+    products = (centred.mT @ centred / degrees).masked_fill(itself, 0)
+    redundancy = products.square().sum(dim=(1, 2)).mean() / slots.shape[2]
+    return (
+        invariance * closeness
+        + 2 * variance * relu(1 - spread).mean()
+        + 2 * covariance * redundancy
+    )
+
+
+def self_distillation(
+    students: Embeddings,
+    teachers: Embeddings,
+    shots: ShotRows,
+    centre: Float[Tensor, " D"],
+    positives: PairPositives = "shot",
+    student_temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+) -> Scalar:
+    """Self-distillation: from one view, say what the teacher says of another view of the same.
+
+    `P` is the softmax over the D dimensions. The mean is over all ordered positive pairs of views
+    (t, s), each embedded by teacher and student; no view is its own positive. The teachers and the
+    centre get no gradient. There are no negatives: `centre`, the running mean of the teachers that
+    the caller keeps, and the colder teacher are all that stands against collapse.
+    Students that say nothing, each dimension being as likely, pay log D whatever the teachers say;
+    collapse onto one dimension pays 0, so a low value alone proves nothing.
+
+    Formula: `-mean over (t, s) of sum over d of P((teacher(t) - centre) / teacher_temperature)_d
+        log P(student(s) / student_temperature)_d`
+    Source: DINO, Caron et al. 2021, equations 1 to 3 and algorithm 1. Not part of VIVI [ours].
+
+    Raises:
+        ConfigError: If no two embeddings are a positive pair.
+    """
+    frames, views = students.shape[2:4]
+    found = pairs(shots, frames, views, positives)
+    log_student = (_full_precision(students).flatten(0, 3) / student_temperature).log_softmax(dim=1)
+    with torch.no_grad():
+        logits = _full_precision(teachers).flatten(0, 3) - centre
+        wanted = sum_over_positives((logits / teacher_temperature).softmax(dim=1), found)
+    return -(wanted * log_student).sum() / num_positives(wanted, found).sum()
 
 
 def future_shot_nce(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V D"]) -> Scalar:
@@ -167,6 +237,32 @@ def future_shot_nce(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V
     return cross_entropy(logits, own) - math.log(len(logits))
 
 
+def future_shot_mse(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V D"]) -> Scalar:
+    """Regression of a future shot, its targets standardised over the videos: an ablation.
+
+    `z` has mean 0 and variance 1 in each dimension, so the best constant, 0, pays 1. The gradient
+    reaches the targets too, as in `future_shot_nce`. With few videos z says little (with two, every
+    number of it is 1 or -1), and nothing keeps the dimensions of z from saying the same. Targets
+    whose variance falls far below 0.00001 standardise to 0, and predicting 0 then pays 0: values
+    below 1 prove nothing while the targets' spread is not watched.
+
+    Formula: `mean over v, d of (prediction - z(target))^2` with
+        `z(x) = (x - mean of x over videos) / sqrt(variance of x over videos + 0.00001)`
+    Source: [ours], against `future_shot_nce`.
+
+    Raises:
+        ConfigError: If there is one video only, over which nothing can be standardised.
+    """
+    if len(targets) < 2:
+        raise ConfigError(
+            "the targets of future_shot_mse are standardised over videos, and there is one only",
+            "Raise videos_per_batch.",
+        )
+    centred = _full_precision(targets) - _full_precision(targets).mean(dim=0)
+    standardised = centred / (centred.square().mean(dim=0) + 1e-5).sqrt()
+    return (_full_precision(predictions) - standardised).square().mean()
+
+
 def shot_order(logits: Float[Tensor, " V"], reversed: Bool[Tensor, " V"]) -> Scalar:
     """Shot order: was the sequence of shots shown forward or backward?
 
@@ -179,95 +275,43 @@ def shot_order(logits: Float[Tensor, " V"], reversed: Bool[Tensor, " V"]) -> Sca
     return binary_cross_entropy_with_logits(logits, reversed.to(logits.dtype))
 
 
+def classification(
+    logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"], label_smoothing: float = 0.0
+) -> Scalar:
+    """Cross-entropy over classes: the quarter turns of an image, or the labels of a supervised one.
+
+    For rotation C is 4 and a label counts quarter turns. A classifier that knows nothing pays
+    log C. Smoothing gives each class label_smoothing / C of the target, the label the rest.
+
+    Formula: `-mean over b of sum over c of target(b,c) log softmax(logits(b))_c`
+    Source: rotation: Gidaris et al. 2018 (RotNet), section 3.1; VIVI, section 3 [recalled .8].
+        Smoothing: Szegedy et al. 2016, section 7.
+    """
+    logits = _full_precision(logits)
+    return cross_entropy(logits, labels.long(), label_smoothing=label_smoothing)
+
+
 def _full_precision(tensor: Tensor) -> Tensor:
     """Half precision becomes single: distances of near neighbours do not survive in 8 bits."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
-def _flatten(
-    embeddings: Embeddings, shots: ShotRows, positives: Positives
-) -> tuple[Tensor, Tensor]:
-    frames, views = embeddings.shape[2:4]
-    return embeddings.flatten(0, 3), identities(shots, frames, views, positives)
-
-
-def _check_identities(identities: Tensor) -> int:
-    """The size of the largest identity, after making sure that there is something to contrast."""
-    counts = identities.unique(return_counts=True)[1]  # type: ignore[no-untyped-call]
-    if len(counts) < 2:
-        raise ConfigError(
-            f"all {len(identities)} embeddings of the batch are one identity: there is no negative",
-            "Raise videos_per_batch or shots_per_video.",
-        )
-    largest = int(counts.max())
-    if largest < 2:
-        raise ConfigError(
-            f"each of the {len(identities)} embeddings of the batch is an identity of its own: "
-            "there is no positive pair",
-            "Raise views_per_frame, or frames_per_shot with positives = shot.",
-        )
-    return largest
-
-
-Indices = Int[Tensor, " P"]
-"""Rows of the embeddings, one for each of P triplets."""
-
-
-@torch.no_grad()
-def _triplets(
-    embeddings: Float[Tensor, "N D"], identities: Int[Tensor, " N"], mining: Mining
-) -> tuple[Indices, Indices, Indices]:
-    """Rows of (anchor, positive, negative).
-
-    Chunked over anchors, so that memory does not grow with the number of triplets times N; only the
-    indices leave, and the caller differentiates through those rows alone.
-    """
-    largest_identity = _check_identities(identities)
-    mine = _semi_hard if mining == "semi-hard" else _batch_hard
-    num_embeddings = len(embeddings)
-    rows_per_chunk = max(1, CHUNK_ELEMENTS // (num_embeddings * largest_identity))
-    every = torch.arange(num_embeddings, device=embeddings.device)
-    triplets = []
-    for start in range(0, num_embeddings, rows_per_chunk):
-        rows = every[start : start + rows_per_chunk]
-        same = identities[rows, None] == identities
-        pairs = same & (rows[:, None] != every)
-        # d = 2 - 2 s, so farther is less similar
-        row, positive, negative = mine(embeddings[rows] @ embeddings.T, same, pairs)
-        triplets.append((rows[row], positive, negative))
-    anchors, positives, negatives = zip(*triplets, strict=True)
-    return torch.cat(anchors), torch.cat(positives), torch.cat(negatives)
-
-
-def _semi_hard(
-    similarity: Float[Tensor, "R N"], same: Bool[Tensor, "R N"], pairs: Bool[Tensor, "R N"]
-) -> tuple[Indices, Indices, Indices]:
-    """For every pair the most similar negative less similar than it, else the least similar."""
-    row, positive = pairs.nonzero(as_tuple=True)
-    to_positive = similarity[row, positive]
-    to_farthest, farthest = similarity.masked_fill(same, torch.inf).min(dim=1)
-    candidates = similarity.masked_fill(same, -torch.inf)[row]
-    not_farther = candidates >= to_positive[:, None]
-    closest = candidates.masked_fill_(not_farther, -torch.inf).argmax(dim=1)
-    none_farther = to_farthest[row] >= to_positive
-    return row, positive, torch.where(none_farther, farthest[row], closest)
-
-
-def _batch_hard(
-    similarity: Float[Tensor, "R N"], same: Bool[Tensor, "R N"], pairs: Bool[Tensor, "R N"]
-) -> tuple[Indices, Indices, Indices]:
-    """For every anchor that has one, its least similar positive and its most similar negative."""
-    row = pairs.any(dim=1).nonzero().squeeze(1)
-    positive = similarity.masked_fill(~pairs, torch.inf).argmin(dim=1)
-    negative = similarity.masked_fill(same, -torch.inf).argmax(dim=1)
-    return row, positive[row], negative[row]
+def _slots(embeddings: Embeddings, positives: PairPositives) -> Float[Tensor, "slots rows D"]:
+    """One view of each identity at a time: what a slot holds of a shot, or of a frame."""
+    if positives == "frame":
+        return embeddings.flatten(0, 2).transpose(0, 1)
+    return embeddings.flatten(0, 1).flatten(1, 2).transpose(0, 1)
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "triplet": triplet,
     "exemplar": exemplar,
     "multi_positive_nce": multi_positive_nce,
+    "vicreg": vicreg,
+    "self_distillation": self_distillation,
     "future_shot_nce": future_shot_nce,
+    "future_shot_mse": future_shot_mse,
     "shot_order": shot_order,
+    "classification": classification,
 }
 """Every loss by its name; options have defaults, so a loss can be called with its tensors alone."""

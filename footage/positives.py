@@ -1,0 +1,121 @@
+"""Who belongs together in a batch: identities, and the positive pairs that they make.
+
+    positives       positive of a view                    neither positive nor negative
+    frame           the other views of its frame          itself
+    shot            all other views of its shot           itself
+    other_frames    the views of its shot's other frames  its frame's views, itself among them
+
+Sums over all positive pairs are sums over whole groups, so they need no N x N matrix.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from footage.errors import ConfigError
+from footage.shapes import FlatEmbeddings, Identities, Scalar, ShotRows
+
+Positives = Literal["frame", "shot"]
+"""What counts as the same thing: views of one frame, or all frames of one shot."""
+
+PairPositives = Literal["frame", "shot", "other_frames"]
+"""The same, or only the other frames of the shot, so that pixels in common are no shortcut."""
+
+
+class Pairs(NamedTuple):
+    """Two embeddings are a positive pair where they are mates and neither leaves the other out."""
+
+    mates: Identities
+    """Equal numbers: the same thing."""
+
+    left_out: Identities
+    """Equal numbers: never compared; finer than `mates`."""
+
+
+def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -> Identities:
+    """The identity of every embedding of a batch `V S F A`, flattened in that order.
+
+    Under `frame` all views of a frame are one identity; under `shot` all frames and views of a
+    shot are.
+
+    Args:
+        shots: Equal numbers are the same shot, which a batch holds in parts where a video has too
+            few shots: its parts show the same thing, so they are never negatives of each other.
+        frames: F.
+        views: A.
+        positives: What makes an identity.
+    """
+    if positives == "frame":
+        places = torch.arange(shots.numel() * frames, device=shots.device)
+        return places.repeat_interleave(views)
+    return shots.flatten().repeat_interleave(frames * views)
+
+
+def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) -> Pairs:
+    """Who is a positive of whom in a batch `V S F A`; arguments as those of `identities`.
+
+    Raises:
+        ConfigError: If there is no positive pair.
+    """
+    if positives == "other_frames":
+        left_out = identities(shots, frames, views, "frame")
+        found = Pairs(identities(shots, frames, views, "shot"), left_out)
+    else:
+        itself = torch.arange(shots.numel() * frames * views, device=shots.device)
+        found = Pairs(identities(shots, frames, views, positives), itself)
+    if len(found.mates.unique()) == len(found.left_out.unique()):  # type: ignore[no-untyped-call]
+        raise no_positive_pair(len(found.mates))
+    return found
+
+
+def sum_over_positives(values: FlatEmbeddings, pairs: Pairs) -> FlatEmbeddings:
+    """For each embedding the sum of `values` over its positives: its mates less those left out."""
+    return _sum_over(pairs.mates, values) - _sum_over(pairs.left_out, values)
+
+
+def num_positives(values: FlatEmbeddings, pairs: Pairs) -> Tensor:
+    """How many positives each embedding has, as numbers of the type of `values`."""
+    return sum_over_positives(values.new_ones(len(values), 1), pairs).squeeze(1)
+
+
+def mean_squared_distance(values: FlatEmbeddings, pairs: Pairs) -> Scalar:
+    """The mean, over all positive pairs, of the squared Euclidean distance.
+
+    Formula: `sum over pairs of |x - y|^2 = sum over x of 2 (n(x) |x|^2 - x . sum of positives)`
+    """
+    # Seen from the mean of their mates, so that no large numbers cancel; distances stay the same.
+    mates = _sum_over(pairs.mates, values.new_ones(len(values), 1))
+    values = values - _sum_over(pairs.mates, values) / mates
+    counts = num_positives(values, pairs)
+    products = (values * sum_over_positives(values, pairs)).sum(dim=1)
+    return 2 * (counts * values.square().sum(dim=1) - products).sum() / counts.sum()
+
+
+def check_negatives(identities: Identities) -> None:
+    """Refuse a batch in which there is nothing to contrast.
+
+    Raises:
+        ConfigError: If all embeddings are of one identity.
+    """
+    if bool((identities == identities[0]).all()):
+        raise ConfigError(
+            f"all {len(identities)} embeddings of the batch are one identity: there is no negative",
+            "Raise videos_per_batch or shots_per_video.",
+        )
+
+
+def no_positive_pair(num_embeddings: int) -> ConfigError:
+    """The error for a batch in which nothing belongs together."""
+    return ConfigError(
+        f"none of the {num_embeddings} embeddings of the batch has another of its identity: "
+        "there is no positive pair",
+        "Raise views_per_frame, or frames_per_shot with positives = shot or other_frames.",
+    )
+
+
+def _sum_over(groups: Identities, values: FlatEmbeddings) -> FlatEmbeddings:
+    """For each embedding the sum of `values` over its group."""
+    every, place = groups.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    sums = values.new_zeros(len(every), values.shape[1]).index_add(0, place, values)
+    return sums.index_select(0, place)
