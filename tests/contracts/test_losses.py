@@ -1,7 +1,8 @@
 """What every loss must keep, run over LOSSES; a new loss needs nothing here.
 
-Unless it names a tensor as none before it: then `aligned` has to know how to make one. Arguments are made from the names and axes of a loss's parameters, so that predictions fit their
-targets, or embeddings their identities, up to a little noise ("aligned").
+Unless it names a tensor as none before it: then `aligned` has to know how to make one. Arguments
+are made from the names and axes of a loss's parameters, so that predictions fit their targets, or
+embeddings their identities, up to a little noise ("aligned").
 """
 
 import inspect
