@@ -1,6 +1,6 @@
 """Pixels to views: what a frame may look like and still be the same frame.
 
-    JPEG -> decode (as small as the crops allow) -> for each view:
+    image -> decode (as small as the crops allow) -> for each view:
         crop -> scale -> flip -> one 3x4 colour matrix -> blur          uint8 in, uint8 out
 
 First the random numbers of a view become a `Draw`, then the draw is rendered. A draw takes the same
@@ -22,15 +22,18 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import simplejpeg
 from jaxtyping import Float, UInt8
 
 from footage.errors import ConfigError, StoreError
+from footage.images.reading import ImageError, decode_image, image_size
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+FRAME = "a stored frame"
+"""What errors call an image that comes without a name; whoever knows the shot adds it."""
 
 _CROP_ATTEMPTS = 10
 _NUM_DRAWS = 11 + 2 * _CROP_ATTEMPTS
@@ -138,18 +141,32 @@ def augment(
 def augment_jpeg(
     jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
-    """Views of one stored frame, one for each generator, from a single decode.
+    """Views of one frame, as `augment_encoded` makes them.
 
-    Where every crop has pixels to spare the frame is decoded at half its size or less, which is
+    Raises:
+        StoreError: The bytes are not a whole image.
+    """
+    try:
+        return augment_encoded(jpeg, FRAME, randoms, config)
+    except ImageError as error:
+        raise _damaged_frame(error) from error
+
+
+def augment_encoded(
+    data: bytes, name: str, randoms: Sequence[np.random.Generator], config: AugmentConfig
+) -> UInt8[np.ndarray, "A H W 3"]:
+    """Views of one encoded image, one for each generator, from a single decode.
+
+    Where every crop has pixels to spare a JPEG is decoded at half its size or less, which is
     cheaper than shrinking it later.
 
     Raises:
-        StoreError: The bytes are not a whole JPEG image.
+        ImageError: The bytes are not a whole image; the message names it.
     """
-    height, width = _size_of(jpeg)
+    height, width = image_size(data, name)
     draws = [draw(height, width, random, config) for random in randoms]
     spare = min(min(each.height, each.width) for each in draws) / config.size
-    image = decode(jpeg, math.ceil(min(height, width) / max(spare, 1.0)))
+    image = decode_image(data, name, math.ceil(min(height, width) / max(spare, 1.0)))
     vertical, horizontal = image.shape[0] / height, image.shape[1] / width
     views = np.empty((len(draws), config.size, config.size, 3), dtype=np.uint8)
     for view, full in zip(views, draws, strict=True):
@@ -203,24 +220,20 @@ def render(
 
 
 def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of a JPEG image, red first.
+    """The pixels of a frame, red first; any image format will do, JPEG is fastest.
 
     Args:
         jpeg: The file's bytes.
-        min_short_side: The image may be delivered at half its size or less as long as its short
-            side has this many pixels.
+        min_short_side: A JPEG may be delivered at half its size or less as long as its short side
+            has this many pixels.
 
     Raises:
-        StoreError: The bytes are not a whole JPEG image.
+        StoreError: The bytes are not a whole image.
     """
-    # Factors between 1/2 and 1 take longer than a whole decode: no fast transform exists for them.
     try:
-        image: UInt8[np.ndarray, "h w 3"] = simplejpeg.decode_jpeg(
-            jpeg, min_height=min_short_side, min_width=min_short_side, min_factor=2
-        )
-    except ValueError as error:
-        raise _not_whole(error) from error
-    return image
+        return decode_image(jpeg, FRAME, min_short_side)
+    except ImageError as error:
+        raise _damaged_frame(error) from error
 
 
 def resized(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "H W 3"]:
@@ -241,23 +254,14 @@ def decode_resized(jpeg: bytes, size: int) -> UInt8[np.ndarray, "H W 3"]:
     """The whole stored frame as a square, without augmentation: what probes and evaluation see.
 
     Raises:
-        StoreError: The bytes are not a whole JPEG image.
+        StoreError: The bytes are not a whole image.
     """
     return resized(decode(jpeg, size), size)
 
 
-def _size_of(jpeg: bytes) -> tuple[int, int]:
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
-    except ValueError as error:
-        raise _not_whole(error) from error
-    return height, width
-
-
-def _not_whole(error: ValueError) -> StoreError:
+def _damaged_frame(error: ImageError) -> StoreError:
     return StoreError(
-        f"a stored frame is not a whole JPEG image: {error}",
-        "the store is damaged; ingest the videos again",
+        error.message, "the store is damaged: ingest again; or mend or remove the still image"
     )
 
 

@@ -7,10 +7,12 @@ any number of ranks see the same numbers, and there is no generator state to sav
 """
 
 import hashlib
+from collections.abc import Sequence
 from operator import index
 from typing import SupportsIndex
 
 import numpy as np
+from jaxtyping import Int
 
 
 def generator(purpose: str, *key: SupportsIndex) -> np.random.Generator:
@@ -26,3 +28,13 @@ def generator(purpose: str, *key: SupportsIndex) -> np.random.Generator:
     text = ":".join([purpose, *(str(index(number)) for number in key)])
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def hash_order(names: Sequence[str], seed: int) -> Int[np.ndarray, " N"]:
+    """Positions of the names, sorted by the hash of (seed, name).
+
+    A name's place among the others depends on itself alone, so the first few stay almost the same
+    when names are added or listed in another order. Another seed gives another order.
+    """
+    hashes = [hashlib.blake2b(f"{seed}:{name}".encode()).digest() for name in names]
+    return np.array(sorted(range(len(names)), key=hashes.__getitem__), dtype=np.int64)

@@ -41,7 +41,6 @@ The control that every reader asks for takes the same frames without their video
 Recalled: the paper draws 4 to 8 shots and frames a video. Policies, stride and passes are ours.
 """
 
-import hashlib
 import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from footage.errors import ConfigError, StoreError
-from footage.randomness import generator
+from footage.randomness import generator, hash_order
 
 SMALLEST_PART = 2
 """Frames in the shortest part that "split" cuts: parts of one frame would ask the loss to tell
@@ -202,9 +201,39 @@ def hold_out(videos: Sequence[str], share: float, seed: int) -> Bool[np.ndarray,
             "ingest at least two videos, or hold out a share of 0",
         )
     count = min(max(round(share * len(videos)), 1), len(videos) - 1)
-    hashes = [hashlib.blake2b(f"{seed}:{video}".encode()).digest() for video in videos]
-    mask[sorted(range(len(videos)), key=hashes.__getitem__)[:count]] = True
+    mask[hash_order(videos, seed)[:count]] = True
     return mask
+
+
+class Passes:
+    """Passes over numbered things, each a seeded permutation cut into batches.
+
+    The rest that does not fill a batch sits its pass out, another rest the next. Batch n is found
+    without batch n - 1.
+    """
+
+    def __init__(self, purpose: str, seed: int, count: int, per_batch: int) -> None:
+        """At least `per_batch` things are needed; `purpose` is the room that draws."""
+        self.batches_per_pass = count // per_batch
+        """Batches until a thing can come again."""
+        self._key = (purpose, seed)
+        self._count = count
+        self._per_batch = per_batch
+        self._latest = (-1, np.zeros(0, dtype=np.int64))
+
+    def batch(self, step: int) -> Int[np.ndarray, " B"]:
+        """Numbers of the things in a step's batch, none of them twice."""
+        number, batch = divmod(step, self.batches_per_pass)
+        first = batch * self._per_batch
+        return self.permutation(number)[first : first + self._per_batch]
+
+    def permutation(self, number: int) -> Int[np.ndarray, " N"]:
+        """All things in the order of a pass."""
+        # Kept because millions of videos take a tenth of a second to shuffle; it decides nothing.
+        if self._latest[0] != number:
+            purpose, seed = self._key
+            self._latest = (number, generator(purpose, seed, number).permutation(self._count))
+        return self._latest[1]
 
 
 class BatchSampler:
@@ -224,7 +253,6 @@ class BatchSampler:
         self.seed = seed
         slots = _slots(table, config)
         self._slots = slots
-        self._pass = (-1, np.zeros(0, dtype=np.int64))
         self.num_eligible = len(slots.videos)
         """Videos that can be sampled."""
         self.num_ineligible = len(np.unique(table.videos)) - self.num_eligible
@@ -243,11 +271,12 @@ class BatchSampler:
                 if self.num_eligible
                 else "ingest more or longer videos, or ask for fewer shots and frames",
             )
+        self._passes = Passes("pass", seed, self.num_eligible, config.videos_per_batch)
 
     @property
     def batches_per_pass(self) -> int:
         """Batches until a video can come again."""
-        return self.num_eligible // self.config.videos_per_batch
+        return self._passes.batches_per_pass
 
     def plan(self, step: int) -> BatchPlan:
         """The global batch of a step; ranks take `BatchPlan.part` of it.
@@ -260,9 +289,7 @@ class BatchSampler:
         if self.config.structure == "shuffled":
             return self._shuffled_plan(step)
         config, slots = self.config, self._slots
-        number, batch = divmod(step, self.batches_per_pass)
-        first = batch * config.videos_per_batch
-        chosen = self._permutation(number)[first : first + config.videos_per_batch]
+        chosen = self._passes.batch(step)
         draws = generator("sampling", self.seed, step).random(
             (config.videos_per_batch, 1 + config.shots_per_video)
         )
@@ -287,14 +314,6 @@ class BatchSampler:
             draws[..., 2] * slots.num_frames[places]
         ).astype(np.int64)
         return BatchPlan(np.arange(videos), slots.rows[places], frames[..., None])
-
-    def _permutation(self, number: int) -> Int[np.ndarray, " E"]:
-        # Kept because millions of videos take a tenth of a second to shuffle; it decides nothing.
-        if self._pass[0] != number:
-            shuffled = generator("pass", self.seed, number).permutation(self.num_eligible)
-            self._pass = (number, shuffled)
-        return self._pass[1]
-
 
 class _Slots(NamedTuple):
     """Places that can become a shot of a batch: a run of frames of one row, by video and time."""

@@ -162,7 +162,7 @@ def test_a_damaged_frame_is_one_clear_error_that_names_its_video_and_shot(broken
     with pytest.raises(StoreError) as error:
         loaded(broken_store, workers=workers, sampler=sampler_of(broken_store, config))
     assert error.value.message.startswith("shot 0 of video video2.mp4#000000000002: ")
-    assert "not a whole JPEG" in error.value.message
+    assert "a stored frame is damaged" in error.value.message
     assert error.value.hint
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from footage.augment import resized
-from footage.evaluation.images import ImageError, read_image
+from footage.images.reading import ImageError, read_image
 from footage.loading import normalise
 from footage.model import Model
 from footage.shapes import Features, Images

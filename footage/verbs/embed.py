@@ -32,8 +32,8 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from footage import model as models
 from footage.augment import resized
 from footage.errors import ConfigError, VideoError
-from footage.evaluation import images
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
+from footage.images import reading
 from footage.videos import video
 from footage.videos.frames import FrameReader
 
@@ -188,7 +188,7 @@ def _find(inputs: Sequence[str | Path]) -> tuple[list[_Found], int]:
 
 def _kind_by_suffix(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
-    if suffix in images.SUFFIXES:
+    if suffix in reading.SUFFIXES:
         return "image"
     return "video" if suffix in video.SUFFIXES else None
 
@@ -196,8 +196,8 @@ def _kind_by_suffix(path: Path) -> Kind | None:
 def _kind_by_content(path: Path) -> Kind:
     """For a file that was named by the user and whose suffix says nothing."""
     try:
-        images.read_image(path)
-    except images.ImageError:
+        reading.read_image(path)
+    except reading.ImageError:
         return "video"
     return "image"
 
@@ -207,8 +207,8 @@ def _items(found: Sequence[_Found], size: int, config: EmbedConfig) -> Iterator[
 
     def read(file: _Found) -> _Item:
         try:
-            pixels = resized(images.read_image(file.path), size)
-        except images.ImageError as error:
+            pixels = resized(reading.read_image(file.path), size)
+        except reading.ImageError as error:
             reason = error.message.removeprefix(f"{file.path} ")
             return _Item(str(file.path), "image", None, None, "failed", reason)
         return _Item(str(file.path), "image", None, pixels, "ok", "")

@@ -19,8 +19,9 @@ from footage import runs
 from footage.errors import ConfigError
 from footage.evaluation.adapt import PROTOCOLS, Examples, Fitted, Protocol, accuracy, majority
 from footage.evaluation.features import Column, extract, model_column, pixel_column
-from footage.evaluation.labelled import NAMED_IN_ERRORS, Task, open_task
+from footage.evaluation.labelled import Task, open_task
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, write_rows
+from footage.images.layout import NAMED_IN_ERRORS
 
 PIXELS: Final = 16
 """Height and width of the raw-pixel baseline."""

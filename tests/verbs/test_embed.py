@@ -12,7 +12,7 @@ from footage import model as models
 from footage.augment import resized
 from footage.errors import ConfigError
 from footage.evaluation.features import model_column
-from footage.evaluation.images import read_image
+from footage.images.reading import read_image
 from footage.verbs import embed as embed_module
 from footage.verbs.embed import EmbedConfig, embed
 from tests import synthetic

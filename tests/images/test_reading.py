@@ -1,11 +1,13 @@
 import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
-from footage.evaluation.images import ImageError, find_images, read_image
+from footage.images.reading import ImageError, decode_image, find_images, image_size, read_image
 
 
 def _gradient() -> np.ndarray:
@@ -106,3 +108,88 @@ def test_images_are_found_below_a_folder_whatever_the_case_of_their_suffix(tmp_p
     for name in ("b.JPG", "deep/a.png", ".hidden/c.png", "notes.txt", "._d.png"):
         (tmp_path / name).touch()
     assert [path.name for path in find_images(tmp_path)] == ["b.JPG", "a.png"]
+
+
+def _encoded(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _turned(kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return _encoded(Image.fromarray(_gradient()), kind, exif=exif)
+
+
+IMAGES = {
+    "jpeg": _encoded(Image.fromarray(_gradient()), "JPEG", quality=95),
+    "progressive": _encoded(Image.fromarray(_gradient()), "JPEG", progressive=True),
+    "grey jpeg": _encoded(Image.fromarray(_gradient()).convert("L"), "JPEG"),
+    "cmyk jpeg": _encoded(Image.fromarray(_gradient()).convert("CMYK"), "JPEG"),
+    "upright jpeg": _turned("JPEG", 1),
+    "turned jpeg": _turned("JPEG", 6),
+    "mirrored jpeg": _turned("JPEG", 2),
+    "turned png": _turned("PNG", 8),
+    "16 bit": _encoded(Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)), "PNG"),
+    "webp": _encoded(Image.fromarray(_gradient()), "WEBP"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_bytes_give_the_pixels_that_the_file_gives(tmp_path: Path, name: str) -> None:
+    (tmp_path / "image").write_bytes(IMAGES[name])
+    pixels = read_image(tmp_path / "image")
+    np.testing.assert_array_equal(decode_image(IMAGES[name], name), pixels)
+    assert image_size(IMAGES[name], name) == pixels.shape[:2]
+
+
+def test_a_plain_jpeg_comes_smaller_where_that_is_enough_and_upright_exif_does_not_matter() -> None:
+    picture = Image.new("RGB", (400, 300), (200, 30, 90))
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    for data in (_encoded(picture, "JPEG"), _encoded(picture, "JPEG", exif=exif)):
+        sides = {asked: min(decode_image(data, "a", asked).shape[:2]) for asked in (75, 76, 151)}
+        assert sides == {75: 75, 76: 113, 151: 300}
+
+
+def test_camera_data_behind_other_segments_and_fill_bytes_is_found() -> None:
+    data = IMAGES["turned jpeg"]
+    comment = b"\xff\xfe\x00\x06\xff\xda00"  # holds what looks like the begin of the pixels
+    assert decode_image(data[:2] + comment + b"\xff" + data[2:], "a").shape == (30, 20, 3)
+
+
+def test_a_jpeg_with_a_harmless_fault_is_read_all_the_same(tmp_path: Path) -> None:
+    data = IMAGES["jpeg"][:20] + b"\x00\x00" + IMAGES["jpeg"][20:]
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(data)
+    (tmp_path / "a.jpg").write_bytes(data)
+    np.testing.assert_array_equal(decode_image(data, "a"), read_image(tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff", IMAGES["jpeg"][:300], b"text"])
+def test_damaged_bytes_are_refused_by_name(data: bytes) -> None:
+    with pytest.raises(ImageError, match=r"^cat/1\.jpg is "):
+        decode_image(data, "cat/1.jpg")
+
+
+@pytest.mark.parametrize("name", ["jpeg", "turned jpeg", "webp"])
+def test_flipped_bytes_in_memory_raise_an_image_error_or_give_pixels(name: str) -> None:
+    generator = np.random.default_rng(0)
+    whole = np.frombuffer(IMAGES[name], dtype=np.uint8)
+    for _ in range(100):
+        damaged = whole.copy()
+        places = generator.integers(0, len(damaged), 6)
+        damaged[places] = generator.integers(0, 256, 6)
+        with contextlib.suppress(ImageError):
+            image_size(damaged.tobytes(), name)
+        with contextlib.suppress(ImageError):
+            assert decode_image(damaged.tobytes(), name).ndim == 3
+
+
+def test_a_jpeg_that_claims_to_be_huge_is_refused_before_decoding() -> None:
+    data = _encoded(Image.new("L", (16, 16)), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    huge = data[: frame + 5] + (60_000).to_bytes(2) * 2 + data[frame + 9 :]
+    with pytest.raises(ImageError, match="60000 x 60000 pixels"):
+        decode_image(huge, "a")

@@ -1,0 +1,1 @@
+"""Labelled still images: decoded, found in many layouts, shared out, cut into batches and views."""

@@ -1,0 +1,168 @@
+"""Labelled images as plain files: one folder a class, or a list of paths and labels."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from footage.errors import ConfigError
+from footage.images.layout import (
+    ONLY_TRAIN,
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VAL_NAMES,
+    Found,
+    checked_names,
+    named_subfolder,
+    some,
+)
+from footage.images.reading import find_images, is_image_name
+
+log = logging.getLogger(__name__)
+
+
+class Files(NamedTuple):
+    """Images that are files of their own."""
+
+    folder: Path
+    names: pa.Array
+    """Paths below the folder."""
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one image file."""
+        return (self.folder / str(self.names[row])).read_bytes()
+
+
+def open_folders(folder: Path) -> Found:
+    """One folder a class; where `train/` lies beside `val/` or `test/`, the classes of `train/`.
+
+    Raises:
+        ConfigError: A class folder holds no image.
+    """
+    train = named_subfolder(folder, TRAIN_NAMES)
+    own_splits = train is not None and named_subfolder(folder, VAL_NAMES + TEST_NAMES) is not None
+    if train is None or not own_splits:
+        return _files("class folders", folder, read_classes(folder))
+    log.info("%s has parts of its own: %s, which is %s/", folder, ONLY_TRAIN, train.name)
+    return _files(f"class folders in {train.name}/", train, read_classes(train))
+
+
+def open_list(path: Path) -> Found:
+    """A list of paths and labels.
+
+    Raises:
+        ConfigError: It is no such list, lists nothing, or names files that do not exist.
+    """
+    return _files("a list of files", path.parent, read_list(path))
+
+
+def _files(kind: str, folder: Path, classes: dict[str, list[Path]]) -> Found:
+    files = [path for paths in classes.values() for path in paths]
+    names = checked_names([_below(path, folder) for path in files], folder)
+    return Found(
+        kind=kind,
+        names=names,
+        class_names=[label for label, paths in classes.items() for _ in paths],
+        sizes=np.array([path.stat().st_size for path in files], dtype=np.int64),
+        source=Files(folder, names),
+    )
+
+
+def _below(path: Path, folder: Path) -> str:
+    """The path below the folder; a list may name files elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def read_classes(folder: Path) -> dict[str, list[Path]]:
+    """Images by class, where every subfolder is a class; its own subfolders belong to it.
+
+    Raises:
+        ConfigError: A class folder holds no image.
+    """
+    classes: dict[str, list[Path]] = {}
+    loose = 0
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.name.startswith("."):
+            classes[entry.name] = find_images(entry)
+        elif is_image_name(entry):
+            loose += 1
+    empty = [name for name, paths in classes.items() if not paths]
+    if empty:
+        raise ConfigError(
+            f"no images in {len(empty)} of {len(classes)} class folders of {folder}: {some(empty)}",
+            "each subfolder must hold one class; remove those which are not classes",
+        )
+    if loose:
+        log.warning("%d images lie in %s outside any class folder and are not used", loose, folder)
+    return classes
+
+
+def read_list(path: Path) -> dict[str, list[Path]]:
+    """Images by class from a list file, in the order of the list.
+
+    Raises:
+        ConfigError: It is no such list, lists nothing, or names files that do not exist.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path} is not a list in UTF-8: {error.reason}", "write one `path label` a line"
+        ) from error
+    lines = [line for line in lines if line.strip()]
+    if lines and lines[0].replace(" ", "").lower() in ("path,label", "path\tlabel", "file,label"):
+        lines = lines[1:]
+    if not lines:
+        raise ConfigError(f"{path} lists no images", "write one `path label` a line")
+    separate = _separator(lines[0], path)
+    classes: dict[str, list[Path]] = {}
+    missing: list[str] = []
+    seen: dict[Path, str] = {}
+    for number, line in enumerate(lines, start=1):
+        fields = separate(line)
+        if len(fields) != 2 or not fields[1].strip():
+            raise ConfigError(
+                f"line {number} of {path} is not `path label`: {line[:80]!r}",
+                "separate the two by a tab, a comma or a space",
+            )
+        image, label = path.parent / fields[0].strip(), fields[1].strip()
+        if not image.is_file():
+            missing.append(fields[0])
+        elif seen.setdefault(image, label) != label:
+            raise ConfigError(f"{path} gives {fields[0]} two labels: {seen[image]} and {label}")
+        classes.setdefault(label, []).append(image)
+    if missing:
+        raise ConfigError(
+            f"{len(missing)} of {len(lines)} files in {path} do not exist: {some(missing)}",
+            "paths are relative to the list",
+        )
+    return {label: list(dict.fromkeys(images)) for label, images in classes.items()}
+
+
+class _Separator(NamedTuple):
+    """How one line of a list becomes a path and a label; paths may hold the other separators."""
+
+    name: str
+
+    def __call__(self, line: str) -> list[str]:
+        if self.name == "tab":
+            return line.rstrip("\n").rsplit("\t", 1)
+        if self.name == "comma":
+            return next(csv.reader([line], skipinitialspace=True))
+        return line.rsplit(None, 1)
+
+
+def _separator(line: str, path: Path) -> _Separator:
+    """The separator by which the list's first line names a file that exists."""
+    candidates = [_Separator(name) for name in ("tab", "comma", "space")]
+    for separate in candidates:
+        fields = separate(line)
+        if len(fields) == 2 and (path.parent / fields[0].strip()).is_file():
+            return separate
+    raise ConfigError(
+        f"the first line of {path} names no existing file: {line[:80]!r}",
+        "write `path label` on each line, paths relative to the list",
+    )

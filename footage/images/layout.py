@@ -1,0 +1,148 @@
+"""What every layout of labelled images gives, and the rules that all of them share."""
+
+import collections
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from footage.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+TRAIN_NAMES: Final = ("train", "training")
+VAL_NAMES: Final = ("val", "valid", "validation")
+TEST_NAMES: Final = ("test", "testing")
+ONLY_TRAIN: Final = "only the training part is used"
+
+NAMED_IN_ERRORS: Final = 5
+"""How many offenders an error names before it says how many more there are."""
+
+
+class Source(Protocol):
+    """Where the bytes of images lie: plain data, sent to workers, that opens files when asked."""
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one image file.
+
+        Raises:
+            OSError: The file that holds them is missing or damaged.
+            ValueError: There are none.
+        """
+
+
+class Found(NamedTuple):
+    """The labelled images of one layout, before their classes are numbered."""
+
+    kind: str
+    """The layout, in words."""
+    names: pa.Array
+    """Of each image, once, as `checked_names` gives them."""
+    class_names: list[str]
+    """Of each image; empty where it has no label."""
+    sizes: Int[np.ndarray, " K"]
+    """Bytes of each image; in Parquet, of each group of them."""
+    source: Source
+
+
+def some(names: list[str]) -> str:
+    """The first few of many names, for a message."""
+    shown = ", ".join(names[:NAMED_IN_ERRORS])
+    more = len(names) - NAMED_IN_ERRORS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def checked_names(names: Sequence[str], path: Path) -> pa.Array:
+    """Names as an array that is cheap to send to a worker process.
+
+    Raises:
+        ConfigError: A name comes twice, or cannot stand in a list as UTF-8 `name<tab>class`.
+    """
+    odd = [repr(name) for name in names if not is_listable(name)]
+    if odd:
+        raise ConfigError(
+            f"{len(odd)} of {len(names)} images in {path} have names with tabs, line ends or "
+            f"letters that are not UTF-8: {some(odd)}",
+            "rename them",
+        )
+    array = pa.array(names, type=pa.large_string())
+    if pc.count_distinct(array).as_py() != len(array):
+        counts = collections.Counter(names)
+        twice = [name for name, count in counts.items() if count > 1]
+        raise ConfigError(f"{path} has {len(twice)} image names more than once: {some(twice)}")
+    return array
+
+
+def is_listable(name: str) -> bool:
+    """Whether a name can stand in a list of one `name<tab>class` a line, in UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return not {"\t", "\n", "\r"} & set(name)
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names sorted as numbers when all of them are, so that class 10 follows class 9."""
+    listed = list(names)
+    if all(name.isascii() and name.isdigit() for name in listed):
+        return tuple(sorted(listed, key=lambda name: (int(name), name)))
+    return tuple(sorted(listed))
+
+
+def check_number_of_classes(name: str, num_classes: int) -> None:
+    """Refuse what no classifier can learn from.
+
+    Raises:
+        ConfigError: There are fewer than two classes.
+    """
+    if num_classes < 2:
+        found = "one class" if num_classes else "no classes"
+        raise ConfigError(
+            f"{name} has {found}; at least two are needed",
+            "give the folder that holds one subfolder per class, or a list with several labels",
+        )
+
+
+def named_subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """The first subfolder with one of these names, in lower case."""
+    found = sorted(
+        entry for entry in folder.iterdir() if entry.name.lower() in names and entry.is_dir()
+    )
+    return found[0] if found else None
+
+
+def shards(folder: Path, suffix: str) -> list[Path]:
+    """Files of a suffix in a folder, or in subfolders named `data` or like a split, by path.
+
+    Where some are named like the training part and others like a validation or test part, only
+    those of the training part.
+    """
+    homes = [folder]
+    for entry in sorted(folder.iterdir()):
+        if entry.name.lower() in ("data", *TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES) and entry.is_dir():
+            homes.append(entry)
+    found = sorted(
+        path
+        for home in homes
+        for path in home.iterdir()
+        if path.suffix.lower() == suffix and not path.name.startswith(".") and path.is_file()
+    )
+    words = {path: _words(path.relative_to(folder)) for path in found}
+    train = [path for path in found if words[path] & {*TRAIN_NAMES}]
+    held_out = [path for path in found if words[path] & {*VAL_NAMES, *TEST_NAMES}]
+    if not train or not held_out:
+        return found
+    log.info("%s has parts of its own: %s, %d files", folder, ONLY_TRAIN, len(train))
+    return train
+
+
+def _words(path: Path) -> set[str]:
+    """The words of a path as `train`, `00000`, `of`, `00002`."""
+    text = path.as_posix().lower()
+    return set("".join(each if each.isalnum() else " " for each in text).split())

@@ -1,0 +1,293 @@
+"""Labelled images as rows of tables: Parquet files, or a folder that Hugging Face `datasets` saved.
+
+    parquet    ROOT.parquet, ROOT/*.parquet, ROOT/data/*.parquet, ROOT/train/*.parquet
+    saved      ROOT/state.json, dataset_info.json, data-00000-of-00001.arrow     `save_to_disk`
+               ROOT/dataset_dict.json, ROOT/train/...                            of several parts
+
+Images are bytes, or a struct of bytes and path, where a path is read if there are no bytes. Labels
+are whole numbers or words; names of the numbers are taken from the `ClassLabel` feature that
+`datasets` leaves in the metadata of both. Only pyarrow is needed.
+"""
+
+import functools
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Int
+
+from footage.errors import ConfigError
+from footage.images.layout import ONLY_TRAIN, TRAIN_NAMES, Found, checked_names, some
+
+log = logging.getLogger(__name__)
+
+IMAGE_COLUMNS: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo")
+LABEL_COLUMNS: Final = ("label", "labels", "class", "cls", "target", "category", "fine_label")
+
+LARGE_GROUP: Final = 16 * 2**20
+"""Bytes of a row group above which a warning says that every image costs reading all of it."""
+
+
+class ParquetImages(NamedTuple):
+    """Images in row groups of Parquet files; one image is read with the whole of its group."""
+
+    column: str
+    files: tuple[Path, ...]
+    ends: Int[np.ndarray, " G"]
+    """Images in all groups up to and with this one."""
+    file_of: Int[np.ndarray, " G"]
+    group_of: Int[np.ndarray, " G"]
+    """Number of the group in its file."""
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one image file."""
+        place, within = _located(self.ends, row)
+        path = self.files[self.file_of[place]]
+        table = _parquet(path).read_row_group(
+            int(self.group_of[place]), columns=[self.column], use_threads=False
+        )
+        return _bytes_of(table[self.column][within].as_py(), path.parent)
+
+
+class ArrowImages(NamedTuple):
+    """Images in Arrow streams that are mapped into memory."""
+
+    column: str
+    files: tuple[Path, ...]
+    ends: Int[np.ndarray, " K"]
+    """Images in all files up to and with this one."""
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one image file."""
+        place, within = _located(self.ends, row)
+        path = self.files[place]
+        return _bytes_of(_arrow(path)[self.column][within].as_py(), path.parent)
+
+
+def open_parquet(root: Path, files: Sequence[Path]) -> Found:
+    """The labelled images of Parquet files, named by file and row.
+
+    Raises:
+        ConfigError: A file is damaged, a column is missing, or labels are of no use.
+    """
+    names: list[str] = []
+    class_names: list[str] = []
+    groups: list[tuple[int, int, int, int]] = []
+    columns: set[tuple[str, str]] = set()
+    for number, path in enumerate(files):
+        try:
+            file = _parquet(path)
+            image, label = _columns(path, file.schema_arrow, _features(file.schema_arrow))
+            labels = file.read(columns=[label], use_threads=False)[label]
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+        columns.add((image, label))
+        class_names += _class_names(path, labels, label, _features(file.schema_arrow))
+        names += [f"{path.relative_to(root).as_posix()}#{row}" for row in range(len(labels))]
+        groups += [
+            (number, group, file.metadata.row_group(group).num_rows, _bytes_in(file, group, image))
+            for group in range(file.num_row_groups)
+        ]
+    if len(columns) != 1:
+        raise ConfigError(f"the Parquet files of {root} have different columns: {sorted(columns)}")
+    file_of, group_of, num_rows, sizes = np.array(groups, dtype=np.int64).reshape(-1, 4).T
+    if len(sizes) and np.median(sizes) > LARGE_GROUP:
+        log.warning(
+            "row groups of %s hold %.0f MB of images, and each image costs reading one of them; "
+            "write it again with row groups of a few images, or as WebDataset",
+            root,
+            np.median(sizes) / 1e6,
+        )
+    source = ParquetImages(image, tuple(files), np.cumsum(num_rows), file_of, group_of)
+    return Found("Parquet", checked_names(names, root), class_names, sizes, source)
+
+
+def open_saved(root: Path) -> Found:
+    """The labelled images of a folder that `datasets` saved, named by row; of parts, the training.
+
+    Raises:
+        ConfigError: A file is damaged, a column is missing, or labels are of no use.
+    """
+    folder = _training_part(root) if (root / "dataset_dict.json").is_file() else root
+    state, info = (_json(folder / name) for name in ("state.json", "dataset_info.json"))
+    if state.get("_indices_data_files"):
+        raise ConfigError(
+            f"{folder} keeps its rows apart from their order, as old releases of datasets did",
+            "load it and save it again with a present release",
+        )
+    files = tuple(folder / str(entry["filename"]) for entry in state.get("_data_files", ()))
+    class_names: list[str] = []
+    sizes: list[Int[np.ndarray, " n"]] = []
+    image = ""
+    for path in files:
+        try:
+            table = _arrow(path)
+            features = info.get("features") or _features(table.schema)
+            image, label = _columns(path, table.schema, features)
+            sizes.append(_lengths(table[image]))
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+        class_names += _class_names(path, table[label], label, features)
+    return Found(
+        kind="a folder of Hugging Face datasets",
+        names=checked_names([f"#{row}" for row in range(len(class_names))], root),
+        class_names=class_names,
+        sizes=np.concatenate(sizes) if sizes else np.zeros(0, dtype=np.int64),
+        source=ArrowImages(image, files, np.cumsum([len(each) for each in sizes], dtype=np.int64)),
+    )
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=16)
+def _parquet(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path)
+
+
+@functools.lru_cache(maxsize=256)
+def _arrow(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
+        return stream.read_all()
+
+
+def _located(ends: Int[np.ndarray, " K"], row: int) -> tuple[int, int]:
+    """In which piece a row lies, and where in it."""
+    place = int(np.searchsorted(ends, row, side="right"))
+    return place, row - int(ends[place - 1] if place else 0)
+
+
+def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the column holds
+    if isinstance(value, dict):
+        path = value.get("path")
+        value = value.get("bytes")
+        if value is None and path:
+            value = (folder / str(path)).read_bytes()
+    if not isinstance(value, bytes):
+        raise ValueError("the table holds no bytes for it")
+    return value
+
+
+def _training_part(root: Path) -> Path:
+    parts = [str(part) for part in _json(root / "dataset_dict.json").get("splits", ())]
+    train = [part for part in parts if part.lower() in TRAIN_NAMES]
+    if not train:
+        raise ConfigError(
+            f"{root} has no training part, only {some(parts)}", "give the folder of one part"
+        )
+    log.info("%s has parts of its own: %s, which is %s", root, ONLY_TRAIN, train[0])
+    return root / train[0]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not what datasets writes: {str(content)[:80]!r}")
+    return content
+
+
+def _damaged(path: Path, error: Exception) -> ConfigError:
+    first = (str(error).splitlines() or [""])[0]
+    return ConfigError(
+        f"{path} cannot be read: {first}", "it is missing or damaged: fetch it again"
+    )
+
+
+def _bytes_in(file: pq.ParquetFile, group: int, column: str) -> int:
+    """Bytes of a column in a row group; a struct's fields are columns of their own."""
+    row_group = file.metadata.row_group(group)
+    parts = (row_group.column(number) for number in range(row_group.num_columns))
+    return sum(
+        part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] == column
+    )
+
+
+def _lengths(images: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
+    """Bytes of each image; 0 where only a path is known."""
+    if pa.types.is_struct(images.type):
+        if images.type.get_field_index("bytes") < 0:
+            return np.zeros(len(images), dtype=np.int64)
+        images = pc.struct_field(images, "bytes")
+    lengths: Int[np.ndarray, " n"] = pc.fill_null(pc.binary_length(images), 0).to_numpy()
+    return lengths.astype(np.int64)
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What `datasets` noted about the columns; empty for tables of other origin."""
+    try:
+        noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _columns(path: Path, schema: pa.Schema, features: dict[str, Any]) -> tuple[str, str]:
+    """The names of the column of images and of the column of labels."""
+    image = _column(path, schema, features, IMAGE_COLUMNS, "Image")
+    label = _column(path, schema, features, LABEL_COLUMNS, "ClassLabel")
+    kind = schema.field(image).type
+    fields = [kind.field(number).name for number in range(kind.num_fields)]
+    is_struct = pa.types.is_struct(kind) and {"bytes", "path"} & set(fields)
+    if not (is_struct or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise ConfigError(
+            f"the column {image} of {path} holds {kind}, not the bytes of image files",
+            "write encoded images, as JPEG or PNG",
+        )
+    return image, label
+
+
+def _column(
+    path: Path, schema: pa.Schema, features: dict[str, Any], names: tuple[str, ...], feature: str
+) -> str:
+    """The column with one of the names, or else the one that has the feature."""
+    named = [name for name in names if name in schema.names]
+    typed = [
+        name
+        for name, noted in features.items()
+        if isinstance(noted, dict) and noted.get("_type") == feature and name in schema.names
+    ]
+    if not named and not typed:
+        raise ConfigError(
+            f"{path} has no column called {' or '.join(names)}; it has {', '.join(schema.names)}",
+            "rename the column that is meant",
+        )
+    return (named or typed)[0]
+
+
+def _class_names(
+    path: Path, labels: pa.ChunkedArray, column: str, features: dict[str, Any]
+) -> list[str]:
+    """The class of each image, in words; empty where there is none: null, or below 0."""
+    if pa.types.is_dictionary(labels.type):
+        labels = labels.cast(labels.type.value_type)
+    values = labels.to_pylist()
+    if pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type):
+        return [(value or "").strip() for value in values]
+    if not pa.types.is_integer(labels.type):
+        raise ConfigError(
+            f"the column {column} of {path} holds {labels.type}, not one class for each image",
+            "write whole numbers or words",
+        )
+    noted = features.get(column)
+    classes = (noted.get("names") or []) if isinstance(noted, dict) else []
+    if not classes:
+        return ["" if value is None or value < 0 else str(value) for value in values]
+    most = max((value for value in values if value is not None), default=-1)
+    if most >= len(classes) or len(set(classes)) != len(classes):
+        raise ConfigError(
+            f"{path} has class numbers up to {most} and {len(set(classes))} names of classes",
+            "its metadata do not belong to it: write it again",
+        )
+    return ["" if value is None or value < 0 else str(classes[value]) for value in values]
