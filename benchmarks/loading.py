@@ -23,7 +23,7 @@ import numpy as np
 import simplejpeg
 
 from footage.augment import AugmentConfig, augment, augment_jpeg, decode, decode_resized
-from footage.loading import LoadingConfig, batches
+from footage.loading import LoadingConfig, VideoStream, batches
 from footage.randomness import generator
 from footage.sampling import BatchSampler, SamplingConfig, shot_table
 from footage.store import Store
@@ -51,7 +51,7 @@ def drawn_frames(number: int = 32) -> list[bytes]:
 def stored_frames(store: Store, number: int = 32) -> list[bytes]:
     """First frames of shots spread over a store."""
     rows = np.linspace(0, store.shots.num_rows - 1, number).astype(int)
-    return [store.jpegs(int(row), [0])[0] for row in rows]
+    return [store.encoded(int(row), [0])[0] for row in rows]
 
 
 def cases(jpegs: list[bytes]) -> dict[str, tuple[Callable[[int], object], int]]:
@@ -102,12 +102,10 @@ def through_loader(store: Store, size: int, workers: int, steps: int) -> dict[st
     sampler = BatchSampler(shot_table(*columns), config, 0)
     began = time.perf_counter()
     iterator = batches(
-        store,
-        sampler,
-        AugmentConfig(size=size),
+        VideoStream(store, sampler, AugmentConfig(size=size)),
+        None,
         seed=0,
-        start_step=0,
-        stop_step=steps + 1,
+        steps=range(steps + 1),
         loading=LoadingConfig(workers=workers),
     )
     next(iterator)

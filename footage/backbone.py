@@ -29,14 +29,10 @@ Option = int | float | str | bool
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneConfig:
-    """Which network, and what its weights begin as."""
+    """Which network."""
 
     architecture: str = "resnetv2_50"
     """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
-
-    weights: str = "random"
-    """Where the weights begin: random, timm (those named by the architecture's tag), or a
-    .safetensors file with the weights of this architecture."""
 
     options: Mapping[str, Option] = field(default_factory=dict)
     """More arguments of the timm model, such as width_factor 3."""
@@ -98,30 +94,28 @@ class Backbone(nn.Module):
         return maps.permute(0, 2, 3, 1) if channels_first else maps
 
 
-def build(config: BackboneConfig, *, size: int, seed: int) -> tuple[Backbone, str]:
+def build(
+    config: BackboneConfig, *, size: int, seed: int, pretrained: bool = False
+) -> tuple[Backbone, str]:
     """A backbone and its start state in words, which is printed and stored with every run.
 
     Args:
-        config: Architecture and weights.
+        config: The network.
         size: Input height and width in pixels.
         seed: Seed of random weights; the global generators are left as they were.
+        pretrained: Take the weights that the architecture's tag names; timm fetches them.
 
     Raises:
-        ConfigError: The architecture is unknown or the weights do not fit it.
+        ConfigError: The architecture is unknown, or has no such weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = Backbone(config.architecture, size=size, options=config.options)
-    if config.weights == "random":
+    if not pretrained:
         return backbone, f"random weights, seed {seed}"
-    if config.weights == "timm":
-        network = _create(config.architecture, size, config.options, with_weights=True)
-        backbone.network.load_state_dict(network.state_dict())
-        return backbone, f"timm weights of {config.architecture}"
-    path = Path(config.weights)
-    load_weights(backbone, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    return backbone, f"weights of {path.name}, sha256 {digest}"
+    network = _create(config.architecture, size, config.options, with_weights=True)
+    backbone.network.load_state_dict(network.state_dict())
+    return backbone, f"timm weights of {config.architecture}"
 
 
 def usual_size(architecture: str) -> int:
@@ -131,8 +125,11 @@ def usual_size(architecture: str) -> int:
     return cfg.input_size[-1] if cfg else 224
 
 
-def load_weights(backbone: Backbone, path: Path) -> None:
+def load_weights(backbone: Backbone, path: Path) -> str:
     """Fill a backbone from a safetensors file of its architecture; every tensor must be there.
+
+    Returns:
+        Where the weights come from, in words.
 
     A classifier in the file is left out, for a backbone has none.
 
@@ -144,7 +141,7 @@ def load_weights(backbone: Backbone, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise ConfigError(
             f"weights {str(path)!r} cannot be read as safetensors: {error}",
-            "give a .safetensors file, or 'random'",
+            "give a .safetensors file",
         ) from error
     wanted = backbone.network.state_dict()
     wrong = [
@@ -159,6 +156,8 @@ def load_weights(backbone: Backbone, path: Path) -> None:
             "name the architecture and image size that the file was made with",
         )
     backbone.network.load_state_dict({name: tensors[name] for name in wanted})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return f"weights of {path.name}, sha256 {digest}"
 
 
 def _create(

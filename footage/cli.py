@@ -27,7 +27,7 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage embed    MODEL INPUTS... --out FILE        features of images and videos, as Parquet
   footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
   footage report   RUN... --out report.html          one page to look at, offline
-  footage recipes                                    the recipes of `train`
+  footage recipes  [NAME...]                         the recipes of `train`
   footage demo                                       all of it on a laptop in minutes
 
 MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help tells the options.
@@ -110,24 +110,32 @@ def _ingest(words: Sequence[str]) -> None:
 
 
 def _train(words: Sequence[str]) -> None:
-    from footage.verbs.train import TrainConfig, train
+    from footage.train_config import TrainConfig
+    from footage.verbs.train import train
 
     name, base, rest = _starting_point(list(words))
 
-    def command(*, store: str, out: str, config: Annotated[TrainConfig, arg(name="")]) -> None:
+    def command(
+        *,
+        out: str,
+        store: str = "",
+        images: str = "",
+        config: Annotated[TrainConfig, arg(name="")],
+    ) -> None:
         """Learn a backbone from a store; the same command again goes on where it stopped.
 
         `footage train --from RUN/run.json --out OTHER` repeats a run.
 
         Args:
-            store: A frame store that `footage ingest` wrote.
             out: The run folder.
+            store: A frame store that `footage ingest` wrote.
+            images: Labelled images, for recipes that learn from them: class folders, a list file,
+                Parquet, WebDataset or a Hugging Face folder.
             config: Everything that decides what is learned.
         """
-        print(train(config, store=store, out=out, recipe=name))
+        print(train(config, store=store, images=images, out=out, recipe=name))
 
-    command.__defaults__ = None
-    command.__kwdefaults__ = {"config": base}
+    command.__kwdefaults__ = {"store": "", "images": "", "config": base}
     tyro.cli(command, args=rest, prog=f"footage train {name}")
 
 
@@ -135,7 +143,7 @@ def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
     """A recipe's name, the configuration to start from, and the options that follow."""
     from footage import configuration, runs
     from footage.recipes import recipe
-    from footage.verbs.train import TrainConfig
+    from footage.train_config import TrainConfig
 
     first = words[0].partition("=")[0] if words else ""
     if first == "--from":
@@ -144,8 +152,14 @@ def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
             raise FootageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
         record = runs.read_record(Path(words[1]))
         base = configuration.from_dict(TrainConfig, record["config"])
-        same_store = not any(word.partition("=")[0] == "--store" for word in words)
-        return record["recipe"], base, words[2:] + ["--store", record["store"]] * same_store
+        given = {word.partition("=")[0] for word in words}
+        same = [
+            word
+            for name in ("store", "images")
+            if record.get(name) and f"--{name}" not in given
+            for word in (f"--{name}", record[name])
+        ]
+        return record["recipe"], base, words[2:] + same
     if first in ("-h", "--help"):
         return "RECIPE", TrainConfig(), words
     if not first or first.startswith("-"):
@@ -270,12 +284,25 @@ def _demo(words: Sequence[str]) -> None:
 
 
 def _recipes(words: Sequence[str]) -> None:
-    from footage.recipes import RECIPES
+    from footage.recipes import METHODS, RECIPES, SCALES, recipe
 
-    if words and not set(words) & {"-h", "--help"}:
-        raise FootageError(f"recipes takes no arguments, got {' '.join(words)!r}")
-    for name, found in RECIPES.items():
-        print(f"{name:16} {found.summary}")
+    def command(names: Paths = ()) -> None:
+        """The recipes of `train`; with names, what each reproduces, departs from and costs.
+
+        Args:
+            names: Recipes to tell about.
+        """
+        for name in names:
+            recipe(name)  # refuses an unknown one
+            print(f"{name}\n\n{RECIPES[name].notes}\n")
+        if names:
+            return
+        for method in METHODS:
+            print(f"{method:18} {RECIPES[method].summary}")
+        others = ", ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
+        print(f"\nMETHOD alone is at the paper's scale; {others} are smaller")
+
+    tyro.cli(command, args=words, prog="footage recipes")
 
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {

@@ -1,6 +1,6 @@
 """Heads: what stands between the backbone and a loss, and is thrown away after training.
 
-features V S F A D --> projection ------------------------> frame/shot loss
+features V S F A D --> projection or prototypes ----------> frame/shot loss
          |
          +-- mean over F and A --> shot embeddings V S D --> predictors --> video losses
 """
@@ -10,8 +10,18 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
 
 from footage.shapes import Embeddings, ShotEmbeddings
+
+ATTENTION_HEADS = 4
+"""Of the transformer that predicts shots [ours]; its width must be a multiple."""
+
+ATTENTION_LAYERS = 2
+"""Of the same [ours]."""
+
+BOTTLENECK = 256
+"""Width before the prototypes, as in DINO."""
 
 
 class ShotPooling(nn.Module):
@@ -58,20 +68,83 @@ class Projection(nn.Module):
         return self.layers(features)  # type: ignore[no-any-return]
 
 
+class PrototypeHead(nn.Module):
+    """How much each view resembles each of many learnt prototypes: the head of self-distillation.
+
+    As in DINO (Caron et al. 2021, appendix C): an MLP down to 256 dimensions, normalised, then the
+    cosine with every prototype. Ours: its hidden layers are as wide as the features.
+    """
+
+    def __init__(self, feature_dim: int, num_prototypes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(feature_dim, feature_dim),
+            nn.GELU(),
+            nn.Linear(feature_dim, feature_dim),
+            nn.GELU(),
+            nn.Linear(feature_dim, BOTTLENECK),
+        )
+        self.prototypes = nn.Parameter(torch.randn(num_prototypes, BOTTLENECK))
+
+    def forward(self, features: Embeddings) -> Float[Tensor, "V S F A E"]:
+        """Cosines with the prototypes, from -1 to 1."""
+        bottleneck = normalize(self.layers(features), dim=-1)
+        return linear(bottleneck, normalize(self.prototypes, dim=-1))
+
+
+class CausalTransformer(nn.Module):
+    """A small transformer over a video's shots, in which a shot sees itself and those before it.
+
+    Pre-norm layers without dropout, learnt positions [ours].
+
+    Args:
+        input_dim: Width of the mapped shots.
+        hidden_dim: Its own width; a multiple of `ATTENTION_HEADS`.
+        num_shots: Longest sequence.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, num_shots: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(input_dim, hidden_dim)
+        self.positions = nn.Parameter(0.02 * torch.randn(num_shots, hidden_dim))
+        layer = nn.TransformerEncoderLayer(
+            hidden_dim,
+            ATTENTION_HEADS,
+            dim_feedforward=4 * hidden_dim,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.layers = nn.TransformerEncoder(
+            layer, ATTENTION_LAYERS, norm=nn.LayerNorm(hidden_dim), enable_nested_tensor=False
+        )
+
+    def forward(self, shots: Float[Tensor, "V S E"]) -> Float[Tensor, "V S H"]:
+        """What has been read up to and with each shot."""
+        num_shots = shots.shape[1]
+        unseen = torch.ones(num_shots, num_shots, dtype=torch.bool, device=shots.device).triu(1)
+        entered = self.enter(shots) + self.positions[:num_shots]
+        return self.layers(entered, mask=unseen)  # type: ignore[no-any-return]
+
+
 class FutureShotPredictor(nn.Module):
     """Reads a video's shots one by one and predicts the embeddings of those to come.
 
-    One fully connected layer (512) maps each shot embedding, an LSTM (256) reads them in order, and
-    one linear layer for every step ahead predicts the mapped embedding of that shot.
+    One fully connected layer (512) maps each shot embedding, an LSTM (256) or a causal transformer
+    reads them in order, and one linear layer for every step ahead predicts the mapped embedding of
+    that shot.
     Recalled: LSTM of width 256 after a layer of 512 [.35]; critic bilinear or inner product [.75].
-    Ours: predictions are made in the space of the mapped shots, and a ReLU follows the layer on the
-    LSTM's side only.
+    Ours: predictions are made in the space of the mapped shots, a ReLU follows the layer on the
+    reader's side only, and the transformer.
 
     Args:
         feature_dim: Width of the shot embeddings.
         steps: How many shots ahead to predict: 1 to `steps`.
         embedding_dim: Width of the mapped shots, the space of the critic.
-        hidden_dim: Width of the LSTM.
+        hidden_dim: Width of what reads the shots.
+        kind: What reads them.
+        shots_per_video: Longest sequence; only the transformer needs to know it.
         critic: `bilinear` compares by a learnt matrix, `inner_product` directly.
     """
 
@@ -82,12 +155,18 @@ class FutureShotPredictor(nn.Module):
         steps: int,
         embedding_dim: int = 512,
         hidden_dim: int = 256,
+        kind: Literal["lstm", "transformer"] = "lstm",
+        shots_per_video: int = 8,
         critic: Literal["bilinear", "inner_product"] = "bilinear",
     ) -> None:
         super().__init__()
         self.steps = steps
         self.embed = nn.Linear(feature_dim, embedding_dim)
-        self.read = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+        self.read: nn.Module
+        if kind == "transformer":
+            self.read = CausalTransformer(embedding_dim, hidden_dim, shots_per_video)
+        else:
+            self.read = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
         self.predict = nn.ModuleList(nn.Linear(hidden_dim, embedding_dim) for _ in range(steps))
         self.critic: nn.Module = nn.Identity()
         if critic == "bilinear":
@@ -102,7 +181,8 @@ class FutureShotPredictor(nn.Module):
         of a prediction with a target is the critic's value: its matrix is already applied.
         """
         targets = self.embed(shots)
-        states, _ = self.read(torch.relu(targets))
+        states = self.read(torch.relu(targets))
+        states = states[0] if isinstance(states, tuple) else states  # an LSTM gives its memory too
         num_shots = shots.shape[1]
         return [
             (self.critic(predict(states[:, : num_shots - step])), targets[:, step:])

@@ -1,51 +1,139 @@
-"""What training moves: the network with its heads, the optimiser, the averaged weights."""
+"""What training moves: the network with its heads, the optimiser, the averaged weights.
 
+views  --rotated, where asked--> backbone ---> features ----------.
+   |                             teacher ----> its features -------+--> objective --> loss
+images ------------------------> backbone ---> image features ----'
+"""
+
+import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from footage import checkpoint, optim
+from footage import checkpoint, distributed, optim
 from footage.backbone import Backbone
 from footage.checkpoint import Checkpoint
-from footage.loading import normalise
-from footage.objective import Objective
+from footage.levels.level import LabelledInput
+from footage.loading import Batch, normalise
+from footage.objective import Objective, Seen
 from footage.optim import OptimizerConfig
-from footage.shapes import Scalar, ShotRows, Views
+from footage.shapes import Features, Images, Scalar
+
+Statistics = Literal["separate", "joint"]
+"""Batch norm of views and labelled images: each by its own statistics, or both by common ones."""
 
 
 class Learner(nn.Module):
-    """Backbone and objective as one module: views in, loss and the value of each level out.
+    """Backbone and objective as one module: a batch in, loss and the value of each level out.
 
     Args:
         backbone: Runs under autocast when `bf16` is set.
         objective: Runs in single precision always.
-        seed: Seed of the run; with the step it decides what the objective draws.
         bf16: Whether the backbone runs in bfloat16.
+        statistics: How batch norm takes views and labelled images. Unknown of the paper; separate
+            by default [ours]. The running averages, which are used afterwards, follow both.
     """
 
-    def __init__(self, backbone: Backbone, objective: Objective, *, seed: int, bf16: bool) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        objective: Objective,
+        *,
+        bf16: bool,
+        statistics: Statistics = "separate",
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.objective = objective
-        self.seed = seed
         self.bf16 = bf16
+        self.statistics = statistics
+        self.teacher: Backbone | None = None
+        if objective.config.has_teacher:
+            self.teacher = copy.deepcopy(backbone).requires_grad_(False)
 
-    def forward(self, views: Views, rows: ShotRows, step: int) -> tuple[Scalar, dict[str, Tensor]]:
-        """Loss of one batch, and the value of each level by name.
-
-        Args:
-            views: Pixels of this rank's videos.
-            rows: Which shot of the store each of their shots is, or is a part of.
-            step: Number of the batch.
-        """
+    def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
+        """Loss of one batch, and the value of each level by name."""
         device = next(self.parameters()).device
-        cfg = self.backbone.preprocessing
+        views, turns, teacher = None, None, None
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.backbone(normalise(views, cfg.mean, cfg.std, device))
-        total, levels = self.objective(features.view(*views.shape[:4], -1), rows, step, self.seed)
+            if batch.views is not None:
+                views = self._pixels(batch.views)
+                if self.objective.config.turns_views:
+                    turns = self._turns(batch)
+                    views = rotated(views, turns.flatten())
+                teacher = self._teacher_features(views)
+            images = None if batch.images is None else self._pixels(batch.images)
+            of_views, of_images = self._features(views, images)
+        seen = Seen(
+            features=_as_hierarchy(of_views, batch),
+            rows=None if batch.plan is None else torch.from_numpy(batch.plan.shots),
+            teacher=_as_hierarchy(teacher, batch),
+            turns=turns,
+            labelled=_labelled(of_images, batch),
+        )
+        total, levels = self.objective(seen, batch.step)
         return total, levels
+
+    def follow(self, decay: float) -> None:
+        """Move the teacher towards the student, after a step; nothing where there is none."""
+        heads = self.objective.teaching()
+        if self.teacher is None or heads is None:
+            return
+        with torch.no_grad():
+            for student, teacher in ((self.backbone, self.teacher), heads):
+                for ours, average in zip(student.parameters(), teacher.parameters(), strict=True):
+                    average.lerp_(ours, 1 - decay)
+
+    def _pixels(self, pixels: Tensor) -> Images:
+        cfg = self.backbone.preprocessing
+        return normalise(pixels, cfg.mean, cfg.std, next(self.parameters()).device)
+
+    def _turns(self, batch: Batch) -> Tensor:
+        assert batch.views is not None
+        videos, shots, frames, views = batch.views.shape[:4]
+        whole = (videos * distributed.world_size(), shots, frames, views)
+        return self.objective.turns(whole, batch.step).to(next(self.parameters()).device)
+
+    def _teacher_features(self, views: Images) -> Features | None:
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            features: Tensor = self.teacher(views)
+        return features
+
+    def _features(
+        self, views: Float[Tensor, "N 3 H W"] | None, images: Images | None
+    ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
+        """One pass over both under joint statistics, else one pass each."""
+        if views is not None and images is not None and self.statistics == "joint":
+            both = self.backbone(torch.cat([views, images]))
+            return both[: len(views)], both[len(views) :]
+        of_images = None if images is None else self.backbone(images)
+        return None if views is None else self.backbone(views), of_images
+
+
+def rotated(images: Images, turns: Int[Tensor, " B"]) -> Images:
+    """Each image turned counter-clockwise by its number of quarter turns."""
+    turned = images.clone()
+    for turn in (1, 2, 3):
+        chosen = turns == turn
+        turned[chosen] = torch.rot90(images[chosen], turn, dims=(2, 3))
+    return turned
+
+
+def _as_hierarchy(features: Features | None, batch: Batch) -> Float[Tensor, "V S F A D"] | None:
+    if features is None or batch.views is None:
+        return None
+    return features.view(*batch.views.shape[:4], -1)
+
+
+def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
+    if features is None or batch.labels is None:
+        return None
+    return LabelledInput(features, batch.labels.to(features.device))
 
 
 class LearningState:
@@ -64,10 +152,11 @@ class LearningState:
         weights = learner.state_dict() if ema_decay else {}
         self.average = {name: value.clone() for name, value in weights.items()}
 
-    def update(self, learning_rate: float) -> None:
-        """One step of the optimiser; the average follows, counters are taken over."""
+    def update(self, learning_rate: float, *, teacher_decay: float) -> None:
+        """One step of the optimiser; teacher and average follow, counters are taken over."""
         optim.set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.step()
+        self.learner.follow(teacher_decay)
         for name, value in self.learner.state_dict().items() if self.average else ():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - self.ema_decay)

@@ -1,6 +1,7 @@
 """Worker processes that turn plans into batches of views, and pixels into what a backbone takes.
 
     step -> plan (sampling) -> JPEGs (store) -> views (augment) -> uint8 V S F A H W 3 -> B 3 H W
+         -> plan (images)   -> files         -> views (images)  -> uint8 B H W 3      /
             |---------------- a worker, one whole batch at a time ----------------|  |- device -|
 
 A batch is a pure function of (seed, step), so any number of workers gives the same batches in the
@@ -12,38 +13,80 @@ import multiprocessing
 import shutil
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from footage.augment import AugmentConfig, augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
+from footage.images.batches import ImageSampler
+from footage.images.labelled import LabelledImages
+from footage.images.views import LabelledViewConfig, labelled_view_of
 from footage.randomness import generator
 from footage.sampling import BatchPlan, BatchSampler
 from footage.shapes import Views
-from footage.store import Store
 
 BATCHES_AHEAD = 2
 """Batches that each worker prepares in advance."""
 _SHARED_MEMORY = Path("/dev/shm")
 
 
+@runtime_checkable
+class FrameSource(Protocol):
+    """What views are made of: a store of frames, or still images with the face of one."""
+
+    @property
+    def shots(self) -> pa.Table:
+        """One row a shot, with the columns `video`, `shot` and `num_frames`."""
+
+    def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
+        """The files of some frames of a shot."""
+
+
+class VideoStream(NamedTuple):
+    """Where the unlabelled views of a batch come from."""
+
+    frames: FrameSource
+    sampler: BatchSampler
+    """Which frames make the batch of a step."""
+    augment: AugmentConfig
+    """How views are made of a frame."""
+
+
+class ImageStream(NamedTuple):
+    """Where the labelled images of a batch come from."""
+
+    images: LabelledImages
+    sampler: ImageSampler
+    """Which images make the batch of a step."""
+    view: LabelledViewConfig
+    """How a view is made of an image."""
+    size: int
+    """Height and width of that view, in pixels."""
+
+
 class Batch(NamedTuple):
     """The part of a step's batch that one process trains on."""
 
     step: int
-    views: Views
-    plan: BatchPlan
+    views: Views | None
+    """Without labels; None where nothing learns from them."""
+    plan: BatchPlan | None
     """Where each view comes from; rows agree with the first axis of `views`."""
+    images: UInt8[Tensor, "B H W 3"] | None
+    """With labels; None where nothing learns from them."""
+    labels: Int[Tensor, " B"] | None
+    """Their class numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,52 +103,53 @@ class LoadingConfig:
             raise ConfigError(f"workers must be at least 0, got {self.workers}")
 
 
-def batches(  # noqa: PLR0913 - six of them say which batches
-    store: Store,
-    sampler: BatchSampler,
-    augmentation: AugmentConfig,
+def batches(
+    videos: VideoStream | None,
+    images: ImageStream | None,
     *,
     seed: int,
-    start_step: int,
-    stop_step: int,
+    steps: range,
     rank: int = 0,
     world: int = 1,
     loading: LoadingConfig,
 ) -> Iterator[Batch]:
-    """The batches of the steps from `start_step` up to `stop_step`, in order.
+    """The batches of some steps, in order.
 
     Args:
-        store: Where the frames lie.
-        sampler: Which frames make the batch of a step.
-        augmentation: How views are made of a frame.
+        videos: Where unlabelled views come from; None loads none.
+        images: Where labelled images come from; None loads none.
         seed: Seed of the augmentation.
-        start_step: First step; the steps before it are not needed for it.
-        stop_step: The step after the last.
-        rank: This process among `world`; it takes every `world`-th video of the global batch.
+        steps: Numbers of the batches; the steps before the first are not needed for it.
+        rank: This process among `world`; it takes every `world`-th video and image of a batch.
         world: Processes that train together.
         loading: How the batches are made.
 
     Raises:
-        ConfigError: The videos of a batch do not divide evenly among the processes, or the batches
-            in flight do not fit into shared memory.
+        ConfigError: The videos or images of a batch do not divide evenly among the processes, or
+            the batches in flight do not fit into shared memory.
         StoreError: A frame cannot be read; the message names its video and shot.
-        FootageError: A worker process died.
+        FootageError: An image cannot be read, or a worker process died.
     """
-    videos = sampler.config.videos_per_batch
-    if videos % world:
-        raise ConfigError(
-            f"videos_per_batch is {videos}, which {world} processes cannot share evenly",
-            f"set videos_per_batch to a multiple of {world}",
-        )
-    steps = range(start_step, stop_step)
-    dataset = _Batches(store, sampler, augmentation, seed, rank, world)
+    if videos:
+        _check_even("sampling.videos_per_batch", videos.sampler.config.videos_per_batch, world)
+    if images:
+        _check_even("labelled.images_per_batch", images.sampler.images_per_batch, world)
+    dataset = _Batches(videos, images, seed, rank, world)
     if loading.workers:
         _check_shared_memory(dataset.bytes_per_batch, loading.workers)
     return _follow(_items(dataset, steps, loading), dataset, steps)
 
 
+def _check_even(name: str, count: int, world: int) -> None:
+    if count % world:
+        raise ConfigError(
+            f"{name} is {count}, which {world} processes cannot share evenly",
+            f"set it to a multiple of {world}",
+        )
+
+
 def load_views(
-    store: Store,
+    store: FrameSource,
     plan: BatchPlan,
     augmentation: AugmentConfig,
     views_per_frame: int,
@@ -124,7 +168,7 @@ def load_views(
     for v, video in enumerate(plan.videos):
         for s, row in enumerate(plan.shots[v]):
             try:
-                jpegs = store.jpegs(int(row), plan.frames[v, s].tolist())
+                jpegs = store.encoded(int(row), plan.frames[v, s].tolist())
                 for f, jpeg in enumerate(jpegs):
                     views[v, s, f] = augment_jpeg(
                         jpeg,
@@ -166,23 +210,29 @@ class _Failure(NamedTuple):
 
     message: str
     hint: str
+    of_store: bool
 
 
-class _Batches(Dataset[Tensor | _Failure]):
+class _Pixels(NamedTuple):
+    """What a worker makes of a step."""
+
+    views: Tensor | None
+    images: Tensor | None
+
+
+class _Batches(Dataset[_Pixels | _Failure]):
     """One item is one whole batch of this rank; the key is its step."""
 
     def __init__(
         self,
-        store: Store,
-        sampler: BatchSampler,
-        augmentation: AugmentConfig,
+        videos: VideoStream | None,
+        images: ImageStream | None,
         seed: int,
         rank: int,
         world: int,
     ) -> None:
-        self.store = store
-        self.sampler = sampler
-        self.augmentation = augmentation
+        self.videos = videos
+        self.images = images
         self.seed = seed
         self.rank = rank
         self.world = world
@@ -190,25 +240,64 @@ class _Batches(Dataset[Tensor | _Failure]):
     @property
     def bytes_per_batch(self) -> int:
         """Size of this rank's part of a batch."""
-        images = self.sampler.config.images_per_batch // self.world
-        return images * self.augmentation.size**2 * 3
+        pixels = 0
+        if self.videos:
+            views = self.videos.sampler.config.images_per_batch
+            pixels += views * self.videos.augment.size**2
+        if self.images:
+            pixels += self.images.sampler.images_per_batch * self.images.size**2
+        return pixels // self.world * 3
 
-    def plan(self, step: int) -> BatchPlan:
+    def plan(self, step: int) -> BatchPlan | None:
         """This rank's part of a step's plan."""
-        return self.sampler.plan(step).part(self.rank, self.world)
+        return self.videos.sampler.plan(step).part(self.rank, self.world) if self.videos else None
 
-    def __getitem__(self, step: int) -> Tensor | _Failure:
-        views_per_frame = self.sampler.config.views_per_frame
+    def rows(self, step: int) -> Int[np.ndarray, " B"] | None:
+        """This rank's labelled images of a step."""
+        if self.images is None:
+            return None
+        rows: Int[np.ndarray, " B"] = self.images.sampler.plan(step)[self.rank :: self.world]
+        return rows
+
+    def labels(self, step: int) -> Tensor | None:
+        """Their classes."""
+        rows = self.rows(step)
+        if self.images is None or rows is None:
+            return None
+        return torch.from_numpy(self.images.images.labels[rows])
+
+    def __getitem__(self, step: int) -> _Pixels | _Failure:
         try:
-            views = load_views(
-                self.store, self.plan(step), self.augmentation, views_per_frame, (self.seed, step)
+            return _Pixels(self._views(step), self._images(step))
+        except FootageError as error:
+            return _Failure(error.message, error.hint, isinstance(error, StoreError))
+
+    def _views(self, step: int) -> Tensor | None:
+        plan = self.plan(step)
+        if self.videos is None or plan is None:
+            return None
+        views_per_frame = self.videos.sampler.config.views_per_frame
+        return torch.from_numpy(
+            load_views(
+                self.videos.frames, plan, self.videos.augment, views_per_frame, (self.seed, step)
             )
-        except StoreError as error:
-            return _Failure(error.message, error.hint)
-        return torch.from_numpy(views)
+        )
+
+    def _images(self, step: int) -> Tensor | None:
+        rows = self.rows(step)
+        if self.images is None or rows is None:
+            return None
+        source, _, view, size = self.images
+        images = np.empty((len(rows), size, size, 3), dtype=np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            # the place in the global batch, so that any number of ranks draws alike
+            random = generator("image", self.seed, step, self.rank + place * self.world)
+            data = source.encoded(row)
+            images[place] = labelled_view_of(data, source.name(row), random, view, size)
+        return torch.from_numpy(images)
 
 
-def _items(dataset: _Batches, steps: range, loading: LoadingConfig) -> Iterator[Tensor | _Failure]:
+def _items(dataset: _Batches, steps: range, loading: LoadingConfig) -> Iterator[_Pixels | _Failure]:
     """The items of the steps in order; workers begin at once."""
     context: BaseContext | None = None
     if loading.workers:
@@ -241,19 +330,21 @@ def _begin_worker(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _follow(items: Iterator[Tensor | _Failure], dataset: _Batches, steps: range) -> Iterator[Batch]:
+def _follow(
+    items: Iterator[_Pixels | _Failure], dataset: _Batches, steps: range
+) -> Iterator[Batch]:
     try:
         for step in steps:
             item = _next(items, step)
             if isinstance(item, _Failure):
-                raise StoreError(item.message, item.hint)
-            yield Batch(step, item, dataset.plan(step))
+                raise (StoreError if item.of_store else FootageError)(item.message, item.hint)
+            yield Batch(step, item.views, dataset.plan(step), item.images, dataset.labels(step))
     finally:
         # The last reference: workers end now, and not when an error's traceback is collected.
         del items
 
 
-def _next(items: Iterator[Tensor | _Failure], step: int) -> Tensor | _Failure:
+def _next(items: Iterator[_Pixels | _Failure], step: int) -> _Pixels | _Failure:
     try:
         return next(items)
     except RuntimeError as error:
@@ -266,7 +357,7 @@ def _next(items: Iterator[Tensor | _Failure], step: int) -> Tensor | _Failure:
         ) from error
 
 
-def _named(error: StoreError, store: Store, row: int) -> StoreError:
+def _named(error: StoreError, store: FrameSource, row: int) -> StoreError:
     video, shot = (store.shots[name][row].as_py() for name in ("video", "shot"))
     return StoreError(f"shot {shot} of video {video}: {error.message}", error.hint)
 

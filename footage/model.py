@@ -107,9 +107,22 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's tensors of a checkpoint, under the names that the timm network gives them."""
-    prefix = "backbone.network."
+    """The backbone's tensors of a checkpoint, under the names that the timm network gives them.
+
+    Of self-distillation the teacher's, which are the better ones (Caron et al. 2021, section 5.2).
+    """
+    has_teacher = any(name.startswith("teacher.network.") for name in weights)
+    prefix = "teacher.network." if has_teacher else "backbone.network."
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def describes_itself(path: Path) -> bool:
+    """Whether a safetensors file says of which architecture it is, as exported ones do."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return HEADER in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False  # reading the weights will say what is wrong
 
 
 def _from_file(spec: str, path: Path, size: int) -> Model:
@@ -142,9 +155,9 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
 
 
 def _from_timm(spec: str, size: int, seed: int) -> Model:
-    weights = "timm" if "." in spec else "random"
-    config = BackboneConfig(architecture=spec, weights=weights)
-    backbone, start = build(config, size=size or usual_size(spec), seed=seed)
+    config = BackboneConfig(architecture=spec)
+    size = size or usual_size(spec)
+    backbone, start = build(config, size=size, seed=seed, pretrained="." in spec)
     return Model(spec, backbone.eval(), start)
 
 

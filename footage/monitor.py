@@ -21,8 +21,7 @@ from torch import Tensor
 
 from footage.augment import decode_resized
 from footage.backbone import Backbone
-from footage.loading import normalise
-from footage.store import Store
+from footage.loading import FrameSource, normalise
 
 COLLAPSED_STD = 0.1
 """Below this spread the features are as good as constant [ours]."""
@@ -47,6 +46,14 @@ class ProbeSet(NamedTuple):
     """Equal numbers: the same shot."""
 
 
+NOTHING = ProbeSet(
+    torch.zeros((0, 1, 1, 3), dtype=torch.uint8),
+    torch.zeros(0, dtype=torch.int64),
+    torch.zeros(0, dtype=torch.int64),
+)
+"""No frame to look at."""
+
+
 class Retrieval(NamedTuple):
     """How often the nearest allowed frame is a right one, and how often by chance."""
 
@@ -56,7 +63,7 @@ class Retrieval(NamedTuple):
 
 
 def probe_set(
-    store: Store, held_out: Sequence[str], *, size: int, frames: int, frames_per_shot: int = 4
+    store: FrameSource, held_out: Sequence[str], *, size: int, frames: int, frames_per_shot: int = 4
 ) -> ProbeSet:
     """Evenly spread frames of the held-out videos' shots, at most `frames` of them.
 
@@ -75,13 +82,12 @@ def probe_set(
     for row in rows.tolist():
         length = store.shots["num_frames"][row].as_py()
         chosen = _evenly(length, frames_per_shot).tolist()
-        for jpeg in store.jpegs(row, chosen):
+        for jpeg in store.encoded(row, chosen):
             images.append(torch.from_numpy(decode_resized(jpeg, size)))
             videos.append(numbers[names[row]])
             shots.append(row)
     if not images:
-        empty = torch.zeros(0, dtype=torch.int64)
-        return ProbeSet(torch.zeros((0, size, size, 3), dtype=torch.uint8), empty, empty)
+        return NOTHING
     return ProbeSet(torch.stack(images), torch.tensor(videos), torch.tensor(shots))
 
 

@@ -23,11 +23,14 @@ from typing import NamedTuple
 from footage.augment import AugmentConfig
 from footage.backbone import BackboneConfig
 from footage.errors import ConfigError
-from footage.objective import FrameShotConfig, FutureConfig, ObjectiveConfig, OrderConfig
+from footage.levels.frame_shot import FrameShotConfig
+from footage.levels.supervised import SupervisedConfig
+from footage.levels.video import FutureConfig, OrderConfig
+from footage.objective import ObjectiveConfig
 from footage.optim import OptimizerConfig
 from footage.sampling import SamplingConfig
 from footage.schedule import ScheduleConfig
-from footage.verbs.train import ComputeConfig, TrainConfig
+from footage.train_config import ComputeConfig, LabelledConfig, TrainConfig
 
 
 class Recipe(NamedTuple):
@@ -46,10 +49,10 @@ class Recipe(NamedTuple):
 def _paper() -> TrainConfig:
     """Paper scale: pre-activation ResNet-50 at 224 px, 120k steps of 128 videos.
 
-    Command: torchrun --nproc-per-node 8 -m footage train RECIPE --store STORE --out RUN
+    Command: torchrun --nproc-per-node 8 -m footage train RECIPE DATA --out RUN
     Cost: not measured; in the paper a slice of a TPU pod.
     Recalled: 1 frame a second, 4 to 8 shots and frames, SGD with momentum, 5k of 120k steps of
-    warm-up, step-wise decay, hundreds of videos a batch.
+    warm-up, step-wise decay, hundreds of videos and, in co-training, 2048 labelled images a batch.
     Deviation: the learning rate is BiT's 0.03 for 256 images, scaled to the batch.
     """
     sampling = SamplingConfig(videos_per_batch=128, shots_per_video=4, frames_per_shot=4)
@@ -58,6 +61,7 @@ def _paper() -> TrainConfig:
         backbone=BackboneConfig(architecture="resnetv2_50"),
         sampling=sampling,
         augment=AugmentConfig(size=224),
+        labelled=LabelledConfig(images_per_batch=2048),
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
         ),
@@ -68,7 +72,7 @@ def _paper() -> TrainConfig:
 def _gpu() -> TrainConfig:
     """GPU scale: pre-activation ResNet-50 at 128 px, 12k steps of 32 videos, 6.1 million views.
 
-    Command: footage train RECIPE --store STORE --out RUN
+    Command: footage train RECIPE DATA --out RUN
     Cost: not measured; meant to end within an hour on one data-centre GPU with 16 cores.
     Deviation: image size, batch, steps and a cosine instead of steps [ours]; nothing was tuned.
     """
@@ -78,6 +82,7 @@ def _gpu() -> TrainConfig:
         steps=12_000,
         sampling=sampling,
         augment=AugmentConfig(size=128, crop_scale_min=0.2),
+        labelled=LabelledConfig(images_per_batch=256),
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
         ),
@@ -89,7 +94,7 @@ def _gpu() -> TrainConfig:
 def _tiny() -> TrainConfig:
     """Tiny scale: ResNet-18 at 64 px, 1000 steps of 8 videos, 128,000 views.
 
-    Command: footage train RECIPE --store STORE --out RUN
+    Command: footage train RECIPE DATA --out RUN
     Cost: about ten minutes on two CPU cores (docs/experiments.md).
     Deviation: network, image size, batch, optimiser and crops are ours, chosen on held-out videos.
     """
@@ -99,6 +104,7 @@ def _tiny() -> TrainConfig:
         backbone=BackboneConfig(architecture="resnet18"),
         sampling=SamplingConfig(videos_per_batch=8, shots_per_video=4, frames_per_shot=4),
         augment=AugmentConfig(size=64, crop_scale_min=0.2, blur_probability=0.2),
+        labelled=LabelledConfig(images_per_batch=64),
         optimizer=OptimizerConfig(name="adamw", learning_rate=1e-3, weight_decay=1e-4),
         schedule=ScheduleConfig(name="cosine", warmup_share=0.05),
         probe_every=200,
@@ -123,6 +129,38 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
         order=OrderConfig(),
     )
     return dataclasses.replace(scale, objective=objective)
+
+
+def _vivi_rot(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Rot: which way is up, instead of exemplars.
+
+    Section 3 [paper]. Shots are compared by the video level alone [recalled .8].
+    Deviation: each view is shown in one of the four rotations; see `levels.frame_shot`.
+    """
+    return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss="rotation"))
+
+
+def _vivi_ex4_big(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4) in a network three times as wide.
+
+    "Big", R50x3 [paper]. At the tiny scale a pre-activation ResNet-18, three times as wide [ours].
+    """
+    small = {"resnet18": "resnetv2_18"}  # timm's resnet18 has no width
+    architecture = small.get(scale.backbone.architecture, scale.backbone.architecture)
+    backbone = BackboneConfig(architecture=architecture, options={"width_factor": 3})
+    return dataclasses.replace(_vivi_ex4(scale), backbone=backbone)
+
+
+def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4) co-trained with labelled images.
+
+    A batch of labelled images beside every batch of videos, a linear head with cross-entropy, 10 %
+    or all of the labels [paper]: add --images IMAGES, and --label-share 0.1 for the tenth.
+    Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
+    --labelled.view.policy autoaugment.
+    Deviation: batch statistics are separate for each source; the paper's are unknown.
+    """
+    return _with_labels(_vivi_ex4(scale))
 
 
 def _ex_shot(scale: TrainConfig) -> TrainConfig:
@@ -152,6 +190,114 @@ def _frames_as_images(scale: TrainConfig) -> TrainConfig:
     )
 
 
+def _sup(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images alone.
+
+    [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --images
+    and no --store.
+    """
+    objective = ObjectiveConfig(
+        frame_shot=FrameShotConfig(weight=0.0),
+        future=FutureConfig(weight=0.0),
+        order=OrderConfig(weight=0.0),
+        supervised=SupervisedConfig(weight=1.0),
+    )
+    return dataclasses.replace(scale, objective=objective)
+
+
+def _sup_rot(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images, and rotation on the same images.
+
+    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no --store.
+    Deviation: the rotated views are a second draw of the same images, as many as others take from
+    videos.
+    """
+    config = _with_labels(_with_frame_shot(_ex_frame(scale), FrameShotConfig(loss="rotation")))
+    return _on_images(config, views=1)
+
+
+def _sup_ex(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images, and exemplar on the same images.
+
+    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no
+    --store.
+    Deviation: 4 views instead of 8, of a second draw of the same images.
+    """
+    return _on_images(_with_labels(_ex_frame(scale)), views=4)
+
+
+def _semi_ex(scale: TrainConfig) -> TrainConfig:
+    """Baseline: a tenth of the labels, and exemplar on all images.
+
+    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and
+    no --store.
+    Deviation: 4 views instead of 8.
+    """
+    return dataclasses.replace(_sup_ex(scale), label_share=0.1)
+
+
+def _vivi_nce(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: InfoNCE with all frames of a shot as positives, transformer over shots.
+
+    [ours] SupCon's loss (Khosla et al. 2020) with an MLP head, attention pooling, and future-shot
+    prediction by a causal transformer.
+    """
+    level = FrameShotConfig(loss="nce", projection="mlp", embedding_dim=256)
+    return _modern(scale, level)
+
+
+def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: VICReg across the frames of a shot, transformer over shots.
+
+    [ours] Bardes et al. 2022, its weights divided by 25 to stand beside the video level.
+    """
+    level = FrameShotConfig(loss="vicreg", weight=0.04, projection="mlp", embedding_dim=1024)
+    return _modern(scale, level)
+
+
+def _vivi_dino(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: self-distillation across the frames of a shot, transformer over shots.
+
+    [ours] The loss, temperatures, centring and teacher of DINO (Caron et al. 2021) with 4096
+    prototypes, without multi-crop; the teacher is the network that is kept.
+    """
+    return _modern(scale, FrameShotConfig(loss="distillation", embedding_dim=4096))
+
+
+# --- what methods are made of ------------------------------------------------------------------
+
+
+def _modern(scale: TrainConfig, frame_shot: FrameShotConfig) -> TrainConfig:
+    objective = ObjectiveConfig(
+        frame_shot=frame_shot,
+        future=FutureConfig(predictor="transformer"),
+        order=OrderConfig(weight=0.0),
+        pooling="attention",
+    )
+    return dataclasses.replace(scale, objective=objective)
+
+
+def _with_frame_shot(config: TrainConfig, frame_shot: FrameShotConfig) -> TrainConfig:
+    objective = dataclasses.replace(config.objective, frame_shot=frame_shot)
+    return dataclasses.replace(config, objective=objective)
+
+
+def _with_labels(config: TrainConfig) -> TrainConfig:
+    objective = dataclasses.replace(config.objective, supervised=SupervisedConfig(weight=1.0))
+    return dataclasses.replace(config, objective=objective)
+
+
+def _on_images(config: TrainConfig, *, views: int) -> TrainConfig:
+    """The levels without labels look at still images, as many views a step as before."""
+    sampling = SamplingConfig(
+        videos_per_batch=config.sampling.images_per_batch // views,
+        shots_per_video=1,
+        frames_per_shot=1,
+        views_per_frame=views,
+    )
+    return dataclasses.replace(config, learn_from="images", sampling=sampling)
+
+
 def _without_video_level(config: TrainConfig) -> TrainConfig:
     objective = dataclasses.replace(
         config.objective,
@@ -178,9 +324,19 @@ SCALES: dict[str, Callable[[], TrainConfig]] = {"paper": _paper, "gpu": _gpu, "t
 
 METHODS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "vivi-ex4": _vivi_ex4,
+    "vivi-rot": _vivi_rot,
+    "vivi-ex4-big": _vivi_ex4_big,
+    "vivi-ex4-co": _vivi_ex4_co,
     "ex-frame": _ex_frame,
     "ex-shot": _ex_shot,
     "frames-as-images": _frames_as_images,
+    "sup": _sup,
+    "sup-rot": _sup_rot,
+    "sup-ex": _sup_ex,
+    "semi-ex": _semi_ex,
+    "vivi-nce": _vivi_nce,
+    "vivi-vicreg": _vivi_vicreg,
+    "vivi-dino": _vivi_dino,
 }
 """Every method by its name."""
 
@@ -190,9 +346,19 @@ def _every_recipe() -> Iterator[tuple[str, Recipe]]:
         for scale, base in SCALES.items():
             name = method if scale == "paper" else f"{method}-{scale}"
             about_method, about_scale = inspect.getdoc(configure) or "", inspect.getdoc(base) or ""
-            summary = f"{about_method.splitlines()[0].rstrip('.')} ({scale} scale)"
-            notes = f"{about_method}\n\n{about_scale}".replace("RECIPE", name)
-            yield name, Recipe(summary, configure(base()), notes)
+            summary = about_method.splitlines()[0].rstrip(".")
+            config = configure(base())
+            notes = f"{about_method}\n\n{about_scale}".replace(
+                "RECIPE DATA", f"{name} {_data(config)}"
+            )
+            yield name, Recipe(summary, config, notes)
+
+
+def _data(config: TrainConfig) -> str:
+    """The options by which a recipe is given what it learns from."""
+    on_videos = config.learn_from == "videos" and config.objective.has_unlabelled_level
+    on_labels = config.objective.supervised.weight > 0
+    return " ".join(["--store STORE"] * on_videos + ["--images IMAGES"] * on_labels)
 
 
 RECIPES: dict[str, Recipe] = dict(_every_recipe())

@@ -1,6 +1,7 @@
 """The layout of a run folder: the files through which training meets the other verbs.
 
 RUN/run.json         configuration, versions, commit, store, seed, machine, start state
+RUN/labels.txt       which labelled images were learned from, when any were
 RUN/metrics.jsonl    one JSON object a line: training lines and probe lines, by step
 RUN/checkpoints/     see `footage.checkpoint`
 RUN/tensorboard/     the same numbers for TensorBoard
@@ -21,6 +22,7 @@ import torch
 from footage.errors import CheckpointError
 
 RUN = "run.json"
+LABELS = "labels.txt"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"

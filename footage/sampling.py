@@ -315,6 +315,7 @@ class BatchSampler:
         ).astype(np.int64)
         return BatchPlan(np.arange(videos), slots.rows[places], frames[..., None])
 
+
 class _Slots(NamedTuple):
     """Places that can become a shot of a batch: a run of frames of one row, by video and time."""
 

@@ -1,4 +1,4 @@
-r"""The learning rate as a pure function of the step.
+r"""The learning rate, and what else moves with the step, as pure functions of it.
 
 cosine   /‾‾\__      steps   /‾‾|_        constant   /‾‾‾‾
         /      ‾\_           /    |__                /
@@ -74,3 +74,8 @@ def learning_rate(step: int, config: ScheduleConfig, *, peak: float, total_steps
         falls = sum(step >= share * total_steps for share in config.decay_shares)
         return float(peak * config.decay_factor**falls)
     return peak
+
+
+def teacher_decay(step: int, *, first: float, total_steps: int) -> float:
+    """Share of the teacher that stays at a step: from `first` to 1 along a cosine, as in DINO."""
+    return 1 - (1 - first) * (1 + math.cos(math.pi * min(1.0, step / total_steps))) / 2

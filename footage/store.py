@@ -167,7 +167,7 @@ class Store:
         """All frames of a shot in order of time; `row` counts in `shots`."""
         return self._frames(row, range(int(self._length_of[row])))
 
-    def jpegs(self, row: int, indices: Sequence[int]) -> list[bytes]:
+    def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """The JPEG bytes of some frames of a shot, in the order asked for.
 
         Args:

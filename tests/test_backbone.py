@@ -56,8 +56,8 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_generator_alone():
 def test_given_weights_are_loaded_and_named_in_the_start_state(tmp_path):
     source = timm.create_model("resnet18", num_classes=10)
     save_file(source.state_dict(), tmp_path / "given.safetensors")
-    config = BackboneConfig(architecture="resnet18", weights=str(tmp_path / "given.safetensors"))
-    backbone, start = build(config, size=64, seed=0)
+    backbone, _ = build(BackboneConfig(architecture="resnet18"), size=64, seed=0)
+    start = load_weights(backbone, tmp_path / "given.safetensors")
     assert torch.equal(backbone.network.conv1.weight, source.conv1.weight)
     assert start.startswith("weights of given.safetensors, sha256 ")
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
 
 def test_a_tag_that_timm_does_not_know_is_refused():
     with pytest.raises(ConfigError, match=r"cannot make 'resnet18\.nobody'"):
-        build(BackboneConfig(architecture="resnet18.nobody", weights="timm"), size=64, seed=0)
+        build(BackboneConfig(architecture="resnet18.nobody"), size=64, seed=0, pretrained=True)
 
 
 def test_timm_imports_beside_this_torch_without_a_warning():

@@ -90,7 +90,18 @@ def test_an_option_that_does_not_exist_is_a_usage_error(capsys):
 
 def test_the_recipes_are_listed_on_stdout(capsys):
     assert cli.main(["recipes"]) == 0
-    assert "ex-frame-tiny" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "ex-frame " in listed
+    assert "METHOD-tiny" in listed
+
+
+def test_a_recipe_tells_what_it_reproduces_and_where_it_departs(capsys):
+    assert cli.main(["recipes", "vivi-ex4-co-tiny"]) == 0
+    told = capsys.readouterr().out
+    command = "footage train vivi-ex4-co-tiny --store STORE --images IMAGES --out RUN"
+    assert all(part in told for part in (command, "Recalled:", "Deviation:", "Cost:"))
+    assert cli.main(["recipes", "vivi-ex5"]) == 1
+    assert "did you mean vivi-ex4" in capsys.readouterr().err
 
 
 def test_train_without_a_recipe_says_what_is_missing(capsys):

@@ -1,5 +1,6 @@
 import os
 import pickle
+import shutil
 import signal
 
 import numpy as np
@@ -10,7 +11,18 @@ import torch
 from footage import store_writing
 from footage.augment import AugmentConfig, augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
-from footage.loading import LoadingConfig, _Batches, batches, load_views, normalise
+from footage.images.batches import ImageSampler
+from footage.images.labelled import open_images
+from footage.images.views import LabelledViewConfig
+from footage.loading import (
+    ImageStream,
+    LoadingConfig,
+    VideoStream,
+    _Batches,
+    batches,
+    load_views,
+    normalise,
+)
 from footage.randomness import generator
 from footage.sampling import BatchSampler, SamplingConfig, shot_table
 from footage.store import Store
@@ -26,15 +38,23 @@ def sampler_of(store, config=SAMPLING, seed=0):
     return BatchSampler(shot_table(*columns), config, seed)
 
 
-def loaded(store, steps=range(3), *, workers=0, rank=0, world=1, seed=0, sampler=None):
+def videos_of(store, sampler=None):
+    return VideoStream(store, sampler or sampler_of(store), AUGMENT)
+
+
+def images_of(folder, images_per_batch=4):
+    images = open_images(folder)
+    sampler = ImageSampler(np.arange(len(images)), images_per_batch, 0)
+    return ImageStream(images, sampler, LabelledViewConfig(), 24)
+
+
+def loaded(store, steps=range(3), *, workers=0, rank=0, world=1, seed=0, sampler=None, images=None):
     return list(
         batches(
-            store,
-            sampler or sampler_of(store),
-            AUGMENT,
+            videos_of(store, sampler) if store else None,
+            images,
             seed=seed,
-            start_step=steps.start,
-            stop_step=steps.stop,
+            steps=steps,
             rank=rank,
             world=world,
             loading=LoadingConfig(workers=workers),
@@ -130,18 +150,51 @@ def test_a_frame_that_repeats_comes_in_other_views(tiny_store):
     assert not torch.equal(batch.views[0, 0, 0], batch.views[0, 0, again])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_labelled_images_come_beside_the_videos(tiny_store, shapes_folder, workers):
+    images = images_of(shapes_folder)
+    made = loaded(tiny_store, images=images, workers=workers)
+    assert same(made, loaded(tiny_store))  # the videos do not notice
+    for batch in made:
+        assert batch.images.shape == (4, 24, 24, 3)
+        assert batch.images.dtype == torch.uint8
+        assert (
+            batch.labels.tolist() == images.images.labels[images.sampler.plan(batch.step)].tolist()
+        )
+    again = loaded(None, images=images)  # nor the images the videos
+    assert all(
+        torch.equal(a.images, b.images) and b.views is None
+        for a, b in zip(made, again, strict=True)
+    )
+
+
+def test_two_processes_share_the_labelled_images_of_one_global_batch(shapes_folder):
+    images = images_of(shapes_folder)
+    whole = loaded(None, images=images)
+    for rank in range(2):
+        parts = loaded(None, images=images, rank=rank, world=2)
+        for part, batch in zip(parts, whole, strict=True):
+            assert torch.equal(part.images, batch.images[rank::2])
+            assert torch.equal(part.labels, batch.labels[rank::2])
+    with pytest.raises(ConfigError, match=r"images_per_batch is 4, which 3 processes"):
+        loaded(None, images=images, world=3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_labelled_image_is_one_clear_error_that_names_it(
+    shapes_folder, tmp_path, workers
+):
+    shutil.copytree(shapes_folder, tmp_path / "shapes")
+    broken = tmp_path / "shapes" / "disc" / "03.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    images = images_of(tmp_path / "shapes", images_per_batch=120)
+    with pytest.raises(FootageError, match=r"disc/03\.png"):
+        loaded(None, range(1), images=images, workers=workers)
+
+
 def test_videos_that_processes_cannot_share_evenly_are_refused_at_once(tiny_store):
     with pytest.raises(ConfigError, match="3 processes cannot share evenly"):
-        batches(
-            tiny_store,
-            sampler_of(tiny_store),
-            AUGMENT,
-            seed=0,
-            start_step=0,
-            stop_step=1,
-            world=3,
-            loading=LoadingConfig(workers=0),
-        )
+        loaded(tiny_store, world=3)
 
 
 def test_batches_that_do_not_fit_into_shared_memory_are_refused_at_once(tiny_store, monkeypatch):
@@ -175,13 +228,7 @@ def test_a_missing_part_is_an_error_that_names_a_video(broken_store):
 
 def test_a_worker_that_dies_is_one_clear_error(tiny_store):
     iterator = batches(
-        tiny_store,
-        sampler_of(tiny_store),
-        AUGMENT,
-        seed=0,
-        start_step=0,
-        stop_step=1000,
-        loading=LoadingConfig(workers=1),
+        videos_of(tiny_store), None, seed=0, steps=range(1000), loading=LoadingConfig(workers=1)
     )
     next(iterator)
     worker = iterator.gi_frame.f_locals["items"]._workers[0]
@@ -194,7 +241,7 @@ def test_a_worker_that_dies_is_one_clear_error(tiny_store):
 
 
 def test_what_is_sent_to_a_worker_is_small(tiny_store):
-    dataset = _Batches(tiny_store, sampler_of(tiny_store), AUGMENT, 0, 0, 1)
+    dataset = _Batches(videos_of(tiny_store), None, 0, 0, 1)
     assert len(pickle.dumps(dataset)) < 40_000
 
 

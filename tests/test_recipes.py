@@ -5,7 +5,7 @@ import pytest
 from footage import configuration
 from footage.errors import ConfigError
 from footage.recipes import METHODS, RECIPES, SCALES, recipe
-from footage.verbs.train import TrainConfig
+from footage.train_config import TrainConfig
 from tests.golden import make_recipes
 
 
@@ -31,8 +31,17 @@ def test_every_method_comes_at_every_scale():
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_says_what_it_is(name):
     assert "[paper]" in RECIPES[name].notes or "[ours]" in RECIPES[name].notes
-    assert f"footage train {name} --store" in RECIPES[name].notes
+    assert f"footage train {name} --" in RECIPES[name].notes
     assert "\nCost: " in RECIPES[name].notes
+
+
+def test_every_method_with_labels_sees_as_many_of_them():
+    batches = {
+        recipe(f"{method}-tiny").labelled.images_per_batch
+        for method in METHODS
+        if recipe(method).objective.supervised.weight
+    }
+    assert len(batches) == 1
 
 
 @pytest.mark.parametrize("scale", ["", "-gpu", "-tiny"])

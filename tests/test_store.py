@@ -12,13 +12,13 @@ def test_store_gives_back_the_frames_of_every_shot(tiny_store):
         frames = tiny_store.frames_of_shot(row)
         assert [frame.index for frame in frames] == list(range(len(frames)))
         assert all(frame.jpeg[:2] == b"\xff\xd8" for frame in frames)
-        assert tiny_store.jpegs(row, [2, 0]) == [frames[2].jpeg, frames[0].jpeg]
+        assert tiny_store.encoded(row, [2, 0]) == [frames[2].jpeg, frames[0].jpeg]
     tiny_store.verify()
 
 
 def test_store_travels_to_another_process(tiny_store):
     tiny_store.frames_of_shot(0)
-    assert pickle.loads(pickle.dumps(tiny_store)).jpegs(3, [1]) == tiny_store.jpegs(3, [1])
+    assert pickle.loads(pickle.dumps(tiny_store)).encoded(3, [1]) == tiny_store.encoded(3, [1])
 
 
 def test_absent_store_is_an_error_with_a_hint(tmp_path):

@@ -6,7 +6,7 @@ from footage.augment import AugmentConfig
 from footage.backbone import BackboneConfig
 from footage.recipes import recipe
 from footage.sampling import SamplingConfig
-from footage.verbs.train import ComputeConfig, TrainConfig
+from footage.train_config import ComputeConfig, TrainConfig
 
 
 def smallest(**changes) -> TrainConfig:

@@ -4,7 +4,7 @@ import collections
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ NAMED_IN_ERRORS: Final = 5
 """How many offenders an error names before it says how many more there are."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the bytes of images lie: plain data, sent to workers, that opens files when asked."""
 

@@ -7,8 +7,7 @@ from typing import Any
 from footage import configuration, runs
 from footage.errors import CheckpointError
 from footage.evaluation.results import ResultRow, read_rows
-from footage.objective import Objective, ObjectiveConfig
-from footage.sampling import SamplingConfig
+from footage.train_config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,9 +38,8 @@ class Run:
 
     @property
     def images_per_batch(self) -> int:
-        """Views in one step."""
-        sampling = configuration.from_dict(SamplingConfig, self.record["config"]["sampling"])
-        return sampling.images_per_batch
+        """Views and labelled images in one step."""
+        return configuration.from_dict(TrainConfig, self.record["config"]).images_per_step
 
     @property
     def hours(self) -> float:
@@ -62,11 +60,7 @@ class Run:
     @property
     def level_chance(self) -> dict[str, float]:
         """What each level pays when the features say nothing."""
-        config = configuration.from_dict(ObjectiveConfig, self.record["config"]["objective"])
-        sampling = configuration.from_dict(SamplingConfig, self.record["config"]["sampling"])
-        feature_dim = int(self.record["model"]["feature_dim"])
-        objective = Objective(feature_dim, config, sampling.shots_per_video)
-        return objective.chance(sampling.images_per_batch)
+        return dict(self.record["chance"])
 
     @property
     def advice(self) -> list[str]:

@@ -26,11 +26,12 @@ from footage.errors import ConfigError, FootageError
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, read_rows
 from footage.recipes import recipe
 from footage.store import Store
+from footage.train_config import TrainConfig
 from footage.verbs.evaluate import evaluate
 from footage.verbs.export import Exported, export
 from footage.verbs.ingest import ingest
 from footage.verbs.report import report
-from footage.verbs.train import TrainConfig, train
+from footage.verbs.train import train
 from footage.videos.report import IngestReport
 
 log = logging.getLogger(__name__)

@@ -2,148 +2,59 @@
 
     store --sampling--> plan --loading--> views [V S F A H W 3] --backbone--> features [V S F A D]
           --objective--> loss --optimiser--> weights
+                                          with labelled images [B H W 3] beside them, if asked for
 
 Step n uses batch n and the draws that belong to (seed, n), so a run that is killed goes on from its
 newest checkpoint as if nothing had happened: on a CPU, with as many threads, to the last bit.
 """
 
+import dataclasses
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from footage import checkpoint, configuration, distributed, monitor, runs
-from footage.augment import AugmentConfig
-from footage.backbone import BackboneConfig, build
+from footage.backbone import BackboneConfig
+from footage.data import Data, open_data
 from footage.errors import CheckpointError, ConfigError, FootageError
+from footage.images.share import write_share
 from footage.journal import Journal
 from footage.learner import Learner, LearningState
 from footage.loading import Batch, LoadingConfig, batches
 from footage.model import Model, describe
-from footage.objective import Objective, ObjectiveConfig
-from footage.optim import OptimizerConfig
+from footage.objective import Objective
 from footage.randomness import generator
-from footage.sampling import BatchSampler, SamplingConfig, hold_out, shot_table
-from footage.schedule import ScheduleConfig, learning_rate
+from footage.schedule import learning_rate, teacher_decay
 from footage.signals import StopRequest
-from footage.store import Store
+from footage.start import start, take_heads
+from footage.train_config import TrainConfig
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComputeConfig:
-    """How the machine is used. Another choice leads to the same run, up to rounding."""
-
-    workers: int = 8
-    """Processes that read, decode and augment, for each training process."""
-
-    threads: int = 0
-    """Threads of torch on the CPU; 0: as many as torch chooses. Exact resume needs it fixed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """Everything that decides what a run learns. Recipes are named values of this class."""
-
-    steps: int = 100_000
-    """Optimiser steps of the whole run."""
-
-    seed: int = 0
-    """Seed of weights, batches, augmentation and held-out videos."""
-
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    """The network and its first weights."""
-
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """Which videos, shots and frames make a batch."""
-
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """How a frame becomes a view."""
-
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    """The levels of the loss."""
-
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """How gradients move the weights."""
-
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How the learning rate moves."""
-
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16 runs the backbone under autocast; heads and losses stay in fp32."""
-
-    channels_last: bool = True
-    """Memory format of the backbone; faster for convolutions, needless for ViT."""
-
-    gradient_clip: float = 1.0
-    """Upper bound of the gradient's norm; 0 does not clip."""
-
-    ema_decay: float = 0.0
-    """Decay a step of an average of the weights that is kept beside them; 0 keeps none."""
-
-    held_out_share: float = 0.1
-    """Share of the videos that is never trained on and that the monitor watches."""
-
-    probe_frames: int = 512
-    """Frames of held-out videos that the monitor embeds."""
-
-    probe_every: int = 1000
-    """Steps between two looks of the monitor; there is one before the first and after the last."""
-
-    checkpoint_every: int = 1000
-    """Steps between two checkpoints: what a kill can cost at most."""
-
-    keep_checkpoints: int = 2
-    """How many checkpoints stay; older ones are removed."""
-
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
-    """How the machine is used."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
-        for name in (
-            "steps",
-            "probe_frames",
-            "probe_every",
-            "checkpoint_every",
-            "keep_checkpoints",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
-        if self.gradient_clip < 0:
-            raise ConfigError(f"gradient_clip must be at least 0, got {self.gradient_clip}")
-        self.objective.check(
-            shots_per_video=self.sampling.shots_per_video,
-            frames_per_shot=self.sampling.frames_per_shot,
-            views_per_frame=self.sampling.views_per_frame,
-        )
-
-
-class _Data(NamedTuple):
-    """What is trained on and what is watched."""
-
-    store: Store
-    sampler: BatchSampler
-    held_out: list[str]
-
-
-def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: str = "") -> Path:
+def train(
+    config: TrainConfig,
+    *,
+    out: str | Path,
+    store: str | Path = "",
+    images: str | Path = "",
+    recipe: str = "",
+) -> Path:
     """Train, or go on training, and leave a run folder behind (see `footage.runs`).
 
     Args:
         config: Everything that decides what is learned.
-        store: A frame store that `footage.ingest` wrote.
         out: The run folder. If it holds the same run, training resumes from its newest checkpoint;
             another run is refused.
+        store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
+        images: Labelled images, for recipes that learn from them: class folders, a list file,
+            Parquet, WebDataset or a Hugging Face folder (docs/images.md).
         recipe: Name of the recipe that `config` came from, for the record.
 
     Returns:
@@ -160,18 +71,15 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
     if config.compute.threads:
         torch.set_num_threads(config.compute.threads)
     run = Path(out)
-    data = _open_data(config, store)
-    state, start = _first_state(config, device)
-    first_step = _begin_or_resume(run, _record(config, recipe, data, state, start), state)
-    watch = monitor.Watch(
-        monitor.probe_set(
-            data.store, data.held_out, size=config.augment.size, frames=config.probe_frames
-        ),
-        chance=state.learner.objective.chance(config.sampling.images_per_batch),
-    )
+    data = open_data(config, store, images)
+    config, state, words = _first_state(config, data, device)
+    record = _record(config, recipe, data, state, words)
+    first_step = _begin_or_resume(run, record, state)
+    watch = _watch(config, data, record["chance"])
     is_main = distributed.rank() == 0
     if is_main:
-        _say_hello(config, data, start, device, first_step)
+        _keep_labels(run, data)
+        _say_hello(config, data, words, device, first_step)
 
     learner = _in_parallel(state.learner.train(), device)
     with (
@@ -186,18 +94,18 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
 
-            loss, levels = learner(batch.views, torch.from_numpy(batch.plan.shots), step)
+            loss, levels = learner(batch)
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = _clip(state.learner, config.gradient_clip)
             if not distributed.all_finite(loss.detach(), norm):
                 if is_main:
                     _save(run, step, config, state)
-                raise _not_finite(step, loss.detach(), norm, levels, data.store, batch)
+                raise _not_finite(step, loss.detach(), norm, levels, data, batch)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )
-            state.update(rate)
+            state.update(rate, teacher_decay=_teacher_decay(config, step))
 
             took = waited + time.perf_counter() - began
             journal.step(
@@ -206,7 +114,7 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
                 loss=float(loss.detach()),
                 learning_rate=rate,
                 gradient_norm=float(norm),
-                images_per_second=config.sampling.images_per_batch / took,
+                images_per_second=config.images_per_step / took,
                 data_wait=waited / took,
             )
             last = done == config.steps
@@ -225,28 +133,38 @@ def train(config: TrainConfig, *, store: str | Path, out: str | Path, recipe: st
     return run
 
 
-def _open_data(config: TrainConfig, store: str | Path) -> _Data:
-    opened = Store.open(store)
-    names = opened.shots["video"].to_pylist()
-    videos = list(dict.fromkeys(names))
-    mask = hold_out(videos, config.held_out_share, config.seed)
-    held_out = [videos[number] for number in mask.nonzero()[0]]
-    table = shot_table(names, opened.shots["num_frames"].to_pylist(), held_out)
-    return _Data(opened, BatchSampler(table, config.sampling, config.seed), held_out)
-
-
-def _first_state(config: TrainConfig, device: torch.device) -> tuple[LearningState, str]:
-    """The state before the first step, and where its weights come from."""
-    backbone, start = build(config.backbone, size=config.augment.size, seed=config.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        objective = Objective(
-            backbone.feature_dim, config.objective, config.sampling.shots_per_video
-        )
-    learner = Learner(backbone, objective, seed=config.seed, bf16=config.precision == "bf16")
+def _first_state(
+    config: TrainConfig, data: Data, device: torch.device
+) -> tuple[TrainConfig, LearningState, str]:
+    """The state before the first step, where its weights come from, and of which network."""
+    began = start(config.backbone, config.init, size=config.augment.size, seed=config.seed)
+    backbone = began.backbone
+    network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
+    config = dataclasses.replace(config, backbone=network)
+    objective = Objective(
+        backbone.feature_dim,
+        config.objective,
+        config.sampling.shots_per_video,
+        num_classes=data.num_classes,
+        seed=config.seed,
+    )
+    take_heads(objective, began.heads)
+    bf16 = config.precision == "bf16"
+    learner = Learner(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
-    return LearningState(learner, config.optimizer, ema_decay=config.ema_decay), start
+    state = LearningState(learner, config.optimizer, ema_decay=config.ema_decay)
+    return config, state, began.words
+
+
+def _watch(config: TrainConfig, data: Data, chance: Mapping[str, float]) -> monitor.Watch:
+    """What the monitor looks at; nothing where labels alone are learned from."""
+    if data.videos is None:
+        return monitor.Watch(monitor.NOTHING, chance)
+    frames = monitor.probe_set(
+        data.videos.frames, data.watched, size=config.augment.size, frames=config.probe_frames
+    )
+    return monitor.Watch(frames, chance)
 
 
 def _in_parallel(learner: Learner, device: torch.device) -> nn.Module:
@@ -256,15 +174,13 @@ def _in_parallel(learner: Learner, device: torch.device) -> nn.Module:
 
 
 def _loader(
-    config: TrainConfig, data: _Data, first_step: int, device: torch.device
+    config: TrainConfig, data: Data, first_step: int, device: torch.device
 ) -> Iterator[Batch]:
     return batches(
-        data.store,
-        data.sampler,
-        config.augment,
+        data.videos,
+        data.images,
         seed=config.seed,
-        start_step=first_step,
-        stop_step=config.steps,
+        steps=range(first_step, config.steps),
         rank=distributed.rank(),
         world=distributed.world_size(),
         loading=LoadingConfig(workers=config.compute.workers, pin_memory=device.type == "cuda"),
@@ -289,18 +205,23 @@ def _clip(learner: Learner, bound: float) -> Tensor:
     return nn.utils.clip_grad_norm_(learner.parameters(), bound or float("inf"))
 
 
+def _teacher_decay(config: TrainConfig, step: int) -> float:
+    first = config.objective.frame_shot.teacher_decay
+    return teacher_decay(step, first=first, total_steps=config.steps)
+
+
 def _record(
-    config: TrainConfig, recipe: str, data: _Data, state: LearningState, start: str
+    config: TrainConfig, recipe: str, data: Data, state: LearningState, words: str
 ) -> dict[str, Any]:
     """The content of run.json."""
     return {
         "recipe": recipe,
         "config": configuration.to_dict(config),
-        "store": str(data.store.path.resolve()),
-        "store_hash": data.store.content_hash,
+        **data.record,
         "seed": config.seed,
-        "model": describe(Model("", state.learner.backbone, start)),
+        "model": describe(Model("", state.learner.backbone, words)),
         "held_out": data.held_out,
+        "chance": state.learner.objective.chance(config.views_shape),
         **runs.environment(),
     }
 
@@ -328,7 +249,8 @@ def _begin_or_resume(run: Path, record: dict[str, Any], state: LearningState) ->
 def _refuse_another(run: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     def decisive(record: dict[str, Any]) -> dict[str, Any]:
         config = {key: value for key, value in record["config"].items() if key != "compute"}
-        return {**config, "store_hash": record["store_hash"]}
+        hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
+        return {**config, **hashes}
 
     differ = list(configuration.differences(decisive(here), decisive(there)))
     if differ:
@@ -348,19 +270,32 @@ def _save(run: Path, step: int, config: TrainConfig, state: LearningState) -> No
     )
 
 
+def _keep_labels(run: Path, data: Data) -> None:
+    if data.images:
+        write_share(run / runs.LABELS, data.images.images, data.picked)
+
+
 def _say_hello(
-    config: TrainConfig, data: _Data, start: str, device: torch.device, first_step: int
+    config: TrainConfig, data: Data, words: str, device: torch.device, first_step: int
 ) -> None:
-    sampler = data.sampler
-    log.info("%s from %s on %s", config.backbone.architecture, start, device)
+    log.info("%s from %s on %s", config.backbone.architecture, words, device)
+    if data.images:
+        images = data.images.images
+        log.info(
+            "%d of %d labelled images, %d classes", len(data.picked), len(images),
+            data.num_classes,
+        )  # fmt: skip
+    if first_step:
+        log.info("resuming at step %d of %d", first_step, config.steps)
+    if data.videos is None or config.learn_from == "images":
+        return
+    sampler = data.videos.sampler
     log.info(
         "%d videos to train on, %d held out, %d too short to use",
         sampler.num_eligible,
         len(data.held_out),
         sampler.num_ineligible,
     )
-    if first_step:
-        log.info("resuming at step %d of %d", first_step, config.steps)
     for sentence in monitor.advice_on_data(
         sampler.num_eligible, sampler.num_split, sampler.batches_per_pass
     ):
@@ -368,19 +303,16 @@ def _say_hello(
 
 
 def _not_finite(
-    step: int,
-    loss: Tensor,
-    norm: Tensor,
-    levels: dict[str, Tensor],
-    store: Store,
-    batch: Batch,
+    step: int, loss: Tensor, norm: Tensor, levels: dict[str, Tensor], data: Data, batch: Batch
 ) -> FootageError:
     parts = ", ".join(f"{name} {float(value):.4g}" for name, value in levels.items())
-    rows = batch.plan.shots[:, 0].tolist()
-    videos = ", ".join(store.shots["video"][row].as_py() for row in rows[:4])
+    seen = ""
+    if data.videos and batch.plan:
+        names = data.videos.frames.shots["video"]
+        videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
+        seen = f"; videos of the batch: {', '.join(videos)}, ..."
     return FootageError(
         f"step {step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g}; "
-        f"the weights stay as step {step} left them, in the newest checkpoint; "
-        f"videos of the batch: {videos}, ...",
+        f"the weights stay as step {step} left them, in the newest checkpoint{seen}",
         "lower --optimizer.learning-rate, lengthen --schedule.warmup-share or use --precision fp32",
     )

@@ -21,9 +21,10 @@ from footage.page.gathered import gather
 from footage.page.markup import Markup, join, tag
 from footage.page.retrieval import answers, gallery
 from footage.store import Store
+from footage.train_config import ComputeConfig
 from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.report import ReportConfig, report
-from footage.verbs.train import ComputeConfig, train
+from footage.verbs.train import train
 from tests import synthetic
 from tests.labelled_shapes import draw_shapes
 

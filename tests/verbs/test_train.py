@@ -15,7 +15,8 @@ from footage import checkpoint, runs
 from footage.errors import CheckpointError, ConfigError, FootageError
 from footage.model import load
 from footage.optim import OptimizerConfig
-from footage.verbs.train import ComputeConfig, train
+from footage.train_config import ComputeConfig
+from footage.verbs.train import train
 from tests.training import AS_OPTIONS, smallest
 
 

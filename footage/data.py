@@ -1,0 +1,124 @@
+"""What a run trains on and what it watches: its store, its labelled images, and the rules."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from footage.errors import ConfigError
+from footage.images.batches import ImageSampler
+from footage.images.frames import ImagesAsVideos
+from footage.images.labelled import LabelledImages, open_images
+from footage.images.share import label_share
+from footage.loading import FrameSource, ImageStream, VideoStream
+from footage.sampling import BatchSampler, hold_out, shot_table
+from footage.store import Store
+from footage.train_config import TrainConfig
+
+
+class Data(NamedTuple):
+    """What is trained on and what is watched."""
+
+    videos: VideoStream | None
+    """Views without labels; None where no level wants them."""
+    images: ImageStream | None
+    """Labelled images; None where no level wants them."""
+    watched: list[str]
+    """Ids of the videos that the monitor looks at."""
+    held_out: list[str]
+    """Those of them that are never trained on; of still images none is held out."""
+    picked: Int[np.ndarray, " N"]
+    """Rows of the labelled images whose labels are used."""
+    record: dict[str, Any]
+    """What run.json says of it."""
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the labelled images."""
+        return len(self.images.images.classes) if self.images else 0
+
+
+def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Data:
+    """The streams that a configuration wants, from a store and a path of images.
+
+    Args:
+        config: What is learned from what.
+        store: A frame store; empty where only images are learned from.
+        images: A path that `footage.images.labelled.open_images` knows; empty without.
+
+    Raises:
+        ConfigError: Something that is needed is not given, or the other way round; too few videos.
+        StoreError: The store is missing or damaged.
+    """
+    _check_given(config, str(store), str(images))
+    opened = Store.open(store) if str(store) else None
+    labelled = open_images(images) if str(images) else None
+    frames: FrameSource | None = opened
+    if config.learn_from == "images" and config.objective.has_unlabelled_level:
+        assert labelled is not None
+        frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
+    videos, watched, held_out = None, [], []
+    if frames is not None:
+        names = frames.shots["video"].to_pylist()
+        ids = list(dict.fromkeys(names))
+        share = config.held_out_share if config.learn_from == "videos" else 0.0
+        mask = hold_out(ids, share, config.seed)
+        held_out = [ids[number] for number in mask.nonzero()[0]]
+        watched = held_out or ids
+        table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
+        sampler = BatchSampler(table, config.sampling, config.seed)
+        videos = VideoStream(frames, sampler, config.augment)
+    stream, picked = _labelled(config, labelled)
+    record = _record(opened, labelled, stream, len(picked))
+    return Data(videos, stream, watched, held_out, picked, record)
+
+
+def _check_given(config: TrainConfig, store: str, images: str) -> None:
+    objective = config.objective
+    learns_from_images = objective.has_unlabelled_level and config.learn_from == "images"
+    wants_store = objective.has_unlabelled_level and config.learn_from == "videos"
+    wants_images = objective.supervised.weight > 0 or learns_from_images
+    if wants_store and not store:
+        raise ConfigError("no store is given to learn from", "give --store STORE")
+    if store and not wants_store:
+        raise ConfigError(
+            f"store {store!r} is given, but this configuration learns from images alone",
+            "leave --store out, or take a recipe that learns from videos",
+        )
+    if wants_images and not images:
+        raise ConfigError(
+            "no labelled images are given, and objective.supervised.weight is "
+            f"{objective.supervised.weight}",
+            "give --images IMAGES, a folder with one subfolder a class for one",
+        )
+    if images and not wants_images:
+        raise ConfigError(
+            f"images {images!r} are given, but objective.supervised.weight is 0: nothing would "
+            "learn from their labels",
+            "take vivi-ex4-co, or set --objective.supervised.weight 1",
+        )
+
+
+def _labelled(
+    config: TrainConfig, images: LabelledImages | None
+) -> tuple[ImageStream | None, Int[np.ndarray, " N"]]:
+    if images is None or not config.objective.supervised.weight:
+        return None, np.zeros(0, dtype=np.int64)
+    rows = label_share(images.names, images.labels, config.label_share, config.seed)
+    sampler = ImageSampler(rows, config.labelled.images_per_batch, config.seed)
+    stream = ImageStream(images, sampler, config.labelled.view, config.augment.size)
+    return stream, rows
+
+
+def _record(
+    store: Store | None, images: LabelledImages | None, stream: ImageStream | None, picked: int
+) -> dict[str, Any]:
+    return {
+        "store": str(store.path.resolve()) if store else "",
+        "store_hash": store.content_hash if store else "",
+        "images": str(images.path.resolve()) if images else "",
+        "images_hash": images.content_hash if images else "",
+        "classes": list(images.classes) if stream and images else [],
+        "labels_used": picked,
+    }

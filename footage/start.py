@@ -1,0 +1,100 @@
+"""Where the weights of a run begin: at random, or where another training ended."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from footage import checkpoint, model, runs
+from footage.backbone import Backbone, BackboneConfig, build, load_weights
+from footage.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """A backbone before the first step."""
+
+    backbone: Backbone
+    words: str
+    """Where its weights come from; printed and stored with the run."""
+    heads: Mapping[str, Tensor]
+    """The heads of the run that it comes from, by their names in `Objective`."""
+
+
+def start(config: BackboneConfig, init: str, *, size: int, seed: int) -> Start:
+    """The backbone that a run begins with.
+
+    Args:
+        config: The recipe's network; `init` may name another.
+        init: As in `TrainConfig.init`.
+        size: Input height and width in pixels.
+        seed: Of random weights.
+
+    Raises:
+        ConfigError: The name brings no weights, or the weights do not fit.
+        CheckpointError: A run or file cannot be read.
+    """
+    if not init:
+        backbone, words = build(config, size=size, seed=seed)
+        return Start(backbone, words, {})
+    path = Path(init)
+    if path.is_file() and not model.describes_itself(path):
+        backbone, _ = build(config, size=size, seed=seed)
+        return Start(backbone, load_weights(backbone, path), {})
+    if not path.exists() and "/" not in init and "." not in init:
+        raise ConfigError(
+            f"init = {init!r} names no weights",
+            f"give a timm name with its tag (such as {init}.a1_in1k), a run or a .safetensors file",
+        )
+    found = model.load(init, size=size)
+    there = found.backbone
+    if (there.architecture, there.options) != (config.architecture, dict(config.options)):
+        log.info(
+            "%s of %s in the place of the recipe's %s",
+            there.architecture, init, config.architecture,
+        )  # fmt: skip
+    return Start(there.train(), found.start, _heads(path))
+
+
+def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
+    """Fill the heads that fit whole; the others keep their random weights, and both are named."""
+    wanted = objective.state_dict()
+    parts = {_part(name) for name in wanted}
+    fitting = {
+        part
+        for part in parts
+        if all(
+            name in heads and heads[name].shape == value.shape
+            for name, value in wanted.items()
+            if _part(name) == part
+        )
+    }
+    with torch.no_grad():
+        for name, value in wanted.items():
+            if _part(name) in fitting:
+                value.copy_(heads[name])
+    if heads:
+        log.info("heads taken over: %s", ", ".join(sorted(fitting)) or "none")
+        if parts - fitting:
+            log.info("heads begun anew: %s", ", ".join(sorted(parts - fitting)))
+
+
+def _heads(path: Path) -> dict[str, Tensor]:
+    """Those of a run; other starts have none."""
+    if not (path / runs.RUN).is_file():
+        return {}
+    found = checkpoint.newest(path / runs.CHECKPOINTS)
+    assert found is not None  # the backbone was read from it
+    weights = found.tensors.get("ema") or found.tensors["model"]
+    prefix = "objective."
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def _part(name: str) -> str:
+    """The level that a tensor belongs to: `levels.future.x.y` is of `future`."""
+    first, second = name.split(".")[:2]
+    return second if first == "levels" else first
