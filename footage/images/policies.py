@@ -46,19 +46,21 @@ def _moved(image: Picture, *fetched_from: float) -> Picture:
 
 
 def _shear_x(image: Picture, strength: float, sign: float) -> Picture:
-    return _moved(image, 1, sign * strength * _SHEAR, 0, 0, 1, 0)
+    return _moved(image, 1.0, sign * strength * _SHEAR, 0.0, 0.0, 1.0, 0.0)
 
 
 def _shear_y(image: Picture, strength: float, sign: float) -> Picture:
-    return _moved(image, 1, 0, 0, sign * strength * _SHEAR, 1, 0)
+    return _moved(image, 1.0, 0.0, 0.0, sign * strength * _SHEAR, 1.0, 0.0)
 
 
 def _translate_x(image: Picture, strength: float, sign: float) -> Picture:
-    return _moved(image, 1, 0, sign * strength * _TRANSLATION * image.width, 0, 1, 0)
+    shift = sign * strength * _TRANSLATION * image.width
+    return _moved(image, 1.0, 0.0, shift, 0.0, 1.0, 0.0)
 
 
 def _translate_y(image: Picture, strength: float, sign: float) -> Picture:
-    return _moved(image, 1, 0, 0, 0, 1, sign * strength * _TRANSLATION * image.height)
+    shift = sign * strength * _TRANSLATION * image.height
+    return _moved(image, 1.0, 0.0, 0.0, 0.0, 1.0, shift)
 
 
 def _rotate(image: Picture, strength: float, sign: float) -> Picture:

@@ -1,0 +1,86 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from footage.augment import augment
+from footage.errors import ConfigError
+from footage.images.reading import ImageError, decode_image
+from footage.images.views import LabelledViewConfig, labelled_view, labelled_view_of
+from footage.randomness import generator
+
+POLICIES = ("none", "randaugment", "autoaugment")
+
+
+def picture(height=120, width=160):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image).copy()
+
+
+def encoded(image, kind):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind)
+    return file.getvalue()
+
+
+def test_without_a_policy_a_view_is_a_crop_and_perhaps_a_flip():
+    config = LabelledViewConfig()
+    view = labelled_view(picture(), generator("test", 1), config, 32)
+    np.testing.assert_array_equal(view, augment(picture(), generator("test", 1), config.crops(32)))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_view_is_a_function_of_image_and_key(policy):
+    config, image = LabelledViewConfig(policy=policy), picture()
+    before = image.copy()
+    views = [labelled_view(image, generator("test", n % 10), config, 24) for n in range(20)]
+    assert all(view.shape == (24, 24, 3) and view.dtype == np.uint8 for view in views)
+    assert all((a == b).all() for a, b in zip(views[:10], views[10:], strict=True))
+    assert len({view.tobytes() for view in views}) == 10
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_another_policy_leaves_the_crop_where_it_was(policy):
+    plain, other = LabelledViewConfig(), LabelledViewConfig(policy=policy, magnitude=0)
+    same = [
+        np.abs(
+            labelled_view(picture(), generator("test", n), plain, 24).astype(int)
+            - labelled_view(picture(), generator("test", n), other, 24)
+        ).mean()
+        < 1
+        for n in range(40)
+    ]
+    assert sum(same) > 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_view_of_encoded_bytes_is_that_of_the_image(kind):
+    data, config = encoded(picture(400, 600), kind), LabelledViewConfig(policy="autoaugment")
+    for number in range(5):
+        direct = labelled_view(decode_image(data, "a"), generator("test", number), config, 40)
+        view = labelled_view_of(data, "a", generator("test", number), config, 40)
+        allowed = 0 if kind == "PNG" else 25  # a JPEG may be decoded at half its size first
+        assert np.abs(view.astype(int) - direct).mean() <= allowed
+
+
+def test_damaged_bytes_are_refused_by_name():
+    data = encoded(picture(), "JPEG")[:400]
+    with pytest.raises(ImageError, match=r"^cat/1\.jpg is damaged"):
+        labelled_view_of(data, "cat/1.jpg", generator("test", 0), LabelledViewConfig(), 24)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("crop_scale_min", 0.0),
+        ("flip_probability", 1.5),
+        ("operations", 0),
+        ("magnitude", 11),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ConfigError, match=field):
+        LabelledViewConfig(**{field: value})
