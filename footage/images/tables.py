@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 IMAGE_COLUMNS: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo")
 LABEL_COLUMNS: Final = ("label", "labels", "class", "cls", "target", "category", "fine_label")
 
-LARGE_GROUP: Final = 16 * 2**20
+LARGE_GROUP: Final = 4 * 2**20
 """Bytes of a row group above which a warning says that every image costs reading all of it."""
 
 
@@ -100,7 +100,7 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
     if len(sizes) and np.median(sizes) > LARGE_GROUP:
         log.warning(
             "row groups of %s hold %.0f MB of images, and each image costs reading one of them; "
-            "write it again with row groups of a few images, or as WebDataset",
+            "save it with `save_to_disk`, as WebDataset or with small row groups to be faster",
             root,
             np.median(sizes) / 1e6,
         )
