@@ -71,7 +71,7 @@ def write_layouts(root: Path, files: list[bytes]) -> dict[str, Path]:
     for rows in (10, 100, 1000):
         name = f"parquet, groups of {rows}"
         layouts[name] = root / f"{rows}.parquet"
-        pq.write_table(table, layouts[name], row_group_size=rows)
+        pq.write_table(table, layouts[name], row_group_size=rows, use_dictionary=False)
     return layouts
 
 
