@@ -1,6 +1,6 @@
 """How long each loss takes, forward and backward, and how much memory it wants.
 
-    python benchmarks/losses.py [--embeddings 1024] [--repeats 5] [--out losses.json]
+    python -m benchmarks.losses [--embeddings 1024] [--repeats 5] [--peers] [--out losses.json]
 
 The losses of one size take turns, so that a noisy machine is noisy for all of them; the median over
 the turns is reported, next to one matrix of all similarities as a yardstick. Peak memory is that of
@@ -10,16 +10,18 @@ a process of its own for each loss (Linux only).
 import argparse
 import inspect
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from footage.losses import LOSSES
+from footage.runs import environment
 
 PER_IDENTITY = 8
 
@@ -70,7 +72,7 @@ def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, floa
     for _ in range(repeats + 1):
         for name, (function, tensors) in cases.items():
             turns[name].append(seconds(function, tensors))
-    return {name: 1e3 * statistics.median(taken[1:]) for name, taken in turns.items()}
+    return {name: round(1e3 * statistics.median(taken[1:]), 2) for name, taken in turns.items()}
 
 
 def peak_megabytes(name: str, num_embeddings: int, dimension: int) -> float:
@@ -99,27 +101,20 @@ def _peak_kilobytes() -> int:
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
-def _commit() -> str:
-    command = ["git", "rev-parse", "HEAD"]
-    root = Path(__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
-    return done.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Measure, and print or write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--embeddings", type=int, nargs="+", default=[1024, 4096])
     parser.add_argument("--dimension", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    results = {
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
-        "commit": _commit(),
-        "torch": torch.__version__,
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "threads": 1,
         "dimension": options.dimension,
         "per_identity": PER_IDENTITY,
         "milliseconds": {
@@ -131,6 +126,14 @@ def main() -> None:
             for size in options.embeddings
         },
     }
+    if options.peers:
+        from benchmarks import loss_peers
+
+        results["peers"] = {
+            str(size): loss_peers.compare(size, options.dimension, options.repeats)
+            for size in options.embeddings
+        }
+    results |= environment()
     text = json.dumps(results, indent=1)
     if options.out:
         options.out.write_text(text + "\n")

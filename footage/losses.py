@@ -11,7 +11,7 @@ in `tests/loss_twins.py`. The contract tests and `docs/losses.md` follow by them
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -135,10 +135,10 @@ def multi_positive_nce(
     frames, views = embeddings.shape[2:4]
     found = pairs(shots, frames, views, positives)
     check_negatives(found.mates)
-    flat = normalize(_full_precision(embeddings.flatten(0, 3)), dim=-1)
+    flat = normalize(_full_precision(embeddings.flatten(0, 3)), dim=-1) / math.sqrt(temperature)
     left_out = found.left_out[:, None] == found.left_out
-    logits = (flat @ (flat / temperature).T).masked_fill(left_out, -torch.inf)
-    to_positives = (flat * sum_over_positives(flat, found)).sum(dim=1) / temperature
+    logits = _products(flat).masked_fill(left_out, -torch.inf)
+    to_positives = (flat * sum_over_positives(flat, found)).sum(dim=1)
     counts = num_positives(flat, found)
     terms = logits.logsumexp(dim=1) - to_positives / counts.clamp(min=1)
     return terms[counts > 0].mean()
@@ -179,8 +179,8 @@ def vicreg(
     degrees = slots.shape[1] - 1
     spread = (centred.square().sum(dim=1) / degrees + 1e-4).sqrt()
     itself = torch.eye(slots.shape[2], dtype=torch.bool, device=slots.device)
-    products = (centred.mT @ centred / degrees).masked_fill(itself, 0)
-    redundancy = products.square().sum(dim=(1, 2)).mean() / slots.shape[2]
+    covariances = (_products(centred.mT) / degrees).masked_fill(itself, 0)
+    redundancy = covariances.square().sum(dim=(1, 2)).mean() / slots.shape[2]
     return (
         invariance * closeness
         + 2 * variance * relu(1 - spread).mean()
@@ -294,6 +294,25 @@ def classification(
 def _full_precision(tensor: Tensor) -> Tensor:
     """Half precision becomes single: distances of near neighbours do not survive in 8 bits."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _products(rows: Float[Tensor, "... N D"]) -> Float[Tensor, "... N N"]:
+    """The inner product of every row with every row."""
+    return _Products.apply(rows)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Products(torch.autograd.Function):
+    """`rows @ rows.mT`, in whose backward one product does the work of two: it is symmetric."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(rows)
+        return rows @ rows.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+        rows: Tensor = ctx.saved_tensors[0]
+        return (gradients[0] + gradients[0].mT) @ rows
 
 
 def _slots(embeddings: Embeddings, positives: PairPositives) -> Float[Tensor, "slots rows D"]:
