@@ -175,16 +175,16 @@ def vicreg(
     embeddings = _full_precision(embeddings)
     closeness = mean_squared_distance(embeddings.flatten(0, 3), found) / embeddings.shape[-1]
     slots = _slots(embeddings, positives)
+    num_rows, dimension = slots.shape[1:]
     centred = slots - slots.mean(dim=1, keepdim=True)
-    degrees = slots.shape[1] - 1
-    spread = (centred.square().sum(dim=1) / degrees + 1e-4).sqrt()
-    itself = torch.eye(slots.shape[2], dtype=torch.bool, device=slots.device)
-    covariances = (_products(centred.mT) / degrees).masked_fill(itself, 0)
-    redundancy = covariances.square().sum(dim=(1, 2)).mean() / slots.shape[2]
+    variances = centred.square().sum(dim=1) / (num_rows - 1)
+    # The squares in Z Z' add up to those in Z' Z: take the smaller one.
+    products = _products(centred if num_rows < dimension else centred.mT) / (num_rows - 1)
+    all_squares, own_squares = products.square().sum(dim=(1, 2)), variances.square().sum(dim=1)
     return (
         invariance * closeness
-        + 2 * variance * relu(1 - spread).mean()
-        + 2 * covariance * redundancy
+        + 2 * variance * relu(1 - (variances + 1e-4).sqrt()).mean()
+        + 2 * covariance * (all_squares - own_squares).mean() / dimension
     )
 
 
