@@ -117,5 +117,7 @@ def no_positive_pair(num_embeddings: int) -> ConfigError:
 def _sum_over(groups: Identities, values: FlatEmbeddings) -> FlatEmbeddings:
     """For each embedding the sum of `values` over its group."""
     every, place = groups.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    if len(every) == len(values):
+        return values  # each is a group of its own
     sums = values.new_zeros(len(every), values.shape[1]).index_add(0, place, values)
     return sums.index_select(0, place)
