@@ -144,7 +144,8 @@ def _percent(share: float) -> str:
 # --- runs --------------------------------------------------------------------------------------
 
 RUN_COLUMNS: Final = (
-    "run", "recipe", "backbone", "began as", "steps", "views", "hours", "waiting for data", "store",
+    "run", "recipe", "backbone", "began as", "steps", "views", "hours", "waiting for data",
+    "learned from",
 )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def _runs_section(runs: Sequence[Run]) -> Markup:
             tag("td", f"{run.record['model']['architecture']}, {_size(run)} px"),
             tag("td", str(run.record["model"]["start"])),
             *(tag("td", value, class_="figure") for value in _run_numbers(run)),
-            tag("td", _store_name(run), class_="name-of-file"),
+            tag("td", _sources(run), class_="name-of-file"),
         )
         for run in runs
     ]
@@ -196,9 +197,16 @@ def _size(run: Run) -> int:
     return int(run.record["model"]["preprocessing"]["size"])
 
 
-def _store_name(run: Run) -> str:
-    name = str(run.record["store"]).rstrip("/").rpartition("/")[2]
-    return f"{name} ({run.record['store_hash'][:10]})"
+def _sources(run: Run) -> str:
+    """The store and the labelled images, as far as it learned from them."""
+    named = []
+    for kind in ("store", "images"):
+        path, digest = str(run.record[kind]), run.record[f"{kind}_hash"]
+        if path:
+            named.append(f"{path.rstrip('/').rpartition('/')[2]} ({digest[:10]})")
+    if run.record["labels_used"]:
+        named[-1] += f", {run.record['labels_used']:,} labels"
+    return "; ".join(named)
 
 
 def _footer(runs: Sequence[Run]) -> Markup:

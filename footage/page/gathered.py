@@ -81,6 +81,11 @@ def gather(paths: list[Path]) -> list[Run]:
 
 def _read(path: Path, name: str) -> Run:
     record = runs.read_record(path)
+    if "chance" not in record:
+        raise CheckpointError(
+            f"{path} was trained by an earlier footage, whose record says too little for a page",
+            "train it again, or report with the version that trained it",
+        )
     try:
         lines = runs.read_metrics(path)
     except ValueError as error:

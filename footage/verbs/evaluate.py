@@ -6,6 +6,7 @@ at 16 x 16), `untrained` (the same network with random weights) and `model`.
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,6 +23,8 @@ from footage.evaluation.features import Column, extract, model_column, pixel_col
 from footage.evaluation.labelled import Task, open_task
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, write_rows
 from footage.images.layout import NAMED_IN_ERRORS
+
+log = logging.getLogger(__name__)
 
 PIXELS: Final = 16
 """Height and width of the raw-pixel baseline."""
@@ -87,6 +90,7 @@ def evaluate(
     tasks = [open_task(path, config.seed) for path in labelled]
     _check_names([task.name for task in tasks])
     loaded = models.load(model, size=config.size, seed=config.seed)
+    _warn_of_known_labels(Path(model), labelled)
     rows: list[ResultRow] = []
     files: list[Path] = []
     run = Path(model)
@@ -101,6 +105,23 @@ def evaluate(
     if str(out):
         files.append(write_rows(Path(out), models.describe(loaded), rows))
     return Evaluation(rows, files)
+
+
+def _warn_of_known_labels(model: Path, labelled: Sequence[str | Path]) -> None:
+    """Say when a run was trained with labels that it is now judged by."""
+    known = runs.read_record(model).get("images") if (model / runs.RUN).is_file() else ""
+    if not known:
+        return
+    trained = Path(known)
+    for path in (Path(each).resolve() for each in labelled):
+        own_parts = (path / "train").is_dir()  # co-training then took train/ only
+        if not own_parts and (
+            path == trained or path in trained.parents or trained in path.parents
+        ):
+            log.warning(
+                "%s was trained with labels from %s: its test images are no unseen images", model,
+                trained,
+            )  # fmt: skip
 
 
 def _evaluate_task(

@@ -82,15 +82,18 @@ def report(
 
 
 def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
-    """Pictures from the first run's store, or the reason why there are none."""
-    record = runs[0].record
+    """Pictures from the first store that a run learned from, or why there are none."""
+    first = next((run for run in runs if run.record["store"]), None)
+    if first is None:
+        return Footage({}, [], [], "No run here learned from videos.")
+    record = first.record
     try:
         store = Store.open(record["store"])
     except StoreError as error:
         log.warning("no pictures: %s", error)
-        return Footage({}, [], [], f"The store of {runs[0].name} cannot be read: {error.message}.")
+        return Footage({}, [], [], f"The store of {first.name} cannot be read: {error.message}.")
     if store.content_hash != record["store_hash"]:
-        log.warning("the store at %s has changed since %s was trained", store.path, runs[0].name)
+        log.warning("the store at %s has changed since %s was trained", store.path, first.name)
     sheet = contact_sheet(store, num_videos=config.videos, frames_per_video=config.frames_per_video)
     searched = gallery(
         store,

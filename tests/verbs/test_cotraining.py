@@ -22,7 +22,9 @@ from footage.model import load
 from footage.recipes import recipe
 from footage.sampling import SamplingConfig
 from footage.train_config import LabelledConfig
+from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.export import export
+from footage.verbs.report import report
 from footage.verbs.train import train
 from tests.training import AS_OPTIONS, smallest
 
@@ -136,6 +138,27 @@ def test_the_baselines_learn_from_images_alone(name, shapes_folder, tmp_path):
     assert record["labels_used"] == (12 if name == "semi-ex" else 120)
     probed = [line["probe"] for line in runs.read_metrics(run) if line.get("probe")]
     assert len(probed) == (0 if name == "sup" else 2)
+
+
+def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path):
+    labels_only = dataclasses.replace(
+        co_training(steps=1).objective, **{
+            level: dataclasses.replace(getattr(smallest().objective, level), weight=0.0)
+            for level in ("frame_shot", "future", "order")
+        },
+    )  # fmt: skip
+    config = co_training(steps=1, objective=labels_only)
+    sup = train(config, images=shapes_folder, out=tmp_path / "sup")
+    both = report([sup, run], out=tmp_path / "both.html").read_text()
+    assert "shapes (" in both
+    assert "60 labels" in both
+    alone = report([sup], out=tmp_path / "alone.html").read_text()
+    assert "No run here learned from videos." in alone
+
+
+def test_evaluation_says_when_the_labels_are_known(run, shapes_folder, caplog):
+    evaluate(str(run), labelled=[shapes_folder], config=EvaluateConfig(protocols=("knn",)))
+    assert "was trained with labels from" in caplog.text
 
 
 def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_folder, tmp_path):
