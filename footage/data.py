@@ -25,9 +25,9 @@ class Data(NamedTuple):
     images: ImageStream | None
     """Labelled images; None where no level wants them."""
     watched: list[str]
-    """Ids of the videos that the monitor looks at."""
+    """Ids of the videos, or of the still images, that the monitor looks at."""
     held_out: list[str]
-    """Those of them that are never trained on; of still images none is held out."""
+    """Videos that are never trained on; of still images none is held out."""
     picked: Int[np.ndarray, " N"]
     """Rows of the labelled images whose labels are used."""
     record: dict[str, Any]
@@ -62,10 +62,11 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
     if frames is not None:
         names = frames.shots["video"].to_pylist()
         ids = list(dict.fromkeys(names))
-        share = config.held_out_share if config.learn_from == "videos" else 0.0
-        mask = hold_out(ids, share, config.seed)
-        held_out = [ids[number] for number in mask.nonzero()[0]]
-        watched = held_out or ids
+        if config.learn_from == "videos":
+            mask = hold_out(ids, config.held_out_share, config.seed)
+            watched = held_out = [ids[number] for number in mask.nonzero()[0]]
+        else:
+            watched = ids[:: max(1, len(ids) // config.probe_frames)]
         table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
         sampler = BatchSampler(table, config.sampling, config.seed)
         videos = VideoStream(frames, sampler, config.augment)

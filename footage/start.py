@@ -52,11 +52,9 @@ def start(config: BackboneConfig, init: str, *, size: int, seed: int) -> Start:
         )
     found = model.load(init, size=size)
     there = found.backbone
-    if (there.architecture, there.options) != (config.architecture, dict(config.options)):
-        log.info(
-            "%s of %s in the place of the recipe's %s",
-            there.architecture, init, config.architecture,
-        )  # fmt: skip
+    architecture = there.architecture.partition(".")[0]  # without the tag of its weights
+    if (architecture, there.options) != (config.architecture, dict(config.options)):
+        log.info("%s of init, in the place of %s", architecture, config.architecture)
     return Start(there.train(), found.start, _heads(path))
 
 
