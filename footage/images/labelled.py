@@ -32,7 +32,7 @@ from footage.images.layout import (
     shards,
     some,
 )
-from footage.images.reading import RGB, ImageError, decode_image, is_image_name
+from footage.images.reading import ImageError, is_image_name
 from footage.images.tables import open_parquet, open_saved
 from footage.images.tars import open_tars
 
@@ -86,15 +86,6 @@ class LabelledImages:
                 f"image {self.name(row)} of {self.path} cannot be read: {error}",
                 "the images changed or are damaged: fetch them again",
             ) from error
-
-    def pixels(self, row: int, min_short_side: int) -> RGB:
-        """One decoded image, perhaps delivered smaller, as `decode_image` describes.
-
-        Raises:
-            ImageError: It cannot be read or decoded; the message names the image.
-        """
-        name = f"image {self.name(row)} of {self.path}"
-        return decode_image(self.encoded(row), name, min_short_side)
 
 
 def open_images(path: str | Path) -> LabelledImages:

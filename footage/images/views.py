@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from footage.augment import AugmentConfig, augment, augment_encoded
+from footage.augment import AugmentConfig, augment_encoded
 from footage.errors import ConfigError
 from footage.images.policies import auto_augment, rand_augment
 
@@ -61,23 +61,6 @@ class LabelledViewConfig:
         )
 
 
-def labelled_view(
-    image: UInt8[np.ndarray, "h w 3"],
-    random: np.random.Generator,
-    config: LabelledViewConfig,
-    size: int,
-) -> UInt8[np.ndarray, "H W 3"]:
-    """One random view of a decoded image.
-
-    Args:
-        image: Left as it is.
-        random: Where all draws come from; how many is decided by the configuration alone.
-        config: How strongly views differ.
-        size: Height and width of the view, in pixels.
-    """
-    return _distorted(augment(image, random, config.crops(size)), random, config)
-
-
 def labelled_view_of(
     data: bytes, name: str, random: np.random.Generator, config: LabelledViewConfig, size: int
 ) -> UInt8[np.ndarray, "H W 3"]:
@@ -94,12 +77,6 @@ def labelled_view_of(
         ImageError: The bytes are not a whole image.
     """
     (view,) = augment_encoded(data, name, [random], config.crops(size))
-    return _distorted(view, random, config)
-
-
-def _distorted(
-    view: UInt8[np.ndarray, "H W 3"], random: np.random.Generator, config: LabelledViewConfig
-) -> UInt8[np.ndarray, "H W 3"]:
     if config.policy == "randaugment":
         return rand_augment(view, random, config.operations, config.magnitude)
     return auto_augment(view, random) if config.policy == "autoaugment" else view
