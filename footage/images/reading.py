@@ -34,6 +34,7 @@ RGB = UInt8[np.ndarray, "height width 3"]
 
 File = io.BufferedReader | io.BytesIO
 
+_CURE: Final = "mend it or leave it out"
 _UPRIGHT: Final = 1
 _ORIENTATION: Final = 0x0112
 _SIDEWAYS: Final = (5, 6, 7, 8)
@@ -175,16 +176,16 @@ def _opened(file: File, name: str) -> Iterator[Image.Image]:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image of a known format ({_first_bytes(file)})") from (
-            error
-        )
+        shown = f"{name} is not an image of a known format ({_first_bytes(file)})"
+        raise ImageError(shown, _CURE) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
         # Pillow's decoders report damage by any of these.
-        raise ImageError(f"{name} is damaged: {error}") from error
+        raise ImageError(f"{name} is damaged: {error}", _CURE) from error
     except (Image.DecompressionBombError, MemoryError, OverflowError) as error:
-        raise ImageError(f"{name} is too large to decode: {error}") from error
+        raise ImageError(f"{name} is too large to decode: {error}", _CURE) from error
     except (TypeError, AttributeError, RuntimeError, ZeroDivisionError) as error:
-        raise ImageError(f"{name} is damaged beyond what the decoder foresaw: {error}") from error
+        shown = f"{name} is damaged beyond what the decoder foresaw: {error}"
+        raise ImageError(shown, _CURE) from error
 
 
 def _upright_rgb(image: Image.Image) -> RGB:
