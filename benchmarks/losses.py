@@ -4,7 +4,8 @@
 
 The losses of one size take turns, so that a noisy machine is noisy for all of them; the median over
 the turns is reported, next to one matrix of all similarities as a yardstick. Peak memory is that of
-a process of its own for each loss (Linux only).
+a process of its own for each loss (Linux only). With --peers the same losses of other libraries
+take turns with ours; benchmarks/loss_peers.py says how to install them.
 """
 
 import argparse
