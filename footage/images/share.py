@@ -13,7 +13,6 @@ from jaxtyping import Int
 
 from footage.errors import ConfigError
 from footage.images.labelled import LabelledImages
-from footage.images.layout import some
 from footage.randomness import hash_order
 
 
@@ -57,30 +56,3 @@ def write_share(path: Path, images: LabelledImages, rows: Int[np.ndarray, " n"])
     aside.write_text("".join(lines), encoding="utf-8")
     aside.replace(path)
     return path
-
-
-def read_share(path: Path, images: LabelledImages) -> Int[np.ndarray, " n"]:
-    """The rows that a written list names.
-
-    Raises:
-        ConfigError: The list cannot be read, or it names images or classes that are not there.
-    """
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the list of labelled images {path} cannot be read: {error}") from error
-    row_of = {name: row for row, name in enumerate(images.names)}
-    rows, foreign = [], []
-    for line in lines:
-        name, _, class_name = line.partition("\t")
-        row = row_of.get(name, -1)
-        if row < 0 or images.classes[images.labels[row]] != class_name:
-            foreign.append(line.replace("\t", " of class "))
-        rows.append(row)
-    if foreign:
-        raise ConfigError(
-            f"{len(foreign)} of {len(lines)} images listed in {path} are not in {images.path}: "
-            f"{some(foreign)}",
-            "give the labelled images that the list was made from",
-        )
-    return np.array(rows, dtype=np.int64)
