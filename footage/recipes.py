@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from footage.augment import AugmentConfig
+from footage.augment import EXEMPLAR, AugmentConfig
 from footage.backbone import BackboneConfig
 from footage.errors import ConfigError
 from footage.levels.frame_shot import FrameShotConfig
@@ -51,6 +51,7 @@ def _paper() -> TrainConfig:
 
     Command: torchrun --nproc-per-node 8 -m footage train RECIPE DATA --out RUN
     Cost: not measured; in the paper a slice of a TPU pod.
+    Views: crop, flip, colour noise and grey as in google/revisiting-self-supervised [paper].
     Recalled: 1 frame a second, 4 to 8 shots and frames, SGD with momentum, 5k of 120k steps of
     warm-up, step-wise decay, hundreds of videos and, in co-training, 2048 labelled images a batch.
     Deviation: the learning rate is BiT's 0.03 for 256 images, scaled to the batch.
@@ -60,7 +61,7 @@ def _paper() -> TrainConfig:
         steps=120_000,
         backbone=BackboneConfig(architecture="resnetv2_50"),
         sampling=sampling,
-        augment=AugmentConfig(size=224),
+        augment=dataclasses.replace(EXEMPLAR, size=224),
         labelled=LabelledConfig(images_per_batch=2048),
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
@@ -81,7 +82,7 @@ def _gpu() -> TrainConfig:
         _paper(),
         steps=12_000,
         sampling=sampling,
-        augment=AugmentConfig(size=128, crop_scale_min=0.2),
+        augment=dataclasses.replace(EXEMPLAR, size=128, crop_scale_min=0.2),
         labelled=LabelledConfig(images_per_batch=256),
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
@@ -96,7 +97,7 @@ def _tiny() -> TrainConfig:
 
     Command: footage train RECIPE DATA --out RUN
     Cost: about ten minutes on two CPU cores (docs/experiments.md).
-    Deviation: network, image size, batch, optimiser and crops are ours, chosen on held-out videos.
+    Deviation: network, image size, batch, optimiser and views are ours, chosen on held-out videos.
     """
     return dataclasses.replace(
         _paper(),
