@@ -1,0 +1,114 @@
+"""What a step of each recipe costs, as a multiple of a step of `vivi-ex4` at the same scale.
+
+    python benchmarks/recipe_costs.py [--scale tiny] [--repeats 3] [--out costs.json]
+
+Backbone, heads, losses and optimiser on random pixels, forward and backward, without loading. The
+recipes take turns, so that a noisy machine is noisy for all of them; the median over the turns of
+the ratio to `vivi-ex4` in the same turn is reported.
+"""
+
+import argparse
+import datetime
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from footage.backbone import build
+from footage.learner import Learner, LearningState
+from footage.loading import Batch
+from footage.objective import Objective
+from footage.recipes import METHODS, recipe
+from footage.runs import environment
+from footage.sampling import BatchPlan
+from footage.train_config import TrainConfig
+
+CLASSES = 100
+REFERENCE = "vivi-ex4"
+
+
+def state_of(config: TrainConfig, device: torch.device) -> LearningState:
+    """A learner before its first step."""
+    backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
+    shots = config.sampling.shots_per_video
+    objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
+    learner = Learner(backbone, objective, bf16=config.precision == "bf16").train()
+    learner.to(device, memory_format=torch.channels_last)
+    return LearningState(learner, config.optimizer, ema_decay=0.0)
+
+
+def batch_of(config: TrainConfig) -> Batch:
+    """Random pixels in the shape of a recipe's batch."""
+    size, objective = config.augment.size, config.objective
+    views = plan = images = labels = None
+    if objective.has_unlabelled_level:
+        shape = config.views_shape
+        views = torch.randint(0, 256, (*shape, size, size, 3), dtype=torch.uint8)
+        rows = torch.arange(shape[0] * shape[1]).view(shape[:2]).numpy()
+        frames = torch.zeros(shape[:3], dtype=torch.int64).numpy()
+        plan = BatchPlan(torch.arange(shape[0]).numpy(), rows, frames)
+    if objective.supervised.weight:
+        count = config.labelled.images_per_batch
+        images = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8)
+        labels = torch.arange(count) % CLASSES
+    return Batch(0, views, plan, images, labels)
+
+
+def seconds_of_a_step(state: LearningState, batch: Batch) -> float:
+    """Wall time of one optimiser step."""
+    began = time.perf_counter()
+    loss, _ = state.learner(batch)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.update(1e-6, teacher_decay=0.99)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure, and print or write JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--scale", default="tiny", choices=["paper", "gpu", "tiny"])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    suffix = "" if options.scale == "paper" else f"-{options.scale}"
+    methods = list(dict.fromkeys([REFERENCE, *options.methods]))
+    configs = {method: recipe(method + suffix) for method in methods}
+    turns: dict[str, list[float]] = {method: [] for method in methods}
+    for _ in range(options.repeats):
+        for method, config in configs.items():
+            state, batch = state_of(config, device), batch_of(config)
+            seconds_of_a_step(state, batch)  # the first warms up
+            turns[method].append(seconds_of_a_step(state, batch))
+    ratios = {
+        method: round(
+            statistics.median(a / b for a, b in zip(taken, turns[REFERENCE], strict=True)), 2
+        )
+        for method, taken in turns.items()
+    }
+    result = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **environment(),
+        "scale": options.scale,
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "reference_seconds": round(statistics.median(turns[REFERENCE]), 3),
+        "cost": ratios,
+    }
+    text = json.dumps(result, indent=1)
+    if options.out:
+        options.out.write_text(text + "\n")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
