@@ -347,11 +347,12 @@ def _follow(
 def _next(items: Iterator[_Pixels | _Failure], step: int) -> _Pixels | _Failure:
     try:
         return next(items)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+        # torch itself says so, or the memory of a batch cannot be had from the process that is gone
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise FootageError(
-            f"a loading worker died before step {step}: {str(error).splitlines()[0]}",
+            f"a loading worker died before step {step}: {str(error).partition(chr(10))[0]}",
             "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm; "
             'at the first step: a script needs `if __name__ == "__main__":` around its training',
         ) from error
