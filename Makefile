@@ -43,8 +43,9 @@ nightly: .venv/.dev  ## the slow tests, with more examples per property
 gpu: .venv/.dev  ## the tests that need a CUDA device
 	@$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
-docs: .venv/.dev  ## check that what the documents say can be run
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/e2e/test_readme.py $(ARGS)
+docs: .venv/.dev  ## write the generated pages, check that what the documents say can be run
+	@$(QUIET_THREADS) $(BIN)/python -m docs.generate
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/test_documents.py tests/e2e/test_readme.py $(ARGS)
 
 format: .venv/.dev  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .

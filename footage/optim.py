@@ -19,7 +19,7 @@ class OptimizerConfig:
     """Which optimiser, and how far it steps."""
 
     name: Literal["sgd", "lars", "adamw"] = "sgd"
-    """SGD with momentum is the paper's; LARS suits batches of thousands, AdamW transformers."""
+    """Recalled: SGD with momentum [.25-.5]. LARS suits batches of thousands, AdamW transformers."""
 
     learning_rate: float = 0.03
     """At the peak of the schedule. As in BiT of the same lab, which takes 0.03 per 256 images."""
@@ -28,7 +28,7 @@ class OptimizerConfig:
     """On matrices and filters only. As in BiT. AdamW's is decoupled and wants about 0.05."""
 
     momentum: float = 0.9
-    """Of SGD and LARS [paper]."""
+    """Of SGD and LARS, as in BiT of the same lab [paper]."""
 
     beta1: float = 0.9
     """AdamW: memory of the gradient."""

@@ -212,12 +212,6 @@ def test_other_frames_want_another_frame():
         losses.self_distillation(one_frame, one_frame, ROWS, torch.zeros(5), "other_frames")
 
 
-def test_the_page_of_losses_is_up_to_date():
-    page = runpy.run_path(str(ROOT / "docs" / "generate_losses.py"))["page"]()
-    expected = (ROOT / "docs" / "losses.md").read_text()
-    assert expected == page, "run: python docs/generate_losses.py"
-
-
 def test_the_benchmark_times_every_loss():
     path = ROOT / "benchmarks" / "losses.py"
     milliseconds = runpy.run_path(str(path))["timings"](64, 8, repeats=1)

@@ -1,15 +1,13 @@
-"""Writes docs/losses.md from the docstrings of LOSSES: `python docs/generate_losses.py`."""
+"""docs/losses.md: every loss with its formula and source, from the docstrings of LOSSES."""
 
 import inspect
 import re
-from pathlib import Path
 
 from footage.losses import LOSSES
 
-PAGE = Path(__file__).with_name("losses.md")
 HEAD = """# Losses
 
-Generated from `footage/losses.py` by `python docs/generate_losses.py`; a test keeps it up to date.
+Generated from `footage/losses.py` by `python -m docs.generate`; a test keeps it up to date.
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 """
@@ -49,7 +47,3 @@ def _part(text: str, name: str) -> str:
     """The text behind `name:`, with its continuation lines, which are indented."""
     found = re.search(rf"^{name}: (.*(?:\n +.*)*)", text, flags=re.MULTILINE)
     return " ".join(found.group(1).split()) if found else ""
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

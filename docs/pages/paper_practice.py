@@ -1,0 +1,172 @@
+"""Rows of the paper map: networks, models, data, training, claims."""
+
+from docs.pages.paper_row import Row
+
+SECTIONS = {
+    "Networks": [
+        Row(
+            "ResNet-50 v2 (pre-activation) with batch norm",
+            "paper",
+            "backbone:BackboneConfig.architecture",
+            "timm's",
+        ),
+        Row(
+            '"Big", R50x3: three times as wide',
+            "paper",
+            "recipes:METHODS['vivi-ex4-big'] backbone:BackboneConfig.options",
+        ),
+        Row(
+            "pooled features before the heads are transferred",
+            "paper",
+            "backbone:Backbone.forward model:Model verbs.export:export",
+        ),
+        Row("any 2-D network of timm, ViT included", "ours", "backbone:build"),
+        Row("from random or given weights", "ours", "train_config:TrainConfig.init start:start"),
+    ],
+    "Models": [
+        Row("VIVI-Ex(4)", "paper", "recipes:METHODS['vivi-ex4']"),
+        Row("VIVI-Rot", "paper", "recipes:METHODS['vivi-rot']"),
+        Row("VIVI-Ex(4)-Big", "paper", "recipes:METHODS['vivi-ex4-big']"),
+        Row("VIVI-Ex(4)-Co, 10 % and 100 %", "paper", "recipes:METHODS['vivi-ex4-co']"),
+        Row(
+            "VIVI-Ex(4)-Co-Big",
+            "recalled",
+            "recipes:METHODS['vivi-ex4-co'] backbone:BackboneConfig.options",
+            "no recipe of its own: --backbone.options width_factor 3",
+        ),
+        Row("Ex-YT-F: exemplar, views of one frame", "paper", "recipes:METHODS['ex-frame']"),
+        Row("Ex-YT-S: exemplar, frames of one shot", "paper", "recipes:METHODS['ex-shot']"),
+        Row("supervised", "paper", "recipes:METHODS['sup']"),
+        Row("Sup-Rotation", "paper", "recipes:METHODS['sup-rot']", "views are a second draw"),
+        Row("Sup-Exemplar", "paper", "recipes:METHODS['sup-ex']", "4 views of a second draw"),
+        Row("Semi-Exemplar-10 %", "paper", "recipes:METHODS['semi-ex']", "4 views"),
+        Row(
+            "frames as images: the same frames, their videos shuffled away",
+            "ours",
+            "recipes:METHODS['frames-as-images'] sampling:SamplingConfig.structure['shuffled']",
+        ),
+        Row(
+            "modern variants",
+            "ours",
+            "recipes:METHODS['vivi-nce'] recipes:METHODS['vivi-vicreg'] "
+            "recipes:METHODS['vivi-dino']",
+        ),
+    ],
+    "Data": [
+        Row(
+            "YouTube-8M's training part, about 3.7 million videos",
+            "paper",
+            "verbs.ingest:ingest",
+            "none of it is here; any folder of videos is taken",
+        ),
+        Row(
+            "about 1 frame a second",
+            "recalled .6",
+            "verbs.ingest:IngestConfig.frames_per_second",
+            "give --frames-per-second 1 for the paper's",
+        ),
+        Row(
+            "shots by a simple detector of changes of the colour histogram",
+            "recalled .65",
+            "videos.shots:AdaptiveCuts verbs.ingest:IngestConfig.detector",
+            "adaptive differences of frames (PySceneDetect) and fades, or TransNet v2",
+        ),
+        Row(
+            "K shots x L frames a video, K and L between 4 and 8",
+            "recalled .3",
+            "sampling:SamplingConfig recipes:SCALES['paper']",
+            "the low end of both; what becomes of shorter videos is ours",
+        ),
+        Row("224 px", "recalled", "augment:AugmentConfig.size recipes:SCALES['paper']"),
+    ],
+    "Training": [
+        Row(
+            "SGD with momentum 0.9",
+            "recalled .25-.5",
+            "optim:OptimizerConfig.name optim:OptimizerConfig.momentum",
+        ),
+        Row(
+            "linear warm-up over 5k steps",
+            "recalled .25-.5",
+            "schedule:ScheduleConfig.warmup_share schedule:learning_rate",
+            "a share of the run, 5 of 120 at the paper's scale",
+        ),
+        Row(
+            "step-wise decay",
+            "recalled .25-.5",
+            "schedule:ScheduleConfig.name['steps'] schedule:ScheduleConfig.decay_shares",
+            "the places are ours",
+        ),
+        Row(
+            "hundreds of videos a batch",
+            "recalled .25-.5",
+            "recipes:SCALES['paper'] sampling:SamplingConfig.videos_per_batch",
+            "the low end of it",
+        ),
+        Row(
+            "2048 labelled images a batch",
+            "recalled .25-.5",
+            "recipes:SCALES['paper'] train_config:LabelledConfig.images_per_batch",
+        ),
+        Row("about 120k steps", "recalled .25-.5", "recipes:SCALES['paper']"),
+        Row(
+            "a slice of a TPU pod",
+            "recalled .25-.5",
+            "distributed:init_from_env distributed:gather",
+            "GPUs under torchrun; the loss is that of the whole batch on any number",
+        ),
+        Row(
+            "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
+            "paper",
+            "optim:OptimizerConfig.learning_rate optim:OptimizerConfig.weight_decay "
+            "recipes:SCALES['paper']",
+            "stands in for VIVI's own rate, which is unknown",
+        ),
+        Row(
+            "gradients clipped at norm 1, bfloat16 in the backbone",
+            "ours",
+            "train_config:TrainConfig.gradient_clip train_config:TrainConfig.precision",
+        ),
+        Row(
+            "scales for one GPU and for a laptop",
+            "ours",
+            "recipes:SCALES['gpu'] recipes:SCALES['tiny']",
+        ),
+    ],
+    "Claims": [
+        Row("1. best self-supervised transfer on VTAB, 19 tasks of 1000 labels", "paper", ""),
+        Row(
+            "2. co-trained: 0.8 points above an ImageNet ResNet-50 with 10 times fewer labels",
+            "paper",
+            "",
+        ),
+        Row("2. with all labels: 3.7 points above the best supervised model", "paper", ""),
+        Row("best VTAB-1k mean 70.4 to 70.5, R50x3, sweep of 4 points", "recalled", ""),
+        Row("3. modest gains in robustness: ImageNet-Vid-Robust, YTBB-Robust", "paper", ""),
+        Row(
+            "frozen features judged by kNN and linear probe, on labelled images of your own",
+            "ours",
+            "verbs.evaluate:evaluate evaluation.adapt:knn evaluation.adapt:linear",
+            "not comparable with VTAB",
+        ),
+        Row(
+            "collapse and shortcuts watched while training, on videos held out",
+            "ours",
+            "monitor:probe monitor:retrieval objective:Objective.chance",
+        ),
+    ],
+    "VTAB-1k of the same laboratory's baselines": [
+        Row("protocol: ResNet-50, 1000 examples, sweep of 4 points, resize to 224", "paper", ""),
+        Row("scratch: mean 43.1, natural 27.9, specialised 68.9, structured 43.6", "paper", ""),
+        Row("jigsaw: 52.5, 44.0, 76.5, 47.9", "paper", ""),
+        Row("relative patch: 53.5, 46.0, 76.6, 48.4", "paper", ""),
+        Row("exemplar: 58.0, 48.9, 78.4, 55.8", "paper", ""),
+        Row("rotation: 60.4, 53.7, 78.6, 57.3", "paper", ""),
+        Row("semi-exemplar-10 %: 65.3, 70.2, 81.9, 52.7", "paper", ""),
+        Row("supervised: 66.4, 73.5, 82.5, 52.1", "paper", ""),
+        Row("sup-exemplar: 67.7, 73.7, 83.1, 54.7", "paper", ""),
+        Row("sup-rotation: 68.0, 73.6, 83.1, 55.5", "paper", ""),
+        Row("a larger sweep alone lifts supervised to 71.2: never mix sweeps", "recalled", ""),
+    ],
+}
+"""The rows under their headings."""
