@@ -123,8 +123,7 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
     Tschannen et al. 2020, https://arxiv.org/abs/1912.02783, section 3: exemplar triplets over 4
     frames of a shot, shot order and future-shot prediction [paper].
     Recalled: lambda 0.04, LSTM 256 after a layer of 512, mean pooling.
-    Deviation: both video losses at once, where the paper takes one or the other [recalled]; views
-    have the strengths of BYOL, not those of the exemplar code.
+    Deviation: both video losses at once, where the paper takes one or the other [recalled].
     """
     objective = ObjectiveConfig(
         frame_shot=FrameShotConfig(loss="exemplar", positives="shot"),

@@ -18,7 +18,6 @@ SECTIONS = {
             "frame level: stable under colour, contrast and crop",
             "paper",
             "augment:AugmentConfig levels.frame_shot:FrameShotConfig.positives['frame']",
-            "strengths are those of BYOL [ours]",
         ),
         Row(
             "shot level: robust to orientation, lighting, motion; frames of a shot are positives",
@@ -139,8 +138,8 @@ SECTIONS = {
         Row(
             "inception crop, flip, HSV colour noise, grey two times in three (same code)",
             "paper",
-            "augment:EXEMPLAR augment:draw",
-            "hue turns in YIQ; no recipe takes these strengths, all take BYOL's",
+            "augment:EXEMPLAR augment:draw recipes:SCALES['paper']",
+            "hue turns in YIQ; strengths of the colours and the tiny scale's views are ours",
         ),
         Row(
             "batch-hard mining, sampling by hardness, soft hinge (s4l)",

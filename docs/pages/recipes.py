@@ -90,6 +90,6 @@ def _row(cells: tuple[str, ...]) -> str:
 
 def _marks(lines: list[str]) -> str:
     """Docstring lines as Markdown: a mark such as `Deviation:` begins a paragraph of its own."""
-    marks = ("Deviation:", "Recalled:", "Cost:")
+    marks = ("Cost:", "Views:", "Recalled:", "Deviation:")
     text = "\n".join(f"\n{line}" if line.startswith(marks) else line for line in lines)
     return text.replace("\n\n\n", "\n\n")
