@@ -113,7 +113,7 @@ SECTIONS = {
             "a slice of a TPU pod",
             "recalled .25-.5",
             "distributed:init_from_env distributed:gather",
-            "GPUs under torchrun; the loss is that of the whole batch on any number",
+            "GPUs under torchrun; losses see the whole batch, batch norm that of one process",
         ),
         Row(
             "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
