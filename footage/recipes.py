@@ -10,7 +10,8 @@ Every method comes at three scales, and a method at one scale sees as many views
     vivi-ex4-gpu     one GPU, hours of video, under an hour (planned; not yet measured)
     vivi-ex4-tiny    a laptop CPU, minutes
 
-A docstring says what a method reproduces and where it departs. What the paper does not state for
+A docstring says what a method reproduces, where it departs and what a step costs, as a multiple of
+`vivi-ex4` at the tiny scale (benchmarks/recipe_costs.py). What the paper does not state for
 certain is marked `Recalled:`; what is known to differ `Deviation:`; our own choices [ours].
 """
 
@@ -96,7 +97,7 @@ def _tiny() -> TrainConfig:
     """Tiny scale: ResNet-18 at 64 px, 1000 steps of 8 videos, 128,000 views.
 
     Command: footage train RECIPE DATA --out RUN
-    Cost: about ten minutes on two CPU cores (docs/experiments.md).
+    Cost: vivi-ex4 about ten minutes on two CPU cores (docs/experiments.md).
     Deviation: network, image size, batch, optimiser and views are ours, chosen on held-out videos.
     """
     return dataclasses.replace(
@@ -138,6 +139,7 @@ def _vivi_rot(scale: TrainConfig) -> TrainConfig:
 
     Section 3 [paper]. Shots are compared by the video level alone [recalled .8].
     Deviation: each view is shown in one of the four rotations; see `levels.frame_shot`.
+    Relative cost: 0.96
     """
     return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss="rotation"))
 
@@ -146,6 +148,7 @@ def _vivi_ex4_big(scale: TrainConfig) -> TrainConfig:
     """VIVI-Ex(4) in a network three times as wide.
 
     "Big", R50x3 [paper]. At the tiny scale a pre-activation ResNet-18, three times as wide [ours].
+    Relative cost: 12.54
     """
     small = {"resnet18": "resnetv2_18"}  # timm's resnet18 has no width
     architecture = small.get(scale.backbone.architecture, scale.backbone.architecture)
@@ -161,6 +164,7 @@ def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
     Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
     --labelled.view.policy autoaugment.
     Deviation: batch statistics are separate for each source; the paper's are unknown.
+    Relative cost: 1.47
     """
     return _with_labels(_vivi_ex4(scale))
 
@@ -169,6 +173,7 @@ def _ex_shot(scale: TrainConfig) -> TrainConfig:
     """Control without the video level: 4 frames of a shot alike, and nothing else.
 
     Ex-YT-S of the paper [paper].
+    Relative cost: 0.97
     """
     return _without_video_level(_vivi_ex4(scale))
 
@@ -177,6 +182,7 @@ def _ex_frame(scale: TrainConfig) -> TrainConfig:
     """Control without shots: 4 views of one frame alike, no video level.
 
     Ex-YT-F of the paper [paper]. Frames of one shot and video still meet in a batch, as negatives.
+    Relative cost: 0.94
     """
     return _views_of_one_frame(_ex_shot(scale))
 
@@ -185,6 +191,7 @@ def _frames_as_images(scale: TrainConfig) -> TrainConfig:
     """Control without videos: ex-frame on frames whose shots and videos are shuffled away.
 
     [ours] Every frame of a batch is drawn by itself, so nothing tells that it came from a video.
+    Relative cost: 0.97
     """
     config = _ex_frame(scale)
     return dataclasses.replace(
@@ -197,6 +204,7 @@ def _sup(scale: TrainConfig) -> TrainConfig:
 
     [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --images
     and no --store.
+    Relative cost: 0.52
     """
     objective = ObjectiveConfig(
         frame_shot=FrameShotConfig(weight=0.0),
@@ -213,6 +221,7 @@ def _sup_rot(scale: TrainConfig) -> TrainConfig:
     Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no --store.
     Deviation: the rotated views are a second draw of the same images, as many as others take from
     videos.
+    Relative cost: 1.44
     """
     config = _with_labels(_with_frame_shot(_ex_frame(scale), FrameShotConfig(loss="rotation")))
     return _on_images(config, views=1)
@@ -224,6 +233,7 @@ def _sup_ex(scale: TrainConfig) -> TrainConfig:
     Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no
     --store.
     Deviation: 4 views instead of 8, of a second draw of the same images.
+    Relative cost: 1.44
     """
     return _on_images(_with_labels(_ex_frame(scale)), views=4)
 
@@ -234,6 +244,7 @@ def _semi_ex(scale: TrainConfig) -> TrainConfig:
     Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and
     no --store.
     Deviation: 4 views instead of 8.
+    Relative cost: 1.45
     """
     return dataclasses.replace(_sup_ex(scale), label_share=0.1)
 
@@ -243,6 +254,7 @@ def _vivi_nce(scale: TrainConfig) -> TrainConfig:
 
     [ours] SupCon's loss (Khosla et al. 2020) with an MLP head, attention pooling, and future-shot
     prediction by a causal transformer.
+    Relative cost: 0.97
     """
     level = FrameShotConfig(loss="nce", projection="mlp", embedding_dim=256)
     return _modern(scale, level)
@@ -252,6 +264,7 @@ def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
     """Modern variant: VICReg across the frames of a shot, transformer over shots.
 
     [ours] Bardes et al. 2022, its weights divided by 25 to stand beside the video level.
+    Relative cost: 1.01
     """
     level = FrameShotConfig(loss="vicreg", weight=0.04, projection="mlp", embedding_dim=1024)
     return _modern(scale, level)
@@ -262,6 +275,7 @@ def _vivi_dino(scale: TrainConfig) -> TrainConfig:
 
     [ours] The loss, temperatures, centring and teacher of DINO (Caron et al. 2021) with 4096
     prototypes, without multi-crop; the teacher is the network that is kept.
+    Relative cost: 1.34
     """
     return _modern(scale, FrameShotConfig(loss="distillation", embedding_dim=4096))
 

@@ -1,4 +1,7 @@
 import dataclasses
+import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,15 @@ def test_every_method_says_what_it_is(name):
     assert "[paper]" in RECIPES[name].notes or "[ours]" in RECIPES[name].notes
     assert f"footage train {name} --" in RECIPES[name].notes
     assert "\nCost: " in RECIPES[name].notes
+
+
+def test_the_relative_cost_of_a_method_is_the_measured_one():
+    results = Path(__file__).parents[1] / "benchmarks" / "results" / "recipe-costs.json"
+    measured = json.loads(results.read_text())["cost"]
+    assert measured.keys() == METHODS.keys()
+    for method in METHODS:
+        told = re.findall(r"^Relative cost: (.*)$", RECIPES[method].notes, flags=re.MULTILINE)
+        assert told == ([] if method == "vivi-ex4" else [str(measured[method])]), method
 
 
 def test_every_method_with_labels_sees_as_many_of_them():
