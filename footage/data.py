@@ -30,13 +30,23 @@ class Data(NamedTuple):
     """Videos that are never trained on; of still images none is held out."""
     picked: Int[np.ndarray, " N"]
     """Rows of the labelled images whose labels are used."""
-    record: dict[str, Any]
-    """What run.json says of it."""
+    sources: dict[str, str]
+    """Paths and hashes of the store and the images, as run.json holds them."""
 
     @property
-    def num_classes(self) -> int:
-        """Classes of the labelled images."""
-        return len(self.images.images.classes) if self.images else 0
+    def classes(self) -> tuple[str, ...]:
+        """Of the labelled images; a label is a position in it."""
+        return self.images.images.classes if self.images else ()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {
+            **self.sources,
+            "classes": list(self.classes),
+            "labels_used": len(self.picked),
+            "held_out": self.held_out,
+        }
 
 
 def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Data:
@@ -71,8 +81,8 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
         sampler = BatchSampler(table, config.sampling, config.seed)
         videos = VideoStream(frames, sampler, config.augment)
     stream, picked = _labelled(config, labelled)
-    record = _record(opened, labelled, stream, len(picked))
-    return Data(videos, stream, watched, held_out, picked, record)
+    sources = _sources(opened, labelled)
+    return Data(videos, stream, watched, held_out, picked, sources)
 
 
 def _check_given(config: TrainConfig, store: str, images: str) -> None:
@@ -112,14 +122,10 @@ def _labelled(
     return stream, rows
 
 
-def _record(
-    store: Store | None, images: LabelledImages | None, stream: ImageStream | None, picked: int
-) -> dict[str, Any]:
+def _sources(store: Store | None, images: LabelledImages | None) -> dict[str, str]:
     return {
         "store": str(store.path.resolve()) if store else "",
         "store_hash": store.content_hash if store else "",
         "images": str(images.path.resolve()) if images else "",
         "images_hash": images.content_hash if images else "",
-        "classes": list(images.classes) if stream and images else [],
-        "labels_used": picked,
     }

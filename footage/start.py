@@ -1,7 +1,7 @@
 """Where the weights of a run begin: at random, or where another training ended."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,9 @@ class Start(NamedTuple):
     """The heads of the run that it comes from, by their names in `Objective`."""
 
 
-def start(config: BackboneConfig, init: str, *, size: int, seed: int) -> Start:
+def start(
+    config: BackboneConfig, init: str, *, size: int, seed: int, classes: Sequence[str] = ()
+) -> Start:
     """The backbone that a run begins with.
 
     Args:
@@ -33,6 +35,7 @@ def start(config: BackboneConfig, init: str, *, size: int, seed: int) -> Start:
         init: As in `TrainConfig.init`.
         size: Input height and width in pixels.
         seed: Of random weights.
+        classes: Of the run's labelled images; a classifier of other classes is not taken over.
 
     Raises:
         ConfigError: The name brings no weights, or the weights do not fit.
@@ -55,7 +58,7 @@ def start(config: BackboneConfig, init: str, *, size: int, seed: int) -> Start:
     architecture = there.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, there.options) != (config.architecture, dict(config.options)):
         log.info("%s of init, in the place of %s", architecture, config.architecture)
-    return Start(there.train(), found.start, _heads(path))
+    return Start(there.train(), found.start, _heads(path, classes))
 
 
 def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
@@ -81,7 +84,7 @@ def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
             log.info("heads begun anew: %s", ", ".join(sorted(parts - fitting)))
 
 
-def _heads(path: Path) -> dict[str, Tensor]:
+def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
     """Those of a run; other starts have none."""
     if not (path / runs.RUN).is_file():
         return {}
@@ -89,7 +92,10 @@ def _heads(path: Path) -> dict[str, Tensor]:
     assert found is not None  # the backbone was read from it
     weights = found.tensors.get("ema") or found.tensors["model"]
     prefix = "objective."
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    heads = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if runs.read_record(path).get("classes") == list(classes):
+        return heads
+    return {name: value for name, value in heads.items() if _part(name) != "supervised"}
 
 
 def _part(name: str) -> str:

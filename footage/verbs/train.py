@@ -137,7 +137,13 @@ def _first_state(
     config: TrainConfig, data: Data, device: torch.device
 ) -> tuple[TrainConfig, LearningState, str]:
     """The state before the first step, where its weights come from, and of which network."""
-    began = start(config.backbone, config.init, size=config.augment.size, seed=config.seed)
+    began = start(
+        config.backbone,
+        config.init,
+        size=config.augment.size,
+        seed=config.seed,
+        classes=data.classes,
+    )
     backbone = began.backbone
     network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
     config = dataclasses.replace(config, backbone=network)
@@ -145,7 +151,7 @@ def _first_state(
         backbone.feature_dim,
         config.objective,
         config.sampling.shots_per_video,
-        num_classes=data.num_classes,
+        num_classes=len(data.classes),
         seed=config.seed,
     )
     take_heads(objective, began.heads)
@@ -220,7 +226,6 @@ def _record(
         **data.record,
         "seed": config.seed,
         "model": describe(Model("", state.learner.backbone, words)),
-        "held_out": data.held_out,
         "chance": state.learner.objective.chance(config.views_shape),
         **runs.environment(),
     }
@@ -283,7 +288,7 @@ def _say_hello(
         images = data.images.images
         log.info(
             "%d of %d labelled images, %d classes", len(data.picked), len(images),
-            data.num_classes,
+            len(data.classes),
         )  # fmt: skip
     if first_step:
         log.info("resuming at step %d of %d", first_step, config.steps)

@@ -197,6 +197,22 @@ def test_a_run_continues_from_another_with_its_heads(run, tiny_store, tmp_path, 
     assert "heads begun anew: frame_shot" in caplog.text
 
 
+def test_a_classifier_is_taken_over_for_the_same_classes_only(
+    run, tiny_store, shapes_folder, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO, logger="footage")
+    config = co_training(init=str(run), steps=1)
+    others = shutil.copytree(shapes_folder, tmp_path / "others")
+    (others / "disc").rename(others / "ring")
+    for images, told in (
+        (shapes_folder, "taken over: frame_shot, future, order, supervised"),
+        (others, "begun anew: supervised"),
+    ):
+        out = tmp_path / f"out-{images.name}"
+        train(config, store=tiny_store.path, images=images, out=out)
+        assert told in caplog.text
+
+
 def test_the_weights_before_the_first_step_are_those_given(run, tiny_store, tmp_path):
     exported = export(str(run), to="safetensors", out=str(tmp_path / "backbone.safetensors")).path
     bare = tmp_path / "bare.safetensors"
