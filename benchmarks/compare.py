@@ -1,0 +1,283 @@
+r"""Which recipe learns more from the same videos? Several recipes, several seeds, equal views.
+
+    python benchmarks/compare.py RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
+        --arms vivi-ex4-tiny ex-shot-tiny "ex-shot-tiny:margin 1:objective.frame_shot.margin=1.0" \
+        --seeds 0 1 2 --common steps=300,compute.workers=0
+    python benchmarks/compare.py RESULTS.jsonl --table
+
+An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
+arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders (kNN, linear
+probe), and leaves one line of JSON; lines that are there already are not made again, and a killed
+training goes on. A seed decides weights, batches, held-out videos and the split of the labelled
+images alike for all arms, so differences are taken seed by seed.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from footage import configuration
+from footage.errors import ConfigError, FootageError
+from footage.recipes import recipe
+from footage.runs import environment, read_metrics
+from footage.store import Store
+from footage.train_config import TrainConfig
+from footage.verbs.evaluate import EvaluateConfig, evaluate
+from footage.verbs.train import train
+
+BASELINES = ("chance", "pixels", "untrained")
+RETRIEVALS = {"same_shot": "same shot", "same_video": "same video, another shot"}
+RUNS = "-runs"
+
+Line = Mapping[str, Any]
+"""One line of the results: an arm with a seed."""
+Values = dict[str, float]
+"""Percent by column, for one measure and seed."""
+
+
+class Arm(NamedTuple):
+    """A recipe with a few settings replaced, under a name of its own."""
+
+    recipe: str
+    label: str
+    settings: dict[str, Any]
+
+    def config(self, common: Mapping[str, Any], seed: int) -> TrainConfig:
+        """The whole configuration; the arm's own settings win over the common ones."""
+        plain = configuration.to_dict(recipe(self.recipe))
+        for path, value in {**common, **self.settings, "seed": seed}.items():
+            *groups, name = path.split(".")
+            inner = plain
+            for group in groups:
+                inner = inner.setdefault(group, {})
+            inner[name] = value
+        return configuration.from_dict(TrainConfig, plain)
+
+
+def read_arm(text: str) -> Arm:
+    """An arm from `recipe` or `recipe:label:setting=value,...`."""
+    name, _, rest = text.partition(":")
+    label, _, settings = rest.partition(":")
+    return Arm(name, label or name, read_settings(settings))
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Settings from `dotted.name=value,...`; a value that is no JSON is a word."""
+    found = {}
+    for name, equals, value in (item.partition("=") for item in text.split(",") if item):
+        if not equals:
+            raise ConfigError(f"a setting must be name=value, got {name!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+# --- run ----------------------------------------------------------------------------------------
+
+
+def check_views(arms: Sequence[Arm], common: Mapping[str, Any]) -> None:
+    """Refuse arms that do not see as many views of videos as the first."""
+    configs = [arm.config(common, 0) for arm in arms]
+    views = {
+        arm.label: config.steps * config.sampling.images_per_batch
+        for arm, config in zip(arms, configs, strict=True)
+    }
+    if len(views) != len(arms):
+        raise ConfigError("two arms have the same label", "write recipe:label:settings")
+    if len(set(views.values())) != 1:
+        raise ConfigError(f"the arms see different numbers of views: {views}", "change `steps`")
+
+
+def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and judge one arm with one seed."""
+    config = arm.config(read_settings(options.common), seed)
+    folder = Path(f"{options.results}{RUNS}") / f"{arm.label.replace(' ', '-')}-{seed}"
+    images = options.images if config.objective.supervised.weight else ""
+    began = time.perf_counter()
+    train(config, store=options.store, out=folder, images=images, recipe=arm.recipe)
+    trained = time.perf_counter()
+    lines = read_metrics(folder)
+    if lines[-1]["step"] < config.steps:
+        raise FootageError("training was stopped", "run the same command again to go on")
+    judged = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed))
+    steps = [line for line in lines if "levels" in line]
+    probes = [line["probe"] for line in lines if "probe" in line]
+    kept = ("task", "column", "protocol", "value", "validation", "num_test")
+    return {
+        "label": arm.label,
+        "recipe": arm.recipe,
+        "settings": {**read_settings(options.common), **arm.settings},
+        "seed": seed,
+        "store": Store.open(options.store).content_hash,
+        "views": config.steps * config.sampling.images_per_batch,
+        "train_seconds": round(trained - began, 1),
+        "evaluate_seconds": round(time.perf_counter() - trained, 1),
+        "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
+        "last_levels": steps[-1]["levels"],
+        "probe": {"untrained": probes[0], "trained": probes[-1]},
+        "rows": [{name: getattr(row, name) for name in kept} for row in judged.rows],
+        "environment": environment(),
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The results that are there; a last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def check_same(line: Line, arm: Arm, options: argparse.Namespace) -> None:
+    """Refuse to take a line for done that was made in another way."""
+    ours = {
+        "recipe": arm.recipe,
+        "settings": {**read_settings(options.common), **arm.settings},
+        "store": Store.open(options.store).content_hash,
+    }
+    theirs = {name: line[name] for name in ours}
+    if ours != theirs:
+        raise ConfigError(
+            f"{options.results} has {arm.label!r} with {theirs}, not {ours}",
+            "give the arm another label, or write to another file",
+        )
+
+
+def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
+    """Every arm with the first seed, then with the second; what is done already is skipped."""
+    path = Path(options.results)
+    there = read_lines(path)
+    path.write_text("".join(json.dumps(line) + "\n" for line in there))
+    done = {(line["label"], line["seed"]): line for line in there}
+    for seed in options.seeds:
+        for arm in arms:
+            if (arm.label, seed) in done:
+                check_same(done[arm.label, seed], arm, options)
+                continue
+            line = run(arm, seed, options)
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+# --- table --------------------------------------------------------------------------------------
+
+
+def measures(line: Line, part: str) -> dict[str, Values]:
+    """Percent by measure and column; `model` is the trained network.
+
+    Args:
+        line: One arm and seed.
+        part: "value" for the test parts, "validation" for choosing settings.
+    """
+    found: dict[str, Values] = {}
+    for name, words in RETRIEVALS.items():
+        if f"{name}_hit" in line["probe"]["trained"]:
+            probes = line["probe"]
+            found[words] = {
+                "chance": 100 * probes["trained"][f"{name}_chance"],
+                "untrained": 100 * probes["untrained"][f"{name}_hit"],
+                "model": 100 * probes["trained"][f"{name}_hit"],
+            }
+    rows = [row for row in line["rows"] if row["column"] != "chance"]
+    chance = {row["task"]: row[part] for row in line["rows"] if row["column"] == "chance"}
+    for row in rows:
+        values = found.setdefault(f"{row['task']}, {row['protocol']}", {})
+        values["chance"], values[row["column"]] = 100 * chance[row["task"]], 100 * row[part]
+    for protocol in dict.fromkeys(row["protocol"] for row in rows):
+        sets = [values for name, values in found.items() if name.endswith(f", {protocol}")]
+        if len(sets) > 1:
+            found[f"mean of {len(sets)} sets, {protocol}"] = {
+                column: statistics.mean(values[column] for values in sets) for column in sets[0]
+            }
+    return found
+
+
+def table(lines: Sequence[Line], part: str = "value") -> str:
+    """Markdown: every measure beside its baselines, then paired differences to the first arm.
+
+    A cell is the mean over seeds with the smallest and the largest; the baselines are those of the
+    first arm. A difference is the mean of the seeds' differences with its standard error.
+    """
+    arms: dict[str, dict[int, dict[str, Values]]] = {}
+    for line in lines:
+        arms.setdefault(line["label"], {})[line["seed"]] = measures(line, part)
+    first, *others = arms
+    names = list(dict.fromkeys(name for found in arms[first].values() for name in found))
+    sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
+    text = _row(["", *BASELINES, *arms]) + _row(["---"] * (1 + len(sources)))
+    for name in names:
+        cells = [_spread(_column(arms[label], name, column)) for label, column in sources]
+        text += _row([name, *cells])
+    if others:
+        text += f"\nDifference to {first}, seed by seed:\n\n"
+        text += _row(["", *others]) + _row(["---"] * (1 + len(others)))
+    for name in names if others else []:
+        base = _column(arms[first], name, "model")
+        cells = []
+        for label in others:
+            own = _column(arms[label], name, "model")
+            cells.append(_difference([own[seed] - base[seed] for seed in own if seed in base]))
+        text += _row([name, *cells])
+    return text
+
+
+def _column(seeds: Mapping[int, Mapping[str, Values]], name: str, column: str) -> dict[int, float]:
+    """By seed, where the measure has that column."""
+    return {seed: found[name][column] for seed, found in seeds.items() if column in found[name]}
+
+
+def _spread(values: Mapping[int, float]) -> str:
+    if not values:
+        return ""
+    middle, low, high = statistics.mean(values.values()), min(values.values()), max(values.values())
+    return f"{middle:.1f} ({low:.1f}..{high:.1f})" if len(values) > 1 else f"{middle:.1f}"
+
+
+def _difference(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "".join(f"{value:+.1f}" for value in values)
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values):+.1f} ± {error:.1f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def main() -> None:
+    """Run what is missing, or print what is there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", help="one line of JSON for each arm and seed")
+    parser.add_argument("--table", action="store_true", help="print what is there")
+    parser.add_argument("--validation", action="store_true", help="table of the validation parts")
+    parser.add_argument("--store")
+    parser.add_argument("--labelled", nargs="+")
+    parser.add_argument(
+        "--images", default="", help="labelled images for recipes that are co-trained"
+    )
+    parser.add_argument("--arms", nargs="+")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--common", default="", help="settings of all arms: name=value,...")
+    options = parser.parse_args()
+    try:
+        if options.table:
+            part = "validation" if options.validation else "value"
+            print(table(read_lines(Path(options.results)), part), end="")
+        elif not (options.store and options.labelled and options.arms):
+            parser.error("--store, --labelled and --arms are needed, or --table")
+        else:
+            arms = [read_arm(text) for text in options.arms]
+            check_views(arms, read_settings(options.common))
+            run_all(arms, options)
+    except FootageError as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
