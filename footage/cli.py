@@ -27,6 +27,7 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage embed    MODEL INPUTS... --out FILE        features of images and videos, as Parquet
   footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
   footage report   RUN... --out report.html          one page to look at, offline
+  footage vtab     doctor DIR | export --out DIR     the data of VTAB-1k: what is there, get it
   footage recipes  [NAME...]                         the recipes of `train`
   footage demo                                       all of it on a laptop in minutes
 
@@ -260,6 +261,61 @@ def _report(words: Sequence[str]) -> None:
     tyro.cli(command, args=words, prog="footage report")
 
 
+def _vtab(words: Sequence[str]) -> None:
+    from footage.verbs import vtab
+
+    def doctor(folder: Positional[str]) -> None:
+        """What a folder holds of VTAB-1k: counts, classes, parts, hashes, and what is missing.
+
+        Args:
+            folder: Holds caltech101/, cifar/ and so on, or is one of them.
+        """
+        findings = vtab.doctor(folder)
+        Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(vtab.table(findings))
+        print(vtab.advice(findings))
+        vtab.refuse_damage(findings)
+
+    def export(
+        *, out: str, tasks: UseAppendAction[tuple[tuple[str, ...], ...]] = (), data_dir: str = ""
+    ) -> None:
+        """The exact images of VTAB-1k out of TFDS; tasks that are there already are left alone.
+
+        Args:
+            out: The folder to write tasks into.
+            tasks: Only these tasks.
+            data_dir: Where TFDS keeps its data, if not in its own default.
+        """
+        names = [name for given in tasks for name in given]
+        for path in vtab.export(out=out, tasks=names, data_dir=data_dir):
+            print(path)
+
+    def import_parquet(folder: Positional[str], *, task: str, out: str) -> None:
+        """One task out of Parquet files of Hugging Face; its thousand images are other ones.
+
+        Args:
+            folder: Holds train-*.parquet, test-*.parquet and, if there is one, validation-*.
+            task: The name of the task.
+            out: The folder to write the task into.
+        """
+        print(vtab.imported(folder, task=task, out=out))
+
+    _one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
+
+
+def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:
+    """Run one of the commands of a verb."""
+    first = words[0] if words else ""
+    if first in ("-h", "--help"):
+        for name, command in commands.items():
+            print(f"footage {verb} {name:16} {(command.__doc__ or '').partition(chr(10))[0]}")
+        raise SystemExit(0)
+    if first not in commands:
+        raise FootageError(
+            f"footage {verb} has no command {first!r}", f"commands: {', '.join(commands)}"
+        )
+    tyro.cli(commands[first], args=words[1:], prog=f"footage {verb} {first}")
+
+
 def _demo(words: Sequence[str]) -> None:
     from footage.verbs.demo import DemoConfig, demo
 
@@ -312,6 +368,7 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "embed": _embed,
     "export": _export,
     "report": _report,
+    "vtab": _vtab,
     "recipes": _recipes,
     "demo": _demo,
 }

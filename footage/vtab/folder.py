@@ -83,7 +83,7 @@ def open_suite(
         ConfigError: There is no task, one of `only` is not there, or a folder is damaged.
     """
     root = Path(path)
-    folders = _task_folders(root, rows)
+    folders = task_folders(root, rows)
     if not folders:
         raise ConfigError(
             f"{root} holds no task: no folder with {TRAIN}, {VAL} and {TEST}",
@@ -173,8 +173,16 @@ def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
-    """Folders by task: those of the table, damaged or not, in its order; then others by name."""
+def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
+    """Folders by task: those of the table, damaged or not, in its order; then others by name.
+
+    Args:
+        root: A folder of task folders, or one task folder.
+        rows: The suite's table.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
     if is_task(root):
         return {root.resolve().name: root}
     if not root.is_dir():

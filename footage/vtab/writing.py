@@ -1,0 +1,90 @@
+"""One way to write a task's folder, whatever door it comes through.
+
+Images go to `images/PART/000000.png` in the order in which they come; the folder is written aside,
+read back and held against its row, and only then renamed into place.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from footage.errors import ConfigError
+from footage.vtab import manifest
+from footage.vtab.folder import BOTH, TEST, TRAIN, VAL, open_folder_task
+from footage.vtab.rows import TaskRow
+
+
+class Labelled(NamedTuple):
+    """One image file and its class."""
+
+    content: bytes
+    suffix: str
+    """`.png`, `.jpg` and so on."""
+    label: int
+
+
+class Parts(NamedTuple):
+    """The images of the three parts, made while they are asked for."""
+
+    train: Iterable[Labelled]
+    val: Iterable[Labelled]
+    test: Iterable[Labelled]
+
+
+_LISTS: Final = (TRAIN, VAL, TEST)
+
+
+def write_task(
+    out: Path,
+    row: TaskRow,
+    parts: Parts,
+    *,
+    origin: str,
+    marks: tuple[str, ...] = (),
+    advance: Callable[[float], None] = lambda _: None,
+) -> Path:
+    """Write the folder of one task.
+
+    Args:
+        out: The folder of the suite.
+        row: What the folder must hold.
+        parts: Its images.
+        origin: Where they come from, in words.
+        marks: What differs from the exact protocol.
+        advance: Called with 1 after each image, for a progress bar.
+
+    Raises:
+        ConfigError: The folder is there already, or what was written is not what the row says.
+    """
+    place = out / row.name
+    if place.exists():
+        raise ConfigError(f"{place} is there already", "remove it to write it anew")
+    aside = out / f".{row.name}.partial"
+    shutil.rmtree(aside, ignore_errors=True)
+    lines = {
+        name: _write_part(aside, name, images, advance)
+        for name, images in zip(_LISTS, parts, strict=True)
+    }
+    lines[BOTH] = lines[TRAIN] + lines[VAL]
+    for name, listed in lines.items():
+        (aside / name).write_text("".join(listed), encoding="utf-8")
+    open_folder_task(aside, row)
+    files = sorted(path for path in aside.rglob("*") if path.is_file())
+    hashes = {path.relative_to(aside).as_posix(): manifest.digest(path) for path in files}
+    manifest.write(aside, manifest.Manifest(origin=origin, marks=marks, files=hashes))
+    return aside.rename(place)
+
+
+def _write_part(
+    folder: Path, name: str, images: Iterable[Labelled], advance: Callable[[float], None]
+) -> list[str]:
+    below = f"images/{Path(name).stem}"
+    (folder / below).mkdir(parents=True)
+    lines = []
+    for number, image in enumerate(images):
+        path = f"{below}/{number:06}{image.suffix}"
+        (folder / path).write_bytes(image.content)
+        lines.append(f"{path} {image.label}\n")
+        advance(1)
+    return lines
