@@ -64,19 +64,23 @@ def examine(path: str | Path, rows: Sequence[TaskRow]) -> list[Finding]:
     """
     known = {row.name: row for row in rows}
     folders = task_folders(Path(path), rows)
-    found = [_finding(name, folder, known.get(name)) for name, folder in folders.items()]
-    absent = [row for row in rows if row.name not in folders]
-    return found + [
-        Finding(name=row.name, group=row.group, state="absent", remarks=_where(row.name))
-        for row in absent
+    others = [name for name in folders if name not in known]
+    return [
+        _finding(name, folders[name], known.get(name)) if name in folders else _absent(known[name])
+        for name in (*known, *others)
     ]
 
 
-def _where(name: str) -> tuple[str, ...]:
-    """The builder of an absent task, and what is known of its data."""
-    return tuple(
-        text for task in TASKS if task.name == name for text in (task.builder, task.note) if text
+def _absent(row: TaskRow) -> Finding:
+    """With the builder of the task, and what is known of its data."""
+    where = tuple(
+        text
+        for task in TASKS
+        if task.name == row.name
+        for text in (f"TFDS {task.builder}", task.note)
+        if text
     )
+    return Finding(name=row.name, group=row.group, state="absent", remarks=where)
 
 
 def _finding(name: str, folder: Path, row: TaskRow | None) -> Finding:

@@ -78,6 +78,6 @@ def test_test_images_among_the_thousand_and_unlisted_files_are_remarked_upon(fol
 
 
 def test_a_task_that_no_table_knows_is_examined_too(folder):
-    (found, absent) = examine(folder, (ABSENT,))
+    (absent, found) = examine(folder, (ABSENT,))
     assert (found.name, found.group, found.state) == ("cifar", "other", "present")
     assert absent.name == "resisc45"
