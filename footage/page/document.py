@@ -81,10 +81,14 @@ def _headline(runs: Sequence[Run], footage: Footage) -> str:
     learned = (
         f"What “{runs[0].name}” learned" if len(runs) == 1 else f"What {len(runs)} runs learned"
     )
+    if not any(run.record["store"] for run in runs):
+        return f"{learned} from labelled images"
+    labels = sum(run.record["labels_used"] for run in runs)
+    how = " and labelled images" if labels else ", without labels"
     if not footage.totals:
-        return f"{learned} from video, without labels"
+        return f"{learned} from video{how}"
     usable = footage.totals["ok"] + footage.totals["partial"]
-    return f"{learned} from {usable:,} videos, without labels"
+    return f"{learned} from {usable:,} videos{how}"
 
 
 def _found(run: Run) -> list[str]:

@@ -16,12 +16,22 @@ PROBES: Final = {
 CHANCES: Final = {"same_video_hit": "same_video_chance", "same_shot_hit": "same_shot_chance"}
 
 LEVELS: Final = {
-    "shot/exemplar": "Shot level: exemplar triplet loss",
-    "shot/nce": "Shot level: InfoNCE",
-    "frame/exemplar": "Frame level: exemplar triplet loss",
-    "frame/nce": "Frame level: InfoNCE",
     "video/future_nce": "Video level: future shots (InfoNCE)",
+    "video/future_mse": "Video level: future shots (regression)",
     "video/order": "Video level: shot order (cross-entropy)",
+    "supervised": "Labelled images (cross-entropy)",
+}
+POSITIVES: Final = {
+    "frame": "Frame level",
+    "shot": "Shot level",
+    "other_frames": "Shot level, other frames",
+}
+LOSSES: Final = {
+    "exemplar": "exemplar triplet loss",
+    "rotation": "rotation (cross-entropy)",
+    "nce": "InfoNCE",
+    "vicreg": "VICReg",
+    "distillation": "self-distillation",
 }
 
 
@@ -32,7 +42,8 @@ def section(runs: Sequence[Run]) -> Markup:
         return tag("section", title, tag("p", "No step was recorded.", class_="note"), id="curves")
     note = (
         "Against optimiser steps. Losses are shown as recorded (faint) and as a moving average. "
-        "The probes look, without labels, at frames of videos that are never trained on: how often "
+        "The probes look, without labels, at frames of videos that are never trained on (of a run "
+        "that learned from still images, at some of these): how often "
         "the nearest frame is of the same video (among other shots) or of the same shot, how many "
         "directions the features use, and how far they spread (1 in all directions, 0 collapsed). "
         "Dashed lines are what features that say nothing would reach."
@@ -54,7 +65,7 @@ def section(runs: Sequence[Run]) -> Markup:
         title,
         tag("p", note, class_="note"),
         _legend(runs),
-        tag("h3", "Probes on unseen videos"),
+        tag("h3", "Probes without labels"),
         tag("div", *probes, class_="charts narrow"),
         tag("h3", "Loss of each level"),
         tag("div", *charts, class_="charts"),
@@ -73,6 +84,14 @@ def _legend(runs: Sequence[Run]) -> Markup:
     return tag("ul", *items, class_="legend")
 
 
+def level_title(name: str) -> str:
+    """The words for a level: what is alike, and by which loss."""
+    if name in LEVELS:
+        return LEVELS[name]
+    alike, _, loss = name.partition("/")
+    return f"{POSITIVES[alike]}: {LOSSES[loss]}"
+
+
 def _level_names(run: Run) -> list[str]:
     return list(run.steps[-1]["levels"]) if run.steps else []
 
@@ -81,7 +100,7 @@ def _level_chart(name: str, runs: Sequence[Run]) -> Markup:
     chances = {run.level_chance[name] for run in runs if name in _level_names(run)}
     levels = [Level("says nothing", value) for value in sorted(chances)[:1]]
     lines = _lines(runs, lambda run: run.steps, lambda line: line["levels"].get(name))
-    return curves(LEVELS.get(name, name), lines, levels=levels, smooth=True)
+    return curves(level_title(name), lines, levels=levels, smooth=True)
 
 
 def _probe_chart(key: str, words: str, runs: Sequence[Run]) -> Markup:

@@ -15,9 +15,11 @@ import simplejpeg
 from footage import model as models
 from footage import recipes, store_writing
 from footage.errors import CheckpointError, ConfigError
+from footage.objective import Objective
 from footage.page.charts import Curve, Level, _moving_average, _thinned, _ticks, curves
 from footage.page.frames import clock, contact_sheet, shares
 from footage.page.gathered import gather
+from footage.page.learning import level_title
 from footage.page.markup import Markup, join, tag
 from footage.page.retrieval import answers, gallery
 from footage.store import Store
@@ -111,6 +113,13 @@ def _read(path: Path) -> _Reader:
     reader = _Reader()
     reader.feed(path.read_text("utf-8"))
     return reader
+
+
+def test_every_level_of_every_recipe_has_a_title():
+    for name in recipes.METHODS:
+        objective = Objective(8, recipes.recipe(name).objective, 4, num_classes=3)
+        for level in objective.chance((4, 4, 4, 4)):
+            assert level_title(level)[0].isupper(), level
 
 
 def test_the_page_has_every_section_with_its_content(page: Path) -> None:
