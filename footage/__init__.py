@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from footage.verbs.evaluate import evaluate as evaluate
     from footage.verbs.export import export as export
     from footage.verbs.ingest import ingest as ingest
+    from footage.verbs.profile import profile as profile
     from footage.verbs.report import report as report
     from footage.verbs.train import train as train
 
@@ -29,6 +30,7 @@ _HOMES = {
     "export": "footage.verbs.export",
     "ingest": "footage.verbs.ingest",
     "load": "footage.model",
+    "profile": "footage.verbs.profile",
     "recipe": "footage.recipes",
     "report": "footage.verbs.report",
     "train": "footage.verbs.train",

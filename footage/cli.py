@@ -24,6 +24,7 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage ingest   PATHS... --out STORE              find, check, cut into shots, keep frames
   footage train    RECIPE --store STORE --out RUN    learn a backbone; again to go on
   footage evaluate MODEL --labelled FOLDER           kNN and linear probe, beside baselines
+  footage profile  MODEL... --out FOLDER             what features are invariant to, side by side
   footage embed    MODEL INPUTS... --out FILE        features of images and videos, as Parquet
   footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
   footage report   RUN... --out report.html          one page to look at, offline
@@ -198,6 +199,43 @@ def _evaluate(words: Sequence[str]) -> None:
     tyro.cli(command, args=words, prog="footage evaluate")
 
 
+def _profile(words: Sequence[str]) -> None:
+    from footage.evaluation.profile_results import tables
+    from footage.verbs.profile import ProfileConfig, profile
+
+    default = ProfileConfig()
+
+    def command(
+        models: Paths,
+        *,
+        out: str,
+        store: str = "",
+        videos: str = "",
+        labelled: str = "",
+        config: Annotated[ProfileConfig, arg(name="")] = default,
+    ) -> None:
+        """What features became invariant to: in videos, under one factor at a time, over time.
+
+        Args:
+            models: Runs, exported files or folders, or timm names.
+            out: The folder for profile.json and profile.svg.
+            store: A frame store; views, shots and videos are compared in it.
+            videos: Labelled videos as CLASS/VIDEO/000123.jpg, with an anchors.txt if there is one.
+            labelled: Labelled images of the same classes, for the classifier.
+            config: How much is looked at.
+        """
+        found = profile(
+            models, out=out, store=store, videos=videos, labelled=labelled, config=config
+        )
+        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+        for view in tables(found.models):
+            console.print(view)
+        for path in found.files:
+            print(path)
+
+    tyro.cli(command, args=words, prog="footage profile")
+
+
 def _embed(words: Sequence[str]) -> None:
     from footage.verbs.embed import EmbedConfig, embed
 
@@ -365,6 +403,7 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "ingest": _ingest,
     "train": _train,
     "evaluate": _evaluate,
+    "profile": _profile,
     "embed": _embed,
     "export": _export,
     "report": _report,

@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from footage.augment import decode_resized
 from footage.backbone import Backbone
+from footage.evaluation.geometry import embedding_std, rankme, retrieval
 from footage.loading import FrameSource, normalise
+from footage.store import evenly
 
 COLLAPSED_STD = 0.1
 """Below this spread the features are as good as constant [ours]."""
@@ -54,14 +56,6 @@ NOTHING = ProbeSet(
 """No frame to look at."""
 
 
-class Retrieval(NamedTuple):
-    """How often the nearest allowed frame is a right one, and how often by chance."""
-
-    hit: float
-    chance: float
-    queries: int
-
-
 def probe_set(
     store: FrameSource, held_out: Sequence[str], *, size: int, frames: int, frames_per_shot: int = 4
 ) -> ProbeSet:
@@ -76,12 +70,12 @@ def probe_set(
     """
     names = np.asarray(store.shots["video"].to_pylist(), dtype=object)
     rows = np.flatnonzero(np.isin(names, list(held_out)))
-    rows = rows[_evenly(len(rows), max(frames // frames_per_shot, 1))]
+    rows = rows[evenly(len(rows), max(frames // frames_per_shot, 1))]
     images, videos, shots = [], [], []
     numbers = {name: number for number, name in enumerate(sorted(set(held_out)))}
     for row in rows.tolist():
         length = store.shots["num_frames"][row].as_py()
-        chosen = _evenly(length, frames_per_shot).tolist()
+        chosen = evenly(length, frames_per_shot)
         for jpeg in store.encoded(row, chosen):
             images.append(torch.from_numpy(decode_resized(jpeg, size)))
             videos.append(numbers[names[row]])
@@ -149,49 +143,6 @@ def embed(
     return torch.cat(parts).clone()
 
 
-def embedding_std(features: Float[Tensor, "N D"]) -> float:
-    """Mean standard deviation over the axes of the normalised features, times sqrt(D)."""
-    normalised = torch.nn.functional.normalize(features.double(), dim=1)
-    return float(normalised.std(dim=0).mean()) * math.sqrt(features.shape[1])
-
-
-def rankme(features: Float[Tensor, "N D"]) -> float:
-    """Effective rank: exp of the entropy of the normalised singular values.
-
-    Garrido et al. 2023, "RankMe", equation 1 (https://arxiv.org/abs/2210.02885). From 1 to
-    min(N, D); 0 for features that are all zero.
-    """
-    values = torch.linalg.svdvals(features.double())
-    if not float(values.sum()) > 0:
-        return 0.0
-    shares = values / values.sum() + 1e-7
-    return float(torch.exp(-(shares * shares.log()).sum()))
-
-
-def retrieval(
-    features: Float[Tensor, "N D"], right: Bool[Tensor, "N N"], allowed: Bool[Tensor, "N N"]
-) -> Retrieval:
-    """Nearest neighbour by cosine.
-
-    Args:
-        features: One row a frame.
-        right: For each query (row) the frames that count as found.
-        allowed: For each query the frames that it may find.
-
-    Rows without a right frame are no queries. Chance is the share of right frames among those
-    allowed, the hit rate of features that say nothing.
-    """
-    queries = right.any(dim=1)
-    if not bool(queries.any()):
-        return Retrieval(0.0, 0.0, 0)
-    normalised = torch.nn.functional.normalize(features.double(), dim=1)
-    similarity = (normalised @ normalised.T).masked_fill(~allowed, -2.0)
-    nearest = similarity.argmax(dim=1, keepdim=True)
-    hits = right.gather(1, nearest)[queries].double().mean()
-    chance = (right.sum(dim=1) / allowed.sum(dim=1).clamp(min=1))[queries].double().mean()
-    return Retrieval(float(hits), float(chance), int(queries.sum()))
-
-
 def advice(
     probed: Mapping[str, float], levels: Mapping[str, float], chance: Mapping[str, float]
 ) -> list[str]:
@@ -248,9 +199,3 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> li
             "lower videos_per_batch or ingest more"
         )
     return found
-
-
-def _evenly(length: int, count: int) -> Int[np.ndarray, " n"]:
-    """Up to `count` different places, evenly over `length`."""
-    count = min(length, count)
-    return (np.arange(count) * length + length // 2) // max(count, 1)

@@ -89,6 +89,12 @@ def part_path(store: Path, part: int) -> Path:
     return store / "frames" / f"part-{part:05d}.parquet"
 
 
+def evenly(length: int, count: int) -> list[int]:
+    """Up to `count` different places, evenly over `length`, none at the very ends."""
+    count = min(length, count)
+    return [(place * length + length // 2) // count for place in range(count)]
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:

@@ -68,7 +68,7 @@ def extract(
         batch_size: Images in one forward pass.
         advance: Called with the number of images done since its last call, for a progress bar.
     """
-    sizes = sorted({column.size for column in columns.values()})
+    sizes = sizes_of(columns)
 
     def read(path: Path) -> dict[int, RawImage] | Unreadable:
         try:
@@ -77,18 +77,41 @@ def extract(
             return Unreadable(path, error.message)
         return {size: resized(image, size) for size in sizes}
 
-    collected: dict[str, list[Tensor]] = {name: [] for name in columns}
     unreadable: list[Unreadable] = []
-    for batch in batches(in_threads(paths, read, ahead=BATCHES_AHEAD * batch_size), batch_size):
-        whole = [item for item in batch if not isinstance(item, Unreadable)]
-        unreadable += [item for item in batch if isinstance(item, Unreadable)]
-        for name, column in columns.items():
-            if whole:
-                pixels = np.stack([item[column.size] for item in whole])
-                collected[name].append(column.function(pixels))
-        advance(len(batch))
-    features = {name: torch.cat(parts) for name, parts in collected.items() if parts}
+
+    def readable() -> Iterator[dict[int, RawImage]]:
+        for item in in_threads(paths, read, ahead=BATCHES_AHEAD * batch_size):
+            if isinstance(item, Unreadable):
+                unreadable.append(item)
+            else:
+                yield item
+            advance(1)
+
+    features = forward(readable(), columns, batch_size=batch_size)
     return Extracted(features, unreadable)
+
+
+def forward(
+    images: Iterable[Mapping[int, RawImage]], columns: Mapping[str, Column], *, batch_size: int = 64
+) -> dict[str, Float[Tensor, "N _"]]:
+    """Features by column, on the CPU, of images that come one by one; none when there is none.
+
+    Args:
+        images: Each in every size that a column wants, by size.
+        columns: What to compute of each image, by name.
+        batch_size: Images in one forward pass.
+    """
+    collected: dict[str, list[Tensor]] = {name: [] for name in columns}
+    for batch in batches(images, batch_size):
+        for name, column in columns.items():
+            pixels = np.stack([image[column.size] for image in batch])
+            collected[name].append(column.function(pixels))
+    return {name: torch.cat(parts) for name, parts in collected.items() if parts}
+
+
+def sizes_of(columns: Mapping[str, Column]) -> list[int]:
+    """The sizes in which an image is wanted, each once."""
+    return sorted({column.size for column in columns.values()})
 
 
 def model_column(model: Model, device: torch.device) -> Column:

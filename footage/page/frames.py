@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
-from numpy import ndarray
+from jaxtyping import UInt8
 
 from footage.augment import decode
 from footage.page.markup import Markup, photograph
-from footage.store import Store
+from footage.store import Store, evenly
 
 
 class ShownFrame(NamedTuple):
@@ -122,18 +121,11 @@ def shares(lengths: Sequence[int], total: int) -> list[int]:
     return given
 
 
-def evenly(length: int, count: int) -> list[int]:
-    """Up to `count` different places, evenly over `length`, none at the very ends."""
-    count = min(length, count)
-    places: Int[ndarray, " n"] = (np.arange(count) * length + length // 2) // max(count, 1)
-    return [int(place) for place in places]
-
-
 def thumbnail(frame: ShownFrame, *, height: int) -> Markup:
     """The frame at a given height in pixels, with its place as its text."""
     image = decode(frame.jpeg, height)
     width = max(1, round(image.shape[1] * height / image.shape[0]))
-    small: UInt8[ndarray, "H W 3"] = cv2.resize(
+    small: UInt8[np.ndarray, "H W 3"] = cv2.resize(
         image, (width, height), interpolation=cv2.INTER_AREA
     )
     alt = f"{frame.video}, shot {frame.shot}, at {clock(frame.seconds)}"

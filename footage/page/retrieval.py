@@ -11,8 +11,8 @@ from torch import Tensor
 from footage.augment import decode, resized
 from footage.evaluation.features import batches, model_column
 from footage.model import Model, best_device
-from footage.page.frames import ShownFrame, evenly
-from footage.store import Store
+from footage.page.frames import ShownFrame
+from footage.store import Store, evenly
 
 
 class Found(NamedTuple):

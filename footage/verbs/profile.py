@@ -1,0 +1,304 @@
+"""The verb `footage profile`: what features became invariant to, several models side by side.
+
+On a store: the levels of its hierarchy. On rendered scenes: one factor at a time. On labelled
+videos: accuracy while the video goes on. Raw pixels and each network untrained stand beside the
+models.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from footage import model as models
+from footage import runs
+from footage.errors import ConfigError
+from footage.evaluation.adapt import PROTOCOLS, Examples
+from footage.evaluation.controlled import FRAME_SIZE, factors, scene_distances
+from footage.evaluation.features import Column, extract, model_column, pixel_column
+from footage.evaluation.invariance import VIEWS, choose_frames, frame_features, profile_of
+from footage.evaluation.labelled import open_task
+from footage.evaluation.profile_plot import draw_profiles
+from footage.evaluation.profile_results import Profiled, write_profiles
+from footage.evaluation.robustness import VideoSet, open_videos, robustness
+from footage.images.layout import NAMED_IN_ERRORS
+from footage.store import Store
+
+log = logging.getLogger(__name__)
+
+PIXELS: Final = "raw pixels"
+"""The image itself at 16 x 16, instead of features."""
+
+RESULTS: Final = "profile.json"
+PICTURE: Final = "profile.svg"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileConfig:
+    """How much is looked at."""
+
+    videos: int = 64
+    """Videos of the store at most; intervals are over them."""
+
+    shots_per_video: int = 4
+    """Shots of each at most."""
+
+    frames_per_shot: int = 4
+    """Frames of each shot at most."""
+
+    scenes: int = 24
+    """Rendered scenes in which one factor moves at a time; 0 renders none."""
+
+    reach: int = 10
+    """Frames to either side of an anchor among which the worst is looked for."""
+
+    protocols: tuple[str, ...] = ("knn", "linear")
+    """Classifiers that are asked about labelled videos: knn, linear."""
+
+    seed: int = 0
+    """Of the choice of videos, the views, the scenes, the split and the untrained networks."""
+
+    size: int = 0
+    """Input height and width in pixels; 0 keeps each model's own."""
+
+    batch_size: int = 64
+    """Images in one forward pass."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("videos", 2), ("shots_per_video", 1), ("frames_per_shot", 1), ("scenes", 0),
+            ("reach", 1), ("size", 0), ("batch_size", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        unknown = [name for name in self.protocols if name not in PROTOCOLS]
+        if unknown or not self.protocols:
+            raise ConfigError(
+                f"protocols must name some of {', '.join(PROTOCOLS)}, got {self.protocols}"
+            )
+
+
+class Profiles(NamedTuple):
+    """What was measured, and the files that hold it."""
+
+    models: list[Profiled]
+    files: list[Path]
+
+
+class _Compared(NamedTuple):
+    """The columns that stand side by side."""
+
+    columns: dict[str, Column]
+    described: dict[str, dict[str, Any]]
+    baselines: list[str]
+
+
+def profile(
+    specs: Sequence[str],
+    *,
+    out: str | Path,
+    store: str | Path = "",
+    videos: str | Path = "",
+    labelled: str | Path = "",
+    config: ProfileConfig | None = None,
+) -> Profiles:
+    """Measure what models became invariant to.
+
+    Args:
+        specs: Run folders, exported files or folders, or timm names.
+        out: The folder for `profile.json` and `profile.svg`.
+        store: A frame store; without one the levels of the hierarchy are not measured. Videos that
+            a run among the models was trained on are left out.
+        videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.evaluation.robustness`.
+        labelled: Labelled images of the same classes, on which the classifier is fitted.
+        config: How much is looked at; the defaults when left out.
+
+    Raises:
+        CheckpointError: A model cannot be read.
+        StoreError: The store is missing or damaged.
+        ConfigError: Nothing is asked for, or the videos or images cannot be used.
+    """
+    config = config or ProfileConfig()
+    _check_asked(specs, str(store), str(videos), str(labelled), config)
+    compared = _compared(specs, config)
+    measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
+    profiles: dict[str, Any] = {}
+    moved: dict[str, Any] = {}
+    held: dict[str, dict[str, Any]] = {}
+    if str(store):
+        with _said("levels of the store"):
+            profiles, measured["store"] = _on_store(Store.open(store), specs, compared, config)
+    if config.scenes:
+        with _said("one factor at a time"):
+            found = scene_distances(
+                compared.columns, scenes=config.scenes, seed=config.seed,
+                batch_size=config.batch_size,
+            )  # fmt: skip
+        moved = {name: factors(each, seed=config.seed) for name, each in found.items()}
+        measured["scenes"] = {"scenes": config.scenes, "frame_size": FRAME_SIZE}
+    if str(videos):
+        with _said("labelled videos"):
+            held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
+    results = [
+        Profiled(
+            name=name,
+            described=compared.described[name],
+            profile=profiles.get(name),
+            factors=moved.get(name, {}),
+            robustness=held.get(name, {}),
+        )
+        for name in compared.columns
+    ]
+    folder = Path(out)
+    return Profiles(
+        results,
+        [
+            write_profiles(folder / RESULTS, measured, results),
+            draw_profiles(folder / PICTURE, results, compared.baselines),
+        ],
+    )
+
+
+def _check_asked(
+    specs: Sequence[str], store: str, videos: str, labelled: str, config: ProfileConfig
+) -> None:
+    if not specs:
+        raise ConfigError("no model was given", "name a run, an exported file or a timm model")
+    twice = sorted({spec for spec in specs if list(specs).count(spec) > 1})
+    if twice:
+        raise ConfigError(f"{twice[0]} is given twice", "name each model once")
+    if bool(videos) != bool(labelled):
+        raise ConfigError(
+            "labelled videos need labelled images, and the other way round",
+            "give both --videos and --labelled, or neither",
+        )
+    if not (store or config.scenes or videos):
+        raise ConfigError("nothing is asked for", "give --store STORE, or some --scenes")
+
+
+def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
+    """Raw pixels, each architecture untrained, then the models."""
+    device = models.best_device()
+    columns = {PIXELS: pixel_column()}
+    described: dict[str, dict[str, Any]] = {PIXELS: {}}
+    loaded = [models.load(spec, size=config.size, seed=config.seed) for spec in specs]
+    untrained = {}
+    for model in loaded:
+        key = (model.backbone.architecture, str(model.backbone.options), model.preprocessing)
+        if key not in untrained:
+            twin = models.untrained(model, seed=config.seed)
+            untrained[key] = twin._replace(name=f"{model.backbone.architecture} untrained")
+    taken: dict[str, int] = {}
+    for model in untrained.values():
+        taken[model.name] = taken.get(model.name, 0) + 1
+        again = f" ({taken[model.name]})" if taken[model.name] > 1 else ""
+        columns[model.name + again] = model_column(model, device)
+        described[model.name + again] = models.describe(model)
+    baselines = list(columns)
+    for model in loaded:
+        columns[model.name] = model_column(model, device)
+        described[model.name] = models.describe(model)
+    return _Compared(columns, described, baselines)
+
+
+def _on_store(
+    store: Store, specs: Sequence[str], compared: _Compared, config: ProfileConfig
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Profiles by column, and what they were measured on."""
+    eligible = _unseen(store, specs)
+    chosen = choose_frames(
+        store,
+        eligible,
+        videos=config.videos,
+        shots=config.shots_per_video,
+        frames=config.frames_per_shot,
+        seed=config.seed,
+    )
+    features = frame_features(
+        store, chosen, compared.columns, seed=config.seed, batch_size=config.batch_size
+    )
+    data = {
+        "path": str(store.path),
+        "content_hash": store.content_hash,
+        "eligible_videos": len(eligible),
+        "videos": len({frame.video for frame in chosen}),
+        "shots": len({frame.row for frame in chosen}),
+        "frames": len(chosen),
+        "views": dataclasses.asdict(VIEWS),
+    }
+    found = {name: profile_of(each, chosen, seed=config.seed) for name, each in features.items()}
+    return found, data
+
+
+def _unseen(store: Store, specs: Sequence[str]) -> list[str]:
+    """Videos of the store that no run among the models was trained on, as far as can be known."""
+    eligible = set(store.shots["video"].to_pylist())
+    for spec in specs:
+        if not (Path(spec) / runs.RUN).is_file():
+            continue
+        record = runs.read_record(Path(spec))
+        if record.get("store_hash") == store.content_hash:
+            eligible &= set(record.get("held_out", []))
+            log.info("%s was trained on this store: only videos that it held out count", spec)
+    return sorted(eligible)
+
+
+def _on_videos(
+    videos: Path, labelled: Path, compared: _Compared, config: ProfileConfig
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Robustness by column and protocol, and what it was measured on."""
+    task = open_task(labelled, config.seed)
+    asked = open_videos(videos, task.classes, reach=config.reach)
+    sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
+    features = _read([*task.train.paths, *task.val.paths, *asked.paths], compared, config, asked)
+    labels = [torch.from_numpy(part.labels) for part in (task.train, task.val)]
+    found: dict[str, dict[str, Any]] = {}
+    for name, rows in features.items():
+        train, val, frames = torch.split(rows, sizes)
+        parts = (Examples(train, labels[0]), Examples(val, labels[1]))
+        found[name] = {
+            protocol: robustness(
+                PROTOCOLS[protocol](*parts, len(task.classes)), frames, asked, seed=config.seed
+            )
+            for protocol in config.protocols
+        }
+    data = {
+        "videos": asked.name, "anchors": len(asked.anchors), "frames": len(asked.paths),
+        "reach": asked.reach, "labelled": task.name, "split": task.split,
+        "num_train": sizes[0], "num_val": sizes[1], "classes": list(task.classes),
+    }  # fmt: skip
+    return found, data
+
+
+def _read(
+    paths: Sequence[Path], compared: _Compared, config: ProfileConfig, asked: VideoSet
+) -> Mapping[str, torch.Tensor]:
+    extracted = extract(paths, compared.columns, batch_size=config.batch_size)
+    if extracted.unreadable:
+        first = "; ".join(image.reason for image in extracted.unreadable[:NAMED_IN_ERRORS])
+        raise ConfigError(
+            f"{len(extracted.unreadable)} of {len(paths)} images for {asked.name} cannot be read: "
+            f"{first}",
+            "mend or remove them; leaving them out unasked would change the task",
+        )
+    return extracted.features
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Show that something takes its time."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("profile {task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with progress:
+        progress.add_task(what, total=None)
+        yield
