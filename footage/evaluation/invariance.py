@@ -153,15 +153,17 @@ def frame_features(
     """
     sizes = sizes_of(columns)
 
-    def read(frame: ChosenFrame) -> list[dict[int, RawImage]]:
-        jpeg = store.encoded(frame.row, [frame.place])[0]
+    def read(encoded: tuple[ChosenFrame, bytes]) -> list[dict[int, RawImage]]:
+        frame, jpeg = encoded
         key = (seed, frame.row, frame.place)
         plain = {size: decode_resized(jpeg, size) for size in sizes}
         views = {size: _two_views(jpeg, size, key) for size in sizes}
         return [plain, *({size: views[size][i] for size in sizes} for i in range(2))]
 
     def images() -> Iterator[dict[int, RawImage]]:
-        for images_of_frame in in_threads(chosen, read, ahead=BATCHES_AHEAD * batch_size):
+        # A store is read by one thread; decoding is what takes time.
+        encoded = ((frame, store.encoded(frame.row, [frame.place])[0]) for frame in chosen)
+        for images_of_frame in in_threads(encoded, read, ahead=BATCHES_AHEAD * batch_size):
             yield from images_of_frame
 
     features = forward(images(), columns, batch_size=batch_size)

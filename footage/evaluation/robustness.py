@@ -2,7 +2,8 @@
 
 After Shankar et al. 2021, "Do image classifiers generalize across time?", which brought
 ImageNet-Vid-Robust and YTBB-Robust (https://arxiv.org/abs/1906.02168): a classifier is asked about
-an anchor frame and about every frame within `reach` of it; the worst answer counts. The videos lie in folders:
+an anchor frame and about every frame within `reach` of it; the worst answer counts. The videos lie
+in folders:
 
     VIDEOS/CLASS/VIDEO/000123.jpg    frames; the number at the end of a name counts frames
     VIDEOS/anchors.txt               one `CLASS/VIDEO/000123.jpg` a line; without the file the

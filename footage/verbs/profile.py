@@ -43,7 +43,7 @@ PICTURE: Final = "profile.svg"
 class ProfileConfig:
     """How much is looked at."""
 
-    videos: int = 64
+    store_videos: int = 64
     """Videos of the store at most; intervals are over them."""
 
     shots_per_video: int = 4
@@ -72,7 +72,7 @@ class ProfileConfig:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("videos", 2), ("shots_per_video", 1), ("frames_per_shot", 1), ("scenes", 0),
+            ("store_videos", 2), ("shots_per_video", 1), ("frames_per_shot", 1), ("scenes", 0),
             ("reach", 1), ("size", 0), ("batch_size", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -215,7 +215,7 @@ def _on_store(
     chosen = choose_frames(
         store,
         eligible,
-        videos=config.videos,
+        videos=config.store_videos,
         shots=config.shots_per_video,
         frames=config.frames_per_shot,
         seed=config.seed,
