@@ -5,28 +5,16 @@ import torch
 
 from footage import monitor
 from footage.backbone import BackboneConfig, build
-
-
-def test_isotropic_features_have_spread_one_and_full_rank():
-    features = torch.randn(4000, 16, generator=torch.Generator().manual_seed(0))
-    assert monitor.embedding_std(features) == pytest.approx(1.0, abs=0.02)
-    assert monitor.rankme(features) == pytest.approx(16, rel=0.01)
-
-
-def test_rankme_of_a_low_rank_matrix_is_its_rank():
-    basis = torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))[0]
-    features = basis[:, :8] @ torch.linalg.qr(torch.randn(32, 32))[0][:8]
-    assert monitor.rankme(features) == pytest.approx(8, rel=0.01)
+from footage.evaluation import geometry
 
 
 def test_constant_features_are_called_collapsed():
     features = torch.ones(50, 8) + 1e-4 * torch.randn(50, 8)
     probed = {
-        "embedding_std": monitor.embedding_std(features),
-        "rankme": monitor.rankme(features),
+        "embedding_std": geometry.embedding_std(features),
+        "rankme": geometry.rankme(features),
     }
     assert any("collapsed" in sentence for sentence in monitor.advice(probed, {}, {}))
-    assert monitor.rankme(torch.zeros(4, 4)) == 0.0
 
 
 def test_healthy_features_and_losses_raise_no_alarm():
@@ -34,8 +22,8 @@ def test_healthy_features_and_losses_raise_no_alarm():
     for _ in range(20):
         features = torch.randn(200, 32, generator=generator).relu()
         probed = {
-            "embedding_std": monitor.embedding_std(features),
-            "rankme": monitor.rankme(features),
+            "embedding_std": geometry.embedding_std(features),
+            "rankme": geometry.rankme(features),
         }
         assert monitor.advice(probed, {"video/order": 0.4}, {"video/order": math.log(2)}) == []
 
@@ -53,32 +41,6 @@ def test_a_level_at_chance_is_named():
 def test_too_few_videos_or_shots_are_said_before_the_first_step(arguments, word):
     assert any(word in sentence for sentence in monitor.advice_on_data(*arguments))
     assert monitor.advice_on_data(1000, 10, 50) == []
-
-
-def _retrieval_by_loops(features, right, allowed):
-    hits, chances = [], []
-    unit = features / features.norm(dim=1, keepdim=True)
-    for query in range(len(features)):
-        if not right[query].any():
-            continue
-        best = max(
-            (j for j in range(len(features)) if allowed[query, j]),
-            key=lambda j: float(unit[query] @ unit[j]),
-        )
-        hits.append(float(right[query, best]))
-        chances.append(float(right[query].sum()) / float(allowed[query].sum()))
-    return sum(hits) / len(hits), sum(chances) / len(chances), len(hits)
-
-
-def test_retrieval_agrees_with_its_brute_force_twin():
-    generator = torch.Generator().manual_seed(1)
-    features = torch.randn(30, 5, generator=generator).double()
-    shots = torch.randint(0, 12, (30,), generator=generator)
-    videos = shots // 3
-    same_shot, same_video = shots[:, None] == shots, videos[:, None] == videos
-    right, allowed = same_video & ~same_shot, ~same_shot
-    found = monitor.retrieval(features, right, allowed)
-    assert found == pytest.approx(_retrieval_by_loops(features, right, allowed))
 
 
 def test_the_probe_set_holds_only_held_out_videos_and_keeps_to_its_bound(tiny_store):
