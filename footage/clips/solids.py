@@ -270,7 +270,7 @@ def _through_ball(origin: Points, rays: Points) -> tuple[Lengths, Lengths]:
 
 def _march(
     thing: Solid, yaw: float, origin: Float[np.ndarray, " 3"], rays: Points
-) -> tuple[Bool[np.ndarray, " n"], Points]:
+) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, "m 3"]]:
     """Which rays meet the object, and where those do."""
     start = np.broadcast_to(origin, rays.shape)
     travelled, leave = _through_ball(start, rays)

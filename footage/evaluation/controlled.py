@@ -44,7 +44,12 @@ class Factor:
 
 
 def scene_distances(
-    columns: Mapping[str, Column], *, scenes: int, seed: int, batch_size: int = 64
+    columns: Mapping[str, Column],
+    *,
+    scenes: int,
+    seed: int,
+    batch_size: int = 64,
+    frame_size: int = FRAME_SIZE,
 ) -> dict[str, SceneDistances]:
     """Render scenes and measure, by column, how far every factor moves their features.
 
@@ -53,11 +58,12 @@ def scene_distances(
         scenes: How many are rendered.
         seed: Another seed renders other scenes.
         batch_size: Images in one forward pass.
+        frame_size: Height and width of the rendered frames, in pixels.
     """
     sizes = sizes_of(columns)
 
     def images() -> Iterator[dict[int, RawImage]]:
-        keys = [SceneKey(seed, number, FRAME_SIZE) for number in range(scenes)]
+        keys = [SceneKey(seed, number, frame_size) for number in range(scenes)]
         for rendered in in_threads(keys, controlled, ahead=SCENES_AHEAD):
             for frame in _frames(rendered):
                 yield {size: resized(frame, size) for size in sizes}

@@ -1,5 +1,6 @@
 """One picture of several profiles: a panel a measurement, a row a change, a mark a model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,11 +31,14 @@ ROBUSTNESS_LABELS: Final = {
 }
 
 
+RATIO_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+
+
 class _Panel(NamedTuple):
     title: str
     axis: str
-    yardstick: float
-    """A dashed line; nan draws none."""
+    is_ratio: bool
+    """Drawn evenly up to 1, the dashed yardstick, and logarithmically above."""
     rows: Mapping[str, Sequence[Estimate | None]]
     """By label, one estimate a model."""
 
@@ -55,7 +59,7 @@ def draw_profiles(path: Path, models: Sequence[Profiled], baselines: Sequence[st
     """
     panels = _panels(models)
     tallest = max(len(panel.rows) for panel in panels)
-    height = 1.5 + tallest * (0.34 + 0.12 * len(models))
+    height = 1.5 + tallest * (0.3 + 0.08 * len(models))
     styles = _styles([model.name in baselines for model in models])
     with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9}):
         figure = Figure(figsize=(4.2 * len(panels), height), layout="constrained")
@@ -82,23 +86,21 @@ def _panels(models: Sequence[Profiled]) -> list[_Panel]:
             LEVEL_LABELS[name]: [each[name].ratio if name in each else None for each in levels]
             for name in LEVELS
         }
-        panels.append(_Panel("Inside a video", "distance / two videos", 1.0, rows))
+        panels.append(_Panel("Inside a video", "distance / two videos", True, rows))
     names = dict.fromkeys(name for model in models for name in model.factors)
     if names:
         rows = {
             name: [m.factors[name].ratio if name in m.factors else None for m in models]
             for name in names
         }
-        panels.append(_Panel("One factor at a time", "distance / another object", 1.0, rows))
+        panels.append(_Panel("One factor at a time", "distance / another object", True, rows))
     for protocol in dict.fromkeys(name for model in models for name in model.robustness):
         found = [model.robustness.get(protocol) for model in models]
         rows = {
             label: [getattr(each, name) if each else None for each in found]
             for name, label in ROBUSTNESS_LABELS.items()
         }
-        panels.append(
-            _Panel(f"While the video goes on ({protocol})", "accuracy", float("nan"), rows)
-        )
+        panels.append(_Panel(f"While the video goes on ({protocol})", "accuracy", False, rows))
     return panels
 
 
@@ -115,7 +117,6 @@ def _styles(is_baseline: Sequence[bool]) -> list[_Style]:
 
 
 def _draw(axes: Any, panel: _Panel, styles: Sequence[_Style]) -> None:  # noqa: ANN401
-    axes.axvline(panel.yardstick, color="#555555", linewidth=1, linestyle="--", zorder=1)
     for row, estimates in enumerate(panel.rows.values()):
         for number, (found, style) in enumerate(zip(estimates, styles, strict=True)):
             if found is None:
@@ -127,7 +128,13 @@ def _draw(axes: Any, panel: _Panel, styles: Sequence[_Style]) -> None:  # noqa: 
         axes.axhline(row - 0.5, color="#e5e5e5", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(panel.rows)), list(panel.rows))
     axes.set_ylim(len(panel.rows) - 0.5, -0.5)
-    axes.set_xlim(left=0)
+    if panel.is_ratio:
+        axes.axvline(1, color="#555555", linewidth=1, linestyle="--", zorder=1)
+        axes.set_xscale("symlog", linthresh=1, linscale=2)
+        axes.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])
+        axes.minorticks_off()
+    highs = [each.high for row in panel.rows.values() for each in row if each]
+    axes.set_xlim(0, 1.05 * max((high for high in highs if math.isfinite(high)), default=1.0))
     axes.set_xlabel(panel.axis)
     axes.set_title(panel.title, loc="left", fontsize=10)
     axes.tick_params(left=False)

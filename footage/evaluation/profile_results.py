@@ -78,7 +78,7 @@ def tables(models: Sequence[Profiled]) -> list[Table]:
     if any(model.profile for model in models):
         made += [_levels(models), _searches(models), _space(models)]
     if any(model.factors for model in models):
-        made.append(_factors(models))
+        made += _factors(models)
     for protocol in dict.fromkeys(name for model in models for name in model.robustness):
         made.append(_robustness(models, protocol))
     return made
@@ -110,16 +110,19 @@ def _levels(models: Sequence[Profiled]) -> Table:
 
 def _searches(models: Sequence[Profiled]) -> Table:
     def cell(level: str) -> Callable[[Profiled], str]:
-        def words(model: Profiled) -> str:
-            if not model.profile or level not in model.profile.levels:
-                return NOT_DEFINED
-            found = model.profile.levels[level]
-            return f"{percent(found.hit)}, chance {100 * found.chance:.1f}"
+        return lambda model: (
+            percent(model.profile.levels[level].hit)
+            if model.profile and level in model.profile.levels
+            else NOT_DEFINED
+        )
 
-        return words
-
-    title = "nearest frame is of the same view, shot or video, percent"
-    return _table(title, models, {name: cell(name) for name in LEVELS})
+    # Chance follows from the frames alone, so it is the same for every model.
+    profile = next(model.profile for model in models if model.profile)
+    rows = {
+        f"{name}, chance {100 * level.chance:.1f}": cell(name)
+        for name, level in profile.levels.items()
+    }
+    return _table("the nearest frame is a view, shot-mate, video-mate: percent", models, rows)
 
 
 def _space(models: Sequence[Profiled]) -> Table:
@@ -130,21 +133,24 @@ def _space(models: Sequence[Profiled]) -> Table:
     return _table("the space of the features", models, {name: cell(name) for name in names})
 
 
-def _factors(models: Sequence[Profiled]) -> Table:
-    def cell(name: str) -> Callable[[Profiled], str]:
-        def words(model: Profiled) -> str:
-            found = model.factors.get(name)
-            return (
-                f"{ratio(found.ratio)}, nearer {100 * found.nearer.value:.0f} %"
-                if found
-                else NOT_DEFINED
-            )
-
-        return words
+def _factors(models: Sequence[Profiled]) -> list[Table]:
+    def cell(name: str, words: Callable[[Factor], str]) -> Callable[[Profiled], str]:
+        return lambda model: words(model.factors[name]) if name in model.factors else NOT_DEFINED
 
     names = dict.fromkeys(name for model in models for name in model.factors)
-    title = "distance over that of another object: 0 invariant, 1 as much as what is seen"
-    return _table(title, models, {name: cell(name) for name in names})
+    return [
+        _table(title, models, {name: cell(name, words) for name in names})
+        for title, words in (
+            (
+                "distance over that of another object: 0 invariant, 1 as much as what is seen",
+                lambda factor: ratio(factor.ratio),
+            ),
+            (
+                "the moved frame stays nearer than another object: percent, chance 50",
+                lambda factor: percent(factor.nearer),
+            ),
+        )
+    ]
 
 
 def _robustness(models: Sequence[Profiled], protocol: str) -> Table:
