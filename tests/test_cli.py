@@ -107,3 +107,14 @@ def test_a_recipe_tells_what_it_reproduces_and_where_it_departs(capsys):
 def test_train_without_a_recipe_says_what_is_missing(capsys):
     assert cli.main(["train", "--store", "s"]) == 1
     assert "footage recipes" in capsys.readouterr().err
+
+
+def test_profile_prints_its_tables_and_the_names_of_its_files(tmp_path, capsys):
+    words = ["profile", "test_resnet", "--out", str(tmp_path), "--size", "32", "--scenes", "1"]
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "another object" in printed
+    assert printed.splitlines()[-2:] == [
+        str(tmp_path / "profile.json"),
+        str(tmp_path / "profile.svg"),
+    ]
