@@ -28,6 +28,7 @@ ROBUSTNESS_LABELS: Final = {
     "anchor": "anchor frame",
     "average": "all frames\nin reach",
     "worst": "worst frame\nin reach",
+    "drop": "anchor\nless worst",
 }
 
 
