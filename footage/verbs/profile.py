@@ -44,7 +44,7 @@ class ProfileConfig:
     """How much is looked at."""
 
     store_videos: int = 64
-    """Videos of the store at most; intervals are over them."""
+    """Videos of the store at most; intervals are over them. Memory grows with its square."""
 
     shots_per_video: int = 4
     """Shots of each at most."""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,12 @@ def test_contrast_keeps_the_mean_brightness_of_a_frame_that_does_not_clip():
 def test_a_full_turn_of_the_hue_changes_nothing(shots):
     turned = factors._hue_turned(shots.anchor, 1.0)
     assert int(np.abs(turned.astype(int) - shots.anchor).max()) <= 1
+
+
+def test_the_document_tells_the_ranges_that_the_results_tell():
+    text = (Path(__file__).parents[2] / "docs" / "invariance.md").read_text("utf-8")
+    for name in FACTORS:
+        assert f"| `{name}` | {RANGES[name]} |" in text
 
 
 # --- the renderer -------------------------------------------------------------------------------
