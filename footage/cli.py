@@ -1,8 +1,8 @@
 """The command line: parse, call a verb, print what it returns, choose the exit code.
 
 Data goes to stdout, talk to stderr. Exit code 0: done; 1: the user can mend it (`error:`, `hint:`);
-2: the command line itself is wrong. Only this module prints. Each verb imports what it needs when
-it is called, so that `footage --help` answers at once.
+2: the command line itself is wrong. Only this module and `cli_evaluation` print. Each verb imports
+what it needs when it is called, so that `footage --help` answers at once.
 """
 
 import difflib
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from tyro.conf import Positional, UseAppendAction, arg
 
+from footage import cli_evaluation
 from footage.errors import FootageError
 
 USAGE = """\
@@ -36,9 +36,6 @@ MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help
 --debug, anywhere, shows where an error came from."""
 
 log = logging.getLogger(__name__)
-
-PIPED_WIDTH = 160
-"""Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
 
 Paths = Positional[tuple[str, ...]]
 
@@ -192,48 +189,11 @@ def _evaluate(words: Sequence[str]) -> None:
         """
         folders = [folder for given in labelled for folder in given]
         found = evaluate(model, labelled=folders, out=out, config=config)
-        Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table(found.rows))
+        cli_evaluation.show(table(found.rows))
         for path in found.files:
             print(path)
 
     tyro.cli(command, args=words, prog="footage evaluate")
-
-
-def _profile(words: Sequence[str]) -> None:
-    from footage.evaluation.profile_results import tables
-    from footage.verbs.profile import ProfileConfig, profile
-
-    default = ProfileConfig()
-
-    def command(
-        models: Paths,
-        *,
-        out: str,
-        store: str = "",
-        videos: str = "",
-        labelled: str = "",
-        config: Annotated[ProfileConfig, arg(name="")] = default,
-    ) -> None:
-        """What features became invariant to: in videos, under one factor at a time, over time.
-
-        Args:
-            models: Runs, exported files or folders, or timm names.
-            out: The folder for profile.json and profile.svg.
-            store: A frame store; views, shots and videos are compared in it.
-            videos: Labelled videos as CLASS/VIDEO/000123.jpg, with an anchors.txt if there is one.
-            labelled: Labelled images of the same classes, for the classifier.
-            config: How much is looked at.
-        """
-        found = profile(
-            models, out=out, store=store, videos=videos, labelled=labelled, config=config
-        )
-        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-        for view in tables(found.models):
-            console.print(view)
-        for path in found.files:
-            print(path)
-
-    tyro.cli(command, args=words, prog="footage profile")
 
 
 def _embed(words: Sequence[str]) -> None:
@@ -299,61 +259,6 @@ def _report(words: Sequence[str]) -> None:
     tyro.cli(command, args=words, prog="footage report")
 
 
-def _vtab(words: Sequence[str]) -> None:
-    from footage.verbs import vtab
-
-    def doctor(folder: Positional[str]) -> None:
-        """What a folder holds of VTAB-1k: counts, classes, parts, hashes, and what is missing.
-
-        Args:
-            folder: Holds caltech101/, cifar/ and so on, or is one of them.
-        """
-        findings = vtab.doctor(folder)
-        Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(vtab.table(findings))
-        print(vtab.advice(findings))
-        vtab.refuse_damage(findings)
-
-    def export(
-        *, out: str, tasks: UseAppendAction[tuple[tuple[str, ...], ...]] = (), data_dir: str = ""
-    ) -> None:
-        """The exact images of VTAB-1k out of TFDS; tasks that are there already are left alone.
-
-        Args:
-            out: The folder to write tasks into.
-            tasks: Only these tasks.
-            data_dir: Where TFDS keeps its data, if not in its own default.
-        """
-        names = [name for given in tasks for name in given]
-        for path in vtab.export(out=out, tasks=names, data_dir=data_dir):
-            print(path)
-
-    def import_parquet(folder: Positional[str], *, task: str, out: str) -> None:
-        """One task out of Parquet files of Hugging Face; its thousand images are other ones.
-
-        Args:
-            folder: Holds train-*.parquet, test-*.parquet and, if there is one, validation-*.
-            task: The name of the task.
-            out: The folder to write the task into.
-        """
-        print(vtab.imported(folder, task=task, out=out))
-
-    _one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
-
-
-def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:
-    """Run one of the commands of a verb."""
-    first = words[0] if words else ""
-    if first in ("-h", "--help"):
-        for name, command in commands.items():
-            print(f"footage {verb} {name:16} {(command.__doc__ or '').partition(chr(10))[0]}")
-        raise SystemExit(0)
-    if first not in commands:
-        raise FootageError(
-            f"footage {verb} has no command {first!r}", f"commands: {', '.join(commands)}"
-        )
-    tyro.cli(commands[first], args=words[1:], prog=f"footage {verb} {first}")
-
-
 def _demo(words: Sequence[str]) -> None:
     from footage.verbs.demo import DemoConfig, demo
 
@@ -403,11 +308,11 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "ingest": _ingest,
     "train": _train,
     "evaluate": _evaluate,
-    "profile": _profile,
+    "profile": cli_evaluation.profile,
     "embed": _embed,
     "export": _export,
     "report": _report,
-    "vtab": _vtab,
+    "vtab": cli_evaluation.vtab,
     "recipes": _recipes,
     "demo": _demo,
 }

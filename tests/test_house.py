@@ -17,7 +17,7 @@ MOST_LINES = 400
 TALKING_TO_THEIR_OWN = {"executors.py"}
 """Speak with processes that they started, over pipes of their own, as multiprocessing does."""
 
-PRINTING = {"cli.py"}
+PRINTING = {"cli.py", "cli_evaluation.py"}
 SPEAKING_PROCESSES = {"transnet.py"}
 """Started as programs of their own; they answer on stdout."""
 

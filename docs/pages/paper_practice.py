@@ -142,7 +142,17 @@ SECTIONS = {
         ),
         Row("2. with all labels: 3.7 points above the best supervised model", "paper", ""),
         Row("best VTAB-1k mean 70.4 to 70.5, R50x3, sweep of 4 points", "recalled", ""),
-        Row("3. modest gains in robustness: ImageNet-Vid-Robust, YTBB-Robust", "paper", ""),
+        Row(
+            "3. modest gains in robustness: ImageNet-Vid-Robust, YTBB-Robust",
+            "paper",
+            "evaluation.robustness:robustness",
+            "the measure, on labelled videos of your own; neither set is here, nor any gain shown",
+        ),
+        Row(
+            "invariance measured: levels of a video, and one rendered factor at a time",
+            "ours",
+            "evaluation.invariance:profile_of evaluation.controlled:factors",
+        ),
         Row(
             "frozen features judged by kNN and linear probe, on labelled images of your own",
             "ours",
@@ -152,7 +162,7 @@ SECTIONS = {
         Row(
             "collapse and shortcuts watched while training, on videos held out",
             "ours",
-            "monitor:probe monitor:retrieval objective:Objective.chance",
+            "monitor:probe evaluation.geometry:retrieval objective:Objective.chance",
         ),
     ],
     "VTAB-1k of the same laboratory's baselines": [

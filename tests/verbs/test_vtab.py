@@ -1,13 +1,13 @@
 import pytest
 
-from footage import cli
+from footage import cli, cli_evaluation
 from footage.vtab.tasks import TASKS
 from tests.vtab.folders import write_task
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
-    monkeypatch.setattr(cli, "PIPED_WIDTH", 400)
+    monkeypatch.setattr(cli_evaluation, "PIPED_WIDTH", 400)
 
 
 def test_the_doctor_of_an_empty_folder_says_where_all_nineteen_come_from(tmp_path, capsys):

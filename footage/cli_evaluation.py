@@ -1,0 +1,117 @@
+"""The command line's part that judges, beside `evaluate`: `profile` and `vtab`.
+
+Like `footage.cli`, which hands the words on: it parses, calls a verb and prints what that returns.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, UseAppendAction, arg
+
+from footage.errors import FootageError
+
+PIPED_WIDTH = 160
+"""Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
+
+
+def show(view: Table) -> None:
+    """Print a table, as wide as the terminal."""
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(view)
+
+
+def profile(words: Sequence[str]) -> None:
+    """`footage profile`."""
+    from footage.evaluation.profile_results import tables
+    from footage.verbs.profile import ProfileConfig
+    from footage.verbs.profile import profile as measure
+
+    default = ProfileConfig()
+
+    def command(
+        models: Positional[tuple[str, ...]],
+        *,
+        out: str,
+        store: str = "",
+        videos: str = "",
+        labelled: str = "",
+        config: Annotated[ProfileConfig, arg(name="")] = default,
+    ) -> None:
+        """What features became invariant to: in videos, under one factor at a time, over time.
+
+        Args:
+            models: Runs, exported files or folders, or timm names.
+            out: The folder for profile.json and profile.svg.
+            store: A frame store; views, shots and videos are compared in it.
+            videos: Labelled videos as CLASS/VIDEO/000123.jpg, with an anchors.txt if there is one.
+            labelled: Labelled images of the same classes, for the classifier.
+            config: How much is looked at.
+        """
+        found = measure(
+            models, out=out, store=store, videos=videos, labelled=labelled, config=config
+        )
+        for view in tables(found.models):
+            show(view)
+        for path in found.files:
+            print(path)
+
+    tyro.cli(command, args=words, prog="footage profile")
+
+
+def vtab(words: Sequence[str]) -> None:
+    """`footage vtab`."""
+    from footage.verbs import vtab
+
+    def doctor(folder: Positional[str]) -> None:
+        """What a folder holds of VTAB-1k: counts, classes, parts, hashes, and what is missing.
+
+        Args:
+            folder: Holds caltech101/, cifar/ and so on, or is one of them.
+        """
+        findings = vtab.doctor(folder)
+        show(vtab.table(findings))
+        print(vtab.advice(findings))
+        vtab.refuse_damage(findings)
+
+    def export(
+        *, out: str, tasks: UseAppendAction[tuple[tuple[str, ...], ...]] = (), data_dir: str = ""
+    ) -> None:
+        """The exact images of VTAB-1k out of TFDS; tasks that are there already are left alone.
+
+        Args:
+            out: The folder to write tasks into.
+            tasks: Only these tasks.
+            data_dir: Where TFDS keeps its data, if not in its own default.
+        """
+        names = [name for given in tasks for name in given]
+        for path in vtab.export(out=out, tasks=names, data_dir=data_dir):
+            print(path)
+
+    def import_parquet(folder: Positional[str], *, task: str, out: str) -> None:
+        """One task out of Parquet files of Hugging Face; its thousand images are other ones.
+
+        Args:
+            folder: Holds train-*.parquet, test-*.parquet and, if there is one, validation-*.
+            task: The name of the task.
+            out: The folder to write the task into.
+        """
+        print(vtab.imported(folder, task=task, out=out))
+
+    _one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
+
+
+def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:
+    """Run one of the commands of a verb."""
+    first = words[0] if words else ""
+    if first in ("-h", "--help"):
+        for name, command in commands.items():
+            print(f"footage {verb} {name:16} {(command.__doc__ or '').partition(chr(10))[0]}")
+        raise SystemExit(0)
+    if first not in commands:
+        raise FootageError(
+            f"footage {verb} has no command {first!r}", f"commands: {', '.join(commands)}"
+        )
+    tyro.cli(commands[first], args=words[1:], prog=f"footage {verb} {first}")
