@@ -32,6 +32,8 @@ ROBUSTNESS_LABELS: Final = {
 }
 
 
+PANELS_ABREAST: Final = 2
+
 RATIO_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 
 
@@ -59,12 +61,14 @@ def draw_profiles(path: Path, models: Sequence[Profiled], baselines: Sequence[st
         baselines: Names of those that are not judged but compared with; they are drawn hollow.
     """
     panels = _panels(models)
+    lines = math.ceil(len(panels) / PANELS_ABREAST)
     tallest = max(len(panel.rows) for panel in panels)
-    height = 1.5 + tallest * (0.3 + 0.08 * len(models))
+    height = 0.5 + lines * (1.0 + tallest * (0.3 + 0.08 * len(models)))
     styles = _styles([model.name in baselines for model in models])
     with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9}):
-        figure = Figure(figsize=(4.2 * len(panels), height), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        abreast = min(PANELS_ABREAST, len(panels))
+        figure = Figure(figsize=(4.2 * abreast, height), layout="constrained")
+        axes = [figure.add_subplot(lines, abreast, place + 1) for place in range(len(panels))]
         for place, panel in zip(axes, panels, strict=True):
             _draw(place, panel, styles)
         handles = [
