@@ -90,6 +90,29 @@ def open_videos(folder: str | Path, classes: Sequence[str], *, reach: int) -> Vi
             number, or no anchor has a neighbour.
     """
     folder = Path(folder)
+    videos = _videos(folder, classes)
+    listed = (folder / ANCHORS).is_file()
+    wanted = _listed(folder, videos) if listed else _middles(videos)
+    numbers = {video: number for number, video in enumerate(videos)}
+    anchors = []
+    for path in wanted:
+        video, frames = path.parent, videos[path.parent]
+        near = (other for other, at in frames.items() if 0 < abs(at - frames[path]) <= reach)
+        label = list(classes).index(video.parent.name)
+        anchors.append(Anchor(numbers[video], label, (path, *near)))
+    if all(len(anchor.frames) == 1 for anchor in anchors):
+        raise ConfigError(
+            f"no anchor of {folder} has another frame within {reach} of it",
+            "keep more frames of each video, or raise --reach",
+        )
+    return VideoSet(name=folder.resolve().name, anchors=tuple(anchors), reach=reach)
+
+
+_Videos = dict[Path, dict[Path, int]]
+"""By folder of a video, its frames in order of time with their numbers."""
+
+
+def _videos(folder: Path, classes: Sequence[str]) -> _Videos:
     if not folder.is_dir():
         raise ConfigError(
             f"no folder of labelled videos at {folder}", "give CLASS/VIDEO/000123.jpg below it"
@@ -106,26 +129,7 @@ def open_videos(folder: str | Path, classes: Sequence[str], *, reach: int) -> Vi
             f"{folder} has classes that the labelled images lack: {some(unknown)}",
             "name its class folders like those of the labelled images",
         )
-    wanted = _listed(folder) if (folder / ANCHORS).is_file() else _middles(videos)
-    numbers = {video: number for number, video in enumerate(videos)}
-    anchors = []
-    for path in wanted:
-        video = path.parent
-        frames = videos.get(video, {})
-        if path not in frames:
-            raise ConfigError(
-                f"{folder / ANCHORS} names {path.relative_to(folder)}, which is no frame there",
-                "write one CLASS/VIDEO/000123.jpg a line",
-            )
-        near = (other for other, at in frames.items() if 0 < abs(at - frames[path]) <= reach)
-        label = list(classes).index(video.parent.name)
-        anchors.append(Anchor(numbers[video], label, (path, *near)))
-    if all(len(anchor.frames) == 1 for anchor in anchors):
-        raise ConfigError(
-            f"no anchor of {folder} has another frame within {reach} of it",
-            "keep more frames of each video, or raise --reach",
-        )
-    return VideoSet(name=folder.resolve().name, anchors=tuple(anchors), reach=reach)
+    return videos
 
 
 def _numbered(video: Path) -> dict[Path, int]:
@@ -139,15 +143,21 @@ def _numbered(video: Path) -> dict[Path, int]:
     return dict(sorted(numbers.items(), key=lambda item: item[1]))
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, videos: _Videos) -> list[Path]:
     lines = (folder / ANCHORS).read_text(encoding="utf-8-sig").splitlines()
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
         raise ConfigError(f"{folder / ANCHORS} is empty", "list anchors, or remove the file")
+    for name in names:
+        if folder / name not in videos.get((folder / name).parent, {}):
+            raise ConfigError(
+                f"{folder / ANCHORS} names {name}, which is no frame there",
+                "write one CLASS/VIDEO/000123.jpg a line",
+            )
     return [folder / name for name in names]
 
 
-def _middles(videos: dict[Path, dict[Path, int]]) -> list[Path]:
+def _middles(videos: _Videos) -> list[Path]:
     return [list(frames)[len(frames) // 2] for frames in videos.values()]
 
 

@@ -136,12 +136,7 @@ def profile(
             profiles, measured["store"] = _on_store(Store.open(store), specs, compared, config)
     if config.scenes:
         with _said("one factor at a time"):
-            found = scene_distances(
-                compared.columns, scenes=config.scenes, seed=config.seed,
-                batch_size=config.batch_size,
-            )  # fmt: skip
-        moved = {name: factors(each, seed=config.seed) for name, each in found.items()}
-        measured["scenes"] = {"scenes": config.scenes, "frame_size": FRAME_SIZE}
+            moved, measured["scenes"] = _on_scenes(compared, config)
     if str(videos):
         with _said("labelled videos"):
             held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
@@ -247,6 +242,15 @@ def _unseen(store: Store, specs: Sequence[str]) -> list[str]:
             eligible &= set(record.get("held_out", []))
             log.info("%s was trained on this store: only videos that it held out count", spec)
     return sorted(eligible)
+
+
+def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Factors by column, and what they were measured on."""
+    found = scene_distances(
+        compared.columns, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
+    )
+    moved = {name: factors(each, seed=config.seed) for name, each in found.items()}
+    return moved, {"scenes": config.scenes, "frame_size": FRAME_SIZE}
 
 
 def _on_videos(
