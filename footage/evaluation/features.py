@@ -17,6 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from footage.augment import resized
+from footage.errors import ConfigError
+from footage.images.layout import NAMED_IN_ERRORS
 from footage.images.reading import ImageError, read_image
 from footage.loading import normalise
 from footage.model import Model
@@ -112,6 +114,20 @@ def forward(
 def sizes_of(columns: Mapping[str, Column]) -> list[int]:
     """The sizes in which an image is wanted, each once."""
     return sorted({column.size for column in columns.values()})
+
+
+def refuse_unreadable(unreadable: Sequence[Unreadable], total: int, name: str) -> None:
+    """Stop where images of a task are damaged; leaving them out unasked would change the task.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    if unreadable:
+        first = "; ".join(image.reason for image in unreadable[:NAMED_IN_ERRORS])
+        raise ConfigError(
+            f"{len(unreadable)} of {total} images of {name} cannot be read: {first}",
+            "mend or remove them; leaving them out unasked would change the task",
+        )
 
 
 def model_column(model: Model, device: torch.device) -> Column:
