@@ -8,7 +8,8 @@ import numpy as np
 NUM_IMAGES = 40
 
 
-def _drawn(kind: str, seed: int) -> np.ndarray:
+def drawn(kind: str, seed: int) -> np.ndarray:
+    """A shape in a random colour and place; any seed from 0 up."""
     draw = np.random.default_rng(seed)
     image = np.full((48, 56, 3), draw.integers(0, 256, 3), dtype=np.uint8)
     colour = [int(value) for value in draw.integers(0, 256, 3)]
@@ -29,5 +30,5 @@ def draw_shapes(folder: Path) -> Path:
         (folder / kind).mkdir(parents=True)
         for index in range(NUM_IMAGES):
             path = folder / kind / f"{index:02}.png"
-            cv2.imwrite(str(path), _drawn(kind, 1000 * number + index))
+            cv2.imwrite(str(path), drawn(kind, 1000 * number + index))
     return folder

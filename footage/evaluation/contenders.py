@@ -1,0 +1,178 @@
+"""What can be judged on a suite: all that `footage.model` loads, ONNX files, functions, raw pixels.
+
+    runs/first, file.safetensors, resnet50.a1_in1k    a backbone: frozen or fine-tuned
+    model.onnx, a Python function                     features only: frozen protocols
+    pixels                                            the image itself, 16 x 16
+
+How pixels are normalised and how large they are belongs to the model, and stands in every row.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from footage import model as models
+from footage.backbone import Preprocessing
+from footage.errors import ConfigError
+from footage.evaluation import onnx_files
+from footage.evaluation.columns import PIXEL_SIZE
+from footage.evaluation.features import Column, RawBatch, model_column, pixel_column
+from footage.loading import normalise
+from footage.shapes import Features, Images
+
+FeatureFunction = Callable[[Images], Features]
+
+PIXELS: Final = "pixels"
+
+UNKNOWN: Final = Preprocessing(size=0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""Of a function or a file that was given without any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contender:
+    """A model to be judged, before it is loaded; it travels to worker processes."""
+
+    model: str | FeatureFunction
+    """A MODEL argument, or a function from normalised images to features."""
+    size: int = 0
+    """Input pixels; 0 keeps the model's own."""
+    untrained: bool = False
+    """The same network with random weights."""
+    preprocessing: Preprocessing = UNKNOWN
+    """Of a function, or of an ONNX file that does not say; other models know theirs."""
+
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        if isinstance(self.model, str):
+            return f"{self.model} untrained" if self.untrained else self.model
+        return getattr(self.model, "__name__", type(self.model).__name__)
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether it can be trained further."""
+        return isinstance(self.model, str) and not self._is_onnx and self.model != PIXELS
+
+    @property
+    def _is_onnx(self) -> bool:
+        return isinstance(self.model, str) and self.model.endswith(".onnx")
+
+
+class Frozen(NamedTuple):
+    """A way to features, and what it is, as JSON values."""
+
+    column: Column
+    described: dict[str, Any]
+
+
+def load(contender: Contender, seed: int) -> models.Model:
+    """The backbone of a contender, on the CPU.
+
+    Args:
+        contender: Which.
+        seed: Of random weights, where it has such.
+
+    Raises:
+        ConfigError: It is no backbone, or does not exist.
+        CheckpointError: It cannot be read.
+    """
+    if not isinstance(contender.model, str) or not contender.has_backbone:
+        raise ConfigError(
+            f"{contender.name} gives features only and cannot be fine-tuned",
+            "take --protocol linear or knn, or a run, an exported file or a timm name",
+        )
+    model = models.load(contender.model, size=contender.size, seed=seed)
+    return models.untrained(model, seed=seed) if contender.untrained else model
+
+
+def frozen(contender: Contender, device: torch.device) -> Frozen:
+    """The features of a contender and what it is.
+
+    Raises:
+        ConfigError: It cannot be loaded, or its preprocessing is unknown.
+        CheckpointError: It cannot be read.
+    """
+    if contender.has_backbone:
+        model = load(contender, seed=0)
+        return Frozen(model_column(model, device), _of_model(contender, model))
+    if contender.model == PIXELS:
+        described = _described(
+            contender,
+            "raw pixels",
+            Preprocessing(size=PIXEL_SIZE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+        )
+        return Frozen(pixel_column(PIXEL_SIZE), described)
+    if isinstance(contender.model, str):
+        opened = onnx_files.open_file(
+            Path(contender.model), contender.preprocessing, contender.size
+        )
+        column = _function_column(opened.function, opened.preprocessing, torch.device("cpu"))
+        return Frozen(column, _described(contender, opened.start, opened.preprocessing))
+    return _of_function(contender, contender.model, device)
+
+
+def describe(contender: Contender) -> dict[str, Any]:
+    """What a contender is, as JSON values, with a digest of its weights where it has any."""
+    return frozen(contender, torch.device("cpu")).described
+
+
+def _of_function(contender: Contender, function: FeatureFunction, device: torch.device) -> Frozen:
+    preprocessing = contender.preprocessing
+    if preprocessing == UNKNOWN:
+        raise ConfigError(
+            f"the function {contender.name} was given without its preprocessing",
+            "add preprocessing=footage.Preprocessing(size=224, mean=(...), std=(...))",
+        )
+    column = _function_column(function, preprocessing, device)
+    return Frozen(column, _described(contender, "a Python function", preprocessing))
+
+
+def _function_column(
+    function: FeatureFunction, preprocessing: Preprocessing, device: torch.device
+) -> Column:
+    def features(pixels: RawBatch) -> Features:
+        batch = torch.from_numpy(pixels)
+        images = normalise(batch, preprocessing.mean, preprocessing.std, device)
+        with torch.no_grad():
+            found: Tensor = function(images)
+        if found.ndim != 2 or len(found) != len(pixels):
+            raise ConfigError(
+                f"features of {len(pixels)} images have shape {tuple(found.shape)}",
+                "give one vector an image: (images, features)",
+            )
+        return found.float().cpu()
+
+    return Column(preprocessing.size, features)
+
+
+def _of_model(contender: Contender, model: models.Model) -> dict[str, Any]:
+    return _described(contender, model.start, model.preprocessing) | {
+        "architecture": model.backbone.architecture,
+        "options": dict(model.backbone.options),
+        "weights": _digest(model.backbone),
+    }
+
+
+def _described(contender: Contender, start: str, preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        "model": contender.name,
+        "architecture": "",
+        "start": start,
+        "size": preprocessing.size,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+    }
+
+
+def _digest(network: nn.Module) -> str:
+    hashed = hashlib.sha256()
+    state: Mapping[str, Tensor] = network.state_dict()
+    for name, tensor in state.items():
+        hashed.update(name.encode())
+        hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return hashed.hexdigest()[:16]

@@ -1,0 +1,200 @@
+"""Fine-tune a whole backbone below a new linear head on a task's few images, and classify with it.
+
+The head starts at zero, so the first answers say nothing and the first steps move only it. The
+images of training are decoded and resized once and stay in memory; those of a test part are read
+batch by batch. Nothing is augmented.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from footage import optim
+from footage.backbone import Backbone, Preprocessing
+from footage.evaluation.features import (
+    BATCHES_AHEAD,
+    Unreadable,
+    batches,
+    in_threads,
+    refuse_unreadable,
+)
+from footage.evaluation.labelled import Part
+from footage.evaluation.protocols import Protocol, Setting
+from footage.evaluation.sealed import Answers
+from footage.images.batches import ImageSampler
+from footage.images.reading import ImageError, read_image
+from footage.loading import normalise
+from footage.model import Model
+from footage.randomness import generator
+from footage.schedule import learning_rate
+from footage.shapes import Images
+
+Pixels = UInt8[np.ndarray, "N H W 3"]
+
+
+class Classifier(nn.Module):
+    """A backbone and one linear layer of zeros on its features."""
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.feature_dim, num_classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Images) -> Float[Tensor, "B C"]:
+        """Class scores."""
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
+
+
+class LabelledPixels(NamedTuple):
+    """The resized images of a part, in memory, and their class numbers."""
+
+    pixels: Pixels
+    labels: Int[np.ndarray, " N"]
+
+
+class Tuned(NamedTuple):
+    """A classifier after its last step."""
+
+    classifier: Classifier
+    diverged: bool
+    """Whether its last loss was no finite number."""
+
+
+def square(path: Path, size: int) -> UInt8[np.ndarray, "H W 3"]:
+    """An image stretched to a square, bilinear with half-pixel centres and without smoothing."""
+    return np.asarray(
+        cv2.resize(read_image(path), (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+    )
+
+
+def read_part(part: Part, size: int, name: str) -> LabelledPixels:
+    """All images of a part of the task `name`, resized.
+
+    Raises:
+        ConfigError: Some cannot be read.
+    """
+    read = list(in_threads(part.paths, lambda path: _square_or_reason(path, size), ahead=64))
+    refuse_unreadable([each for each in read if isinstance(each, Unreadable)], len(read), name)
+    whole = np.stack([each for each in read if not isinstance(each, Unreadable)])
+    return LabelledPixels(whole, part.labels)
+
+
+def fine_tune(
+    model: Model,
+    train: LabelledPixels,
+    num_classes: int,
+    protocol: Protocol,
+    setting: Setting,
+    seed: int,
+    device: torch.device,
+    advance: Callable[[float], None] = lambda _: None,
+) -> Tuned:
+    """Train everything on one part for the steps of a setting.
+
+    Args:
+        model: Where the backbone starts; it is changed.
+        train: What is learned.
+        num_classes: Of the task, not of the labels seen.
+        protocol: For what it does with batch norm.
+        setting: Optimiser, schedule, steps and batch.
+        seed: Of the order of the images and of dropout, where the network has any.
+        device: Where to train; on a GPU the backbone runs in bfloat16.
+        advance: Called with the share of the steps done since its last call.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        classifier = Classifier(model.backbone, num_classes).to(device).train()
+        if protocol.batch_norm == "stored":
+            _keep_statistics(classifier)
+        optimizer = optim.build(classifier.parameters(), setting.optimizer)
+        sampler = ImageSampler(np.arange(len(train.labels)), setting.batch_size, seed)
+        images = torch.from_numpy(train.pixels).to(device)
+        labels = torch.from_numpy(train.labels).to(device)
+        loss = torch.zeros(())
+        for step in range(setting.steps):
+            torch.manual_seed(int(generator("fine-tuning", seed, step).integers(2**63 - 1)))
+            peak = setting.optimizer.learning_rate
+            rate = learning_rate(step, setting.schedule, peak=peak, total_steps=setting.steps)
+            optim.set_learning_rate(optimizer, rate)
+            rows = torch.from_numpy(sampler.plan(step)).to(device)
+            logits = _logits(classifier, images[rows], model.preprocessing, device)
+            loss = nn.functional.cross_entropy(logits, labels[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            advance(1 / setting.steps)
+    return Tuned(classifier.eval(), not bool(loss.isfinite()))
+
+
+def classify_pixels(
+    classifier: Classifier, pixels: Pixels, preprocessing: Preprocessing, batch_size: int
+) -> Answers:
+    """The likeliest class of each image."""
+    device = classifier.head.weight.device
+    answers = []
+    with torch.no_grad():
+        for start in range(0, len(pixels), batch_size):
+            batch = torch.from_numpy(pixels[start : start + batch_size])
+            answers.append(_logits(classifier, batch, preprocessing, device).argmax(1).cpu())
+    return torch.cat(answers).numpy()
+
+
+def classify_files(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    name: str,
+    batch_size: int,
+) -> Answers:
+    """The likeliest class of each image file, read as they are needed.
+
+    Raises:
+        ConfigError: Some cannot be read.
+    """
+    size = preprocessing.size
+    answers: list[Answers] = []
+    unreadable: list[Unreadable] = []
+    read = in_threads(
+        paths, lambda path: _square_or_reason(path, size), ahead=BATCHES_AHEAD * batch_size
+    )
+    for batch in batches(read, batch_size):
+        unreadable += [each for each in batch if isinstance(each, Unreadable)]
+        whole = [each for each in batch if not isinstance(each, Unreadable)]
+        if whole:
+            pixels = np.stack(whole)
+            answers.append(classify_pixels(classifier, pixels, preprocessing, batch_size))
+    refuse_unreadable(unreadable, len(paths), name)
+    return np.concatenate(answers)
+
+
+def _logits(
+    classifier: Classifier,
+    pixels: UInt8[Tensor, "B H W 3"],
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> Float[Tensor, "B C"]:
+    images = normalise(pixels, preprocessing.mean, preprocessing.std, device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        logits: Tensor = classifier(images)
+    return logits.float()
+
+
+def _keep_statistics(classifier: Classifier) -> None:
+    for module in classifier.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _square_or_reason(path: Path, size: int) -> UInt8[np.ndarray, "H W 3"] | Unreadable:
+    try:
+        return square(path, size)
+    except ImageError as error:
+        return Unreadable(path, error.message)

@@ -1,0 +1,97 @@
+"""A suite of two tiny tasks in the PETL folder layout, and a tiny protocol to judge it by."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import cv2
+import torch
+
+from footage.evaluation import runner
+from footage.evaluation.contenders import Contender
+from footage.evaluation.protocols import VTAB_DECAYS, Protocol, Setting
+from footage.evaluation.suite_rows import SuiteRow
+from footage.optim import OptimizerConfig
+from footage.vtab.folder import open_suite
+from tests.labelled_shapes import drawn
+
+COUNTS = {"train800": 24, "val200": 12, "test": 18}
+KINDS = ("disc", "bars", "slab")
+
+
+def write_suite(folder: Path, names: tuple[str, ...] = ("first", "second")) -> Path:
+    """Tasks of three drawn shapes; the tasks differ in their images."""
+    for place, name in enumerate(names):
+        write_task(folder / name, place)
+    return folder
+
+
+def write_task(folder: Path, seed: int = 0) -> Path:
+    """One task with its four lists."""
+    lines: dict[str, list[str]] = {}
+    for offset, (part, count) in enumerate(COUNTS.items()):
+        (folder / "images" / part).mkdir(parents=True)
+        lines[part] = []
+        for index in range(count):
+            image = drawn(KINDS[index % 3], 10_000 * seed + 1000 * offset + index)
+            name = f"images/{part}/{index:06}.png"
+            cv2.imwrite(str(folder / name), image)
+            lines[part].append(f"{name} {index % 3}\n")
+    lines["train800val200"] = lines["train800"] + lines["val200"]
+    for part, written in lines.items():
+        (folder / f"{part}.txt").write_text("".join(written))
+    return folder
+
+
+def relabel(folder: Path, shift: int = 1) -> None:
+    """Turn the labels of the test list round, and nothing else."""
+    path = folder / "test.txt"
+    words = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{name} {(int(label) + shift) % 3}\n" for name, label in words))
+
+
+def settings(*learning_rates: float, steps: int = 3) -> tuple[Setting, ...]:
+    """A grid over learning rates."""
+    return tuple(
+        Setting(
+            optimizer=OptimizerConfig(name="sgd", learning_rate=rate, weight_decay=0.0),
+            schedule=VTAB_DECAYS,
+            steps=steps,
+            batch_size=8,
+        )
+        for rate in learning_rates
+    )
+
+
+TINY = Protocol(
+    name="tiny", adapt="fine-tune", settings=settings(0.05, 0.005), seeds=(0, 1), size=32
+)
+
+
+def tiny(**changes: object) -> Protocol:
+    """The tiny protocol with changes."""
+    return dataclasses.replace(TINY, **changes)  # type: ignore[arg-type]
+
+
+def job(data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY) -> runner.Job:
+    """The tiny network, to be judged by one protocol on all tasks of a folder."""
+    return runner.Job(
+        contender=Contender(model="test_resnet", size=32),
+        tasks=open_suite(data, ()).tasks,
+        protocols=(protocol,),
+        out=out,
+        batch_size=8,
+        workers=workers,
+    )
+
+
+def judge(data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY) -> list[SuiteRow]:
+    """All rows of the job; they are in OUT/PROTOCOL afterwards, too."""
+    table = dict.fromkeys(("first", "second"), "other")
+    made = job(data, out, workers=workers, protocol=protocol)
+    return runner.run(made, open_suite(data, ()), table)
+
+
+if __name__ == "__main__":  # what the tests of being killed start
+    torch.set_num_threads(1)
+    judge(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

@@ -1,0 +1,199 @@
+"""Selection cannot be moved by the test part, and kills cannot be seen in the table."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from footage.errors import ConfigError
+from footage.evaluation import runner, sealed, stages
+from footage.evaluation.averages import summarise
+from footage.evaluation.contenders import Contender
+from footage.evaluation.protocols import LINEAR
+from footage.evaluation.sealed import visible
+from footage.evaluation.suite_rows import read_rows
+from footage.vtab.folder import open_suite
+from tests.evaluation import miniature
+from tests.evaluation.miniature import TINY, judge, tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums depend on threads, and this process has to agree with its workers to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return miniature.write_suite(tmp_path_factory.mktemp("suite"))
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of an evaluation that nobody disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    judge(data, out)
+    return out
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a ledger but the one that names the machine."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", runner.IDENTITY)
+    }
+
+
+def test_rows_say_what_they_rest_on_and_come_back_from_their_file(whole: Path) -> None:
+    rows = read_rows(whole / "tiny")
+    assert [row.task for row in rows] == ["first", "second"]
+    for row in rows:
+        assert (row.protocol, row.sweep_size, row.seed_rule) == ("tiny", 2, "median of 2 seeds")
+        assert (row.num_train, row.num_val, row.num_test) == (24, 12, 18)
+        assert row.value == pytest.approx(sum(row.seed_values) / 2)
+        assert (row.size, row.mean, row.resize) == (32, (0.5, 0.5, 0.5), "bilinear")
+        assert row.selected["learning_rate"] in (0.05, 0.005)
+
+
+def test_the_selected_setting_is_the_first_of_the_best_on_validation(
+    data: Path, whole: Path
+) -> None:
+    task = visible(open_suite(data, ()).tasks[0])
+    tried = [sealed.read(whole / f"tiny/select/first/{n}.json") for n in range(2)]
+    validations = [found["validation"] for found in tried if found]
+    number, choice = stages.choose(whole / "tiny", task, TINY)
+    assert number == validations.index(max(validations))
+    assert choice.validation == max(validations)
+
+
+def test_other_test_labels_change_nothing_but_the_accuracy(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(data, tmp_path / "data")
+    for name in ("first", "second"):
+        miniature.relabel(other / name)
+    judge(other, tmp_path / "out")
+    for name in ("first", "second"):
+        selected = f"tiny/select/{name}"
+        assert files(tmp_path / "out" / selected) == files(whole / selected)
+        for seed in (0, 1):
+            answers = [
+                sealed.read(out / f"tiny/test/{name}/{seed}.answers.json")
+                for out in (whole, tmp_path / "out")
+            ]
+            assert answers[0]["answers"] == answers[1]["answers"]
+            assert answers[0]["choice"] == answers[1]["choice"]
+
+
+def test_settings_are_tried_without_the_images_of_the_test_part(data: Path, tmp_path: Path) -> None:
+    blind = shutil.copytree(data, tmp_path / "data")
+    job = miniature.job(blind, tmp_path / "out")
+    shutil.rmtree(blind / "first" / "images" / "test")
+    for item in runner._items(job, ("select",)):
+        runner.perform(job, item, lambda _: None)
+    with pytest.raises(ConfigError, match="18 of 18 images of first cannot be read"):
+        runner.perform(job, runner._items(job, ("final",))[0], lambda _: None)
+
+
+def test_a_stop_at_any_record_leaves_no_trace(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, left = sealed.publish, [0]
+
+    def stopping(path: Path, record: dict[str, object]) -> dict[str, object]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return publish(path, record)
+
+    for module in (sealed, stages):
+        monkeypatch.setattr(module, "publish", stopping)
+    stops = 0
+    while True:
+        left[0] = 1 + stops % 2  # one or two records further each time
+        try:
+            judge(data, tmp_path)
+        except KeyboardInterrupt:
+            stops += 1
+            continue
+        break
+    assert stops >= 6
+    assert files(tmp_path) == files(whole)
+
+
+def test_after_a_kill_processes_end_in_the_table_of_an_undisturbed_one(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.evaluation.miniature", str(data), str(tmp_path), "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    while process.poll() is None and len(list(tmp_path.rglob("*.json"))) < 4:
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "tiny" / "results.jsonl").exists()
+    judge(data, tmp_path, workers=2)
+    left = {name: content for name, content in files(tmp_path).items() if "/." not in name}
+    assert left == files(whole)
+
+
+def test_only_a_whole_suite_has_a_mean(data: Path, tmp_path: Path) -> None:
+    suite = open_suite(data, ())
+    table = {"first": "other", "second": "other", "third": "other"}
+    rows = runner.run(miniature.job(data, tmp_path, protocol=LINEAR), suite, table)
+    summary = summarise(rows)
+    assert (summary.headline, summary.missing) == ((), ("third",))
+
+
+def test_tasks_may_be_judged_one_after_another(data: Path, tmp_path: Path) -> None:
+    table = {"first": "other", "second": "other"}
+    for name in ("second", "first"):
+        suite = open_suite(data, (), name="both", only=[name])
+        contender = Contender(model="test_resnet", size=32)
+        job = runner.Job(
+            contender=contender,
+            tasks=suite.tasks,
+            protocols=(LINEAR,),
+            out=tmp_path,
+            batch_size=8,
+            workers=1,
+        )
+        rows = runner.run(job, suite, table)
+    assert [row.task for row in rows] == ["first", "second"]
+    assert all(row.missing == {} for row in rows)
+
+
+def test_a_folder_with_the_results_of_something_else_is_refused(
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "out")
+    other = tiny(settings=miniature.settings(0.1))
+    with pytest.raises(ConfigError, match=r"holds the results of something else: protocol\."):
+        judge(data, out, protocol=other)
+
+
+def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) -> None:
+    with runner._alone(tmp_path), pytest.raises(ConfigError, match="another evaluation works in"):
+        judge(data, tmp_path, protocol=LINEAR)
+
+
+def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(data, tmp_path / "data")
+    (broken / "first/images/train800/000003.png").write_bytes(b"junk")
+    with pytest.raises(ConfigError, match=r"1 of 24 images of first cannot be read: .*000003"):
+        judge(broken, tmp_path / "out")
