@@ -1,0 +1,198 @@
+"""Averages over the tasks of a suite, which never mix what cannot be compared.
+
+Two rules are in use and differ by points: the mean of all tasks (VTAB), and the mean of the three
+group means (many papers on parameter-efficient tuning). Each average says which it is. A suite with
+a task missing has no average over that task: the task is named instead.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Final, Literal
+
+from footage import configuration
+from footage.errors import ConfigError
+from footage.evaluation.suite_rows import GENERATION, SuiteRow
+
+Rule = Literal["tasks", "groups"]
+
+OTHER: Final = "other"
+"""Group of a task that no table knows; it enters no average of a suite that has a table."""
+
+GROUPS: Final = ("natural", "specialized", "structured", OTHER)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """What two numbers must have in common before they stand in one table."""
+
+    suite: str
+    protocol: str
+    generation: str
+    sweep_size: int
+    seed_rule: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Average:
+    """The mean over several tasks."""
+
+    identity: Identity
+    model: str
+    averaging: str
+    """The rule, in words: mean of 19 tasks, mean of 3 groups, mean of 7 natural tasks."""
+    value: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """All averages of one model."""
+
+    groups: Mapping[str, Average]
+    """Means of the groups that are complete."""
+    headline: tuple[Average, ...]
+    """The mean by the rule asked for; empty where a task is missing."""
+    missing: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A row that somebody else published, in percent."""
+
+    suite: str
+    model: str
+    protocol: str
+    generation: str
+    sweep_size: int
+    seed_rule: str
+    averaging: str
+    mean: float
+    groups: Mapping[str, float]
+    """Group means, as far as they are known."""
+    source: str
+    certain: bool
+    """Whether the number was read in a published file, not recalled or seen in a listing."""
+
+    @property
+    def identity(self) -> Identity:
+        """What a row must share to stand beside it."""
+        return Identity(
+            suite=self.suite,
+            protocol=self.protocol,
+            generation=self.generation,
+            sweep_size=self.sweep_size,
+            seed_rule=self.seed_rule,
+        )
+
+
+def identity(row: SuiteRow) -> Identity:
+    """What other rows must share to stand beside this one."""
+    return Identity(
+        suite=row.suite,
+        protocol=row.protocol,
+        generation=row.generation,
+        sweep_size=row.sweep_size,
+        seed_rule=row.seed_rule,
+    )
+
+
+def one_identity(identities: Sequence[Identity]) -> Identity:
+    """The identity that all share.
+
+    Raises:
+        ConfigError: Two differ, or there is none.
+    """
+    if not identities:
+        raise ConfigError(
+            "there are no results to put into a table", "run `footage evaluate` first"
+        )
+    first = identities[0]
+    for other in identities[1:]:
+        different = list(
+            configuration.differences(configuration.to_dict(first), configuration.to_dict(other))
+        )
+        if different:
+            raise ConfigError(
+                f"results of different kinds cannot stand in one table: {_words(first)} and "
+                f"{_words(other)} ({'; '.join(different)})",
+                "make one table for each",
+            )
+    return first
+
+
+def one_averaging(averages: Sequence[Average]) -> str:
+    """The averaging rule that all share; their identities are checked too.
+
+    Raises:
+        ConfigError: Two differ, or there is none.
+    """
+    one_identity([average.identity for average in averages])
+    rules = list(dict.fromkeys(average.averaging for average in averages))
+    if len(rules) > 1:
+        raise ConfigError(
+            f"averages by different rules cannot stand in one table: {rules[0]} and {rules[1]}",
+            "average all by one rule",
+        )
+    return rules[0]
+
+
+def summarise(rows: Sequence[SuiteRow], rule: Rule = "tasks") -> Summary:
+    """The averages of one model's rows.
+
+    Args:
+        rows: One for each task; those of group `other` stand aside where there are others.
+        rule: `tasks` weighs every task alike, `groups` every group.
+
+    Raises:
+        ConfigError: The rows are of several kinds or models, or a task comes twice.
+    """
+    kind = one_identity([identity(row) for row in rows])
+    for name, values in (
+        ("models", {row.model for row in rows}),
+        ("lists of missing tasks", {json.dumps(dict(row.missing)) for row in rows}),
+    ):
+        if len(values) > 1:
+            raise ConfigError(f"rows of several {name} cannot be averaged: {sorted(values)}")
+    names = [row.task for row in rows]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a task comes twice among {', '.join(sorted(names))}")
+    missing = rows[0].missing
+    rows = [row for row in rows if row.group != OTHER] or rows
+    by_group = {
+        group: [row.value for row in rows if row.group == group]
+        for group in sorted({row.group for row in rows}, key=_place)
+    }
+    whole = {group: v for group, v in by_group.items() if group not in missing.values()}
+
+    def average(averaging: str, values: Sequence[float]) -> Average:
+        mean = sum(values) / len(values)
+        return Average(identity=kind, model=rows[0].model, averaging=averaging, value=mean)
+
+    groups = {
+        group: average(f"mean of {len(values)} {group} tasks", values)
+        for group, values in whole.items()
+    }
+    headline: tuple[Average, ...] = ()
+    if not missing and rule == "tasks":
+        headline = (average(f"mean of {len(rows)} tasks", [row.value for row in rows]),)
+    elif not missing:
+        means = [group.value for group in groups.values()]
+        headline = (average(f"mean of {len(means)} groups", means),)
+    return Summary(groups=groups, headline=headline, missing=tuple(missing))
+
+
+def published(kind: Identity | None = None) -> list[Published]:
+    """Published rows: all of them, or those that may stand beside rows of one identity."""
+    text = (resources.files("footage.evaluation") / "published.json").read_text()
+    rows = [configuration.from_dict(Published, row) for row in json.loads(text)["rows"]]
+    return [row for row in rows if kind is None or row.identity == kind]
+
+
+def _place(group: str) -> tuple[int, str]:
+    return (GROUPS.index(group) if group in GROUPS else len(GROUPS), group)
+
+
+def _words(kind: Identity) -> str:
+    generation = "" if kind.generation == GENERATION else f" {kind.generation}"
+    return f"{kind.suite} {kind.protocol}{generation}, {kind.sweep_size} settings, {kind.seed_rule}"
