@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional, arg
 
 from footage import cli_evaluation
 from footage.errors import FootageError
@@ -24,6 +24,7 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage ingest   PATHS... --out STORE              find, check, cut into shots, keep frames
   footage train    RECIPE --store STORE --out RUN    learn a backbone; again to go on
   footage evaluate MODEL --labelled FOLDER           kNN and linear probe, beside baselines
+  footage evaluate MODEL --suite vtab --data DIR     VTAB-1k, or another suite of tasks
   footage profile  MODEL... --out FOLDER             what features are invariant to, side by side
   footage embed    MODEL INPUTS... --out FILE        features of images and videos, as Parquet
   footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
@@ -166,36 +167,6 @@ def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
     return words[0], recipe(words[0]), words[1:]
 
 
-def _evaluate(words: Sequence[str]) -> None:
-    from footage.evaluation.results import table
-    from footage.verbs.evaluate import EvaluateConfig, evaluate
-
-    default = EvaluateConfig()
-
-    def command(
-        model: Positional[str],
-        *,
-        labelled: UseAppendAction[tuple[tuple[str, ...], ...]],
-        out: str = "",
-        config: Annotated[EvaluateConfig, arg(name="")] = default,
-    ) -> None:
-        """Judge frozen features: kNN and linear probe, beside chance, pixels and no training.
-
-        Args:
-            model: A run, an exported file or folder, or a timm name.
-            labelled: Folders with one subfolder a class, or list files.
-            out: Also write the results to this JSON file.
-            config: How to judge.
-        """
-        folders = [folder for given in labelled for folder in given]
-        found = evaluate(model, labelled=folders, out=out, config=config)
-        cli_evaluation.show(table(found.rows))
-        for path in found.files:
-            print(path)
-
-    tyro.cli(command, args=words, prog="footage evaluate")
-
-
 def _embed(words: Sequence[str]) -> None:
     from footage.verbs.embed import EmbedConfig, embed
 
@@ -307,7 +278,7 @@ def _recipes(words: Sequence[str]) -> None:
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "ingest": _ingest,
     "train": _train,
-    "evaluate": _evaluate,
+    "evaluate": cli_evaluation.evaluate,
     "profile": cli_evaluation.profile,
     "embed": _embed,
     "export": _export,

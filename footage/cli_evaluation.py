@@ -1,15 +1,15 @@
-"""The command line's part that judges, beside `evaluate`: `profile` and `vtab`.
+"""The command line's part that judges: `evaluate`, `profile` and `vtab`.
 
 Like `footage.cli`, which hands the words on: it parses, calls a verb and prints what that returns.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 from tyro.conf import Positional, UseAppendAction, arg
 
 from footage.errors import FootageError
@@ -18,9 +18,58 @@ PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
 
 
-def show(view: Table) -> None:
+def show(view: RenderableType) -> None:
     """Print a table, as wide as the terminal."""
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(view)
+
+
+def evaluate(words: Sequence[str]) -> None:
+    """`footage evaluate`."""
+    from footage.evaluation.results import table
+    from footage.evaluation.suite_tables import suite_tables
+    from footage.verbs.evaluate import EvaluateConfig
+    from footage.verbs.evaluate import evaluate as judge
+
+    default = EvaluateConfig()
+
+    def command(
+        model: Positional[str],
+        *,
+        labelled: UseAppendAction[tuple[tuple[str, ...], ...]] = (),
+        suite: str = "",
+        data: str = "",
+        out: str = "",
+        config: Annotated[EvaluateConfig, arg(name="")] = default,
+    ) -> None:
+        """Judge a model on your labelled images, beside baselines, or on the tasks of a suite.
+
+        `footage evaluate MODEL --suite vtab --data DIR` goes on when it is run again.
+
+        Args:
+            model: A run, an exported file or folder, or a timm name; on a suite also FILE.onnx, or
+                pixels for the images themselves.
+            labelled: Folders with one subfolder a class, or list files.
+            suite: vtab, pocket, or folder for tasks that no table knows.
+            data: The folder of the suite's tasks.
+            out: Also write the results to this JSON file; of a suite, the folder for all results.
+            config: How to judge.
+        """
+        if suite:
+            judged = judge(model, suite=suite, data=data, out=out, config=config)
+            for view in suite_tables(judged.rows, judged.summaries):
+                show(view)
+            files = judged.files
+        else:
+            folders = [folder for given in labelled for folder in given]
+            found = judge(model, labelled=folders, out=out, config=config)
+            show(table(found.rows))
+            files = found.files
+        for path in files:
+            print(path)
+
+    # In a result row and in most sentences it is one.
+    words = [re.sub(r"^--protocol(?=$|=)", "--protocols", word) for word in words]
+    tyro.cli(command, args=words, prog="footage evaluate")
 
 
 def profile(words: Sequence[str]) -> None:

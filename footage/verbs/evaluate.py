@@ -1,33 +1,52 @@
-"""The verb `footage evaluate`: a model judged on labelled images, beside what it must beat.
+"""The verb `footage evaluate`: a model judged on labelled images, or on the tasks of a suite.
 
-Every table has four columns of features: `chance` (the commonest class), `pixels` (the image itself
-at 16 x 16), `untrained` (the same network with random weights) and `model`.
+Labelled images of your own are split here. Their table has four columns of features: `chance` (the
+commonest class), `pixels` (the image itself at 16 x 16), `untrained` (the same network with random
+weights) and `model`. A suite brings its own split and has a row for each task.
 """
 
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple, overload
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from footage import model as models
 from footage import runs
+from footage.backbone import Preprocessing
 from footage.errors import ConfigError
-from footage.evaluation.adapt import PROTOCOLS, Examples, Fitted, Protocol, accuracy, majority
-from footage.evaluation.features import Column, extract, model_column, pixel_column
-from footage.evaluation.labelled import Task, open_task
-from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, write_rows
-from footage.images.layout import NAMED_IN_ERRORS
+from footage.evaluation import runner
+from footage.evaluation.adapt import PROTOCOLS
+from footage.evaluation.averages import OTHER, Summary, summarise
+from footage.evaluation.columns import judge
+from footage.evaluation.contenders import UNKNOWN, Contender, FeatureFunction
+from footage.evaluation.labelled import open_task
+from footage.evaluation.protocols import protocols as named
+from footage.evaluation.results import ResultRow, write_rows
+from footage.evaluation.suite_rows import SuiteRow
+from footage.vtab import tasks as vtab
+from footage.vtab.folder import open_suite, task_folders
+from footage.vtab.rows import TaskRow
 
 log = logging.getLogger(__name__)
 
-PIXELS: Final = 16
-"""Height and width of the raw-pixel baseline."""
+SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
+    "vtab": ("vtab-1k", vtab.ROWS),
+    "folder": ("", ()),
+}
+"""Name in results and table of each suite; a folder of tasks that no table knows has neither."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +54,11 @@ class EvaluateConfig:
     """How a model is judged."""
 
     protocols: tuple[str, ...] = ("knn", "linear")
-    """Ways to judge frozen features: knn, linear."""
+    """knn and linear judge frozen features; suites also know lightweight (VTAB's own),
+    bit-hyperrule, petl, heavy, heavy-N (N trials), pocket-fast and pocket-finetune."""
 
     seed: int = 0
-    """Seed of the split and of the untrained network."""
+    """Seed of the split and of the untrained network; a suite's seeds are its protocol's."""
 
     size: int = 0
     """Input height and width in pixels; 0 keeps the model's own."""
@@ -46,12 +66,22 @@ class EvaluateConfig:
     batch_size: int = 64
     """Images in one forward pass."""
 
+    tasks: tuple[str, ...] = ()
+    """Tasks of the suite, by name; all that are there when none is named."""
+
+    averaging: Literal["tasks", "groups"] = "tasks"
+    """A suite's headline: the mean of all tasks (VTAB), or of the group means (many others)."""
+
+    untrained: bool = False
+    """On a suite: the same network with random weights, so that fine-tuning is from scratch."""
+
+    workers: int = 1
+    """On a suite: processes that work at once, spread over the GPUs."""
+
     def __post_init__(self) -> None:
-        unknown = [name for name in self.protocols if name not in PROTOCOLS]
-        if unknown or not self.protocols:
-            raise ConfigError(
-                f"protocols must name some of {', '.join(PROTOCOLS)}, got {self.protocols}"
-            )
+        named(self.protocols)
+        if self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.size < 0:
             raise ConfigError(f"size must be 0 or a number of pixels, got {self.size}")
         if self.batch_size < 1:
@@ -65,28 +95,131 @@ class Evaluation(NamedTuple):
     files: list[Path]
 
 
+class SuiteEvaluation(NamedTuple):
+    """What was found on a suite."""
+
+    rows: list[SuiteRow]
+    """One for each protocol and task."""
+    summaries: dict[str, Summary]
+    """Averages by protocol."""
+    files: list[Path]
+
+
+@overload
 def evaluate(
     model: str,
     *,
     labelled: Sequence[str | Path],
     out: str | Path = "",
     config: EvaluateConfig | None = None,
-) -> Evaluation:
-    """Judge a model on labelled images.
+) -> Evaluation: ...
 
-    A run's results are also written beside it, one file a task in `RUN/evaluations/`.
+
+@overload
+def evaluate(
+    model: str | FeatureFunction,
+    *,
+    suite: str,
+    data: str | Path,
+    out: str | Path = "",
+    config: EvaluateConfig | None = None,
+    preprocessing: Preprocessing = UNKNOWN,
+) -> SuiteEvaluation: ...
+
+
+def evaluate(
+    model: str | FeatureFunction,
+    *,
+    labelled: Sequence[str | Path] = (),
+    suite: str = "",
+    data: str | Path = "",
+    out: str | Path = "",
+    config: EvaluateConfig | None = None,
+    preprocessing: Preprocessing = UNKNOWN,
+) -> Evaluation | SuiteEvaluation:
+    """Judge a model on labelled images, or on the tasks of a suite.
+
+    On a suite the same call goes on where it was killed. A run's results are also written beside
+    it, in `RUN/evaluations/`.
 
     Args:
-        model: A run folder, an exported file or folder, or a timm name.
+        model: A run folder, an exported file or folder, or a timm name; on a suite also an ONNX
+            file, `pixels`, or a function from normalised images (B, 3, H, W) to features (B, D).
         labelled: Folders with one subfolder per class, or list files.
-        out: A JSON file for all results, besides the run's own.
+        suite: vtab, pocket, or folder for tasks that no table knows.
+        data: The folder that holds the suite's tasks.
+        out: A JSON file for all results on labelled images; a folder for those on a suite, which is
+            RUN/evaluations or evaluations when left out.
         config: Protocols, seed and sizes; the defaults when left out.
+        preprocessing: Of a function, or of an ONNX file that does not say.
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: A labelled folder cannot be used, or images in it cannot be read.
+        ConfigError: A folder cannot be used, images in it cannot be read, or `out` holds the
+            results of something else.
     """
     config = config or EvaluateConfig()
+    if suite:
+        contender = Contender(
+            model=model, size=config.size, untrained=config.untrained, preprocessing=preprocessing
+        )
+        return _on_suite(contender, suite, data, out, config)
+    if not isinstance(model, str):
+        raise ConfigError("a function can be judged on a suite only", "add suite= and data=")
+    return _on_labelled(model, labelled, out, config)
+
+
+def _on_suite(
+    contender: Contender, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
+) -> SuiteEvaluation:
+    if name not in SUITES:
+        raise ConfigError(f"there is no suite {name!r}", f"suites: {', '.join(SUITES)}")
+    if not str(data):
+        raise ConfigError(f"the suite {name} needs its images", "add --data DIR")
+    suite_name, rows = SUITES[name]
+    table = {row.name: row.group for row in rows} or dict.fromkeys(
+        task_folders(Path(data), ()), OTHER
+    )
+    suite = open_suite(data, rows, name=suite_name, only=config.tasks)
+    folder = Path(out) if str(out) else _usual_out(contender, suite.name)
+    job = runner.Job(
+        contender=contender,
+        tasks=suite.tasks,
+        protocols=named(config.protocols),
+        out=folder.resolve(),
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    with _progress("cost") as progress:
+        bar = progress.add_task(suite.name)
+        told = runner.Progress(
+            start=lambda total, done: progress.update(bar, total=total, completed=done),
+            advance=lambda cost: progress.advance(bar, cost),
+        )
+        found = runner.run(job, suite, table, told)
+    summaries = {
+        each.name: summarise([row for row in found if row.protocol == each.name], config.averaging)
+        for each in job.protocols
+    }
+    return SuiteEvaluation(found, summaries, [folder / each.name for each in job.protocols])
+
+
+def _usual_out(contender: Contender, suite: str) -> Path:
+    run = Path(str(contender.model))
+    if (run / runs.RUN).is_file():
+        return run / runs.EVALUATIONS / (f"{suite}-untrained" if contender.untrained else suite)
+    return Path(runs.EVALUATIONS) / suite / re.sub(r"[^\w.-]+", "-", contender.name)
+
+
+def _on_labelled(
+    model: str, labelled: Sequence[str | Path], out: str | Path, config: EvaluateConfig
+) -> Evaluation:
+    unknown = [name for name in config.protocols if name not in PROTOCOLS]
+    if unknown:
+        raise ConfigError(
+            f"on labelled images protocols must be some of {', '.join(PROTOCOLS)}, got {unknown}",
+            "the others need a suite: --suite folder --data DIR",
+        )
     tasks = [open_task(path, config.seed) for path in labelled]
     _check_names([task.name for task in tasks])
     loaded = models.load(model, size=config.size, seed=config.seed)
@@ -94,10 +227,17 @@ def evaluate(
     rows: list[ResultRow] = []
     files: list[Path] = []
     run = Path(model)
-    with _progress() as progress:
+    with _progress("images") as progress:
         for task in tasks:
             bar = progress.add_task(task.name, total=task.num_images)
-            found = _evaluate_task(loaded, task, config, functools.partial(progress.advance, bar))
+            found = judge(
+                loaded,
+                task,
+                config.protocols,
+                seed=config.seed,
+                batch_size=config.batch_size,
+                advance=functools.partial(progress.advance, bar),
+            )
             rows += found
             if (run / runs.RUN).is_file():
                 path = run / runs.EVALUATIONS / f"{task.name}.json"
@@ -124,103 +264,6 @@ def _warn_of_known_labels(model: Path, labelled: Sequence[str | Path]) -> None:
             )  # fmt: skip
 
 
-def _evaluate_task(
-    model: models.Model, task: Task, config: EvaluateConfig, advance: Callable[[float], None]
-) -> list[ResultRow]:
-    """All columns and protocols of one task; its files are decoded once."""
-    device = models.best_device()
-    untrained = models.untrained(model, seed=config.seed)
-    columns = {
-        "pixels": pixel_column(PIXELS),
-        "untrained": model_column(untrained, device),
-        "model": model_column(model, device),
-    }
-    described: dict[str, dict[str, Any]] = {
-        "chance": {"model": "chance", "architecture": "", "start": "", "size": 0},
-        "pixels": {"model": "raw pixels", "architecture": "", "start": "", "size": PIXELS},
-        "untrained": _described(untrained),
-        "model": _described(model),
-    }
-    parts = _parts(task, columns, config.batch_size, advance)
-    rows = []
-    for column in COLUMNS:
-        protocols: dict[str, Protocol] = (
-            {MAJORITY: majority}
-            if column == "chance"
-            else {name: PROTOCOLS[name] for name in config.protocols}
-        )
-        train, val, test = parts["pixels" if column == "chance" else column]
-        for name, protocol in protocols.items():
-            fitted = protocol(train, val, len(task.classes))
-            rows.append(_row(task, config, column, name, fitted, test, described[column]))
-    return rows
-
-
-def _parts(
-    task: Task,
-    columns: Mapping[str, Column],
-    batch_size: int,
-    advance: Callable[[float], None],
-) -> dict[str, tuple[Examples, Examples, Examples]]:
-    """Features of the three parts by column."""
-    parts = (task.train, task.val, task.test)
-    paths = [path for part in parts for path in part.paths]
-    extracted = extract(paths, columns, batch_size=batch_size, advance=advance)
-    if extracted.unreadable:
-        first = "; ".join(image.reason for image in extracted.unreadable[:NAMED_IN_ERRORS])
-        raise ConfigError(
-            f"{len(extracted.unreadable)} of {len(paths)} images of {task.name} cannot be read: "
-            f"{first}",
-            "mend or remove them; leaving them out unasked would change the task",
-        )
-    sizes = [len(part.paths) for part in parts]
-    labels = [torch.from_numpy(part.labels) for part in parts]
-    result = {}
-    for name, features in extracted.features.items():
-        split = [Examples(f, y) for f, y in zip(torch.split(features, sizes), labels, strict=True)]
-        result[name] = (split[0], split[1], split[2])
-    return result
-
-
-def _row(
-    task: Task,
-    config: EvaluateConfig,
-    column: str,
-    protocol: str,
-    fitted: Fitted,
-    test: Examples,
-    described: Mapping[str, Any],
-) -> ResultRow:
-    """The one place where the test part is read."""
-    measured = accuracy(fitted.predict(test.features), test.labels)
-    return ResultRow(
-        column=column,
-        task=task.name,
-        protocol=protocol,
-        metric="top-1",
-        value=measured.value,
-        standard_error=measured.standard_error,
-        validation=fitted.validation_accuracy,
-        selected=fitted.selected,
-        num_classes=len(task.classes),
-        num_train=len(task.train.paths),
-        num_val=len(task.val.paths),
-        num_test=len(task.test.paths),
-        split=task.split,
-        seed=config.seed,
-        **described,
-    )
-
-
-def _described(model: models.Model) -> dict[str, Any]:
-    return {
-        "model": model.name,
-        "architecture": model.backbone.architecture,
-        "start": model.start,
-        "size": model.preprocessing.size,
-    }
-
-
 def _check_names(names: Sequence[str]) -> None:
     if not names:
         raise ConfigError("no labelled images were given", "add --labelled FOLDER")
@@ -232,12 +275,13 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
-def _progress() -> Progress:
+def _progress(unit: str) -> Progress:
+    counted = MofNCompleteColumn() if unit == "images" else TaskProgressColumn()
     return Progress(
         TextColumn("evaluate {task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images"),
+        counted,
+        TextColumn(unit if unit == "images" else ""),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )

@@ -1,0 +1,126 @@
+"""`footage evaluate MODEL --suite ...` as a user calls it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+import footage
+from footage import cli
+from footage.backbone import Preprocessing
+from footage.errors import ConfigError
+from footage.evaluation import contenders
+from footage.evaluation.contenders import Contender
+from footage.evaluation.features import extract
+from footage.evaluation.suite_rows import read_rows
+from footage.verbs.evaluate import EvaluateConfig
+from footage.vtab.folder import open_suite
+from tests.evaluation import miniature
+from tests.test_cli import _quiet_root  # noqa: F401 (a fixture for every test here)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return miniature.write_suite(tmp_path_factory.mktemp("data") / "mini")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_one_line_judges_a_timm_model_on_a_folder(
+    data: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"evaluate test_resnet --suite folder --data {data} --size 32"
+    assert cli.main(line.split()) == 0
+    said = capsys.readouterr()
+    for words in ("test_resnet on mini, knn", "mean of 2 tasks", "32 px, area resize", "± "):
+        assert words in said.out
+    folders = said.out.splitlines()[-2:]
+    assert folders == [f"evaluations/mini/test_resnet/{name}" for name in ("knn", "linear")]
+    rows = read_rows(here / folders[1])
+    assert [(row.task, row.group, row.num_classes) for row in rows] == [
+        ("first", "other", 3),
+        ("second", "other", 3),
+    ]
+
+
+def test_tasks_that_a_table_wants_are_missing_and_give_no_mean(
+    data: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"evaluate pixels --suite vtab --data {data} --protocol linear --averaging groups"
+    assert cli.main(line.split()) == 0
+    said = capsys.readouterr().out
+    assert "no mean: 19 tasks are missing: caltech101, cifar" in said
+    assert "mean of" not in said.replace("no mean", "")
+
+
+def test_tasks_left_out_are_missing_too(data: Path, here: Path) -> None:
+    config = EvaluateConfig(protocols=("linear",), tasks=("first",))
+    found = footage.evaluate("pixels", suite="folder", data=data, config=config)
+    assert found.summaries["linear"].missing == ("second",)
+    assert found.summaries["linear"].headline == ()
+
+
+def test_the_linear_probe_of_a_suite_agrees_with_scikit_learn_within_half_a_point(
+    data: Path, here: Path
+) -> None:
+    config = EvaluateConfig(protocols=("linear",), size=32)
+    found = footage.evaluate("test_resnet", suite="folder", data=data, config=config)
+    column = contenders.frozen(Contender(model="test_resnet", size=32), torch.device("cpu")).column
+    for row, task in zip(found.rows, open_suite(data, ()).tasks, strict=True):
+        both = task.train.paths + task.val.paths
+        labels = np.concatenate([task.train.labels, task.val.labels])
+        train, test = (
+            extract(paths, {"": column}).features[""].double().numpy()
+            for paths in (both, task.test.paths)
+        )
+        mean, deviation = train.mean(0), train.std(0)
+        deviation[deviation == 0] = 1
+        theirs = LogisticRegression(C=row.selected["C"], max_iter=10_000, tol=1e-8)
+        theirs.fit((train - mean) / deviation, labels)
+        score = theirs.score((test - mean) / deviation, task.test.labels)
+        assert abs(score - row.value) <= 0.005
+
+
+def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> None:
+    def mean_colour(images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+    wanted = Preprocessing(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    found = footage.evaluate(mean_colour, suite="folder", data=data, preprocessing=wanted)
+    assert {row.model for row in found.rows} == {"mean_colour"}
+    assert {row.size for row in found.rows} == {16}
+    assert [path.parent for path in found.files] == [Path("evaluations/mini/mean_colour")] * 2
+    config = EvaluateConfig(protocols=("lightweight",))
+    with pytest.raises(ConfigError, match="cannot be fine-tuned"):
+        footage.evaluate(
+            mean_colour, suite="folder", data=data, preprocessing=wanted, config=config
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--suite vtap --data mini", "there is no suite 'vtap'"),
+        ("--suite vtab", "needs its images"),
+        ("--suite folder --data nowhere", "there is no folder nowhere"),
+        ("--suite folder --data mini --tasks third", "has no task third"),
+        ("--suite folder --data mini --protocol magic", "protocols must name some of"),
+        ("--labelled mini --protocol lightweight", "on labelled images protocols must be"),
+        ("", "no labelled images were given"),
+    ],
+)
+def test_mistakes_are_one_error_and_one_hint(
+    data: Path, here: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    shutil.copytree(data, here / "mini")
+    assert cli.main(["evaluate", "test_resnet", *words.split()]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
