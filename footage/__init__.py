@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from footage.backbone import Preprocessing as Preprocessing
     from footage.model import load as load
     from footage.recipes import recipe as recipe
     from footage.store import Store as Store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from footage.verbs.train import train as train
 
 _HOMES = {
+    "Preprocessing": "footage.backbone",
     "Store": "footage.store",
     "demo": "footage.verbs.demo",
     "embed": "footage.verbs.embed",
