@@ -28,6 +28,8 @@ from footage.shapes import Features, Images
 FeatureFunction = Callable[[Images], Features]
 
 PIXELS: Final = "pixels"
+UNTRAINED: Final = " untrained"
+"""What the name of a network with random weights in place of its own ends with."""
 
 UNKNOWN: Final = Preprocessing(size=0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """Of a function or a file that was given without any."""
@@ -50,7 +52,7 @@ class Contender:
     def name(self) -> str:
         """As results call it."""
         if isinstance(self.model, str):
-            return f"{self.model} untrained" if self.untrained else self.model
+            return self.model + UNTRAINED * self.untrained
         return getattr(self.model, "__name__", type(self.model).__name__)
 
     @property

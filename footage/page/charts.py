@@ -28,6 +28,10 @@ SMOOTHED_SHARE: Final = 0.05
 """Width of the moving average as a share of the curve."""
 
 
+LETTER: Final = 6
+"""Width of a letter of a row's name, about."""
+
+
 class Curve(NamedTuple):
     """Values over steps."""
 
@@ -90,11 +94,11 @@ def curves(
 
 
 def accuracies(title: str, groups: Sequence[tuple[str, Sequence[Mark]]]) -> Markup:
-    """Accuracies of one task: a row a protocol, a mark a column; bars are two standard errors."""
+    """Accuracies: a named row a protocol or task, a mark a model; bars are two standard errors."""
     top = 8
     row_height = max(44, 14 + 9 * max(len(marks) for _, marks in groups))
     height = top + row_height * len(groups) + BOTTOM
-    left = 58
+    left = max(58, 14 + LETTER * max(len(name) for name, _ in groups))
     highest = max(mark.value + 2 * mark.standard_error for _, marks in groups for mark in marks)
     axis = _Axis(0, min(1.0, max(0.2, math.ceil(highest * 10) / 10)), left, WIDTH - RIGHT - 8)
     drawn = []

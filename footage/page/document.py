@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
-from footage.page import judged, learning, pictures
+from footage.page import judged, learning, pictures, suites
 from footage.page.frames import ShownVideo
 from footage.page.gathered import Run
 from footage.page.markup import Markup, join, tag
@@ -39,6 +39,7 @@ def page(runs: Sequence[Run], footage: Footage) -> str:
         "main",
         _header(runs, footage),
         judged.section(runs),
+        suites.section(runs),
         learning.section(runs),
         pictures.retrieval_section(footage.comparisons, footage.missing),
         pictures.contact_section(footage.sheet, footage.totals, footage.missing),

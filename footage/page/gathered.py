@@ -6,7 +6,9 @@ from typing import Any
 
 from footage import configuration, runs
 from footage.errors import CheckpointError
+from footage.evaluation import suite_rows
 from footage.evaluation.results import ResultRow, read_rows
+from footage.evaluation.suite_rows import SuiteRow
 from footage.train_config import TrainConfig
 
 
@@ -24,7 +26,9 @@ class Run:
     probes: list[dict[str, Any]]
     """Probe lines of metrics.jsonl that hold a value."""
     rows: list[ResultRow]
-    """Of every evaluation."""
+    """Of every evaluation on labelled images."""
+    suite_rows: list[SuiteRow]
+    """Of every evaluation on a suite."""
 
     @property
     def num_steps(self) -> int:
@@ -91,6 +95,7 @@ def _read(path: Path, name: str) -> Run:
     except ValueError as error:
         raise CheckpointError(f"{path / runs.METRICS} is damaged: {error}") from error
     evaluations = sorted((path / runs.EVALUATIONS).glob("*.json"))
+    suites = sorted((path / runs.EVALUATIONS).glob(f"*/*/{suite_rows.LINES}"))
     return Run(
         path=path,
         name=name,
@@ -98,6 +103,7 @@ def _read(path: Path, name: str) -> Run:
         steps=[line for line in lines if "levels" in line],
         probes=[line for line in lines if line.get("probe")],
         rows=[row for file in evaluations for row in read_rows(file)],
+        suite_rows=[row for file in suites for row in suite_rows.read_rows(file)],
     )
 
 

@@ -22,6 +22,8 @@ PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear"}
 def section(runs: Sequence[Run]) -> Markup:
     """Plot and table of every evaluation of the runs."""
     title = tag("h2", "Judged on labelled images")
+    if not any(run.rows for run in runs) and any(run.suite_rows for run in runs):
+        return Markup("")
     if not any(run.rows for run in runs):
         hint = f"footage evaluate {runs[0].path} --labelled FOLDER"
         return tag(

@@ -1,0 +1,157 @@
+"""The section on suites: accuracies by task and group, averages, and what others published.
+
+Each kind of number (suite, protocol, settings tried, seed rule) has charts and a table of its own,
+so that what cannot be compared never stands side by side.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from footage.evaluation.averages import (
+    GROUPS,
+    Average,
+    Identity,
+    Summary,
+    identity,
+    one_averaging,
+    published,
+    summarise,
+)
+from footage.evaluation.contenders import UNTRAINED
+from footage.evaluation.suite_rows import SuiteRow
+from footage.page.charts import Mark, accuracies, sample
+from footage.page.gathered import Run
+from footage.page.markup import Markup, join, tag
+
+CHANCE: Final = "chance"
+
+Column = tuple[str, str, list[SuiteRow]]
+"""A model's name on the page, its class of the style sheet, and its rows of one kind."""
+
+
+def section(runs: Sequence[Run]) -> Markup:
+    """Charts and table of every kind of number; empty without any."""
+    kinds = list(dict.fromkeys(identity(row) for run in runs for row in run.suite_rows))
+    if not kinds:
+        return Markup("")
+    note = (
+        "Top-1 accuracy in percent. Settings are selected on the 200 validation images, the "
+        "test part is read once for each seed. Bars are two standard errors of one run to each "
+        "side, from the number of test images."
+    )
+    return tag(
+        "section",
+        tag("h2", "Judged on suites of tasks"),
+        tag("p", note, class_="note"),
+        *(_kind(kind, runs) for kind in kinds),
+        id="suites",
+    )
+
+
+def _kind(kind: Identity, runs: Sequence[Run]) -> Markup:
+    columns = _columns(kind, runs)
+    every = [row for _, _, rows in columns for row in rows]
+    tasks = list(dict.fromkeys((row.task, row.group) for row in every))
+    groups = [group for group in GROUPS if any(group == each for _, each in tasks)]
+    title = f"{kind.suite}, {kind.protocol}: {kind.sweep_size} settings tried, {kind.seed_rule}"
+    charts = [
+        accuracies(group, [(task, _marks(task, columns)) for task, each in tasks if each == group])
+        for group in groups
+    ]
+    return join(
+        tag("h3", title),
+        _legend(columns),
+        tag("div", *charts, class_="charts"),
+        tag("div", _table(kind, tasks, columns), class_="wide"),
+    )
+
+
+def _columns(kind: Identity, runs: Sequence[Run]) -> list[Column]:
+    columns: list[Column] = []
+    for number, run in enumerate(runs):
+        rows = [row for row in run.suite_rows if identity(row) == kind]
+        for model in sorted({row.model for row in rows}, key=len):
+            untrained = model.endswith(UNTRAINED)
+            name = f"{run.name}{UNTRAINED}" if untrained else run.name
+            colour = "untrained" if untrained else f"run{number % 6}"
+            columns.append((name, colour, [row for row in rows if row.model == model]))
+    return columns
+
+
+def _marks(task: str, columns: Sequence[Column]) -> list[Mark]:
+    found = [(name, colour, row) for name, colour, rows in columns for row in rows]
+    found = [each for each in found if each[2].task == task]
+    marks = [Mark("chance", CHANCE, "tick", found[0][2].chance, 0.0)]
+    return marks + [
+        Mark(name, colour, _shape(colour), row.value, row.standard_error)
+        for name, colour, row in found
+    ]
+
+
+def _shape(colour: str) -> str:
+    return "ring" if colour == "untrained" else "dot"
+
+
+def _legend(columns: Sequence[Column]) -> Markup:
+    items = [tag("li", sample(CHANCE, "tick"), "chance (commonest class)")]
+    items += [
+        tag("li", sample(colour, _shape(colour)), f"{name}: {rows[0].start}, {rows[0].size} px")
+        for name, colour, rows in columns
+    ]
+    return tag("ul", *items, class_="legend")
+
+
+def _table(kind: Identity, tasks: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Markup:
+    heads = ["group", "task", "chance", *(name for name, _, _ in columns), "marks"]
+    by_task = [{row.task: row for row in rows} for _, _, rows in columns]
+    body = []
+    for task, group in tasks:
+        rows = [found.get(task) for found in by_task]
+        known = [row for row in rows if row is not None]
+        cells = [
+            f"{100 * row.value:.1f} ± {100 * row.standard_error:.1f}" if row else "" for row in rows
+        ]
+        marks = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
+        body.append(_line(group, task, f"{100 * known[0].chance:.1f}", *cells, marks))
+    body += _averages(kind, [summarise(rows) for _, _, rows in columns])
+    head = tag("tr", *(tag("th", name, scope="col") for name in heads))
+    return tag("table", tag("thead", head), tag("tbody", *body))
+
+
+def _averages(kind: Identity, summaries: Sequence[Summary]) -> list[Markup]:
+    """Lines of means; in place of a mean that a missing task forbids, its name."""
+    lines = []
+    for group in GROUPS:
+        averages = [summary.groups.get(group) for summary in summaries]
+        if any(averages) and group != GROUPS[-1]:
+            lines.append(_mean_line(averages))
+    headlines = [summary.headline[0] if summary.headline else None for summary in summaries]
+    if any(headlines):
+        lines.append(_mean_line(headlines))
+    for missing in dict.fromkeys(summary.missing for summary in summaries if summary.missing):
+        words = f"no mean: {len(missing)} missing: {', '.join(missing)}"
+        lines.append(tag("tr", tag("td", words, colspan=3 + len(summaries) + 1, class_="words")))
+    rules = {average.averaging for average in headlines if average}
+    for row in published(kind):
+        if row.averaging in rules:
+            words = f"published: {row.model}, {row.averaging} ({row.source})"
+            empty = [""] * (len(summaries) - 1)
+            lines.append(_line("", words, "", f"{row.mean:.1f}", *empty, ""))
+    return lines
+
+
+def _mean_line(averages: Sequence[Average | None]) -> Markup:
+    rule = one_averaging([average for average in averages if average])
+    cells = [f"{100 * average.value:.1f}" if average else "" for average in averages]
+    return _line("", rule, "", *cells, "")
+
+
+def _line(group: str, task: str, *cells: str) -> Markup:
+    *figures, marks = cells
+    return tag(
+        "tr",
+        tag("td", group),
+        tag("td", task, class_="name-of-file"),
+        *(tag("td", figure, class_="figure") for figure in figures),
+        tag("td", marks, class_="words"),
+    )
