@@ -28,7 +28,7 @@ SMOOTHED_SHARE: Final = 0.05
 """Width of the moving average as a share of the curve."""
 
 
-LETTER: Final = 6
+LETTER: Final = 7
 """Width of a letter of a row's name, about."""
 
 

@@ -16,7 +16,7 @@ from footage.errors import ConfigError
 from footage.evaluation import runner, sealed, stages
 from footage.evaluation.averages import summarise
 from footage.evaluation.contenders import Contender
-from footage.evaluation.protocols import LINEAR
+from footage.evaluation.protocols import KNN, LINEAR, Protocol
 from footage.evaluation.sealed import visible
 from footage.evaluation.suite_rows import read_rows
 from footage.vtab.folder import open_suite
@@ -98,6 +98,22 @@ def test_other_test_labels_change_nothing_but_the_accuracy(
             ]
             assert answers[0]["answers"] == answers[1]["answers"]
             assert answers[0]["choice"] == answers[1]["choice"]
+
+
+@pytest.mark.parametrize("protocol", [LINEAR, KNN], ids=lambda protocol: protocol.name)
+def test_frozen_protocols_answer_alike_whatever_the_test_labels_say(
+    data: Path, tmp_path: Path, protocol: Protocol
+) -> None:
+    other = shutil.copytree(data, tmp_path / "data")
+    for name in ("first", "second"):
+        miniature.relabel(other / name)
+    found = []
+    for source, out in ((data, tmp_path / "a"), (other, tmp_path / "b")):
+        judge(source, out, protocol=protocol)
+        records = [sealed.read(path) for path in sorted(out.rglob("*.answers.json"))]
+        found.append([(record["choice"], record["answers"]) for record in records if record])
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
 
 
 def test_settings_are_tried_without_the_images_of_the_test_part(data: Path, tmp_path: Path) -> None:
