@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from footage.page import judged, learning, pictures, suites
 from footage.page.frames import ShownVideo
-from footage.page.gathered import Run
+from footage.page.gathered import Judged, Run
 from footage.page.markup import Markup, join, tag
 from footage.page.pictures import Comparison
 
@@ -24,8 +24,9 @@ class Footage(NamedTuple):
     """Why there are no pictures; empty when there are."""
 
 
-def page(runs: Sequence[Run], footage: Footage) -> str:
-    """The whole document."""
+def page(runs: Sequence[Run], footage: Footage, beside: Sequence[Judged] = ()) -> str:
+    """The whole document; `beside` are other models that were judged on suites."""
+    judged_runs = [Judged(run.name, run.suite_rows) for run in runs]
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -39,7 +40,7 @@ def page(runs: Sequence[Run], footage: Footage) -> str:
         "main",
         _header(runs, footage),
         judged.section(runs),
-        suites.section(runs),
+        suites.section([*judged_runs, *beside]),
         learning.section(runs),
         pictures.retrieval_section(footage.comparisons, footage.missing),
         pictures.contact_section(footage.sheet, footage.totals, footage.missing),

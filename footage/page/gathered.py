@@ -2,11 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from footage import configuration, runs
 from footage.errors import CheckpointError
 from footage.evaluation import suite_rows
+from footage.evaluation.contenders import UNTRAINED
 from footage.evaluation.results import ResultRow, read_rows
 from footage.evaluation.suite_rows import SuiteRow
 from footage.train_config import TrainConfig
@@ -72,6 +73,29 @@ class Run:
         return (
             [str(sentence) for sentence in self.probes[-1].get("advice", [])] if self.probes else []
         )
+
+
+class Judged(NamedTuple):
+    """A model's rows of suites, by the name that the page gives it."""
+
+    name: str
+    rows: list[SuiteRow]
+
+
+def holds_results(path: Path) -> bool:
+    """Whether a folder is what `footage evaluate --suite` wrote of one model."""
+    return any(path.glob(f"*/{suite_rows.LINES}"))
+
+
+def gather_judged(path: Path) -> Judged:
+    """The results of a model that is no run.
+
+    Raises:
+        CheckpointError: They are damaged.
+    """
+    files = sorted(path.glob(f"*/{suite_rows.LINES}"))
+    rows = [row for file in files for row in suite_rows.read_rows(file)]
+    return Judged(rows[0].model.removesuffix(UNTRAINED), rows)
 
 
 def gather(paths: list[Path]) -> list[Run]:

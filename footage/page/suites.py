@@ -20,7 +20,7 @@ from footage.evaluation.averages import (
 from footage.evaluation.contenders import UNTRAINED
 from footage.evaluation.suite_rows import SuiteRow
 from footage.page.charts import Mark, accuracies, sample
-from footage.page.gathered import Run
+from footage.page.gathered import Judged
 from footage.page.markup import Markup, join, tag
 
 CHANCE: Final = "chance"
@@ -29,9 +29,9 @@ Column = tuple[str, str, list[SuiteRow]]
 """A model's name on the page, its class of the style sheet, and its rows of one kind."""
 
 
-def section(runs: Sequence[Run]) -> Markup:
+def section(judged: Sequence[Judged]) -> Markup:
     """Charts and table of every kind of number; empty without any."""
-    kinds = list(dict.fromkeys(identity(row) for run in runs for row in run.suite_rows))
+    kinds = list(dict.fromkeys(identity(row) for each in judged for row in each.rows))
     if not kinds:
         return Markup("")
     note = (
@@ -43,13 +43,13 @@ def section(runs: Sequence[Run]) -> Markup:
         "section",
         tag("h2", "Judged on suites of tasks"),
         tag("p", note, class_="note"),
-        *(_kind(kind, runs) for kind in kinds),
+        *(_kind(kind, judged) for kind in kinds),
         id="suites",
     )
 
 
-def _kind(kind: Identity, runs: Sequence[Run]) -> Markup:
-    columns = _columns(kind, runs)
+def _kind(kind: Identity, judged: Sequence[Judged]) -> Markup:
+    columns = _columns(kind, judged)
     every = [row for _, _, rows in columns for row in rows]
     tasks = list(dict.fromkeys((row.task, row.group) for row in every))
     groups = [group for group in GROUPS if any(group == each for _, each in tasks)]
@@ -66,13 +66,13 @@ def _kind(kind: Identity, runs: Sequence[Run]) -> Markup:
     )
 
 
-def _columns(kind: Identity, runs: Sequence[Run]) -> list[Column]:
+def _columns(kind: Identity, judged: Sequence[Judged]) -> list[Column]:
     columns: list[Column] = []
-    for number, run in enumerate(runs):
-        rows = [row for row in run.suite_rows if identity(row) == kind]
+    for number, each in enumerate(judged):
+        rows = [row for row in each.rows if identity(row) == kind]
         for model in sorted({row.model for row in rows}, key=len):
             untrained = model.endswith(UNTRAINED)
-            name = f"{run.name}{UNTRAINED}" if untrained else run.name
+            name = each.name + UNTRAINED * untrained
             colour = "untrained" if untrained else f"run{number % 6}"
             columns.append((name, colour, [row for row in rows if row.model == model]))
     return columns

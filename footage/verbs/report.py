@@ -13,7 +13,7 @@ from footage import runs as layout
 from footage.errors import CheckpointError, ConfigError, StoreError
 from footage.page.document import Footage, page
 from footage.page.frames import contact_sheet
-from footage.page.gathered import Run, gather
+from footage.page.gathered import Run, gather, gather_judged, holds_results
 from footage.page.pictures import Comparison
 from footage.page.retrieval import answers, gallery
 from footage.store import Store
@@ -57,7 +57,8 @@ def report(
     the rest.
 
     Args:
-        runs: Run folders; the first is the one the headline names.
+        runs: Run folders; the first is the one the headline names. Folders that `evaluate --suite`
+            wrote of other models, to stand beside them.
         out: The page.
         config: How much is shown; the defaults when left out.
 
@@ -69,10 +70,11 @@ def report(
         ConfigError: No run was given.
     """
     config = config or ReportConfig()
-    if not runs:
+    beside = [gather_judged(Path(each)) for each in runs if holds_results(Path(each))]
+    gathered = gather([Path(run) for run in runs if not holds_results(Path(run))])
+    if not gathered:
         raise ConfigError("no run was given", "name at least one run folder")
-    gathered = gather([Path(run) for run in runs])
-    text = page(gathered, _footage(gathered, config))
+    text = page(gathered, _footage(gathered, config), beside)
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")

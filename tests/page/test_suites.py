@@ -2,16 +2,10 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
-from footage.evaluation.suite_rows import SuiteRow
-from footage.page.gathered import Run
+from footage.page.gathered import Judged
 from footage.page.suites import section
 from tests.evaluation.suite_rows import row, suite
-
-
-def run(name: str, rows: list[SuiteRow]) -> Run:
-    return Run(path=Path(name), name=name, record={}, steps=[], probes=[], rows=[], suite_rows=rows)
 
 
 def words(text: str) -> str:
@@ -19,13 +13,13 @@ def words(text: str) -> str:
 
 
 def test_there_is_no_section_without_results() -> None:
-    assert section([run("a", [])]) == ""
+    assert section([Judged("a", [])]) == ""
 
 
 def test_runs_stand_beside_the_untrained_network_and_published_rows_of_the_same_kind() -> None:
     rows = suite(model="runs/a")
     untrained = [dataclasses.replace(each, model="runs/a untrained", value=0.2) for each in rows]
-    found = section([run("a", rows + untrained), run("b", suite(model="runs/b"))])
+    found = section([Judged("a", rows + untrained), Judged("b", suite(model="runs/b"))])
     told = words(found)
     assert "vtab-1k, lightweight: 4 settings tried, median of 3 seeds" in told
     assert re.search(r"group task chance a a untrained b marks natural caltech101", told)
@@ -38,20 +32,20 @@ def test_runs_stand_beside_the_untrained_network_and_published_rows_of_the_same_
 
 
 def test_kinds_that_cannot_be_compared_have_tables_of_their_own() -> None:
-    found = section([run("a", suite(model="a") + suite(model="a", protocol="linear"))])
+    found = section([Judged("a", suite(model="a") + suite(model="a", protocol="linear"))])
     assert found.count("<table>") == 2
     assert "vtab-1k, linear: 4 settings" in words(found)
 
 
 def test_a_missing_task_is_named_in_place_of_the_mean() -> None:
     rows = [each for each in suite(missing={"kitti": "structured"}) if each.task != "kitti"]
-    told = words(section([run("a", rows)]))
+    told = words(section([Judged("a", rows)]))
     assert "no mean: 1 missing: kitti" in told
     assert "mean of 19" not in told
     assert "published" not in told
 
 
 def test_names_of_tasks_cannot_break_the_page() -> None:
-    found = section([run("a", [row("<script>alert(1)</script>", 0.5)])])
+    found = section([Judged("a", [row("<script>alert(1)</script>", 0.5)])])
     assert "<script>" not in found
     assert "&lt;script&gt;" in found

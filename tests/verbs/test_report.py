@@ -15,6 +15,7 @@ import simplejpeg
 from footage import model as models
 from footage import recipes, store_writing
 from footage.errors import CheckpointError, ConfigError
+from footage.evaluation.suite_rows import write_rows
 from footage.objective import Objective
 from footage.page.charts import Curve, Level, _moving_average, _thinned, _ticks, curves
 from footage.page.frames import clock, contact_sheet, shares
@@ -28,6 +29,7 @@ from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.report import ReportConfig, report
 from footage.verbs.train import train
 from tests import synthetic
+from tests.evaluation.suite_rows import suite
 from tests.labelled_shapes import draw_shapes
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script></style><script>alert(2)</script>.mp4"
@@ -259,6 +261,19 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         report([], out=tmp_path / "r.html")
     with pytest.raises(ConfigError, match="queries must be at least 1"):
         ReportConfig(queries=0)
+
+
+def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "first")
+    write_rows(copy / "evaluations" / "vtab-1k" / "lightweight", suite(model="runs/first"))
+    write_rows(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
+    written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL)
+    words = " ".join(" ".join(_read(written).texts).split())
+    assert "group task chance first resnet50.a1_in1k marks" in words
+    with pytest.raises(ConfigError, match="no run was given"):
+        report([tmp_path / "other"], out=tmp_path / "r.html")
 
 
 def test_answers_come_from_other_videos_the_nearest_first(run: Path, hostile_store: Store) -> None:
