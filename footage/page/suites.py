@@ -58,12 +58,27 @@ def _kind(kind: Identity, judged: Sequence[Judged]) -> Markup:
         accuracies(group, [(task, _marks(task, columns)) for task, each in tasks if each == group])
         for group in groups
     ]
+    summaries = [summarise(rows) for _, _, rows in columns]
     return join(
         tag("h3", title),
         _legend(columns),
         tag("div", *charts, class_="charts"),
-        tag("div", _table(kind, tasks, columns), class_="wide"),
+        tag("div", _table(tasks, columns, summaries), class_="wide"),
+        *_others(kind, summaries),
     )
+
+
+def _others(kind: Identity, summaries: Sequence[Summary]) -> list[Markup]:
+    """What others published under the same protocol, averaged by the same rule."""
+    rules = {average.averaging for summary in summaries for average in summary.headline}
+    rows = [row for row in published(kind) if row.averaging in rules]
+    if not rows:
+        return []
+    sources: dict[str, list[str]] = {}
+    for row in rows:
+        sources.setdefault(row.source, []).append(f"{row.model} {row.mean:.1f}")
+    told = "; ".join(f"{', '.join(models)} ({source})" for source, models in sources.items())
+    return [tag("p", f"Published, {rows[0].averaging}: {told}.", class_="note")]
 
 
 def _columns(kind: Identity, judged: Sequence[Judged]) -> list[Column]:
@@ -101,8 +116,10 @@ def _legend(columns: Sequence[Column]) -> Markup:
     return tag("ul", *items, class_="legend")
 
 
-def _table(kind: Identity, tasks: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Markup:
-    heads = ["group", "task", "chance", *(name for name, _, _ in columns), "marks"]
+def _table(
+    tasks: Sequence[tuple[str, str]], columns: Sequence[Column], summaries: Sequence[Summary]
+) -> Markup:
+    figures = ["chance", *(name for name, _, _ in columns)]
     by_task = [{row.task: row for row in rows} for _, _, rows in columns]
     body = []
     for task, group in tasks:
@@ -113,12 +130,17 @@ def _table(kind: Identity, tasks: Sequence[tuple[str, str]], columns: Sequence[C
         ]
         marks = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
         body.append(_line(group, task, f"{100 * known[0].chance:.1f}", *cells, marks))
-    body += _averages(kind, [summarise(rows) for _, _, rows in columns])
-    head = tag("tr", *(tag("th", name, scope="col") for name in heads))
+    body += _averages(summaries)
+    head = tag(
+        "tr",
+        *(tag("th", name, scope="col") for name in ("group", "task")),
+        *(tag("th", name, scope="col", class_="figure") for name in figures),
+        tag("th", "marks", scope="col"),
+    )
     return tag("table", tag("thead", head), tag("tbody", *body))
 
 
-def _averages(kind: Identity, summaries: Sequence[Summary]) -> list[Markup]:
+def _averages(summaries: Sequence[Summary]) -> list[Markup]:
     """Lines of means; in place of a mean that a missing task forbids, its name."""
     lines = []
     for group in GROUPS:
@@ -131,12 +153,6 @@ def _averages(kind: Identity, summaries: Sequence[Summary]) -> list[Markup]:
     for missing in dict.fromkeys(summary.missing for summary in summaries if summary.missing):
         words = f"no mean: {len(missing)} missing: {', '.join(missing)}"
         lines.append(tag("tr", tag("td", words, colspan=3 + len(summaries) + 1, class_="words")))
-    rules = {average.averaging for average in headlines if average}
-    for row in published(kind):
-        if row.averaging in rules:
-            words = f"published: {row.model}, {row.averaging} ({row.source})"
-            empty = [""] * (len(summaries) - 1)
-            lines.append(_line("", words, "", f"{row.mean:.1f}", *empty, ""))
     return lines
 
 
