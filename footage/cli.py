@@ -230,6 +230,29 @@ def _report(words: Sequence[str]) -> None:
     tyro.cli(command, args=words, prog="footage report")
 
 
+def _pocket(words: Sequence[str]) -> None:
+    from footage.verbs.pocket import PocketConfig, pocket
+
+    default = PocketConfig()
+    if words and words[0] not in ("build", "-h", "--help"):
+        raise FootageError(f"pocket cannot {words[0]!r}", "footage pocket build --out DIR")
+
+    def command(*, out: str, config: Annotated[PocketConfig, arg(name="")] = default) -> None:
+        """Build the pocket suite; run it again to go on, or to add what was missing.
+
+        Args:
+            out: The suite's folder.
+            config: What to build.
+        """
+        built = pocket(out, config)
+        for name in built.tasks:
+            print(built.path / name)
+        for name, reason in built.missing.items():
+            log.warning("not there: %s (%s)", name, reason)
+
+    tyro.cli(command, args=words[words[:1] == ["build"] :], prog="footage pocket build")
+
+
 def _demo(words: Sequence[str]) -> None:
     from footage.verbs.demo import DemoConfig, demo
 

@@ -1,0 +1,1 @@
+"""The pocket suite: small transfer tasks that anyone can build from packages and renderers."""

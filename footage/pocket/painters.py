@@ -1,0 +1,11 @@
+"""Which function draws which task: the registry of the suite."""
+
+from typing import Final
+
+from footage.pocket.drawing import Opener
+from footage.pocket.sprites import open_location, open_orientation
+
+OPENERS: Final[dict[str, Opener]] = {
+    "sprite-location": open_location,
+    "sprite-orientation": open_orientation,
+}
