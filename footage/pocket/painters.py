@@ -3,9 +3,12 @@
 from typing import Final
 
 from footage.pocket.drawing import Opener
+from footage.pocket.scenes import open_count, open_distance
 from footage.pocket.sprites import open_location, open_orientation
 
 OPENERS: Final[dict[str, Opener]] = {
+    "scene-count": open_count,
+    "scene-distance": open_distance,
     "sprite-location": open_location,
     "sprite-orientation": open_orientation,
 }

@@ -42,6 +42,18 @@ class Source:
 
 TASKS: Final = (
     PocketRow(
+        name="scene-count",
+        group="structured",
+        num_classes=8,
+        mirrors="clevr_count",
+    ),
+    PocketRow(
+        name="scene-distance",
+        group="structured",
+        num_classes=6,
+        mirrors="clevr_dist",
+    ),
+    PocketRow(
         name="sprite-location",
         group="structured",
         num_classes=16,

@@ -1,0 +1,117 @@
+"""A small rasteriser of triangles in numpy: exact depth, and no graphics library.
+
+Every pixel of every triangle's bounding box is a fragment; all fragments are tested at once and
+the nearest one wins its pixel:
+
+    triangles -> bounding boxes -> fragments -> inside? -> nearest per pixel
+
+What is nearest is decided on 1 / depth, which is linear in the image.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+_MOST_FRAGMENTS: Final = 1 << 20
+"""Fragments that are held in memory at a time."""
+
+
+class Raster(NamedTuple):
+    """Which triangle each pixel shows."""
+
+    triangle: Int[np.ndarray, "side side"]
+    """Number of the triangle; -1 where there is none."""
+    weights: Float[np.ndarray, "side side 3"]
+    """Barycentric weights of the triangle's corners in the image; 0 where there is none."""
+    inverse_depth: Float[np.ndarray, "side side"]
+    """0 where there is nothing."""
+
+    @property
+    def covered(self) -> Bool[np.ndarray, "side side"]:
+        """Where there is a triangle."""
+        return np.asarray(self.triangle >= 0)
+
+
+def rasterise(corners: Float[np.ndarray, "T 3 3"], side: int) -> Raster:
+    """The nearest triangle of each pixel of a square image.
+
+    Args:
+        corners: x and y in pixels, y downwards, and 1 / depth, which must be above 0.
+        side: Pixels of the image's side.
+    """
+    low, high = _boxes(corners, side)
+    extent = np.maximum(high - low, 0)
+    planes = _planes(corners)
+    num_fragments = np.where(np.isfinite(planes).all(axis=(1, 2)), extent[:, 0] * extent[:, 1], 0)
+    nearest = np.zeros(side * side)
+    triangle = np.full(side * side, -1)
+    for batch in _batches(num_fragments):
+        pixel, owner = _candidates(batch, num_fragments[batch], low[batch], extent[batch], side)
+        weights = _weights(planes[owner], pixel, side)
+        inside = np.flatnonzero(np.minimum(weights.min(axis=1), 1 - weights.sum(axis=1)) >= 0)
+        pixel, owner, weights = pixel[inside], owner[inside], weights[inside]
+        first, second, third = corners[owner, :, 2].T
+        depth = first + (second - first) * weights[:, 0] + (third - first) * weights[:, 1]
+        np.maximum.at(nearest, pixel, depth)
+        wins = depth >= nearest[pixel]
+        triangle[pixel[wins]] = owner[wins]
+    shown = np.flatnonzero(triangle >= 0)
+    weights = np.zeros((side * side, 3))
+    weights[shown, 1:] = _weights(planes[triangle[shown]], shown, side)
+    weights[shown, 0] = 1 - weights[shown].sum(axis=1)
+    return Raster(
+        triangle.reshape(side, side), weights.reshape(side, side, 3), nearest.reshape(side, side)
+    )
+
+
+def _boxes(
+    corners: Float[np.ndarray, "T 3 3"], side: int
+) -> tuple[Int[np.ndarray, "T 2"], Int[np.ndarray, "T 2"]]:
+    """First pixel, and the one after the last, whose centre may be in the triangle."""
+    low = np.ceil(corners[:, :, :2].min(axis=1) - 0.5)
+    high = np.floor(corners[:, :, :2].max(axis=1) - 0.5) + 1
+    return np.clip(low, 0, side).astype(np.int64), np.clip(high, 0, side).astype(np.int64)
+
+
+def _planes(corners: Float[np.ndarray, "T 3 3"]) -> Float[np.ndarray, "T 2 3"]:
+    """Barycentric weights of the second and third corner as functions of x, y and 1.
+
+    Not finite where a triangle has no area.
+    """
+    (x0, x1, x2), (y0, y1, y2) = corners[:, :, 0].T, corners[:, :, 1].T
+    area = (x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0)
+    second = np.stack([y2 - y0, x0 - x2, x2 * y0 - y2 * x0], axis=1)
+    third = np.stack([y0 - y1, x1 - x0, x0 * y1 - y0 * x1], axis=1)
+    area = np.where(np.abs(area) > 1e-9, area, np.nan)
+    return np.asarray(np.stack([second, third], axis=1) / area[:, None, None])
+
+
+def _batches(num_fragments: Int[np.ndarray, " T"]) -> list[Int[np.ndarray, " n"]]:
+    """Triangles that have pixels, in runs that fit into memory."""
+    present = np.flatnonzero(num_fragments)
+    room = np.cumsum(num_fragments[present]) // _MOST_FRAGMENTS
+    return np.split(present, np.flatnonzero(np.diff(room)) + 1) if len(present) else []
+
+
+def _candidates(
+    batch: Int[np.ndarray, " n"],
+    counts: Int[np.ndarray, " n"],
+    low: Int[np.ndarray, "n 2"],
+    extent: Int[np.ndarray, "n 2"],
+    side: int,
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """Pixel and triangle of every fragment of the triangles' bounding boxes."""
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows, columns = np.divmod(within, np.repeat(extent[:, 0], counts))
+    start = np.repeat(low[:, 1] * side + low[:, 0], counts)
+    return start + rows * side + columns, np.repeat(batch, counts)
+
+
+def _weights(
+    planes: Float[np.ndarray, "k 2 3"], pixel: Int[np.ndarray, " k"], side: int
+) -> Float[np.ndarray, "k 2"]:
+    """Weights of the second and third corner at the centres of pixels."""
+    y, x = np.divmod(pixel, side)
+    across = planes[..., 0] * (x + 0.5)[:, None]
+    return np.asarray(across + planes[..., 1] * (y + 0.5)[:, None] + planes[..., 2])
