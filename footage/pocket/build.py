@@ -28,7 +28,7 @@ from footage.pocket import debian
 from footage.pocket.debian import MissingSourceError
 from footage.pocket.drawing import PARTS, Painter, png
 from footage.pocket.painters import OPENERS
-from footage.pocket.rows import COUNTS, SOURCES, TASKS, Part, PocketRow
+from footage.pocket.rows import SOURCES, TASKS, Part, PocketRow
 from footage.videos.executors import LocalProcesses
 from footage.vtab import manifest
 
@@ -81,7 +81,7 @@ def build(
     seed: int = 0,
     workers: int = 1,
     packages: str | Path = "",
-    counts: Mapping[Part, int] = COUNTS,
+    most: int = 1 << 31,
 ) -> Built:
     """Draw the tasks that are not there yet; one whose source is not to be had is left out.
 
@@ -91,7 +91,7 @@ def build(
         seed: Of everything that is drawn.
         workers: Processes that draw.
         packages: A folder of Debian packages; what it lacks is fetched into `out` for the while.
-        counts: Images of each part; fewer than the default give a miniature for tests.
+        most: Images of a part that are drawn; fewer than it has give a miniature for tests.
 
     Raises:
         ConfigError: A task is unknown, or the folder has a suite of other settings or is no suite.
@@ -99,7 +99,7 @@ def build(
     """
     root = Path(out)
     rows = _rows(tasks)
-    noted = _begin(root, {"seed": seed, "revision": REVISION, "counts": dict(counts)})
+    noted = _begin(root, {"seed": seed, "revision": REVISION, "most": most})
     work = root / _WORK
     for row in rows:
         if row.name in noted["tasks"]:
@@ -107,7 +107,7 @@ def build(
         start = time.monotonic()
         try:
             sources = _provide(row, work / "assets", Path(packages) if packages else work / "debs")
-            drawn = _draw(row, work, seed, workers, counts)
+            drawn = _draw(row, work, seed, workers, most)
         except MissingSourceError as error:
             log.warning("%s is left out: %s", row.name, error.message)
             log.warning("to have it: %s", error.hint)
@@ -235,12 +235,13 @@ def _python_version(name: str) -> str:
 # --- one task -----------------------------------------------------------------------------------
 
 
-def _draw(row: PocketRow, work: Path, seed: int, workers: int, counts: Mapping[Part, int]) -> int:
+def _draw(row: PocketRow, work: Path, seed: int, workers: int, most: int) -> int:
     """Draw a whole task aside and move it to its place; return how many images it has."""
     folder = work / row.name
     shutil.rmtree(folder, ignore_errors=True)
     for part in PARTS:
         (folder / "images" / part).mkdir(parents=True)
+    counts = {part: min(count, most) for part, count in row.counts.items()}
     chunks = [
         Chunk(row.name, seed, work / "assets", folder, part, numbers)
         for part in PARTS

@@ -28,6 +28,11 @@ class PocketRow(TaskRow):
     needs: tuple[str, ...] = ()
     """Packages of `SOURCES` that it is made of; none where it is drawn."""
 
+    @property
+    def counts(self) -> dict[Part, int]:
+        """Images of each part."""
+        return {"train800": self.num_train, "val200": self.num_val, "test": self.num_test}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
@@ -41,6 +46,21 @@ class Source:
 
 
 TASKS: Final = (
+    PocketRow(
+        name="fashion",
+        group="natural",
+        num_classes=10,
+        mirrors="",
+        needs=("dataset-fashion-mnist",),
+    ),
+    PocketRow(
+        name="clipart",
+        group="natural",
+        num_classes=13,
+        num_test=1200,
+        mirrors="caltech101",
+        needs=("openclipart-png",),
+    ),
     PocketRow(
         name="scene-count",
         group="structured",
@@ -67,7 +87,22 @@ TASKS: Final = (
     ),
 )
 
-SOURCES: Final[dict[str, Source]] = {}
+SOURCES: Final = {
+    source.package: source
+    for source in (
+        Source(
+            package="dataset-fashion-mnist",
+            licence="MIT",
+            members=r"usr/share/datasets/fashion-mnist/.*-ubyte\.gz",
+        ),
+        Source(
+            package="openclipart-png",
+            licence="public domain",
+            members=r"usr/share/openclipart/png/(animals|food|transportation|people|recreation"
+            r"|buildings|signs_and_symbols/flags|plants|tools|computer)/.*\.png",
+        ),
+    )
+}
 
 
 def row(name: str) -> PocketRow:
