@@ -82,7 +82,7 @@ def _is_usable(path: Path) -> bool:
     # Pillow warns of sizes like these; the size stands in the first bytes of a PNG file.
     with path.open("rb") as file:
         wide, high = struct.unpack(">II", file.read(24)[16:])
-    return wide * high <= MOST_PIXELS and max(wide, high) <= _LONGEST * min(wide, high)
+    return bool(wide * high <= MOST_PIXELS and max(wide, high) <= _LONGEST * min(wide, high))
 
 
 def _series(name: str) -> str:

@@ -5,10 +5,15 @@ from typing import Final
 from footage.pocket.clipart import open_clipart
 from footage.pocket.drawing import Opener
 from footage.pocket.fashion import open_fashion
+from footage.pocket.landcover import open_landcover
+from footage.pocket.objects import open_azimuth, open_elevation
 from footage.pocket.scenes import open_count, open_distance
 from footage.pocket.sprites import open_location, open_orientation
 
 OPENERS: Final[dict[str, Opener]] = {
+    "landcover": open_landcover,
+    "object-azimuth": open_azimuth,
+    "object-elevation": open_elevation,
     "fashion": open_fashion,
     "clipart": open_clipart,
     "scene-count": open_count,

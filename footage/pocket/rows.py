@@ -47,6 +47,27 @@ class Source:
 
 TASKS: Final = (
     PocketRow(
+        name="landcover",
+        group="specialized",
+        num_classes=8,
+        mirrors="eurosat",
+        needs=("flightgear-data-base",),
+    ),
+    PocketRow(
+        name="object-azimuth",
+        group="structured",
+        num_classes=18,
+        mirrors="smallnorb_azi",
+        needs=("sweethome3d-furniture",),
+    ),
+    PocketRow(
+        name="object-elevation",
+        group="structured",
+        num_classes=9,
+        mirrors="smallnorb_ele",
+        needs=("sweethome3d-furniture",),
+    ),
+    PocketRow(
         name="fashion",
         group="natural",
         num_classes=10,
@@ -94,6 +115,16 @@ SOURCES: Final = {
             package="dataset-fashion-mnist",
             licence="MIT",
             members=r"usr/share/datasets/fashion-mnist/.*-ubyte\.gz",
+        ),
+        Source(
+            package="sweethome3d-furniture",
+            licence="CC0-1.0 and CC-BY-3.0, as the package's copyright file tells for each library",
+            members=r"usr/share/(sweethome3d/furniture/.*\.sh3f|doc/sweethome3d-furniture/copyright)",
+        ),
+        Source(
+            package="flightgear-data-base",
+            licence="GPL-2.0-or-later",
+            members=r"usr/share/games/flightgear/Textures/Terrain/[^/]*\.png",
         ),
         Source(
             package="openclipart-png",
