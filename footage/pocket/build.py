@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 from footage.errors import ConfigError, FootageError
 from footage.pocket import debian
 from footage.pocket.debian import MissingSourceError
-from footage.pocket.drawing import PARTS, Painter, png
+from footage.pocket.drawing import PARTS, SOURCE_SEPARATOR, Painter, png
 from footage.pocket.painters import OPENERS
 from footage.pocket.rows import SOURCES, TASKS, Part, PocketRow
 from footage.videos.executors import LocalProcesses
@@ -301,7 +301,8 @@ def _check(row: PocketRow, drawn: Mapping[Part, Sequence[Drawn]]) -> None:
     for part, images in drawn.items():
         for image in images:
             assert 0 <= image.label < row.num_classes, image
-            assert part_of.setdefault(image.source, part) == part, f"{image} is in two parts"
+            for source in image.source.split(SOURCE_SEPARATOR):
+                assert part_of.setdefault(source, part) == part, f"{source} is in two parts"
 
 
 def _write_lists(folder: Path, row: PocketRow, drawn: Mapping[Part, Sequence[Drawn]]) -> None:

@@ -9,7 +9,7 @@ same suite, and a miniature of it is its beginning.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,13 +24,17 @@ Picture = Float[np.ndarray, "H W 3"]
 PARTS: tuple[Part, ...] = tuple(COUNTS)
 
 
+SOURCE_SEPARATOR: Final = " + "
+
+
 class Example(NamedTuple):
     """One labelled image and what it was made of."""
 
     pixels: Pixels
     label: int
     source: str
-    """The mesh, tile, font or tuple of factors; a source is in one part of a task only."""
+    """The mesh, tile, font or tuple of factors, or several of them between separators; each is in
+    one part of a task only."""
 
 
 Painter = Callable[[Part, int], Example]

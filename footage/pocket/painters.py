@@ -3,14 +3,20 @@
 from typing import Final
 
 from footage.pocket.clipart import open_clipart
+from footage.pocket.digits import open_digits
 from footage.pocket.drawing import Opener
 from footage.pocket.fashion import open_fashion
+from footage.pocket.instances import open_instance
 from footage.pocket.landcover import open_landcover
 from footage.pocket.objects import open_azimuth, open_elevation
 from footage.pocket.scenes import open_count, open_distance
 from footage.pocket.sprites import open_location, open_orientation
+from footage.pocket.vehicles import open_distance as open_vehicle_distance
 
 OPENERS: Final[dict[str, Opener]] = {
+    "object-instance": open_instance,
+    "vehicle-distance": open_vehicle_distance,
+    "scene-digits": open_digits,
     "landcover": open_landcover,
     "object-azimuth": open_azimuth,
     "object-elevation": open_elevation,

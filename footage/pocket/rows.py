@@ -45,7 +45,38 @@ class Source:
     """Regular expression of the members of a Debian package that are read; all others are not."""
 
 
+WALLPAPERS: Final = ("plasma-workspace-wallpapers", "mate-backgrounds")
+
+FONTS: Final = (
+    "fonts-cantarell", "fonts-comic-neue", "fonts-dejavu-core", "fonts-dosis", "fonts-ebgaramond",
+    "fonts-freefont-ttf", "fonts-inconsolata", "fonts-lato", "fonts-liberation",
+    "fonts-linuxlibertine", "fonts-oldstandard", "fonts-open-sans", "fonts-quicksand",
+    "fonts-roboto-unhinted",
+)  # fmt: skip
+"""Families of fonts; no two have the same designs, as croscore and liberation would."""
+
 TASKS: Final = (
+    PocketRow(
+        name="object-instance",
+        group="natural",
+        num_classes=20,
+        mirrors="",
+        needs=("sweethome3d-furniture", *WALLPAPERS),
+    ),
+    PocketRow(
+        name="vehicle-distance",
+        group="structured",
+        num_classes=4,
+        mirrors="kitti",
+        needs=("sweethome3d-furniture", *WALLPAPERS),
+    ),
+    PocketRow(
+        name="scene-digits",
+        group="natural",
+        num_classes=10,
+        mirrors="svhn",
+        needs=(*WALLPAPERS, *FONTS),
+    ),
     PocketRow(
         name="landcover",
         group="specialized",
@@ -125,6 +156,24 @@ SOURCES: Final = {
             package="flightgear-data-base",
             licence="GPL-2.0-or-later",
             members=r"usr/share/games/flightgear/Textures/Terrain/[^/]*\.png",
+        ),
+        Source(
+            package="plasma-workspace-wallpapers",
+            licence="LGPL-3.0 and CC-BY-SA-4.0, as the package's copyright file tells of each",
+            members=r"usr/share/wallpapers/\w+/contents/images/\d+x\d+\.(jpg|png)",
+        ),
+        Source(
+            package="mate-backgrounds",
+            licence="GPL-2.0-or-later and CC-BY-SA, as the package's copyright file tells of each",
+            members=r"usr/share/backgrounds/mate/nature/\w+\.jpg",
+        ),
+        *(
+            Source(
+                package=family,
+                licence="free, as the package's copyright file tells",
+                members=r"usr/share/fonts/.*\.(ttf|otf)",
+            )
+            for family in FONTS
         ),
         Source(
             package="openclipart-png",
