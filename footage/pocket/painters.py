@@ -4,6 +4,7 @@ from typing import Final
 
 from footage.pocket.clipart import open_clipart
 from footage.pocket.digits import open_digits
+from footage.pocket.doom import open_doom
 from footage.pocket.drawing import Opener
 from footage.pocket.fashion import open_fashion
 from footage.pocket.instances import open_instance
@@ -14,6 +15,7 @@ from footage.pocket.sprites import open_location, open_orientation
 from footage.pocket.vehicles import open_distance as open_vehicle_distance
 
 OPENERS: Final[dict[str, Opener]] = {
+    "doom": open_doom,
     "object-instance": open_instance,
     "vehicle-distance": open_vehicle_distance,
     "scene-digits": open_digits,

@@ -57,6 +57,13 @@ FONTS: Final = (
 
 TASKS: Final = (
     PocketRow(
+        name="doom",
+        group="structured",
+        num_classes=6,
+        mirrors="dmlab",
+        needs=("vizdoom",),
+    ),
+    PocketRow(
         name="object-instance",
         group="natural",
         num_classes=20,
@@ -174,6 +181,11 @@ SOURCES: Final = {
                 members=r"usr/share/fonts/.*\.(ttf|otf)",
             )
             for family in FONTS
+        ),
+        Source(
+            package="vizdoom",
+            kind="python",
+            licence="MIT; the Freedoom files in it BSD-3-Clause",
         ),
         Source(
             package="openclipart-png",
