@@ -106,7 +106,7 @@ def build(
             continue
         start = time.monotonic()
         try:
-            sources = _provide(row, work / "assets", Path(packages) if packages else work / "debs")
+            sources = _provide(row, work, str(packages))
             drawn = _draw(row, work, seed, workers, most)
         except MissingSourceError as error:
             log.warning("%s is left out: %s", row.name, error.message)
@@ -159,6 +159,7 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
         return noted
     if root.exists() and any(entry.name != _WORK for entry in root.iterdir()):
         raise ConfigError(f"{root} is not empty and is no pocket suite", "choose another --out")
+    root.mkdir(parents=True, exist_ok=True)
     return {
         "schema_version": SCHEMA_VERSION,
         "suite": "pocket",
@@ -204,15 +205,17 @@ def _entry(row: PocketRow, folder: Path) -> dict[str, Any]:
 # --- sources ------------------------------------------------------------------------------------
 
 
-def _provide(row: PocketRow, assets: Path, packages: Path) -> dict[str, dict[str, str]]:
+def _provide(row: PocketRow, work: Path, packages: str) -> dict[str, dict[str, str]]:
     """Unpack what a task needs into `assets/PACKAGE`, and say what it was."""
     found = {}
+    assets = work / "assets"
     for name in row.needs:
         source = SOURCES[name]
         if source.kind == "python":
             found[name] = {"version": _python_version(name), "licence": source.licence}
             continue
-        deb = debian.fetch(name, packages)
+        given = debian.find(name, Path(packages)) if packages else None
+        deb = given or debian.fetch(name, work / "debs")
         if not (assets / name).is_dir():
             aside = assets / f"{name}.partial"
             shutil.rmtree(aside, ignore_errors=True)

@@ -144,7 +144,7 @@ def _data(deb: Path) -> Iterator[IO[bytes]]:
                 yield process.stdout
 
 
-def _data_member(deb: Path, file: BinaryIO) -> tuple[str, IO[bytes]]:
+def _data_member(deb: Path, file: BinaryIO) -> tuple[str, io.BufferedReader]:
     """The `ar` member with the files: its name and its bytes."""
     if file.read(len(_MAGIC)) != _MAGIC:
         raise FootageError(f"{deb} is no Debian package", "fetch the package again")

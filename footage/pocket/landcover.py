@@ -12,6 +12,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from footage.pocket.drawing import Example, Painter, Pixels, part_number
@@ -157,7 +158,7 @@ def _tile(path: Path) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
-def _crop(tile: Pixels, draws: np.random.Generator) -> Pixels:
+def _crop(tile: Pixels, draws: np.random.Generator) -> UInt8[np.ndarray, "side side 3"]:
     """A square part of a tile, turned by a quarter some times: from above there is no upright."""
     size = min(int(draws.integers(SMALLEST_CROP, LARGEST_CROP + 1)), *tile.shape[:2])
     top = int(draws.integers(tile.shape[0] - size + 1))

@@ -15,17 +15,17 @@ from footage.pocket.sprites import open_location, open_orientation
 from footage.pocket.vehicles import open_distance as open_vehicle_distance
 
 OPENERS: Final[dict[str, Opener]] = {
-    "doom": open_doom,
-    "object-instance": open_instance,
-    "vehicle-distance": open_vehicle_distance,
-    "scene-digits": open_digits,
-    "landcover": open_landcover,
-    "object-azimuth": open_azimuth,
-    "object-elevation": open_elevation,
     "fashion": open_fashion,
     "clipart": open_clipart,
-    "scene-count": open_count,
-    "scene-distance": open_distance,
+    "object-instance": open_instance,
+    "scene-digits": open_digits,
+    "landcover": open_landcover,
     "sprite-location": open_location,
     "sprite-orientation": open_orientation,
+    "object-azimuth": open_azimuth,
+    "object-elevation": open_elevation,
+    "doom": open_doom,
+    "scene-count": open_count,
+    "scene-distance": open_distance,
+    "vehicle-distance": open_vehicle_distance,
 }

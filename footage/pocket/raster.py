@@ -48,18 +48,19 @@ def rasterise(corners: Float[np.ndarray, "T 3 3"], side: int) -> Raster:
     triangle = np.full(side * side, -1)
     for batch in _batches(num_fragments):
         pixel, owner = _candidates(batch, num_fragments[batch], low[batch], extent[batch], side)
-        weights = _weights(planes[owner], pixel, side)
-        inside = np.flatnonzero(np.minimum(weights.min(axis=1), 1 - weights.sum(axis=1)) >= 0)
-        pixel, owner, weights = pixel[inside], owner[inside], weights[inside]
-        first, second, third = corners[owner, :, 2].T
-        depth = first + (second - first) * weights[:, 0] + (third - first) * weights[:, 1]
+        second, third = _weights(planes[owner], pixel, side)
+        inside = np.flatnonzero((second >= 0) & (third >= 0) & (second + third <= 1))
+        pixel, owner = pixel[inside], owner[inside]
+        at_first, at_second, at_third = corners[owner, :, 2].T
+        depth = at_first + (at_second - at_first) * second[inside]
+        depth += (at_third - at_first) * third[inside]
         np.maximum.at(nearest, pixel, depth)
         wins = depth >= nearest[pixel]
         triangle[pixel[wins]] = owner[wins]
     shown = np.flatnonzero(triangle >= 0)
+    second, third = _weights(planes[triangle[shown]], shown, side)
     weights = np.zeros((side * side, 3))
-    weights[shown, 1:] = _weights(planes[triangle[shown]], shown, side)
-    weights[shown, 0] = 1 - weights[shown].sum(axis=1)
+    weights[shown] = np.stack([1 - second - third, second, third], axis=1)
     return Raster(
         triangle.reshape(side, side), weights.reshape(side, side, 3), nearest.reshape(side, side)
     )
@@ -110,8 +111,12 @@ def _candidates(
 
 def _weights(
     planes: Float[np.ndarray, "k 2 3"], pixel: Int[np.ndarray, " k"], side: int
-) -> Float[np.ndarray, "k 2"]:
-    """Weights of the second and third corner at the centres of pixels."""
-    y, x = np.divmod(pixel, side)
-    across = planes[..., 0] * (x + 0.5)[:, None]
-    return np.asarray(across + planes[..., 1] * (y + 0.5)[:, None] + planes[..., 2])
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Weights of the second and the third corner at the centres of pixels."""
+    rows, columns = np.divmod(pixel, side)
+    x, y = columns + 0.5, rows + 0.5
+    second, third = (
+        planes[:, corner, 0] * x + planes[:, corner, 1] * y + planes[:, corner, 2]
+        for corner in range(2)
+    )
+    return second, third

@@ -57,24 +57,25 @@ FONTS: Final = (
 
 TASKS: Final = (
     PocketRow(
-        name="doom",
-        group="structured",
-        num_classes=6,
-        mirrors="dmlab",
-        needs=("vizdoom",),
+        name="fashion",
+        group="natural",
+        num_classes=10,
+        mirrors="",
+        needs=("dataset-fashion-mnist",),
+    ),
+    PocketRow(
+        name="clipart",
+        group="natural",
+        num_classes=13,
+        num_test=1200,
+        mirrors="caltech101",
+        needs=("openclipart-png",),
     ),
     PocketRow(
         name="object-instance",
         group="natural",
         num_classes=20,
         mirrors="",
-        needs=("sweethome3d-furniture", *WALLPAPERS),
-    ),
-    PocketRow(
-        name="vehicle-distance",
-        group="structured",
-        num_classes=4,
-        mirrors="kitti",
         needs=("sweethome3d-furniture", *WALLPAPERS),
     ),
     PocketRow(
@@ -92,6 +93,18 @@ TASKS: Final = (
         needs=("flightgear-data-base",),
     ),
     PocketRow(
+        name="sprite-location",
+        group="structured",
+        num_classes=16,
+        mirrors="dsprites_loc",
+    ),
+    PocketRow(
+        name="sprite-orientation",
+        group="structured",
+        num_classes=16,
+        mirrors="dsprites_ori",
+    ),
+    PocketRow(
         name="object-azimuth",
         group="structured",
         num_classes=18,
@@ -106,19 +119,11 @@ TASKS: Final = (
         needs=("sweethome3d-furniture",),
     ),
     PocketRow(
-        name="fashion",
-        group="natural",
-        num_classes=10,
-        mirrors="",
-        needs=("dataset-fashion-mnist",),
-    ),
-    PocketRow(
-        name="clipart",
-        group="natural",
-        num_classes=13,
-        num_test=1200,
-        mirrors="caltech101",
-        needs=("openclipart-png",),
+        name="doom",
+        group="structured",
+        num_classes=6,
+        mirrors="dmlab",
+        needs=("vizdoom",),
     ),
     PocketRow(
         name="scene-count",
@@ -133,16 +138,11 @@ TASKS: Final = (
         mirrors="clevr_dist",
     ),
     PocketRow(
-        name="sprite-location",
+        name="vehicle-distance",
         group="structured",
-        num_classes=16,
-        mirrors="dsprites_loc",
-    ),
-    PocketRow(
-        name="sprite-orientation",
-        group="structured",
-        num_classes=16,
-        mirrors="dsprites_ori",
+        num_classes=4,
+        mirrors="kitti",
+        needs=("sweethome3d-furniture", *WALLPAPERS),
     ),
 )
 
