@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Preprocessing": "footage.backbone",
     "Store": "footage.store",
+    "build_pocket": "footage.verbs.pocket",
     "demo": "footage.verbs.demo",
     "embed": "footage.verbs.embed",
     "evaluate": "footage.verbs.evaluate",

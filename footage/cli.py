@@ -231,7 +231,7 @@ def _report(words: Sequence[str]) -> None:
 
 
 def _pocket(words: Sequence[str]) -> None:
-    from footage.verbs.pocket import PocketConfig, pocket
+    from footage.verbs.pocket import PocketConfig, build_pocket
 
     default = PocketConfig()
     if words and words[0] not in ("build", "-h", "--help"):
@@ -244,7 +244,7 @@ def _pocket(words: Sequence[str]) -> None:
             out: The suite's folder.
             config: What to build.
         """
-        built = pocket(out, config)
+        built = build_pocket(out, config)
         for name in built.tasks:
             print(built.path / name)
         for name, reason in built.missing.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from footage.errors import FootageError
 from footage.pocket.drawing import Example, Painter, Pixels
@@ -36,6 +36,19 @@ MOST_PIXELS: Final = 25_000_000
 """Drawings with more are left out: some have 150 million."""
 MOST_PER_SERIES: Final = 40
 """Of a set of road symbols, a theme of icons or a deck of cards."""
+BLANK: Final = frozenset(
+    {
+        "computer/icons/flat-theme/action/pen_style_nopen.png",
+        "recreation/sports/badminton_racket_brice_b_01.png",
+        "recreation/sports/football_pitch__andy_bur_01.png",
+        "signs_and_symbols/flags/asia/_armenia_ani_ani_01.png",
+        "signs_and_symbols/flags/asia/iraqi_flag_1959-1963_ano_01.png",
+        "signs_and_symbols/flags/europe/italy/_italy__lauris_kaplinski_01.png",
+    }
+)
+"""Drawings that show next to nothing in the package's version 0.18."""
+_FAINTEST_INK: Final = 8
+"""Of 255; what is nearer to white is margin."""
 _LONGEST: Final = 4.0
 """Ratio of the sides beyond which a drawing would be a line."""
 
@@ -64,7 +77,7 @@ def _items(folder: Path) -> Iterator[Item]:
     for path in sorted(folder.rglob("*.png")):
         name = path.relative_to(folder).as_posix()
         label = _label(name)
-        if label is None or not _is_usable(path):
+        if label is None or name in BLANK or not _is_usable(path):
             continue
         digest = hashlib.sha256(path.read_bytes()).digest()
         if digest not in seen:
@@ -110,13 +123,15 @@ def _capped(items: list[Item], seed: int) -> list[Item]:
 
 
 def _drawing(path: Path) -> Pixels:
-    """The drawing without its margins, in the middle of a white square."""
+    """The drawing on white, without its margins, in the middle of a square."""
     with Image.open(path) as image:
         drawing = image.convert("RGBA")
-    box = drawing.getchannel("A").getbbox()
-    drawing = drawing.crop(box) if box else drawing
-    drawing.thumbnail((SIDE - 8, SIDE - 8), Image.Resampling.LANCZOS)
-    square = Image.new("RGBA", (SIDE, SIDE), (255, 255, 255, 255))
-    place = ((SIDE - drawing.width) // 2, (SIDE - drawing.height) // 2)
-    square.alpha_composite(drawing, place)
-    return np.asarray(square.convert("RGB"))
+    flat = Image.new("RGBA", drawing.size, (255, 255, 255, 255))
+    flat.alpha_composite(drawing)
+    shown = flat.convert("RGB")
+    margins = ImageChops.invert(shown.convert("L")).point(lambda ink: 255 * (ink > _FAINTEST_INK))
+    shown = shown.crop(margins.getbbox())
+    shown.thumbnail((SIDE - 8, SIDE - 8), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (SIDE, SIDE), (255, 255, 255))
+    square.paste(shown, ((SIDE - shown.width) // 2, (SIDE - shown.height) // 2))
+    return np.asarray(square)

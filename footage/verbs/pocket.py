@@ -25,11 +25,9 @@ class PocketConfig:
         """Refuse values that leave nothing to do."""
         if not 1 <= self.workers <= 4096:
             raise ConfigError(f"workers must be from 1 to 4096, got {self.workers}")
-        if self.packages and not Path(self.packages).is_dir():
-            raise ConfigError(f"packages: there is no folder {self.packages}")
 
 
-def pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
+def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
     """Build the tasks that are not there yet; run it again to go on, or to add what was missing.
 
     Args:
@@ -37,10 +35,14 @@ def pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
         config: What to build.
 
     Raises:
-        ConfigError: A task is unknown, or the folder holds something else.
+        ConfigError: A task is unknown, the folder holds something else, or there are no packages.
         FootageError: A package is damaged.
     """
     config = config or PocketConfig()
+    if config.packages and not Path(config.packages).is_dir():
+        raise ConfigError(
+            f"there is no folder {config.packages}", "give the folder of the .deb files"
+        )
     return build(
         out,
         tasks=config.tasks,
