@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from footage.pocket.drawing import Example, Painter, Pixels, part_number
+from footage.pocket.drawing import Example, Painter, Pixels, part_number, to_pixels
 from footage.pocket.rows import Part
 from footage.pocket.series import Item, split
 from footage.randomness import generator
@@ -138,7 +138,7 @@ def open_landcover(seed: int, assets: Path) -> Painter:
         label = int(draws.integers(len(TILES)))
         item = of_class[part][label][draws.integers(len(of_class[part][label]))]
         tile = _tile(folder / f"{draws.choice(item.name.split())}.png")
-        return Example(_crop(tile, draws), label, item.series)
+        return Example(_lit(_crop(tile, draws), draws), label, item.series)
 
     return paint
 
@@ -167,3 +167,9 @@ def _crop(tile: Pixels, draws: np.random.Generator) -> UInt8[np.ndarray, "side s
     return np.asarray(
         cv2.resize(np.ascontiguousarray(crop), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     )
+
+
+def _lit(crop: Pixels, draws: np.random.Generator) -> Pixels:
+    """The crop in other light and haze, so that its mean colour alone tells less of the class."""
+    gain = draws.uniform(0.7, 1.3) * draws.uniform(0.8, 1.2, 3)
+    return to_pixels(crop / 255 * gain + draws.uniform(0, 0.1))
