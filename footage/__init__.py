@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from footage.verbs.evaluate import evaluate as evaluate
     from footage.verbs.export import export as export
     from footage.verbs.ingest import ingest as ingest
+    from footage.verbs.pocket import build_pocket as build_pocket
     from footage.verbs.profile import profile as profile
     from footage.verbs.report import report as report
     from footage.verbs.train import train as train

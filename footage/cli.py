@@ -30,6 +30,7 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
   footage report   RUN... --out report.html          one page to look at, offline
   footage vtab     doctor DIR | export --out DIR     the data of VTAB-1k: what is there, get it
+  footage pocket   build --out DIR                   small tasks to judge with, like VTAB's
   footage recipes  [NAME...]                         the recipes of `train`
   footage demo                                       all of it on a laptop in minutes
 
@@ -230,29 +231,6 @@ def _report(words: Sequence[str]) -> None:
     tyro.cli(command, args=words, prog="footage report")
 
 
-def _pocket(words: Sequence[str]) -> None:
-    from footage.verbs.pocket import PocketConfig, build_pocket
-
-    default = PocketConfig()
-    if words and words[0] not in ("build", "-h", "--help"):
-        raise FootageError(f"pocket cannot {words[0]!r}", "footage pocket build --out DIR")
-
-    def command(*, out: str, config: Annotated[PocketConfig, arg(name="")] = default) -> None:
-        """Build the pocket suite; run it again to go on, or to add what was missing.
-
-        Args:
-            out: The suite's folder.
-            config: What to build.
-        """
-        built = build_pocket(out, config)
-        for name in built.tasks:
-            print(built.path / name)
-        for name, reason in built.missing.items():
-            log.warning("not there: %s (%s)", name, reason)
-
-    tyro.cli(command, args=words[words[:1] == ["build"] :], prog="footage pocket build")
-
-
 def _demo(words: Sequence[str]) -> None:
     from footage.verbs.demo import DemoConfig, demo
 
@@ -307,6 +285,7 @@ VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "export": _export,
     "report": _report,
     "vtab": cli_evaluation.vtab,
+    "pocket": cli_evaluation.pocket,
     "recipes": _recipes,
     "demo": _demo,
 }

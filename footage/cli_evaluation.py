@@ -1,8 +1,9 @@
-"""The command line's part that judges: `evaluate`, `profile` and `vtab`.
+"""The command line's part that judges: `evaluate`, `profile`, `vtab` and `pocket`.
 
 Like `footage.cli`, which hands the words on: it parses, calls a verb and prints what that returns.
 """
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from rich.console import Console, RenderableType
 from tyro.conf import Positional, UseAppendAction, arg
 
 from footage.errors import FootageError
+
+log = logging.getLogger(__name__)
 
 PIPED_WIDTH = 160
 """Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
@@ -150,6 +153,28 @@ def vtab(words: Sequence[str]) -> None:
         print(vtab.imported(folder, task=task, out=out))
 
     _one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
+
+
+def pocket(words: Sequence[str]) -> None:
+    """`footage pocket`."""
+    from footage.verbs.pocket import PocketConfig, build_pocket
+
+    default = PocketConfig()
+
+    def build(*, out: str, config: Annotated[PocketConfig, arg(name="")] = default) -> None:
+        """Small transfer tasks out of packages and renderers; run it again to go on, or to add.
+
+        Args:
+            out: The suite's folder.
+            config: What to build.
+        """
+        built = build_pocket(out, config)
+        for name in built.tasks:
+            print(built.path / name)
+        for name, reason in built.missing.items():
+            log.warning("not there: %s (%s)", name, reason)
+
+    _one_of("pocket", words, {"build": build})
 
 
 def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:

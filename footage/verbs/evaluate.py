@@ -36,6 +36,7 @@ from footage.evaluation.labelled import open_task
 from footage.evaluation.protocols import protocols as named
 from footage.evaluation.results import ResultRow, write_rows
 from footage.evaluation.suite_rows import SuiteRow
+from footage.pocket import rows as pocket
 from footage.vtab import tasks as vtab
 from footage.vtab.folder import open_suite, task_folders
 from footage.vtab.rows import TaskRow
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
     "vtab": ("vtab-1k", vtab.ROWS),
+    "pocket": ("pocket", pocket.TASKS),
     "folder": ("", ()),
 }
 """Name in results and table of each suite; a folder of tasks that no table knows has neither."""
