@@ -28,7 +28,7 @@ from footage.pocket import debian
 from footage.pocket.debian import MissingSourceError
 from footage.pocket.drawing import PARTS, SOURCE_SEPARATOR, Painter, png
 from footage.pocket.painters import OPENERS
-from footage.pocket.rows import SOURCES, TASKS, Part, PocketRow
+from footage.pocket.rows import COUNTS, SOURCES, TASKS, Part, PocketRow
 from footage.videos.executors import LocalProcesses
 from footage.vtab import manifest
 
@@ -81,7 +81,7 @@ def build(
     seed: int = 0,
     workers: int = 1,
     packages: str | Path = "",
-    most: int = 1 << 31,
+    most: int = max(COUNTS.values()),
 ) -> Built:
     """Draw the tasks that are not there yet; one whose source is not to be had is left out.
 
@@ -99,7 +99,7 @@ def build(
     """
     root = Path(out)
     rows = _rows(tasks)
-    noted = _begin(root, {"seed": seed, "revision": REVISION, "most": most})
+    noted = _begin(root, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most})
     work = root / _WORK
     for row in rows:
         if row.name in noted["tasks"]:
@@ -148,9 +148,7 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The manifest to go on with: that of the folder, or a new one."""
     path = root / MANIFEST
     if path.is_file():
-        noted: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if noted.get("suite") != "pocket" or noted["schema_version"] != SCHEMA_VERSION:
-            raise ConfigError(f"{path} is not that of a pocket suite", "choose another --out")
+        noted = _read(path)
         if noted["settings"] != settings:
             raise ConfigError(
                 f"{root} was built with {_words(noted['settings'])}, not {_words(settings)}",
@@ -169,6 +167,16 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "tasks": {},
         "missing": {},
     }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        noted: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if noted["suite"] == "pocket" and noted["schema_version"] == SCHEMA_VERSION:
+            return noted
+    except (ValueError, KeyError, TypeError):
+        pass  # it is somebody else's
+    raise ConfigError(f"{path} is not that of a pocket suite", "choose another --out")
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 from footage.pocket import photos
 from footage.pocket.drawing import Example, Painter, part_number, to_pixels
 from footage.pocket.meshes import Mesh, load
-from footage.pocket.objects import about_z, around, standing
+from footage.pocket.objects import around, standing
 from footage.pocket.rows import Part
-from footage.pocket.shading import Light, Triangles, render
+from footage.pocket.shading import Light, Triangles, about_z, render
 from footage.randomness import generator
 
 SIDE: Final = 96

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
 
 from footage.pocket.drawing import Example, Painter, part_number, to_pixels
 from footage.pocket.meshes import Mesh, load
 from footage.pocket.rows import Part
-from footage.pocket.shading import Camera, Light, Triangles, render
+from footage.pocket.shading import Camera, Light, Triangles, about_z, render
 from footage.randomness import generator
 
 SIDE: Final = 96
@@ -115,12 +114,6 @@ def standing(mesh: Mesh, azimuth: float) -> Triangles:
         np.zeros(count),
         np.zeros(count, np.int64),
     )
-
-
-def about_z(angle: float) -> Float[np.ndarray, "3 3"]:
-    """Turns row vectors counter-clockwise, as seen from above."""
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.asarray([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def around(triangles: Triangles, elevation: float, distance: float, azimuth: float = 0.0) -> Camera:

@@ -5,7 +5,6 @@ Three to ten solids of two sizes, matt or shiny, in eight colours, lit from one 
 bins. VTAB's bins for CLEVR follow from CLEVR's camera; ours are equally frequent in ours.
 """
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,7 +15,7 @@ from jaxtyping import Float
 
 from footage.pocket.drawing import Example, Painter, Picture, part_number, to_pixels
 from footage.pocket.rows import Part
-from footage.pocket.shading import Camera, Light, Triangles, render, visible
+from footage.pocket.shading import Camera, Light, Triangles, about_z, render, visible
 from footage.pocket.solids import SOLIDS
 from footage.randomness import generator
 
@@ -49,8 +48,7 @@ class Scene(NamedTuple):
         parts = []
         for number, name in enumerate(self.shapes):
             corners, normals = SOLIDS[name]
-            cosine, sine = np.cos(self.turns[number]), np.sin(self.turns[number])
-            turn = np.asarray([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+            turn = about_z(self.turns[number])
             place = np.append(self.places[number], 0)
             count = len(corners)
             parts.append(
@@ -100,12 +98,13 @@ def _painter(purpose: str, seed: int, asked: Callable[[Scene], int]) -> Painter:
 def shown_scene(purpose: str, *key: int) -> Scene:
     """A scene in which every solid can be seen; how many there are is drawn but once."""
     count = int(generator(purpose, *key).integers(FEWEST, MOST + 1))
-    for attempt in itertools.count():
+    attempt = 0
+    while True:
         scene = _scene(generator(purpose, *key, attempt), count)
         seen = visible(scene.triangles, scene.camera, SIDE, count)
         if seen.min() >= SMALLEST_VISIBLE:
             return scene
-    raise AssertionError("there is a next attempt")
+        attempt += 1
 
 
 def _scene(draws: np.random.Generator, count: int) -> Scene:

@@ -174,6 +174,12 @@ class _ShadowMap:
         return np.asarray(((place < 0) | (place >= _SHADOW_SIDE)).any(axis=1))
 
 
+def about_z(angle: float) -> Float[np.ndarray, "3 3"]:
+    """Turns row vectors counter-clockwise, as seen from above."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.asarray([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
 def _unit(vectors: Points) -> Points:
     """The vectors at length 1; those without a direction stay 0."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)

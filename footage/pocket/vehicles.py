@@ -16,9 +16,9 @@ from jaxtyping import Float
 from footage.pocket import photos
 from footage.pocket.drawing import Example, Painter, Picture, part_number, to_pixels
 from footage.pocket.meshes import load
-from footage.pocket.objects import CATEGORIES, about_z
+from footage.pocket.objects import CATEGORIES
 from footage.pocket.rows import Part
-from footage.pocket.shading import Camera, Light, Triangles, render, visible
+from footage.pocket.shading import Camera, Light, Triangles, about_z, render, visible
 from footage.randomness import generator
 
 SIDE: Final = 128

@@ -6,7 +6,8 @@ import pytest
 from footage.errors import FootageError
 from footage.pocket import instances, meshes, objects, vehicles
 from footage.pocket.drawing import PARTS
-from footage.pocket.objects import about_z, around, standing
+from footage.pocket.objects import around, standing
+from footage.pocket.shading import about_z
 from footage.pocket.vehicles import BOUNDS, NO_VEHICLE
 
 NAME = "scopia/van"
