@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from footage import configuration
 from footage.errors import ConfigError, FootageError
+from footage.evaluation.results import ResultRow
 from footage.recipes import recipe
 from footage.runs import environment, read_metrics
 from footage.store import Store
@@ -31,6 +32,7 @@ from footage.verbs.train import train
 
 BASELINES = ("chance", "pixels", "untrained")
 RETRIEVALS = {"same_shot": "same shot", "same_video": "same video, another shot"}
+PROTOCOLS = ("knn", "linear")
 RUNS = "-runs"
 
 Line = Mapping[str, Any]
@@ -108,7 +110,6 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     judged = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed))
     steps = [line for line in lines if "levels" in line]
     probes = [line["probe"] for line in lines if "probe" in line]
-    kept = ("task", "column", "protocol", "value", "validation", "num_test")
     return {
         "label": arm.label,
         "recipe": arm.recipe,
@@ -120,9 +121,38 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "evaluate_seconds": round(time.perf_counter() - trained, 1),
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
-        "probe": {"untrained": probes[0], "trained": probes[-1]},
-        "rows": [{name: getattr(row, name) for name in kept} for row in judged.rows],
+        "test": measures(probes, [(row, row.value) for row in judged.rows]),
+        "validation": measures(probes, [(row, row.validation) for row in judged.rows]),
         "environment": environment(),
+    }
+
+
+def measures(
+    probes: Sequence[Mapping[str, float]], judged: Sequence[tuple[ResultRow, float]]
+) -> dict[str, Values]:
+    """Percent by measure and column; `model` is the trained network.
+
+    Args:
+        probes: What the monitor found of the held-out videos, before the first step and at the end.
+        judged: Rows of the labelled folders, each with its accuracy on the part that is asked for.
+    """
+    found: dict[str, Values] = {}
+    before, after = probes[0], probes[-1]
+    for name, words in RETRIEVALS.items():
+        if f"{name}_hit" in after:
+            found[words] = {
+                "chance": after[f"{name}_chance"],
+                "untrained": before[f"{name}_hit"],
+                "model": after[f"{name}_hit"],
+            }
+    chance = {row.task: share for row, share in judged if row.column == "chance"}
+    for row, share in judged:
+        if row.column != "chance":
+            values = found.setdefault(f"{row.task}, {row.protocol}", {"chance": chance[row.task]})
+            values[row.column] = share
+    return {
+        name: {column: round(100 * share, 4) for column, share in values.items()}
+        for name, values in found.items()
     }
 
 
@@ -168,45 +198,16 @@ def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
 # --- table --------------------------------------------------------------------------------------
 
 
-def measures(line: Line, part: str) -> dict[str, Values]:
-    """Percent by measure and column; `model` is the trained network.
-
-    Args:
-        line: One arm and seed.
-        part: "value" for the test parts, "validation" for choosing settings.
-    """
-    found: dict[str, Values] = {}
-    for name, words in RETRIEVALS.items():
-        if f"{name}_hit" in line["probe"]["trained"]:
-            probes = line["probe"]
-            found[words] = {
-                "chance": 100 * probes["trained"][f"{name}_chance"],
-                "untrained": 100 * probes["untrained"][f"{name}_hit"],
-                "model": 100 * probes["trained"][f"{name}_hit"],
-            }
-    rows = [row for row in line["rows"] if row["column"] != "chance"]
-    chance = {row["task"]: row[part] for row in line["rows"] if row["column"] == "chance"}
-    for row in rows:
-        values = found.setdefault(f"{row['task']}, {row['protocol']}", {})
-        values["chance"], values[row["column"]] = 100 * chance[row["task"]], 100 * row[part]
-    for protocol in dict.fromkeys(row["protocol"] for row in rows):
-        sets = [values for name, values in found.items() if name.endswith(f", {protocol}")]
-        if len(sets) > 1:
-            found[f"mean of {len(sets)} sets, {protocol}"] = {
-                column: statistics.mean(values[column] for values in sets) for column in sets[0]
-            }
-    return found
-
-
-def table(lines: Sequence[Line], part: str = "value") -> str:
+def table(lines: Sequence[Line], part: str = "test") -> str:
     """Markdown: every measure beside its baselines, then paired differences to the first arm.
 
-    A cell is the mean over seeds with the smallest and the largest; the baselines are those of the
-    first arm. A difference is the mean of the seeds' differences with its standard error.
+    A cell is the mean over seeds with the smallest and the largest, where they differ; the
+    baselines are those of the first arm. A difference is the mean of the seeds' differences with
+    its standard error.
     """
     arms: dict[str, dict[int, dict[str, Values]]] = {}
     for line in lines:
-        arms.setdefault(line["label"], {})[line["seed"]] = measures(line, part)
+        arms.setdefault(line["label"], {})[line["seed"]] = _with_means(line[part])
     first, *others = arms
     names = list(dict.fromkeys(name for found in arms[first].values() for name in found))
     sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
@@ -227,16 +228,30 @@ def table(lines: Sequence[Line], part: str = "value") -> str:
     return text
 
 
+def _with_means(found: Mapping[str, Values]) -> dict[str, Values]:
+    """And the mean over all labelled folders of each protocol."""
+    means = {}
+    for protocol in PROTOCOLS:
+        sets = [values for name, values in found.items() if name.endswith(f", {protocol}")]
+        if len(sets) > 1:
+            means[f"mean of {len(sets)} sets, {protocol}"] = {
+                column: statistics.mean(values[column] for values in sets) for column in sets[0]
+            }
+    return {**found, **means}
+
+
 def _column(seeds: Mapping[int, Mapping[str, Values]], name: str, column: str) -> dict[int, float]:
     """By seed, where the measure has that column."""
-    return {seed: found[name][column] for seed, found in seeds.items() if column in found[name]}
+    return {
+        seed: found[name][column] for seed, found in seeds.items() if column in found.get(name, {})
+    }
 
 
 def _spread(values: Mapping[int, float]) -> str:
     if not values:
         return ""
     middle, low, high = statistics.mean(values.values()), min(values.values()), max(values.values())
-    return f"{middle:.1f} ({low:.1f}..{high:.1f})" if len(values) > 1 else f"{middle:.1f}"
+    return f"{middle:.1f} ({low:.1f}..{high:.1f})" if low < high else f"{middle:.1f}"
 
 
 def _difference(values: Sequence[float]) -> str:
@@ -267,7 +282,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.table:
-            part = "validation" if options.validation else "value"
+            part = "validation" if options.validation else "test"
             print(table(read_lines(Path(options.results)), part), end="")
         elif not (options.store and options.labelled and options.arms):
             parser.error("--store, --labelled and --arms are needed, or --table")
