@@ -27,7 +27,7 @@ from footage.errors import ConfigError, FootageError
 from footage.pocket import debian
 from footage.pocket.debian import MissingSourceError
 from footage.pocket.drawing import PARTS, SOURCE_SEPARATOR, Painter, png
-from footage.pocket.painters import OPENERS
+from footage.pocket.painters import CLOSERS, OPENERS
 from footage.pocket.rows import COUNTS, SOURCES, TASKS, Part, PocketRow
 from footage.videos.executors import LocalProcesses
 from footage.vtab import manifest
@@ -274,9 +274,15 @@ def _ranges(count: int) -> list[range]:
 
 
 def _run(chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Drawn]]]:
-    if workers == 1:
-        for chunk in chunks:
-            yield chunk, draw_chunk(chunk)
+    closer = CLOSERS.get(chunks[0].task)
+    if workers == 1 or closer is not None:
+        # A process of a pool is killed in the end; what it had started would live on.
+        try:
+            for chunk in chunks:
+                yield chunk, draw_chunk(chunk)
+        finally:
+            if closer is not None:
+                closer()
         return
     for outcome in LocalProcesses(workers).run(draw_chunk, chunks):
         if outcome.failure:

@@ -9,6 +9,7 @@ the nearest item of which enough is seen, whichever that is.
 
 import functools
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,8 @@ KINDS: Final = ("CustomMedikit", "Poison")
 _NUM_DISTANCES: Final = len(BOUNDS) - 1
 _SCENARIO: Final = "health_gathering_supreme.cfg"
 _TICS_TO_REST: Final = 3
-_WIDEST_TURN: Final = 30.0
-"""Degrees by which the item may be off the middle of the view."""
+_WIDEST_TURN: Final = 42.0
+"""Degrees by which the item may be off the middle of the view, which is 90 wide."""
 
 
 def open_doom(seed: int, _assets: Path) -> Painter:
@@ -60,6 +61,13 @@ def item_class(kind: str, distance: float) -> int | None:
     return KINDS.index(kind) * _NUM_DISTANCES + place if place < _NUM_DISTANCES else None
 
 
+def close_game() -> None:
+    """End the engine of this process, if it has one: it is a program of its own."""
+    if _game.cache_info().currsize:
+        _game().close()
+        _game.cache_clear()
+
+
 @functools.cache
 def _game() -> "vizdoom.DoomGame":
     """The engine of this process."""
@@ -67,6 +75,7 @@ def _game() -> "vizdoom.DoomGame":
 
     game = vizdoom.DoomGame()
     game.load_config(str(Path(vizdoom.scenarios_path) / _SCENARIO))
+    game.set_doom_config_path(os.devnull)  # it would write one where the user stands
     game.set_window_visible(False)
     game.set_sound_enabled(False)
     game.set_mode(vizdoom.Mode.PLAYER)

@@ -1,10 +1,11 @@
 """Which function draws which task: the registry of the suite."""
 
+from collections.abc import Callable
 from typing import Final
 
 from footage.pocket.clipart import open_clipart
 from footage.pocket.digits import open_digits
-from footage.pocket.doom import open_doom
+from footage.pocket.doom import close_game, open_doom
 from footage.pocket.drawing import Opener
 from footage.pocket.fashion import open_fashion
 from footage.pocket.instances import open_instance
@@ -29,3 +30,6 @@ OPENERS: Final[dict[str, Opener]] = {
     "scene-distance": open_distance,
     "vehicle-distance": open_vehicle_distance,
 }
+
+CLOSERS: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
+"""Ends what a task has started beside this process."""

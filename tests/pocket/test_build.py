@@ -1,6 +1,8 @@
+import contextlib
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,3 +150,20 @@ def test_the_command_line_builds_and_says_what_there_is(tmp_path, capsys, monkey
     assert cli.main(words) == 1
     assert "tasks: sprite-location" in capsys.readouterr().err
     assert cli.main(["pocket", "burn"]) == 1
+
+
+def engines():
+    """Processes of ViZDoom's engine on this machine."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if entry.read_text().strip() == "vizdoom":
+                found.add(entry.parent.name)
+    return found
+
+
+def test_no_engine_of_the_maze_is_left_behind(tmp_path):
+    pytest.importorskip("vizdoom")
+    before = engines()
+    assert build(tmp_path / "suite", tasks=["doom"], most=3, workers=2).tasks == ("doom",)
+    assert engines() <= before
