@@ -21,13 +21,18 @@ from footage import runs
 from footage.errors import ConfigError
 from footage.evaluation.adapt import PROTOCOLS, Examples
 from footage.evaluation.controlled import FRAME_SIZE, factors, scene_distances
-from footage.evaluation.features import Column, extract, model_column, pixel_column
+from footage.evaluation.features import (
+    Column,
+    extract,
+    model_column,
+    pixel_column,
+    refuse_unreadable,
+)
 from footage.evaluation.invariance import VIEWS, choose_frames, frame_features, profile_of
 from footage.evaluation.labelled import open_task
 from footage.evaluation.profile_plot import draw_profiles
 from footage.evaluation.profile_results import Profiled, write_profiles
 from footage.evaluation.robustness import VideoSet, open_videos, robustness
-from footage.images.layout import NAMED_IN_ERRORS
 from footage.store import Store
 
 log = logging.getLogger(__name__)
@@ -284,13 +289,7 @@ def _read(
     paths: Sequence[Path], compared: _Compared, config: ProfileConfig, asked: VideoSet
 ) -> Mapping[str, torch.Tensor]:
     extracted = extract(paths, compared.columns, batch_size=config.batch_size)
-    if extracted.unreadable:
-        first = "; ".join(image.reason for image in extracted.unreadable[:NAMED_IN_ERRORS])
-        raise ConfigError(
-            f"{len(extracted.unreadable)} of {len(paths)} images for {asked.name} cannot be read: "
-            f"{first}",
-            "mend or remove them; leaving them out unasked would change the task",
-        )
+    refuse_unreadable(extracted.unreadable, len(paths), asked.name)
     return extracted.features
 
 
