@@ -200,10 +200,7 @@ class Stage:
         points, normals = between(posed.points), _unit(between(posed.normals))
         part = posed.part[corner[:, 0]]
         across = between(posed.across) * (TEXELS - 1)
-        rows = (across[:, 1] + part * TEXELS).astype(np.float32)
-        colours = cv2.remap(
-            self._pictures, across[:, 0].astype(np.float32), rows, cv2.INTER_LINEAR
-        ).reshape(-1, 3)
+        colours = _sampled(self._pictures, across[:, 0], across[:, 1] + part * TEXELS)
         lit = shadow.seen_by_lamp(points + 0.03 * normals)
         fall = np.maximum(normals @ lamp.towards, 0) * lit
         half = _unit(_unit(camera.place - points) + lamp.towards)
@@ -279,6 +276,18 @@ def _painted(
     for corners, value in zip(fixed[faces], values.tolist(), strict=True):
         cv2.fillConvexPoly(picture, corners, value, cv2.LINE_8, SHIFT)
     return picture
+
+
+def _sampled(
+    picture: UInt8[np.ndarray, "H W 3"],
+    columns: Float[np.ndarray, " n"],
+    rows: Float[np.ndarray, " n"],
+) -> UInt8[np.ndarray, "n 3"]:
+    """The picture's colours between its pixels."""
+    # OpenCV refuses maps without a pixel and maps of more than 32767 rows.
+    shape = (len(columns) // 256 + 1, 256)
+    maps = [np.resize(values.astype(np.float32), shape) for values in (columns, rows)]
+    return cv2.remap(picture, *maps, cv2.INTER_LINEAR).reshape(-1, 3)[: len(columns)]
 
 
 def _rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "3 H W"]:
