@@ -45,7 +45,7 @@ class IngestConfig:
     jpeg_quality: int = 90
     """Quality of the kept JPEG frames, 1 to 100."""
     detector: Literal["adaptive", "transnet"] = "adaptive"
-    """How cuts are found: adaptive is fast, transnet finds dissolves too but takes far longer."""
+    """How cuts are found: adaptive is fast, transnet finds more dissolves but takes far longer."""
     minimum_shot_seconds: float = 0.5
     """Cuts that follow each other faster than this are one, in seconds."""
     boundary_margin_seconds: float = 0.25
