@@ -259,8 +259,8 @@ def truth_of(factors: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
-    """Draw all videos that are not there yet."""
-    made_with = {"seed": seed, "videos": num_videos}
+    """Draw all videos that are not there yet; more of them may be asked for later."""
+    made_with = {"seed": seed}
     path = out / "truth.json"
     if path.exists():
         before = json.loads(path.read_text("utf-8"))
