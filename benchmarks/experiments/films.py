@@ -28,9 +28,10 @@ import numpy as np
 
 from benchmarks.experiments.film_render import Camera, Frame, Lamp, Stage, Standing
 from benchmarks.experiments.film_world import World, world
-from benchmarks.experiments.splicing import Look, encode
+from benchmarks.experiments.splicing import Look, covering, encode
 from footage.errors import ConfigError
 from footage.randomness import generator
+from footage.videos.video import Video
 
 FPS = 6
 SIZES = ((128, 128), (144, 112), (160, 120))
@@ -282,6 +283,23 @@ def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
     return truth
 
 
+def sheet(out: Path, path: Path, rows: int = 8) -> None:
+    """A picture of the first films: a row each, four frames of each of three shots."""
+    strips = []
+    for number in range(rows):
+        shots = json.loads((out / "factors" / f"film-{number:03}.json").read_text())["shots"]
+        first = np.cumsum([0, *(one["num_frames"] for one in shots)])
+        wanted = [
+            first[one] + share * (shots[one]["num_frames"] - 1) // 3
+            for one in range(3)
+            for share in range(4)
+        ]
+        with Video(out / f"film-{number:03}.mp4", 10**6) as video:
+            seen = [frame.picture.to_ndarray(format="bgr24") for frame in video.frames()]
+        strips.append(np.hstack([covering(seen[one], 88, 88) for one in wanted]))
+    cv2.imwrite(str(path), np.vstack(strips), [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), "utf-8")
@@ -294,11 +312,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--videos", type=int, default=360)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sheet", type=Path, help="draw the first films into this picture")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     begin = time.process_time()
     videos = make_all(options.out, options.videos, options.seed)["videos"].values()
     seconds = sum(one["seconds"] for one in videos)
+    if options.sheet:
+        sheet(options.out, options.sheet, min(8, len(videos)))
     print(
         json.dumps(
             {
