@@ -59,7 +59,7 @@ class Thing(NamedTuple):
 def closed(grid: Grid, middle: Vector | None = None) -> Surface:
     """The surface of a grid whose columns go around; its normals point away from the middle."""
     rows, columns = grid.shape[:2]
-    along, around = np.gradient(grid, axis=0), np.empty_like(grid)
+    along = np.gradient(grid, axis=0)
     wrapped = np.concatenate([grid[:, -2:-1], grid, grid[:, 1:2]], axis=1)
     around = wrapped[:, 2:] - wrapped[:, :-2]
     # At a pole the way around has no length: the next ring knows it.
