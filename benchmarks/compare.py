@@ -3,13 +3,14 @@ r"""Which recipe learns more from the same videos? Several recipes, several seed
     python benchmarks/compare.py RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
         --arms vivi-ex4-tiny ex-shot-tiny "ex-shot-tiny:margin 1:objective.frame_shot.margin=1.0" \
         --seeds 0 1 2 --common steps=300,compute.workers=0
+    python benchmarks/compare.py RESULTS.jsonl --store STORE --suite POCKET --arms ...
     python benchmarks/compare.py RESULTS.jsonl --table
 
 An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
-arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders (kNN, linear
-probe), and leaves one line of JSON; lines that are there already are not made again, and a killed
-training goes on. A seed decides weights, batches, held-out videos and the split of the labelled
-images alike for all arms, so differences are taken seed by seed.
+arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
+suite (kNN, linear probe), and leaves one line of JSON; lines that are there already are not made
+again, and a killed training goes on. A seed decides weights, batches, held-out videos and the split
+of labelled folders alike for all arms, so differences are taken seed by seed.
 """
 
 import argparse
@@ -22,7 +23,6 @@ from typing import Any, NamedTuple
 
 from footage import configuration
 from footage.errors import ConfigError, FootageError
-from footage.evaluation.results import ResultRow
 from footage.recipes import recipe
 from footage.runs import environment, read_metrics
 from footage.store import Store
@@ -107,7 +107,9 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     lines = read_metrics(folder)
     if lines[-1]["step"] < config.steps:
         raise FootageError("training was stopped", "run the same command again to go on")
-    judged = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed))
+    judged = (
+        on_suite(config, folder, options) if options.suite else on_folders(folder, options, seed)
+    )
     steps = [line for line in lines if "levels" in line]
     probes = [line["probe"] for line in lines if "probe" in line]
     return {
@@ -115,26 +117,81 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "recipe": arm.recipe,
         "settings": {**read_settings(options.common), **arm.settings},
         "seed": seed,
-        "store": Store.open(options.store).content_hash,
+        "store": store_hash(options.store),
         "views": config.steps * config.sampling.images_per_batch,
         "train_seconds": round(trained - began, 1),
         "evaluate_seconds": round(time.perf_counter() - trained, 1),
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
-        "test": measures(probes, [(row, row.value) for row in judged.rows]),
-        "validation": measures(probes, [(row, row.validation) for row in judged.rows]),
+        "groups": judged.groups,
+        "test": measures(probes, judged.test),
+        "validation": measures(probes, judged.validation),
         "environment": environment(),
     }
 
 
-def measures(
-    probes: Sequence[Mapping[str, float]], judged: Sequence[tuple[ResultRow, float]]
-) -> dict[str, Values]:
+def store_hash(store: str) -> str:
+    """What a store holds; empty without one."""
+    return Store.open(store).content_hash if store else ""
+
+
+class Cell(NamedTuple):
+    """A share of right answers, and whose it is."""
+
+    task: str
+    protocol: str
+    column: str
+    share: float
+
+
+class Judged(NamedTuple):
+    """What labelled images say of a trained network and its baselines."""
+
+    test: list[Cell]
+    validation: list[Cell]
+    groups: dict[str, str]
+    """Of the tasks of a suite."""
+
+
+def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
+    """Judged on labelled folders, which the seed divides."""
+    rows = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed)).rows
+    return Judged(
+        [Cell(row.task, row.protocol, row.column, row.value) for row in rows],
+        [Cell(row.task, row.protocol, row.column, row.validation) for row in rows],
+        {},
+    )
+
+
+def on_suite(config: TrainConfig, folder: Path, options: argparse.Namespace) -> Judged:
+    """Judged on the pocket suite, beside the same network untrained, which is judged once."""
+    architecture = config.backbone.architecture
+    settings = {"protocols": PROTOCOLS, "size": config.augment.size}
+    untrained = evaluate(
+        architecture,
+        suite="pocket",
+        data=options.suite,
+        out=Path(f"{options.results}{RUNS}") / f"untrained-{architecture}",
+        config=EvaluateConfig(**settings, untrained=True),
+    ).rows
+    trained = evaluate(
+        str(folder), suite="pocket", data=options.suite, config=EvaluateConfig(**settings)
+    ).rows
+    columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
+    chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
+    return Judged(
+        chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],
+        chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
+        {row.task: row.group for row in trained},
+    )
+
+
+def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> dict[str, Values]:
     """Percent by measure and column; `model` is the trained network.
 
     Args:
         probes: What the monitor found of the held-out videos, before the first step and at the end.
-        judged: Rows of the labelled folders, each with its accuracy on the part that is asked for.
+        judged: What was found on labelled images, on the part that is asked for.
     """
     found: dict[str, Values] = {}
     before, after = probes[0], probes[-1]
@@ -145,11 +202,11 @@ def measures(
                 "untrained": before[f"{name}_hit"],
                 "model": after[f"{name}_hit"],
             }
-    chance = {row.task: share for row, share in judged if row.column == "chance"}
-    for row, share in judged:
-        if row.column != "chance":
-            values = found.setdefault(f"{row.task}, {row.protocol}", {"chance": chance[row.task]})
-            values[row.column] = share
+    chance = {cell.task: cell.share for cell in judged if cell.column == "chance"}
+    for cell in judged:
+        if cell.column != "chance":
+            name = f"{cell.task}, {cell.protocol}"
+            found.setdefault(name, {"chance": chance[cell.task]})[cell.column] = cell.share
     return {
         name: {column: round(100 * share, 4) for column, share in values.items()}
         for name, values in found.items()
@@ -169,7 +226,7 @@ def check_same(line: Line, arm: Arm, options: argparse.Namespace) -> None:
     ours = {
         "recipe": arm.recipe,
         "settings": {**read_settings(options.common), **arm.settings},
-        "store": Store.open(options.store).content_hash,
+        "store": store_hash(options.store),
     }
     theirs = {name: line[name] for name in ours}
     if ours != theirs:
@@ -207,7 +264,9 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
     """
     arms: dict[str, dict[int, dict[str, Values]]] = {}
     for line in lines:
-        arms.setdefault(line["label"], {})[line["seed"]] = _with_means(line[part])
+        arms.setdefault(line["label"], {})[line["seed"]] = _with_means(
+            line[part], line.get("groups", {})
+        )
     first, *others = arms
     names = list(dict.fromkeys(name for found in arms[first].values() for name in found))
     sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
@@ -228,15 +287,25 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
     return text
 
 
-def _with_means(found: Mapping[str, Values]) -> dict[str, Values]:
-    """And the mean over all labelled folders of each protocol."""
+def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[str, Values]:
+    """And the means, for each protocol, over all labelled sets and over those of each group."""
     means = {}
     for protocol in PROTOCOLS:
-        sets = [values for name, values in found.items() if name.endswith(f", {protocol}")]
-        if len(sets) > 1:
-            means[f"mean of {len(sets)} sets, {protocol}"] = {
-                column: statistics.mean(values[column] for values in sets) for column in sets[0]
-            }
+        sets = {
+            name.removesuffix(f", {protocol}"): values
+            for name, values in found.items()
+            if name.endswith(f", {protocol}")
+        }
+        kinds = {
+            group: [values for name, values in sets.items() if groups.get(name) == group]
+            for group in dict.fromkeys(groups.values())
+        }
+        for words, members in {"": list(sets.values()), **kinds}.items():
+            if len(members) > 1:
+                means[f"mean of {len(members)} {words} sets, {protocol}".replace("  ", " ")] = {
+                    column: statistics.mean(values[column] for values in members)
+                    for column in members[0]
+                }
     return {**found, **means}
 
 
@@ -271,8 +340,9 @@ def main() -> None:
     parser.add_argument("results", help="one line of JSON for each arm and seed")
     parser.add_argument("--table", action="store_true", help="print what is there")
     parser.add_argument("--validation", action="store_true", help="table of the validation parts")
-    parser.add_argument("--store")
-    parser.add_argument("--labelled", nargs="+")
+    parser.add_argument("--store", default="", help="not needed to learn from images alone")
+    parser.add_argument("--labelled", nargs="+", help="folders with one subfolder a class")
+    parser.add_argument("--suite", default="", help="or the folder of the pocket suite")
     parser.add_argument(
         "--images", default="", help="labelled images for recipes that are co-trained"
     )
@@ -284,8 +354,8 @@ def main() -> None:
         if options.table:
             part = "validation" if options.validation else "test"
             print(table(read_lines(Path(options.results)), part), end="")
-        elif not (options.store and options.labelled and options.arms):
-            parser.error("--store, --labelled and --arms are needed, or --table")
+        elif not (options.arms and (options.labelled or options.suite)):
+            parser.error("--arms and --labelled or --suite are needed, or --table")
         else:
             arms = [read_arm(text) for text in options.arms]
             check_views(arms, read_settings(options.common))

@@ -47,3 +47,13 @@ def test_arms_that_see_different_numbers_of_views_are_refused():
     assert arms[1].config({"steps": 300}, 5).objective.frame_shot.margin == 1.0
     with pytest.raises(ConfigError, match="different numbers of views"):
         compare["check_views"](arms, {"steps": 300})
+
+
+def test_a_suite_has_means_of_its_groups_too():
+    found = line("only", 0, 40.0, 80.0)
+    found["test"]["bats, knn"] = {**found["test"]["birds, knn"], "model": 90.0}
+    found["groups"] = {"birds": "natural", "bats": "natural", "boats": "structured"}
+    text = compare["table"]([found])
+    assert "| mean of 2 natural sets, knn | 10.0 | 30.0 | 20.0 | 65.0 |" in text
+    assert "| mean of 3 sets, knn | 13.3 | 33.3 | 23.3 | 60.0 |" in text
+    assert "structured" not in text  # one task is no mean
