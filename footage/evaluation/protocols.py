@@ -138,7 +138,7 @@ POCKET_FINETUNE: Final = Protocol(
 )
 """Ours: `lightweight` made short enough for a CPU; networks from scratch want the higher rate.
 
-One seed, six passes over the images: two minutes a task for EfficientNet-Lite0 on one core.
+One seed, and six passes over the images.
 """
 
 LINEAR: Final = Protocol(name="linear", adapt="linear", resize="area")
