@@ -23,6 +23,7 @@ import torch
 from footage import configuration, runs
 from footage.errors import ConfigError
 from footage.evaluation import contenders, stages
+from footage.evaluation.averages import OTHER
 from footage.evaluation.contenders import Contender
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.sealed import Score, SealedTest, publish, visible
@@ -157,7 +158,10 @@ def collect(
             rows[task.name] = _row(task, protocol, scores, shared)
     missing = {name: group for name, group in table.items() if name not in rows}
     order = [name for name in table if name in rows] + sorted(rows.keys() - table.keys())
-    return [dataclasses.replace(rows[name], missing=missing) for name in order]
+    return [
+        dataclasses.replace(rows[name], missing=missing, group=table.get(name, OTHER))
+        for name in order
+    ]
 
 
 def _row(

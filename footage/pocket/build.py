@@ -87,7 +87,7 @@ def build(
 
     Args:
         out: The suite's folder.
-        tasks: Names of tasks; all of them without any.
+        tasks: Names of tasks; all that count without any.
         seed: Of everything that is drawn.
         workers: Processes that draw.
         packages: A folder of Debian packages; what it lacks is fetched into `out` for the while.
@@ -126,7 +126,7 @@ def build(
         {
             row.name: noted["missing"].get(row.name, "not asked for")
             for row in TASKS
-            if row.name not in there
+            if row.name not in there and (row.name in noted["missing"] or not row.dropped)
         },
     )
 
@@ -138,7 +138,7 @@ def _rows(tasks: Sequence[str]) -> list[PocketRow]:
         raise ConfigError(
             f"there is no pocket task {', '.join(unknown)}", f"tasks: {', '.join(known)}"
         )
-    return [row for row in TASKS if not tasks or row.name in tasks]
+    return [row for row in TASKS if (row.name in tasks if tasks else not row.dropped)]
 
 
 # --- the suite's manifest -----------------------------------------------------------------------

@@ -106,13 +106,18 @@ def _stand_before(game: "vizdoom.DoomGame", wanted: int, draws: np.random.Genera
     game.make_action([0.0], 1)
     if game.is_episode_finished():
         return False
-    turn = angle + draws.uniform(-_WIDEST_TURN, _WIDEST_TURN) - game.get_state().game_variables[2]
+    turn = angle + draws.uniform(-_WIDEST_TURN, _WIDEST_TURN) - _facing(game.get_state())
     game.make_action([float(-((turn + 180) % 360 - 180))], 1)
     game.make_action([0.0], _TICS_TO_REST)
     return not game.is_episode_finished()
 
 
-def _label(state: Any) -> int | None:  # noqa: ANN401 (vizdoom has no types where it is absent)
+def _facing(state: Any) -> float:  # noqa: ANN401 (vizdoom has no types where it is absent)
+    """The player's angle in degrees."""
+    return float(state.game_variables[2])
+
+
+def _label(state: Any) -> int | None:  # noqa: ANN401
     """The class of the nearest item in view; None without one."""
     x, y, _ = state.game_variables
     scale = state.labels_buffer.shape[1] // WIDE

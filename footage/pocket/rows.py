@@ -27,6 +27,8 @@ class PocketRow(TaskRow):
     """The VTAB task that it stands in for; empty where it has none."""
     needs: tuple[str, ...] = ()
     """Packages of `SOURCES` that it is made of; none where it is drawn."""
+    dropped: str = ""
+    """Why the suite does without it; empty for a task that counts."""
 
     @property
     def counts(self) -> dict[Part, int]:
@@ -145,6 +147,9 @@ TASKS: Final = (
         needs=("sweethome3d-furniture", *WALLPAPERS),
     ),
 )
+
+COUNTED: Final = tuple(row for row in TASKS if not row.dropped)
+"""The tasks that the suite demands and averages; a dropped one is drawn when it is named."""
 
 SOURCES: Final = {
     source.package: source

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
     "vtab": ("vtab-1k", vtab.ROWS),
-    "pocket": ("pocket", pocket.TASKS),
+    "pocket": ("pocket", pocket.COUNTED),
     "folder": ("", ()),
 }
 """Name in results and table of each suite; a folder of tasks that no table knows has neither."""

@@ -74,7 +74,7 @@ def export(model: str, *, to: Target, out: str | Path = "") -> Exported:
             _write_timm_folder(loaded, aside)
             difference = _timm_difference(loaded, aside)
         else:
-            _write_file(loaded, aside)
+            write_file(loaded, aside)
             difference = _largest_difference(loaded, models.load(str(aside)))
         if not difference <= LARGEST_DIFFERENCE:
             raise CheckpointError(
@@ -166,7 +166,8 @@ def _refuse_foreign_folder(path: Path) -> None:
 # --- safetensors -------------------------------------------------------------------------------
 
 
-def _write_file(model: models.Model, path: Path) -> None:
+def write_file(model: models.Model, path: Path) -> None:
+    """Write a backbone as one safetensors file that says what it is; nothing is checked."""
     header = json.dumps(models.describe(model))
     save_file(_weights(model), path, {"format": "pt", models.HEADER: header})
 

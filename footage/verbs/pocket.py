@@ -13,7 +13,7 @@ class PocketConfig:
     """What is built, and out of what."""
 
     tasks: tuple[str, ...] = ()
-    """Names of tasks; all of them without any."""
+    """Names of tasks; without any, all but those that were dropped from the suite."""
     seed: int = 0
     """Seed of everything that is drawn; the same seed gives the same bytes."""
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))

@@ -129,6 +129,16 @@ def test_a_task_without_its_source_is_left_out_and_noted_until_it_is_there(tmp_p
     assert len(source["sha256"]) == 64
 
 
+def test_a_task_that_was_dropped_is_drawn_only_when_it_is_named(tmp_path, monkeypatch):
+    kept, gone = (row(name) for name in SPRITES)
+    monkeypatch.setattr(building, "TASKS", [kept, dataclasses.replace(gone, dropped="no use")])
+    out = tmp_path / "suite"
+    built = build(out, most=5)
+    assert (built.tasks, built.missing) == ((kept.name,), {})
+    built = build(out, tasks=[gone.name], most=5)
+    assert (built.tasks, built.missing) == (SPRITES, {})
+
+
 def test_a_folder_of_something_else_is_refused(miniature, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ConfigError, match="no pocket suite"):

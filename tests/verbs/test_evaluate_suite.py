@@ -1,5 +1,6 @@
 """`footage evaluate MODEL --suite ...` as a user calls it."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from footage.evaluation import contenders
 from footage.evaluation.contenders import Contender
 from footage.evaluation.features import extract
 from footage.evaluation.suite_rows import read_rows
-from footage.verbs.evaluate import EvaluateConfig
+from footage.verbs.evaluate import SUITES, EvaluateConfig, SuiteEvaluation
 from footage.vtab.folder import open_suite
+from footage.vtab.rows import TaskRow
 from tests.evaluation import miniature
 from tests.test_cli import _quiet_root  # noqa: F401 (a fixture for every test here)
 
@@ -65,6 +67,33 @@ def test_tasks_left_out_are_missing_too(data: Path, here: Path) -> None:
     found = footage.evaluate("pixels", suite="folder", data=data, config=config)
     assert found.summaries["linear"].missing == ("second",)
     assert found.summaries["linear"].headline == ()
+
+
+def test_a_task_that_was_dropped_is_neither_demanded_nor_averaged(
+    data: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        TaskRow(name=name, group="structured", num_classes=3, num_train=24, num_val=12, num_test=18)
+        for name in ("first", "second")
+    ]
+    config = EvaluateConfig(protocols=("linear",), size=32)
+
+    def judged() -> SuiteEvaluation:
+        return footage.evaluate("test_resnet", suite="pocket", data=data, out="out", config=config)
+
+    monkeypatch.setitem(SUITES, "pocket", ("pocket", rows))
+    before = judged().summaries["linear"].headline[0]
+    assert before.averaging == "mean of 2 tasks"
+    monkeypatch.setitem(SUITES, "pocket", ("pocket", rows[:1]))
+    found = judged()
+    after = found.summaries["linear"].headline[0]
+    assert (after.averaging, after.value) == ("mean of 1 tasks", found.rows[0].value)
+    assert [(row.task, row.group) for row in found.rows] == [
+        ("first", "structured"),
+        ("second", "other"),
+    ]
+    config = dataclasses.replace(config, tasks=("first",))
+    assert [row.group for row in judged().rows] == ["structured", "other"]
 
 
 def test_the_linear_probe_of_a_suite_agrees_with_scikit_learn_within_half_a_point(

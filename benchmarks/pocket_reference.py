@@ -1,0 +1,260 @@
+r"""The reference columns of the pocket suite: what a number on it has to be compared with.
+
+    footage evaluate pixels --suite pocket --data pocket --protocols pocket-fast --out R/pixels
+    footage evaluate efficientnet-lite0.safetensors --suite pocket --data pocket --size 64 \
+        --protocols pocket-fast pocket-finetune --out R/reference     (and --untrained: R/untrained)
+    footage evaluate resnet18 --suite pocket --data pocket --size 64 --untrained \
+        --protocols pocket-fast pocket-finetune --out R/resnet18
+    python benchmarks/pocket_reference.py benchmarks/results/pocket-reference.json --collect R
+    python benchmarks/pocket_reference.py benchmarks/results/pocket-reference.json
+
+The first call gathers every row there is, with weights, commit and machine; the second prints the
+tables of docs/pocket.md. `benchmarks/reference_weights.py` writes the file that is judged.
+
+The rule: a task stays in the suite's mean if the reference beats the same network with random
+weights by more than two standard errors of the difference, be it by a linear probe on frozen
+features or by fine-tuning. Test images are the same for both, which the errors do not use.
+"""
+
+import argparse
+import datetime
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from footage import configuration
+from footage.errors import ConfigError, FootageError
+from footage.evaluation.averages import GROUPS
+from footage.evaluation.suite_rows import read_rows
+from footage.pocket.rows import TASKS
+from footage.runs import environment
+
+FROZEN, TUNED = "linear", "pocket-finetune"
+COLUMNS = {
+    FROZEN: {
+        "pixels": "pixels",
+        "resnet18": "ResNet-18, untrained",
+        "untrained": "Lite0, untrained",
+        "reference": "Lite0, ImageNet",
+    },
+    TUNED: {
+        "resnet18": "ResNet-18, from scratch",
+        "untrained": "Lite0, from scratch",
+        "reference": "Lite0, ImageNet",
+    },
+}
+"""Folders of results, and how the tables of each protocol call them."""
+PROTOCOLS = ("knn", FROZEN, TUNED)
+STANDARD_ERRORS = 2.0
+"""By so many the reference must win."""
+KEPT = (
+    "task", "group", "value", "standard_error", "seed_values", "seed_rule", "sweep_size",
+    "selected", "validation", "chance", "num_classes", "num_train", "num_val", "num_test", "size",
+    "resize", "precision",
+)  # fmt: skip
+
+Line = Mapping[str, Any]
+"""One row of the results: a task, a column and a protocol."""
+Cells = Mapping[tuple[str, str, str], Line]
+"""Rows by task, column and protocol."""
+
+
+class Difference(NamedTuple):
+    """The reference less the untrained network, as shares."""
+
+    value: float
+    error: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether it is more than noise."""
+        return self.value > STANDARD_ERRORS * self.error
+
+
+# --- collect ------------------------------------------------------------------------------------
+
+
+def collect(root: Path) -> dict[str, Any]:
+    """Every row below a folder of results, and what was judged on which machine."""
+    runs, lines = [], []
+    for column in COLUMNS[FROZEN]:
+        for protocol in PROTOCOLS:
+            folder = root / column / protocol
+            if not (folder / "results.jsonl").is_file():
+                continue
+            told = json.loads((folder / "evaluation.json").read_text())
+            written = datetime.datetime.fromtimestamp(
+                (folder / "results.jsonl").stat().st_mtime, datetime.UTC
+            )
+            runs.append(
+                {"column": column, "protocol": protocol, "date": written.date().isoformat()}
+                | told["identity"]["contender"]
+                | told["environment"]
+            )
+            for row in read_rows(folder):
+                plain = configuration.to_dict(row)
+                lines.append(
+                    {"column": column, "protocol": protocol} | {name: plain[name] for name in KEPT}
+                )
+    if not lines:
+        raise ConfigError(f"{root} holds no results", f"folders: {', '.join(COLUMNS[FROZEN])}")
+    return {"collected": environment(), "runs": runs, "rows": lines}
+
+
+def write(path: Path, found: Mapping[str, Any]) -> None:
+    """JSON with a line for each run and each row."""
+    parts = [f' "collected": {json.dumps(found["collected"])}']
+    for name in ("runs", "rows"):
+        lines = ",\n".join("  " + json.dumps(line) for line in found[name])
+        parts.append(f' "{name}": [\n{lines}\n ]')
+    aside = path.with_suffix(".partial")
+    aside.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    aside.replace(path)
+
+
+# --- the rule -----------------------------------------------------------------------------------
+
+
+def cells_of(lines: Iterable[Line]) -> dict[tuple[str, str, str], Line]:
+    """The rows by task, column and protocol."""
+    return {(line["task"], line["column"], line["protocol"]): line for line in lines}
+
+
+def difference(cells: Cells, task: str, protocol: str) -> Difference | None:
+    """Of reference and untrained network; None where one of them was not judged."""
+    ours, theirs = (cells.get((task, column, protocol)) for column in ("reference", "untrained"))
+    if ours is None or theirs is None:
+        return None
+    error = (ours["standard_error"] ** 2 + theirs["standard_error"] ** 2) ** 0.5
+    return Difference(ours["value"] - theirs["value"], error)
+
+
+def wins_by(cells: Cells, task: str) -> list[str]:
+    """The protocols by which the reference wins."""
+    found = {protocol: difference(cells, task, protocol) for protocol in (FROZEN, TUNED)}
+    return [protocol for protocol, each in found.items() if each is not None and each.wins]
+
+
+def dropped(cells: Cells) -> list[str]:
+    """Tasks that do not tell the reference from the untrained network, in the suite's order."""
+    return [
+        task
+        for task in tasks_of(cells)
+        if not wins_by(cells, task) and difference(cells, task, TUNED) is not None
+    ]
+
+
+def undecided(cells: Cells) -> list[str]:
+    """Tasks on which frozen features do not tell them apart, and nothing was trained yet."""
+    return [
+        task
+        for task in tasks_of(cells)
+        if not wins_by(cells, task) and difference(cells, task, TUNED) is None
+    ]
+
+
+def tasks_of(cells: Cells) -> list[str]:
+    """All tasks that were judged, in the suite's order."""
+    judged = {task for task, _, _ in cells}
+    return [row.name for row in TASKS if row.name in judged]
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def tables(cells: Cells) -> str:
+    """Both tables, Markdown: frozen features below a linear probe, and whole networks trained."""
+    frozen, tuned = _table(cells, FROZEN), _table(cells, TUNED)
+    return f"Frozen features, `{FROZEN}`:\n\n{frozen}\nTrained as a whole, `{TUNED}`:\n\n{tuned}"
+
+
+def _table(cells: Cells, protocol: str) -> str:
+    """Tasks that were judged by a protocol, dropped ones last, and means of those that count."""
+    judged = {task for task, _, each in cells if each == protocol}
+    columns = [
+        column
+        for column in COLUMNS[protocol]
+        if any((task, column, protocol) in cells for task in judged)
+    ]
+    lines = {task: line for (task, _, _), line in cells.items()}
+    gone = dropped(cells)
+    kept = [task for task in tasks_of(cells) if task not in gone]
+    names = [COLUMNS[protocol][column] for column in columns]
+    text = _row(["", "chance", *names, "ImageNet brings"])
+    text += _row(["---"] + ["---:"] * (len(names) + 2))
+    for task in [task for task in [*kept, *gone] if task in judged]:
+        values = [_value(cells.get((task, column, protocol))) for column in columns]
+        told = difference(cells, task, protocol)
+        name = f"{task} (dropped)" if task in gone else task
+        chance = f"{100 * lines[task]['chance']:.1f}"
+        text += _row([name, chance, *values, "" if told is None else _difference(told)])
+    means = {f" {group}": [t for t in kept if lines[t]["group"] == group] for group in GROUPS}
+    for words, tasks in {**means, "": kept}.items():
+        if len(tasks) > 1 and judged.issuperset(tasks):
+            name = f"**mean of {len(tasks)}{words}**"
+            text += _row([name, *_means(cells, tasks, protocol, columns)])
+    return text
+
+
+def _means(cells: Cells, tasks: Sequence[str], protocol: str, columns: Sequence[str]) -> list[str]:
+    """Of chance, every column and the difference; empty where a task is missing."""
+
+    def mean(of: Callable[[str], float | None]) -> str:
+        values = [of(task) for task in tasks]
+        known = [value for value in values if value is not None]
+        return f"{100 * statistics.fmean(known):.1f}" if len(known) == len(values) else ""
+
+    def value(task: str, column: str) -> float | None:
+        line = cells.get((task, column, protocol))
+        return None if line is None else line["value"]
+
+    chance = {task: line["chance"] for (task, _, _), line in cells.items()}
+    found = [difference(cells, task, protocol) for task in tasks]
+    whole = [each for each in found if each is not None]
+    brought = ""
+    if len(whole) == len(found):
+        error = sum(each.error**2 for each in whole) ** 0.5 / len(whole)
+        brought = _difference(Difference(statistics.fmean(each.value for each in whole), error))
+    shown = [mean(lambda task, column=column: value(task, column)) for column in columns]
+    return [mean(chance.get), *shown, brought]
+
+
+def _value(line: Line | None) -> str:
+    return "" if line is None else f"{100 * line['value']:.1f}"
+
+
+def _difference(told: Difference) -> str:
+    return f"{100 * told.value:+.1f} ± {100 * told.error:.1f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def read(path: Path) -> dict[tuple[str, str, str], Line]:
+    """The rows of a file that `write` wrote."""
+    return cells_of(json.loads(path.read_text())["rows"])
+
+
+def main() -> None:
+    """Gather results, or print the tables of what was gathered."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path, help="the JSON file")
+    parser.add_argument("--collect", type=Path, help="folder of the results to gather first")
+    options = parser.parse_args()
+    try:
+        if options.collect:
+            write(options.results, collect(options.collect))
+        cells = read(options.results)
+    except FootageError as error:
+        parser.exit(1, f"error: {error}\n")
+    print(tables(cells))
+    for words, tasks in (("dropped", dropped(cells)), ("undecided", undecided(cells))):
+        if tasks:
+            print(f"{words}: {', '.join(tasks)}")
+
+
+if __name__ == "__main__":
+    main()
