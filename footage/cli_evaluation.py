@@ -77,7 +77,7 @@ def evaluate(words: Sequence[str]) -> None:
 
 def profile(words: Sequence[str]) -> None:
     """`footage profile`."""
-    from footage.evaluation.profile_results import tables
+    from footage.evaluation.profile_tables import tables
     from footage.verbs.profile import ProfileConfig
     from footage.verbs.profile import profile as measure
 
