@@ -57,6 +57,10 @@ def evaluate(words: Sequence[str]) -> None:
             out: Also write the results to this JSON file; of a suite, the folder for all results.
             config: How to judge.
         """
+        if suite and labelled:
+            raise FootageError(
+                "labelled images and a suite are judged apart", "give either --labelled or --suite"
+            )
         if suite:
             judged = judge(model, suite=suite, data=data, out=out, config=config)
             for view in suite_tables(judged.rows, judged.summaries):
