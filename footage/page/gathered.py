@@ -112,7 +112,12 @@ def gather_judged(path: Path) -> Judged:
 
 
 def profile_files(path: Path) -> list[Path]:
-    """Profiles in a folder, and in the folders just below it: a run keeps its own there."""
+    """Profiles in a folder, and in the folders just below it: a run keeps its own there.
+
+    A file may be named itself.
+    """
+    if path.name == profile_results.FILE and path.is_file():
+        return [path]
     return [*path.glob(profile_results.FILE), *sorted(path.glob(f"*/{profile_results.FILE}"))]
 
 

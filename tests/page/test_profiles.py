@@ -159,7 +159,7 @@ def test_only_what_was_measured_is_shown(tmp_path: Path) -> None:
 def test_each_profile_is_shown_once_and_by_its_folder(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_profiles(tmp_path / name / "profile.json", MEASURED, MODELS[:1])
-    found = gather_profiles([tmp_path, tmp_path / "one"])
+    found = gather_profiles([tmp_path, tmp_path / "one", tmp_path / "two" / "profile.json"])
     assert [each.name for each in found] == [str(tmp_path / "one"), str(tmp_path / "two")]
     assert f"{tmp_path / 'two'} Measured on" in words(section(found, []))
 
