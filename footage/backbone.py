@@ -7,12 +7,17 @@ The features before any head are what is trained, transferred and exported.
 
 import difflib
 import hashlib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.errors import LocalEntryNotFoundError
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -25,6 +30,11 @@ from footage.shapes import Features, Images
 import timm  # isort: skip
 
 Option = int | float | str | bool
+
+WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin")
+"""Under which names timm looks for weights."""
+
+SECONDS_TO_ANSWER: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,17 +184,48 @@ def _create(
     needs_size = cfg is not None and cfg.fixed_input_size
     arguments: dict[str, Any] = {**({"img_size": size} if needs_size else {}), **options}
     try:
+        if with_weights:
+            _refuse_out_of_reach(architecture)
         return timm.create_model(
             architecture if with_weights else name,
             pretrained=with_weights,
             num_classes=0,
             **arguments,
         )
+    except LocalEntryNotFoundError as error:
+        raise _out_of_reach(architecture, error) from error
     except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as error:
         raise ConfigError(
             f"timm cannot make {architecture!r} at {size} px with {dict(options)}: {error}",
             "check the options, the image size and, for given weights, the network and the tag",
         ) from error
+
+
+def _refuse_out_of_reach(architecture: str) -> None:
+    """Say at once that weights cannot be fetched: timm's client goes on trying for minutes.
+
+    Behind a proxy names need not be known here, so there it is left to that client.
+    """
+    cfg = timm.get_pretrained_cfg(architecture)
+    repository = cfg.hf_hub_id if cfg else None
+    if not repository or getproxies():
+        return
+    if any(isinstance(try_to_load_from_cache(repository, name), str) for name in WEIGHT_FILES):
+        return
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    try:
+        socket.create_connection((address.hostname or "", port), SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise _out_of_reach(architecture, f"{address.hostname}: {error}") from error
+
+
+def _out_of_reach(architecture: str, reason: object) -> ConfigError:
+    name = architecture.partition(".")[0]
+    return ConfigError(
+        f"the weights of {architecture!r} are not on this machine and cannot be fetched ({reason})",
+        f"connect it, or fill its Hugging Face cache elsewhere; {name!r} alone has random weights",
+    )
 
 
 def _preprocessing(cfg: Mapping[str, Any], size: int) -> Preprocessing:

@@ -223,7 +223,7 @@ def _report(words: Sequence[str]) -> None:
         """One self-contained page about one run or several.
 
         Args:
-            runs: Run folders, and results of other models on a suite to stand beside them.
+            runs: Run folders; beside them results of other models on a suite, and profiles.
             out: The HTML file to write.
         """
         print(report(runs, out=out))

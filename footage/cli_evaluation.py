@@ -57,6 +57,10 @@ def evaluate(words: Sequence[str]) -> None:
             out: Also write the results to this JSON file; of a suite, the folder for all results.
             config: How to judge.
         """
+        if suite and labelled:
+            raise FootageError(
+                "labelled images and a suite are judged apart", "give either --labelled or --suite"
+            )
         if suite:
             judged = judge(model, suite=suite, data=data, out=out, config=config)
             for view in suite_tables(judged.rows, judged.summaries):
@@ -77,7 +81,7 @@ def evaluate(words: Sequence[str]) -> None:
 
 def profile(words: Sequence[str]) -> None:
     """`footage profile`."""
-    from footage.evaluation.profile_results import tables
+    from footage.evaluation.profile_tables import tables
     from footage.verbs.profile import ProfileConfig
     from footage.verbs.profile import profile as measure
 

@@ -6,6 +6,7 @@ RUN/metrics.jsonl    one JSON object a line: training lines and probe lines, by 
 RUN/checkpoints/     see `footage.checkpoint`
 RUN/tensorboard/     the same numbers for TensorBoard
 RUN/evaluations/     what `footage evaluate` found
+RUN/*/profile.json   what `footage profile` found, where it was told to write into the run
 """
 
 import importlib.metadata

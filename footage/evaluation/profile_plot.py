@@ -1,15 +1,14 @@
 """One picture of several profiles: a panel a measurement, a row a change, a mark a model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from footage.evaluation.bootstrap import Estimate
-from footage.evaluation.invariance import LEVELS
+from footage.evaluation.profile_panels import RATIO_TICKS, Panel, panels
 from footage.evaluation.profile_results import Profiled
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288")
@@ -19,31 +18,7 @@ BASELINE_COLOURS: Final = ("#8c8c8c", "#b8a27a", "#a0b0c0")
 MARKS: Final = ("o", "s", "D", "^", "v")
 HOLLOW: Final = "white"
 
-LEVEL_LABELS: Final = {
-    "view": "two views\nof a frame",
-    "shot": "two frames\nof a shot",
-    "video": "two shots\nof a video",
-}
-ROBUSTNESS_LABELS: Final = {
-    "anchor": "anchor frame",
-    "average": "all frames\nin reach",
-    "worst": "worst frame\nin reach",
-    "drop": "anchor\nless worst",
-}
-
-
 PANELS_ABREAST: Final = 2
-
-RATIO_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-
-
-class _Panel(NamedTuple):
-    title: str
-    axis: str
-    is_ratio: bool
-    """Drawn evenly up to 1, the dashed yardstick, and logarithmically above."""
-    rows: Mapping[str, Sequence[Estimate | None]]
-    """By label, one estimate a model."""
 
 
 class _Style(NamedTuple):
@@ -52,24 +27,23 @@ class _Style(NamedTuple):
     filled: bool
 
 
-def draw_profiles(path: Path, models: Sequence[Profiled], baselines: Sequence[str]) -> Path:
+def draw_profiles(path: Path, models: Sequence[Profiled]) -> Path:
     """Write the picture; the suffix of the path says in which format.
 
     Args:
         path: An SVG, PDF or PNG file.
-        models: What was measured, one mark each.
-        baselines: Names of those that are not judged but compared with; they are drawn hollow.
+        models: What was measured, one mark each; baselines are drawn hollow.
     """
-    panels = _panels(models)
-    lines = math.ceil(len(panels) / PANELS_ABREAST)
-    tallest = max(len(panel.rows) for panel in panels)
+    shown = panels(models)
+    lines = math.ceil(len(shown) / PANELS_ABREAST)
+    tallest = max(len(panel.rows) for panel in shown)
     height = 0.5 + lines * (1.0 + tallest * (0.3 + 0.08 * len(models)))
-    styles = _styles([model.name in baselines for model in models])
+    styles = _styles([model.is_baseline for model in models])
     with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9}):
-        abreast = min(PANELS_ABREAST, len(panels))
+        abreast = min(PANELS_ABREAST, len(shown))
         figure = Figure(figsize=(4.2 * abreast, height), layout="constrained")
-        axes = [figure.add_subplot(lines, abreast, place + 1) for place in range(len(panels))]
-        for place, panel in zip(axes, panels, strict=True):
+        axes = [figure.add_subplot(lines, abreast, place + 1) for place in range(len(shown))]
+        for place, panel in zip(axes, shown, strict=True):
             _draw(place, panel, styles)
         handles = [
             _sample(axes[0], style, model.name) for style, model in zip(styles, models, strict=True)
@@ -81,32 +55,6 @@ def draw_profiles(path: Path, models: Sequence[Profiled], baselines: Sequence[st
         figure.savefig(aside, metadata=metadata, dpi=120)
     aside.replace(path)
     return path
-
-
-def _panels(models: Sequence[Profiled]) -> list[_Panel]:
-    panels = []
-    if any(model.profile for model in models):
-        levels = [model.profile.levels if model.profile else {} for model in models]
-        rows = {
-            LEVEL_LABELS[name]: [each[name].ratio if name in each else None for each in levels]
-            for name in LEVELS
-        }
-        panels.append(_Panel("Inside a video", "distance / two videos", True, rows))
-    names = dict.fromkeys(name for model in models for name in model.factors)
-    if names:
-        rows = {
-            name: [m.factors[name].ratio if name in m.factors else None for m in models]
-            for name in names
-        }
-        panels.append(_Panel("One factor at a time", "distance / another object", True, rows))
-    for protocol in dict.fromkeys(name for model in models for name in model.robustness):
-        found = [model.robustness.get(protocol) for model in models]
-        rows = {
-            label: [getattr(each, name) if each else None for each in found]
-            for name, label in ROBUSTNESS_LABELS.items()
-        }
-        panels.append(_Panel(f"While the video goes on ({protocol})", "accuracy", False, rows))
-    return panels
 
 
 def _styles(is_baseline: Sequence[bool]) -> list[_Style]:
@@ -121,7 +69,7 @@ def _styles(is_baseline: Sequence[bool]) -> list[_Style]:
     return styles
 
 
-def _draw(axes: Any, panel: _Panel, styles: Sequence[_Style]) -> None:  # noqa: ANN401
+def _draw(axes: Any, panel: Panel, styles: Sequence[_Style]) -> None:  # noqa: ANN401
     for row, estimates in enumerate(panel.rows.values()):
         for number, (found, style) in enumerate(zip(estimates, styles, strict=True)):
             if found is None:
@@ -133,7 +81,7 @@ def _draw(axes: Any, panel: _Panel, styles: Sequence[_Style]) -> None:  # noqa: 
         axes.axhline(row - 0.5, color="#e5e5e5", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(panel.rows)), list(panel.rows))
     axes.set_ylim(len(panel.rows) - 0.5, -0.5)
-    if panel.is_ratio:
+    if panel.yardstick:
         axes.axvline(1, color="#555555", linewidth=1, linestyle="--", zorder=1)
         axes.set_xscale("symlog", linthresh=1, linscale=2)
         axes.set_xticks(RATIO_TICKS, [f"{tick:g}" for tick in RATIO_TICKS])

@@ -1,32 +1,36 @@
-"""Profiles of several models: as JSON, and as tables that stand side by side on a terminal."""
+"""Profiles of several models as a JSON file, and read back from it."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rich.table import Table
-
 from footage import runs
 from footage.clips.factors import RANGES
-from footage.evaluation.bootstrap import CONFIDENCE, DRAWS, Estimate
+from footage.errors import CheckpointError
+from footage.evaluation.bootstrap import CONFIDENCE, DRAWS
 from footage.evaluation.controlled import Factor
-from footage.evaluation.invariance import LEVELS, Profile
+from footage.evaluation.invariance import Profile
 from footage.evaluation.robustness import Robustness
 
-SCHEMA_VERSION: Final = 1
+FILE: Final = "profile.json"
 
-NOT_DEFINED: Final = "-"
+SCHEMA_VERSION: Final = 2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profiled:
     """All that was measured of one model or baseline."""
 
     name: str
     """The MODEL argument, or the baseline in words."""
+    is_baseline: bool
+    """Whether the others are compared with it."""
     described: Mapping[str, Any]
     """What `model.describe` says; empty for raw pixels."""
     profile: Profile | None
@@ -35,6 +39,17 @@ class Profiled:
     """On rendered scenes, by factor; empty if none were rendered."""
     robustness: Mapping[str, Robustness]
     """On labelled videos, by protocol; empty if none were given."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileFile:
+    """What stands in one file."""
+
+    models: Sequence[Profiled]
+    measured: Mapping[str, Any]
+    """Settings and data: all that a number depends on beside the model."""
+    environment: Mapping[str, Any]
+    """What `runs.environment` said where it was measured."""
 
 
 def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Profiled]) -> Path:
@@ -60,6 +75,25 @@ def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Pro
     return path
 
 
+def read_profiles(path: Path) -> ProfileFile:
+    """What `write_profiles` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or of another version.
+    """
+    again = "measure it again with `footage profile`"
+    try:
+        content = json.loads(path.read_text())
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise CheckpointError(f"{path} was written by another version of footage", again)
+        found: ProfileFile = _typed(ProfileFile, content)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} holds no profile that can be read: {error!r}", again
+        ) from error
+    return found
+
+
 def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     """The value with null for every number that is not one."""
     if isinstance(value, Mapping):
@@ -69,117 +103,20 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# --- tables -------------------------------------------------------------------------------------
-
-
-def tables(models: Sequence[Profiled]) -> list[Table]:
-    """What was measured, one column a model: levels, factors, robustness."""
-    made = []
-    if any(model.profile for model in models):
-        made += [_levels(models), _searches(models), _space(models)]
-    if any(model.factors for model in models):
-        made += _factors(models)
-    for protocol in dict.fromkeys(name for model in models for name in model.robustness):
-        made.append(_robustness(models, protocol))
-    return made
-
-
-def _table(
-    title: str, models: Sequence[Profiled], rows: Mapping[str, Callable[[Profiled], str]]
-) -> Table:
-    view = Table(title=title, title_justify="left")
-    view.add_column("")
-    for model in models:
-        view.add_column(model.name, justify="right", overflow="fold")
-    for label, cell in rows.items():
-        view.add_row(label, *(cell(model) for model in models))
-    return view
-
-
-def _levels(models: Sequence[Profiled]) -> Table:
-    def cell(level: str) -> Callable[[Profiled], str]:
-        return lambda model: (
-            ratio(model.profile.levels[level].ratio)
-            if model.profile and level in model.profile.levels
-            else NOT_DEFINED
-        )
-
-    title = "distance over that between videos: 0 invariant, 1 as far as another video"
-    return _table(title, models, {name: cell(name) for name in LEVELS})
-
-
-def _searches(models: Sequence[Profiled]) -> Table:
-    def cell(level: str) -> Callable[[Profiled], str]:
-        return lambda model: (
-            percent(model.profile.levels[level].hit)
-            if model.profile and level in model.profile.levels
-            else NOT_DEFINED
-        )
-
-    # Chance follows from the frames alone, so it is the same for every model.
-    profile = next(model.profile for model in models if model.profile)
-    rows = {
-        f"{name}, chance {100 * level.chance:.1f}": cell(name)
-        for name, level in profile.levels.items()
-    }
-    return _table("the nearest frame is a view, shot-mate, video-mate: percent", models, rows)
-
-
-def _space(models: Sequence[Profiled]) -> Table:
-    def cell(name: str) -> Callable[[Profiled], str]:
-        return lambda model: f"{getattr(model.profile, name):.3g}" if model.profile else NOT_DEFINED
-
-    names = ("alignment", "uniformity", "rankme", "embedding_std")
-    return _table("the space of the features", models, {name: cell(name) for name in names})
-
-
-def _factors(models: Sequence[Profiled]) -> list[Table]:
-    def cell(name: str, words: Callable[[Factor], str]) -> Callable[[Profiled], str]:
-        return lambda model: words(model.factors[name]) if name in model.factors else NOT_DEFINED
-
-    names = dict.fromkeys(name for model in models for name in model.factors)
-    return [
-        _table(title, models, {name: cell(name, words) for name in names})
-        for title, words in (
-            (
-                "distance over that of another object: 0 invariant, 1 as much as what is seen",
-                lambda factor: ratio(factor.ratio),
-            ),
-            (
-                "the moved frame stays nearer than another object: percent, chance 50",
-                lambda factor: percent(factor.nearer),
-            ),
-        )
-    ]
-
-
-def _robustness(models: Sequence[Profiled], protocol: str) -> Table:
-    def cell(name: str) -> Callable[[Profiled], str]:
-        return lambda model: (
-            percent(getattr(model.robustness[protocol], name))
-            if protocol in model.robustness
-            else NOT_DEFINED
-        )
-
-    some = next(model.robustness[protocol] for model in models if protocol in model.robustness)
-    title = (
-        f"{protocol}: percent right on {some.anchors} anchors of {some.videos} videos, "
-        f"{some.reach} frames to either side"
-    )
-    return _table(
-        title, models, {name: cell(name) for name in ("anchor", "average", "worst", "drop")}
-    )
-
-
-def ratio(found: Estimate) -> str:
-    """`0.42 [0.40, 0.45]`."""
-    if not math.isfinite(found.value):
-        return NOT_DEFINED
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def percent(found: Estimate) -> str:
-    """`42.0 [40.1, 45.3]`, of shares in [0, 1]."""
-    if not math.isfinite(found.value):
-        return NOT_DEFINED
-    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    """A JSON value as a type says; null is nan where a number is wanted."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = typing.get_type_hints(hint)
+        return hint(**{name: _typed(hints[name], value[name]) for name in hints})
+    if origin is types.UnionType:
+        return None if value is None else _typed(arguments[0], value)
+    if origin is Mapping:
+        return {str(key): _typed(arguments[1], item) for key, item in value.items()}
+    if origin is Sequence:
+        return [_typed(arguments[0], item) for item in value]
+    if hint is float:
+        return math.nan if value is None else float(value)
+    if hint is not Any and not isinstance(value, hint):
+        raise TypeError(f"{value!r} is no {hint.__name__}")
+    return value

@@ -201,7 +201,8 @@ def protocols(names: tuple[str, ...]) -> tuple[Protocol, ...]:
     unknown = [name for name in single if name not in PROTOCOLS and not _heavy_trials(name)]
     if unknown or not single:
         known = ", ".join([*PROTOCOLS, *BUNDLES, "heavy-N"])
-        raise ConfigError(f"protocols must name some of {known}, got {names}")
+        got = f"there is no protocol {', '.join(unknown)}" if unknown else "no protocol was named"
+        raise ConfigError(got, f"protocols: {known}")
     return tuple(
         PROTOCOLS[name] if name in PROTOCOLS else heavy(_heavy_trials(name))
         for name in dict.fromkeys(single)

@@ -250,7 +250,22 @@ def _work(job: Job, item: Item) -> None:
 
 
 def perform(job: Job, item: Item, advance: Callable[[float], None]) -> None:
-    """Do one item; its result lies in the ledger afterwards."""
+    """Do one item; its result lies in the ledger afterwards.
+
+    Raises:
+        ConfigError: It cannot be done, or does not fit into the memory of the GPU.
+    """
+    try:
+        _perform(job, item, advance)
+    except torch.OutOfMemoryError as error:
+        protocol, task = job.protocols[item.protocol].name, job.tasks[item.task].name
+        raise ConfigError(
+            f"{protocol} on {task} does not fit into the GPU's memory: {str(error)[:100]}",
+            "give fewer --workers or a smaller --size and another --out; what is done is kept",
+        ) from error
+
+
+def _perform(job: Job, item: Item, advance: Callable[[float], None]) -> None:
     task, protocol = job.tasks[item.task], job.protocols[item.protocol]
     if item.kind == "frozen":
         left = _frozen_left(job, task)

@@ -1,4 +1,4 @@
-"""Charts as SVG: curves over steps, and accuracies with their standard errors.
+"""Charts of curves over steps as SVG, and the axes that other charts share.
 
 Colours are classes (`run0` ...) of the style sheet, so that light and dark pages differ only there.
 Every chart carries its numbers as text for those who cannot see it.
@@ -28,10 +28,6 @@ SMOOTHED_SHARE: Final = 0.05
 """Width of the moving average as a share of the curve."""
 
 
-LETTER: Final = 7
-"""Width of a letter of a row's name, about."""
-
-
 class Curve(NamedTuple):
     """Values over steps."""
 
@@ -47,17 +43,6 @@ class Level(NamedTuple):
 
     label: str
     value: float
-
-
-class Mark(NamedTuple):
-    """One accuracy in [0, 1] with its standard error."""
-
-    label: str
-    colour: str
-    shape: str
-    """dot | ring | square | tick"""
-    value: float
-    standard_error: float
 
 
 def curves(
@@ -78,7 +63,7 @@ def curves(
     thinned = [_thinned(line) for line in lines]
     values = [value for line in thinned for value in line.values]
     values += [level.value for level in levels]
-    x_axis = _Axis(0, max(max(line.steps) for line in lines), LEFT, WIDTH - RIGHT)
+    x_axis = Axis(0, max(max(line.steps) for line in lines), LEFT, WIDTH - RIGHT)
     y_axis = _value_axis(values)
     drawn = [_grid(x_axis, y_axis)]
     drawn += [_level(level, y_axis) for level in levels]
@@ -90,50 +75,13 @@ def curves(
         if len(line.values) == 1:
             drawn.append(_dot(x_axis(line.steps[0]), y_axis(line.values[0]), line.colour))
     spoken = "; ".join(f"{line.label}: {_range(line)}" for line in lines)
-    return tag("figure", tag("figcaption", title), _svg(f"{title}. {spoken}", HEIGHT, *drawn))
-
-
-def accuracies(title: str, groups: Sequence[tuple[str, Sequence[Mark]]]) -> Markup:
-    """Accuracies: a named row a protocol or task, a mark a model; bars are two standard errors."""
-    top = 8
-    row_height = max(44, 14 + 9 * max(len(marks) for _, marks in groups))
-    height = top + row_height * len(groups) + BOTTOM
-    left = max(58, 14 + LETTER * max(len(name) for name, _ in groups))
-    highest = max(mark.value + 2 * mark.standard_error for _, marks in groups for mark in marks)
-    axis = _Axis(0, min(1.0, max(0.2, math.ceil(highest * 10) / 10)), left, WIDTH - RIGHT - 8)
-    drawn = []
-    for tick in _ticks(0, axis.high, 5):
-        x = axis(tick)
-        bottom = height - BOTTOM + 4
-        drawn.append(tag("line", class_="grid", x1=x, x2=x, y1=top, y2=bottom))
-        label = f"{100 * tick:.0f}"
-        drawn.append(tag("text", label, class_="tick", x=x, y=bottom + 14, text_anchor="middle"))
-    for number, (protocol, marks) in enumerate(groups):
-        middle = top + row_height * (number + 0.5)
-        drawn.append(
-            tag("text", protocol, class_="name", x=left - 10, y=middle + 4, text_anchor="end")
-        )
-        spread = min(8.0, (row_height - 14) / max(len(marks) - 1, 1))
-        for place, mark in enumerate(marks):
-            y = middle + (place - (len(marks) - 1) / 2) * spread
-            drawn.append(_mark(mark, axis, y))
-    spoken = "; ".join(
-        f"{protocol}: " + ", ".join(f"{mark.label} {100 * mark.value:.1f} %" for mark in marks)
-        for protocol, marks in groups
-    )
-    return tag("figure", tag("figcaption", title), _svg(f"{title}. {spoken}", height, *drawn))
-
-
-def sample(colour: str, shape: str) -> Markup:
-    """The mark that stands in a legend."""
-    drawn = _shape(shape, 7, 7, colour) if shape != "line" else _line_sample(colour)
-    return tag("svg", drawn, class_="sample", viewBox="0 0 14 14", aria_hidden="true")
+    return tag("figure", tag("figcaption", title), svg(f"{title}. {spoken}", HEIGHT, *drawn))
 
 
 # --- pieces ------------------------------------------------------------------------------------
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
     """Linear map from values to pixels."""
 
     low: float
@@ -142,28 +90,29 @@ class _Axis(NamedTuple):
     end: float
 
     def __call__(self, value: Number) -> float:
+        """Where a value stands."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + share * (self.end - self.start)
 
 
-def _value_axis(values: Sequence[Number]) -> _Axis:
+def _value_axis(values: Sequence[Number]) -> Axis:
     low, high = min(values), max(values)
     if low >= 0 and low < 0.6 * high:
         low = 0.0
     margin = 0.06 * ((high - low) or abs(high) or 1.0)
     bottom = low if low == 0 else low - margin
-    return _Axis(bottom, high + margin, HEIGHT - BOTTOM, TOP)
+    return Axis(bottom, high + margin, HEIGHT - BOTTOM, TOP)
 
 
-def _grid(x_axis: _Axis, y_axis: _Axis) -> Markup:
+def _grid(x_axis: Axis, y_axis: Axis) -> Markup:
     drawn = []
-    for tick in _ticks(y_axis.low, y_axis.high, 4):
+    for tick in ticks(y_axis.low, y_axis.high, 4):
         y = y_axis(tick)
         drawn.append(tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
         drawn.append(
             tag("text", number(tick), class_="tick", x=LEFT - 6, y=y + 3.5, text_anchor="end")
         )
-    for tick in _ticks(x_axis.low, x_axis.high, 4):
+    for tick in ticks(x_axis.low, x_axis.high, 4):
         at = {"x": x_axis(tick), "y": HEIGHT - BOTTOM + 16}
         drawn.append(tag("text", number(tick), class_="tick", text_anchor="middle", **at))
     base = HEIGHT - BOTTOM
@@ -171,7 +120,7 @@ def _grid(x_axis: _Axis, y_axis: _Axis) -> Markup:
     return join(*drawn)
 
 
-def _level(level: Level, y_axis: _Axis) -> Markup:
+def _level(level: Level, y_axis: Axis) -> Markup:
     y = y_axis(level.value)
     label = tag(
         "text", level.label, class_="level-name", x=WIDTH - RIGHT, y=y - 4, text_anchor="end"
@@ -179,7 +128,7 @@ def _level(level: Level, y_axis: _Axis) -> Markup:
     return join(tag("line", class_="level", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y), label)
 
 
-def _polyline(line: Curve, x_axis: _Axis, y_axis: _Axis, kind: str) -> Markup:
+def _polyline(line: Curve, x_axis: Axis, y_axis: Axis, kind: str) -> Markup:
     points = " ".join(
         f"{x_axis(step):.1f},{y_axis(value):.1f}"
         for step, value in zip(line.steps, line.values, strict=True)
@@ -191,28 +140,8 @@ def _dot(x: Number, y: Number, colour: str) -> Markup:
     return tag("circle", class_=f"dot {colour}", cx=x, cy=y, r=3.2)
 
 
-def _mark(mark: Mark, axis: _Axis, y: Number) -> Markup:
-    words = f"{mark.label}: {100 * mark.value:.1f} ± {100 * mark.standard_error:.1f} %"
-    low = axis(max(0.0, mark.value - 2 * mark.standard_error))
-    high = axis(min(axis.high, mark.value + 2 * mark.standard_error))
-    bar = tag("line", class_=f"error {mark.colour}", x1=low, x2=high, y1=y, y2=y)
-    return tag("g", tag("title", words), bar, _shape(mark.shape, axis(mark.value), y, mark.colour))
-
-
-def _shape(shape: str, x: Number, y: Number, colour: str) -> Markup:
-    if shape == "tick":
-        return tag("line", class_=f"error {colour}", x1=x, x2=x, y1=y - 5, y2=y + 5)
-    if shape == "square":
-        return tag("rect", class_=f"ring {colour}", x=x - 3, y=y - 3, width=6, height=6)
-    radius = 4.2 if shape == "dot" else 3.6
-    return tag("circle", class_=f"{shape} {colour}", cx=x, cy=y, r=radius)
-
-
-def _line_sample(colour: str) -> Markup:
-    return tag("line", class_=f"line {colour}", x1=0, x2=14, y1=7, y2=7)
-
-
-def _svg(spoken: str, height: Number, *drawn: Markup) -> Markup:
+def svg(spoken: str, height: Number, *drawn: Markup) -> Markup:
+    """A chart of the usual width, with its content in words."""
     return tag("svg", *drawn, viewBox=f"0 0 {WIDTH} {height:.0f}", role="img", aria_label=spoken)
 
 
@@ -231,7 +160,7 @@ def number(value: Number) -> str:
     return f"{value:.6g}"
 
 
-def _ticks(low: Number, high: Number, about: int) -> list[float]:
+def ticks(low: Number, high: Number, about: int) -> list[float]:
     """Round numbers inside a range, about so many."""
     step = 10.0 ** math.floor(math.log10((high - low) / about or 1.0))
     for factor in (1, 2, 2.5, 5, 10):

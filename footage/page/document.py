@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
-from footage.page import judged, learning, pictures, suites
+from footage.page import judged, learning, pictures, profiles, suites
 from footage.page.frames import ShownVideo
-from footage.page.gathered import Judged, Run
+from footage.page.gathered import GatheredProfile, Judged, Run
 from footage.page.markup import Markup, join, tag
 from footage.page.pictures import Comparison
 
@@ -24,8 +24,20 @@ class Footage(NamedTuple):
     """Why there are no pictures; empty when there are."""
 
 
-def page(runs: Sequence[Run], footage: Footage, beside: Sequence[Judged] = ()) -> str:
-    """The whole document; `beside` are other models that were judged on suites."""
+def page(
+    runs: Sequence[Run],
+    footage: Footage,
+    beside: Sequence[Judged] = (),
+    invariances: Sequence[GatheredProfile] = (),
+) -> str:
+    """The whole document.
+
+    Args:
+        runs: What it is about.
+        footage: Pictures of what they learned from.
+        beside: Other models that were judged on suites.
+        invariances: Profiles of the runs and of other models.
+    """
     judged_runs = [Judged(run.name, run.suite_rows) for run in runs]
     head = tag(
         "head",
@@ -41,6 +53,7 @@ def page(runs: Sequence[Run], footage: Footage, beside: Sequence[Judged] = ()) -
         _header(runs, footage),
         judged.section(runs),
         suites.section([*judged_runs, *beside]),
+        profiles.section(invariances, runs),
         learning.section(runs),
         pictures.retrieval_section(footage.comparisons, footage.missing),
         pictures.contact_section(footage.sheet, footage.totals, footage.missing),

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from footage import configuration, runs
 from footage.errors import CheckpointError
-from footage.evaluation import suite_rows
+from footage.evaluation import profile_results, suite_rows
 from footage.evaluation.contenders import UNTRAINED
+from footage.evaluation.profile_results import ProfileFile
 from footage.evaluation.results import ResultRow, read_rows
 from footage.evaluation.suite_rows import SuiteRow
 from footage.train_config import TrainConfig
@@ -82,6 +83,18 @@ class Judged(NamedTuple):
     rows: list[SuiteRow]
 
 
+class GatheredProfile(NamedTuple):
+    """What `footage profile` wrote, by the folder that holds it."""
+
+    name: str
+    content: ProfileFile
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run, whatever else it holds."""
+    return (path / runs.RUN).is_file()
+
+
 def holds_results(path: Path) -> bool:
     """Whether a folder is what `footage evaluate --suite` wrote of one model."""
     return any(path.glob(f"*/{suite_rows.LINES}"))
@@ -96,6 +109,29 @@ def gather_judged(path: Path) -> Judged:
     files = sorted(path.glob(f"*/{suite_rows.LINES}"))
     rows = [row for file in files for row in suite_rows.read_rows(file)]
     return Judged(rows[0].model.removesuffix(UNTRAINED), rows)
+
+
+def profile_files(path: Path) -> list[Path]:
+    """Profiles in a folder, and in the folders just below it: a run keeps its own there.
+
+    A file may be named itself.
+    """
+    if path.name == profile_results.FILE and path.is_file():
+        return [path]
+    return [*path.glob(profile_results.FILE), *sorted(path.glob(f"*/{profile_results.FILE}"))]
+
+
+def gather_profiles(paths: list[Path]) -> list[GatheredProfile]:
+    """Every profile that the folders hold, each once.
+
+    Raises:
+        CheckpointError: One is damaged.
+    """
+    files = {file.resolve(): file for path in paths for file in profile_files(path)}
+    return [
+        GatheredProfile(str(file.parent), profile_results.read_profiles(file))
+        for file in files.values()
+    ]
 
 
 def gather(paths: list[Path]) -> list[Run]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
-from footage.page.charts import Mark, accuracies, sample
 from footage.page.gathered import Run
+from footage.page.marks import Mark, accuracy, sample, shares
 from footage.page.markup import Markup, tag
 
 BASELINE_SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring"}
@@ -110,7 +110,7 @@ def _chart(task: str, runs: Sequence[Run]) -> Markup:
                     continue
                 row = cells[column]
                 is_model = column == "model"
-                mark = Mark(
+                mark = accuracy(
                     run.name if is_model else WORDS[column],
                     f"run{number % 6}" if is_model else column,
                     "dot" if is_model else BASELINE_SHAPES[column],
@@ -122,7 +122,7 @@ def _chart(task: str, runs: Sequence[Run]) -> Markup:
                     marks.append(mark)
         marks.sort(key=lambda mark: ["tick", "square", "ring", "dot"].index(mark.shape))
         groups.append((PROTOCOL_WORDS.get(protocol, protocol), marks))
-    return accuracies(task, groups)
+    return shares(task, groups)
 
 
 def _legend(runs: Sequence[Run]) -> Markup:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from footage.page.charts import Curve, Level, curves, sample
+from footage.page.charts import Curve, Level, curves
 from footage.page.gathered import Run
+from footage.page.marks import sample
 from footage.page.markup import Markup, tag
 
 PROBES: Final = {

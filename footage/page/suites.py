@@ -19,8 +19,8 @@ from footage.evaluation.averages import (
 )
 from footage.evaluation.contenders import UNTRAINED
 from footage.evaluation.suite_rows import SuiteRow
-from footage.page.charts import Mark, accuracies, sample
 from footage.page.gathered import Judged
+from footage.page.marks import Mark, accuracy, sample, shares
 from footage.page.markup import Markup, join, tag
 
 CHANCE: Final = "chance"
@@ -55,7 +55,7 @@ def _kind(kind: Identity, judged: Sequence[Judged]) -> Markup:
     groups = [group for group in GROUPS if any(group == each for _, each in tasks)]
     title = f"{kind.suite}, {kind.protocol}: {kind.sweep_size} settings tried, {kind.seed_rule}"
     charts = [
-        accuracies(group, [(task, _marks(task, columns)) for task, each in tasks if each == group])
+        shares(group, [(task, _marks(task, columns)) for task, each in tasks if each == group])
         for group in groups
     ]
     summaries = [summarise(rows) for _, _, rows in columns]
@@ -96,9 +96,9 @@ def _columns(kind: Identity, judged: Sequence[Judged]) -> list[Column]:
 def _marks(task: str, columns: Sequence[Column]) -> list[Mark]:
     found = [(name, colour, row) for name, colour, rows in columns for row in rows]
     found = [each for each in found if each[2].task == task]
-    marks = [Mark("chance", CHANCE, "tick", found[0][2].chance, 0.0)]
+    marks = [accuracy("chance", CHANCE, "tick", found[0][2].chance)]
     return marks + [
-        Mark(name, colour, _shape(colour), row.value, row.standard_error)
+        accuracy(name, colour, _shape(colour), row.value, row.standard_error)
         for name, colour, row in found
     ]
 

@@ -268,7 +268,9 @@ def _warn_of_known_labels(model: Path, labelled: Sequence[str | Path]) -> None:
 
 def _check_names(names: Sequence[str]) -> None:
     if not names:
-        raise ConfigError("no labelled images were given", "add --labelled FOLDER")
+        raise ConfigError(
+            "no labelled images were given", "add --labelled FOLDER, or --suite SUITE --data DIR"
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(

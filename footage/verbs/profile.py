@@ -31,7 +31,7 @@ from footage.evaluation.features import (
 from footage.evaluation.invariance import VIEWS, choose_frames, frame_features, profile_of
 from footage.evaluation.labelled import open_task
 from footage.evaluation.profile_plot import draw_profiles
-from footage.evaluation.profile_results import Profiled, write_profiles
+from footage.evaluation.profile_results import FILE, Profiled, write_profiles
 from footage.evaluation.robustness import VideoSet, open_videos, robustness
 from footage.store import Store
 
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 PIXELS: Final = "raw pixels"
 """The image itself at 16 x 16, instead of features."""
 
-RESULTS: Final = "profile.json"
 PICTURE: Final = "profile.svg"
 
 
@@ -148,6 +147,7 @@ def profile(
     results = [
         Profiled(
             name=name,
+            is_baseline=name in compared.baselines,
             described=compared.described[name],
             profile=profiles.get(name),
             factors=moved.get(name, {}),
@@ -159,8 +159,8 @@ def profile(
     return Profiles(
         results,
         [
-            write_profiles(folder / RESULTS, measured, results),
-            draw_profiles(folder / PICTURE, results, compared.baselines),
+            write_profiles(folder / FILE, measured, results),
+            draw_profiles(folder / PICTURE, results),
         ],
     )
 

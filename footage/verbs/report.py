@@ -13,7 +13,15 @@ from footage import runs as layout
 from footage.errors import CheckpointError, ConfigError, StoreError
 from footage.page.document import Footage, page
 from footage.page.frames import contact_sheet
-from footage.page.gathered import Run, gather, gather_judged, holds_results
+from footage.page.gathered import (
+    Run,
+    gather,
+    gather_judged,
+    gather_profiles,
+    holds_results,
+    is_run,
+    profile_files,
+)
 from footage.page.pictures import Comparison
 from footage.page.retrieval import answers, gallery
 from footage.store import Store
@@ -58,7 +66,8 @@ def report(
 
     Args:
         runs: Run folders; the first is the one the headline names. Folders that `evaluate --suite`
-            wrote of other models, to stand beside them.
+            wrote of other models, and folders that `profile` wrote, to stand beside them. Profiles
+            inside a run's folder are found there.
         out: The page.
         config: How much is shown; the defaults when left out.
 
@@ -66,15 +75,18 @@ def report(
         The page's path.
 
     Raises:
-        CheckpointError: One of the folders is no run, or is damaged.
+        CheckpointError: One of the folders is nothing of this, or is damaged.
         ConfigError: No run was given.
     """
     config = config or ReportConfig()
-    beside = [gather_judged(Path(each)) for each in runs if holds_results(Path(each))]
-    gathered = gather([Path(run) for run in runs if not holds_results(Path(run))])
+    paths = [Path(each) for each in runs]
+    others = [path for path in paths if not is_run(path)]
+    beside = [gather_judged(path) for path in others if holds_results(path)]
+    known = [path for path in others if holds_results(path) or profile_files(path)]
+    gathered = gather([path for path in paths if path not in known])
     if not gathered:
         raise ConfigError("no run was given", "name at least one run folder")
-    text = page(gathered, _footage(gathered, config), beside)
+    text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")

@@ -10,6 +10,7 @@ A name that the table knows is held against its row: counts, classes, disjoint p
 folder of this form is a task of its own, with a row made from its lists. Nothing is decoded here.
 """
 
+import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from footage.images.layout import some
 from footage.vtab import manifest
 from footage.vtab.rows import TaskRow
 
+log = logging.getLogger(__name__)
+
 TRAIN: Final = "train800.txt"
 VAL: Final = "val200.txt"
 BOTH: Final = "train800val200.txt"
@@ -37,6 +40,9 @@ PERHAPS_TWICE: Final = "JPEG files, perhaps encoded twice"
 """The source of the task is JPEG already; whether these are its bytes cannot be told."""
 
 _JPEG: Final = b"\xff\xd8\xff"
+_MOST_DIGITS: Final = 9
+"""Of a label."""
+
 _LOOKED_AT: Final = 1000
 """Files of each part whose first bytes are read when a task is opened, evenly spread."""
 
@@ -123,6 +129,8 @@ def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
     declared = row or row_of(folder, lists)
     for fault in faults(folder, declared, lists):
         raise fault
+    if row is None:
+        _warn_of_unseen_classes(folder, lists)
     train, val, test = (
         Part(tuple(folder / name for name in listed.names), listed.labels)
         for listed in lists.parts.values()
@@ -142,11 +150,17 @@ def row_of(folder: Path, lists: Lists) -> TaskRow:
     """The row of a task that no table knows: as many classes as its largest label says.
 
     Raises:
-        ConfigError: There is one class only.
+        ConfigError: There is one class only, or there are more than images.
     """
     num_classes = 1 + max(int(listed.labels.max(initial=0)) for listed in lists)
     if num_classes < 2:
         raise ConfigError(f"all labels of {folder} are 0", "at least two classes are needed")
+    num_images = sum(len(listed.names) for listed in lists.parts.values())
+    if num_classes > num_images:
+        raise ConfigError(
+            f"{folder} has label {num_classes - 1} and {num_images} images in all",
+            "labels count the classes from 0 up; number them so",
+        )
     return TaskRow(
         name=folder.resolve().name,
         group="other",
@@ -170,11 +184,22 @@ def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
     return (*found, LOSSY if row.pixels == "lossless" else PERHAPS_TWICE)
 
 
+def _warn_of_unseen_classes(folder: Path, lists: Lists) -> None:
+    """Such a class is a fact of some tasks and a wrong label of others; a table would know."""
+    seen = np.union1d(lists.train.labels, lists.val.labels)
+    unseen = np.setdiff1d(lists.test.labels, seen).tolist()
+    if unseen:
+        log.warning(
+            "%s has classes that %s and %s never show, so that nobody can answer them: %s",
+            folder / TEST, TRAIN, VAL, some([str(label) for label in unseen]),
+        )  # fmt: skip
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
 def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
-    """Folders by task: those of the table, damaged or not, in its order; then others by name.
+    """Folders by task, damaged or not: those of the table in its order; then others by name.
 
     Args:
         root: A folder of task folders, or one task folder.
@@ -190,7 +215,12 @@ def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
     known = [row.name for row in rows]
     found = {task: root / task for task in known if (root / task).is_dir()}
     others = sorted(entry for entry in root.iterdir() if entry.name not in known)
-    return found | {entry.name: entry for entry in others if is_task(entry)}
+    return found | {entry.name: entry for entry in others if _has_a_list(entry)}
+
+
+def _has_a_list(folder: Path) -> bool:
+    """Whether a folder is meant as a task, though a list may be missing."""
+    return any((folder / name).is_file() for name in (TRAIN, VAL, TEST))
 
 
 def read_lists(folder: Path) -> Lists:
@@ -230,7 +260,7 @@ def read_list(path: Path) -> Listed:
 
 def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
     name, label = [*line.strip().rsplit(None, 1), ""][:2]
-    if not (label.isascii() and label.isdigit()):
+    if not (label.isascii() and label.isdigit() and len(label) <= _MOST_DIGITS):
         raise ConfigError(
             f"line {number} of {path} is not `path label`: {line[:80]!r}",
             "labels are whole numbers from 0 up, after a space",

@@ -208,8 +208,23 @@ def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) ->
         judge(data, tmp_path, protocol=LINEAR)
 
 
-def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_into_memory_is_told_in_one_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", exhausted)
+    with pytest.raises(ConfigError, match="tiny on first does not fit into the GPU") as caught:
+        judge(data, tmp_path)
+    assert "--workers" in caught.value.hint
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path, workers: int) -> None:
     broken = shutil.copytree(data, tmp_path / "data")
     (broken / "first/images/train800/000003.png").write_bytes(b"junk")
-    with pytest.raises(ConfigError, match=r"1 of 24 images of first cannot be read: .*000003"):
-        judge(broken, tmp_path / "out")
+    told = r"1 of 24 images of first cannot be read: .*000003"
+    with pytest.raises(ConfigError, match=told) as caught:
+        judge(broken, tmp_path / "out", workers=workers)
+    assert "mend or remove them" in caught.value.hint

@@ -4,10 +4,14 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import footage
 from footage import cli
@@ -16,6 +20,7 @@ from footage.errors import ConfigError
 from footage.evaluation import contenders
 from footage.evaluation.contenders import Contender
 from footage.evaluation.features import extract
+from footage.evaluation.suite import SuiteTask
 from footage.evaluation.suite_rows import read_rows
 from footage.verbs.evaluate import SUITES, EvaluateConfig, SuiteEvaluation
 from footage.vtab.folder import open_suite
@@ -96,25 +101,67 @@ def test_a_task_that_was_dropped_is_neither_demanded_nor_averaged(
     assert [row.group for row in judged().rows] == ["structured", "other"]
 
 
+def write_digits(folder: Path) -> Path:
+    """Real digits, of scikit-learn: 8 x 8, grey, PNG and JPEG; only the test part shows a 9."""
+    images, labels = load_digits(return_X_y=True)
+    known, unknown = np.flatnonzero(labels < 9), np.flatnonzero(labels == 9)
+    parts = {
+        "train800": known[:400],
+        "val200": known[400:600],
+        "test": np.concatenate([known[600:1180], unknown[:20]]),
+    }
+    for part, rows in parts.items():
+        (folder / "images" / part).mkdir(parents=True)
+        lines = []
+        for place, row in enumerate(rows):
+            name = f"images/{part}/{place:06}.{'jpg' if place % 3 == 0 else 'png'}"
+            pixels = (images[row].reshape(8, 8) * 15.9).astype(np.uint8)
+            assert cv2.imwrite(str(folder / name), pixels)
+            lines.append(f"{name} {labels[row]}\n")
+        (folder / f"{part}.txt").write_text("".join(lines))
+    return folder
+
+
+def features_by_part(task: SuiteTask, contender: Contender) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Features and labels of training, validation and test part."""
+    column = contenders.frozen(contender, torch.device("cpu")).column
+    return [
+        (extract(part.paths, {"": column}).features[""].double().numpy(), part.labels)
+        for part in (task.train, task.val, task.test)
+    ]
+
+
+def fitted(strength: float, *parts: tuple[np.ndarray, np.ndarray]) -> Pipeline:
+    """The linear probe, all of it by others."""
+    features, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    logistic = LogisticRegression(C=strength, max_iter=10_000, tol=1e-6)
+    return make_pipeline(StandardScaler(), logistic).fit(features, labels)
+
+
 def test_the_linear_probe_of_a_suite_agrees_with_scikit_learn_within_half_a_point(
     data: Path, here: Path
 ) -> None:
     config = EvaluateConfig(protocols=("linear",), size=32)
     found = footage.evaluate("test_resnet", suite="folder", data=data, config=config)
-    column = contenders.frozen(Contender(model="test_resnet", size=32), torch.device("cpu")).column
     for row, task in zip(found.rows, open_suite(data, ()).tasks, strict=True):
-        both = task.train.paths + task.val.paths
-        labels = np.concatenate([task.train.labels, task.val.labels])
-        train, test = (
-            extract(paths, {"": column}).features[""].double().numpy()
-            for paths in (both, task.test.paths)
-        )
-        mean, deviation = train.mean(0), train.std(0)
-        deviation[deviation == 0] = 1
-        theirs = LogisticRegression(C=row.selected["C"], max_iter=10_000, tol=1e-8)
-        theirs.fit((train - mean) / deviation, labels)
-        score = theirs.score((test - mean) / deviation, task.test.labels)
+        train, val, test = features_by_part(task, Contender(model="test_resnet", size=32))
+        score = fitted(float(row.selected["C"]), train, val).score(*test)
         assert abs(score - row.value) <= 0.005
+
+
+def test_so_does_the_selection_of_its_strength_on_digits(here: Path) -> None:
+    data = write_digits(here / "tasks" / "digits").parent
+    config = EvaluateConfig(protocols=("linear",))
+    (row,) = footage.evaluate("pixels", suite="folder", data=data, config=config).rows
+    assert (row.num_classes, row.num_train, row.num_val, row.num_test) == (10, 400, 200, 600)
+    (task,) = open_suite(data, ()).tasks
+    train, val, test = features_by_part(task, Contender(model="pixels"))
+    grid = [10.0**exponent for exponent in range(-6, 3)]
+    validation = [fitted(strength, train).score(*val) for strength in grid]
+    strength = grid[int(np.argmax(validation))]
+    assert row.validation == pytest.approx(max(validation), abs=0.005)
+    assert abs(fitted(strength, train, val).score(*test) - row.value) <= 0.005
+    assert row.value > 0.8
 
 
 def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> None:
@@ -140,9 +187,11 @@ def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> Non
         ("--suite vtab", "needs its images"),
         ("--suite folder --data nowhere", "there is no folder nowhere"),
         ("--suite folder --data mini --tasks third", "has no task third"),
-        ("--suite folder --data mini --protocol magic", "protocols must name some of"),
+        ("--suite folder --data mini --protocol magic", "there is no protocol magic"),
         ("--labelled mini --protocol lightweight", "on labelled images protocols must be"),
         ("", "no labelled images were given"),
+        ("--data mini", "no labelled images were given"),
+        ("--suite folder --data mini --labelled mini", "are judged apart"),
     ],
 )
 def test_mistakes_are_one_error_and_one_hint(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from footage import runs
 from footage.errors import ConfigError
-from footage.evaluation.profile_results import tables
+from footage.evaluation.profile_tables import tables
 from footage.verbs.profile import PIXELS, ProfileConfig, _unseen, profile
 from tests import rendered_videos
 

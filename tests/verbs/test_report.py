@@ -17,7 +17,7 @@ from footage import recipes, store_writing
 from footage.errors import CheckpointError, ConfigError
 from footage.evaluation.suite_rows import write_rows
 from footage.objective import Objective
-from footage.page.charts import Curve, Level, _moving_average, _thinned, _ticks, curves
+from footage.page.charts import Curve, Level, _moving_average, _thinned, curves, ticks
 from footage.page.frames import clock, contact_sheet, shares
 from footage.page.gathered import gather
 from footage.page.learning import level_title
@@ -26,6 +26,7 @@ from footage.page.retrieval import answers, gallery
 from footage.store import Store
 from footage.train_config import ComputeConfig
 from footage.verbs.evaluate import EvaluateConfig, evaluate
+from footage.verbs.profile import ProfileConfig, profile
 from footage.verbs.report import ReportConfig, report
 from footage.verbs.train import train
 from tests import synthetic
@@ -276,6 +277,25 @@ def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
         report([tmp_path / "other"], out=tmp_path / "r.html")
 
 
+def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "first")
+    looked = ProfileConfig(scenes=2)
+    for out in (tmp_path / "beside", copy / "profile"):
+        profile([str(copy)], out=out, config=looked)
+    inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL)).texts)
+    assert inside.count("What the features became invariant to") == 1
+    assert inside.count("One factor at a time") == 1
+    both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL)
+    assert " ".join(_read(both).texts).count("One factor at a time") == 2
+    with pytest.raises(ConfigError, match="no run was given"):
+        report([tmp_path / "beside"], out=tmp_path / "r.html")
+    (copy / "profile" / "profile.json").write_text("{")
+    with pytest.raises(CheckpointError, match="holds no profile"):
+        report([copy], out=tmp_path / "r.html", config=SMALL)
+
+
 def test_answers_come_from_other_videos_the_nearest_first(run: Path, hostile_store: Store) -> None:
     held_out = gather([run])[0].record["held_out"]
     searched = gallery(hostile_store, held_out, num_queries=2, num_frames=16)
@@ -330,9 +350,9 @@ def test_thinning_keeps_the_mean_and_bounds_the_points() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 12_345), (-0.3, 0.001), (3.2, 3.21)])
 def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
-    ticks = _ticks(low, high, 4)
-    assert 2 <= len(ticks) <= 6
-    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+    found = ticks(low, high, 4)
+    assert 2 <= len(found) <= 6
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
 
 
 @pytest.mark.parametrize("values", [[], [float("nan")], [1.0], [0.0, 0.0], [5.0, float("inf")]])

@@ -35,10 +35,10 @@ def test_jpeg_files_of_a_lossless_source_are_marked(tmp_path):
 def test_a_task_that_no_table_knows_has_the_classes_of_its_largest_label(folder):
     unknown = folder.rename(folder.with_name("bees"))
     with (unknown / "test.txt").open("a") as file:
-        file.write("images/train800val200/000000.jpg 40\n")
+        file.write("images/train800val200/000000.jpg 17\n")
     task = open_folder_task(unknown)
     assert (task.name, task.group, task.num_classes, len(task.test.paths)) == (
-        "bees", "other", 41, 7,
+        "bees", "other", 18, 7,
     )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def relabel(folder, old, new):
         (lambda folder: replace(folder / "val200.txt", " 3", " three"), "line 1 of"),
         (lambda folder: replace(folder / "val200.txt", " 3", " -1"), "line 1 of"),
         (lambda folder: replace(folder / "val200.txt", " 3", ""), "line 1 of"),
+        (lambda folder: replace(folder / "val200.txt", " 3", f" {10**30}"), "line 1 of"),
         (lambda folder: replace(folder / "val200.txt", "images/", "../"), "leads out"),
         (lambda folder: replace(folder / "val200.txt", "images/", "/images/"), "leads out"),
         (lambda folder: replace(folder / "val200.txt", "000001", "000000"), "1 files twice"),
@@ -128,6 +129,32 @@ def test_only_the_tasks_that_are_asked_for_are_opened(tmp_path):
         open_suite(tmp_path, (ROW,), only=("wasps",))
     with pytest.raises(ConfigError, match=r"test\.txt cannot be read"):
         open_suite(tmp_path, (ROW,))
+
+
+def test_an_unknown_task_without_one_of_its_lists_is_damaged_and_not_passed_over(tmp_path):
+    for name in ("bees", "wasps"):
+        write_task(tmp_path / name)
+    (tmp_path / "bees" / "val200.txt").unlink()
+    with pytest.raises(ConfigError, match=r"bees/val200\.txt cannot be read"):
+        open_suite(tmp_path, ())
+    assert [task.name for task in open_suite(tmp_path, (), only=("wasps",)).tasks] == ["wasps"]
+
+
+def test_labels_of_an_unknown_task_cannot_be_more_than_its_images(folder):
+    replace(folder / "test.txt", " 2", " 17")
+    assert open_folder_task(folder).num_classes == 18
+    replace(folder / "test.txt", " 17", " 18")
+    with pytest.raises(ConfigError, match="has label 18 and 18 images in all"):
+        open_folder_task(folder)
+
+
+def test_classes_that_only_the_test_part_shows_are_told(folder, caplog):
+    open_folder_task(folder)
+    assert not caplog.records
+    replace(folder / "test.txt", " 2", " 9")
+    open_folder_task(folder)
+    assert "never show" in caplog.text
+    assert caplog.messages[0].endswith(": 9")
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
