@@ -334,9 +334,15 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
-def main() -> None:
-    """Run what is missing, or print what is there."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def main(about: str, arms: Sequence[str] = (), common: str = "") -> None:
+    """Run what is missing, or print what is there.
+
+    Args:
+        about: Says in its first line what is compared.
+        arms: What an experiment compares; the command line may name others.
+        common: Its settings of all arms.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("results", help="one line of JSON for each arm and seed")
     parser.add_argument("--table", action="store_true", help="print what is there")
     parser.add_argument("--validation", action="store_true", help="table of the validation parts")
@@ -346,9 +352,9 @@ def main() -> None:
     parser.add_argument(
         "--images", default="", help="labelled images for recipes that are co-trained"
     )
-    parser.add_argument("--arms", nargs="+")
+    parser.add_argument("--arms", nargs="+", default=arms)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--common", default="", help="settings of all arms: name=value,...")
+    parser.add_argument("--common", default=common, help="settings of all arms: name=value,...")
     options = parser.parse_args()
     try:
         if options.table:
@@ -357,12 +363,12 @@ def main() -> None:
         elif not (options.arms and (options.labelled or options.suite)):
             parser.error("--arms and --labelled or --suite are needed, or --table")
         else:
-            arms = [read_arm(text) for text in options.arms]
-            check_views(arms, read_settings(options.common))
-            run_all(arms, options)
+            chosen = [read_arm(text) for text in options.arms]
+            check_views(chosen, read_settings(options.common))
+            run_all(chosen, options)
     except FootageError as error:
         parser.exit(1, f"error: {error}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__ or "")
