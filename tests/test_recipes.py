@@ -27,8 +27,20 @@ def test_every_recipe_survives_the_way_through_run_json(name):
 def test_every_method_comes_at_every_scale():
     assert len(RECIPES) == len(METHODS) * len(SCALES)
     for method in METHODS:
-        levels = [recipe(f"{method}{scale}").objective for scale in ("", "-gpu", "-tiny")]
-        assert levels[0] == levels[1] == levels[2], "a scale changes the size, not the method"
+        configs = [recipe(f"{method}{scale}") for scale in ("", "-gpu", "-tiny")]
+        paper, gpu, tiny = (as_far_ahead(config.objective, 1) for config in configs)
+        assert paper == gpu == tiny, "a scale changes the size, not the method"
+
+
+def as_far_ahead(objective, steps):
+    return dataclasses.replace(objective, future=dataclasses.replace(objective.future, steps=steps))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_looks_ahead_as_far_as_its_shots_reach_three_at_most(name):
+    config = recipe(name)
+    if config.objective.has_video_level:
+        assert config.objective.future.steps == min(3, config.sampling.shots_per_video - 1)
 
 
 @pytest.mark.parametrize("name", METHODS)

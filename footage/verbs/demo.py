@@ -175,12 +175,16 @@ def _trained(folder: Path, config: DemoConfig) -> Path:
 
 
 def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
-    """The recipe `tiny`, with a batch that a store of few videos can fill."""
+    """The tiny recipe, with a batch for few videos: half of them, so that batches differ.
+
+    Below eight videos a batch has too few negatives, so there it takes all it can.
+    """
     base = recipe("vivi-ex4-tiny")
     num_videos = len(set(Store.open(store).shots["video"].to_pylist()))
     # A fifth held out gives the retrieval enough videos to be told apart.
     share = 0.2
-    videos_per_batch = min(base.sampling.videos_per_batch, max(round(num_videos * (1 - share)), 1))
+    training = max(round(num_videos * (1 - share)), 1)
+    videos_per_batch = min(base.sampling.videos_per_batch, max(training // 2, min(training, 8)))
     on_gpu = torch.cuda.is_available()
     workers = max(min((os.cpu_count() or 1) - 1, 8), 1) if on_gpu else base.compute.workers
     return dataclasses.replace(
