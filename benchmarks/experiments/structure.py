@@ -7,7 +7,7 @@ Four arms of 1000 steps and 128,000 views, each written out in full, so that lat
 none of them: `vivi-ex4` as it is shipped; the shot level alone, on two views of two frames;
 `frames-as-images`, which sees the same frames without their videos, in its best batch; and
 `vivi-ex4` as it was shipped before, with few videos a batch and small crops. An arm takes 15
-minutes of one busy core, and its evaluation 6.
+minutes of one busy core, and its evaluation 4.
 """
 
 from benchmarks.compare import main
