@@ -297,12 +297,12 @@ def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[
             if name.endswith(f", {protocol}")
         }
         kinds = {
-            group: [values for name, values in sets.items() if groups.get(name) == group]
+            f"{group} ": [values for name, values in sets.items() if groups.get(name) == group]
             for group in dict.fromkeys(groups.values())
         }
-        for words, members in {"": list(sets.values()), **kinds}.items():
+        for words, members in {"": [*sets.values()], **kinds}.items():
             if len(members) > 1:
-                means[f"mean of {len(members)} {words} sets, {protocol}".replace("  ", " ")] = {
+                means[f"mean of {len(members)} {words}sets, {protocol}"] = {
                     column: statistics.mean(values[column] for values in members)
                     for column in members[0]
                 }

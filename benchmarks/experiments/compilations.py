@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.experiments import truth
 from benchmarks.experiments.splicing import Look, Piece, Splice, encode, even_frames, opening
-from footage.errors import ConfigError
 from footage.randomness import generator, hash_order
 
 MIXED = "mixed"
@@ -281,44 +281,33 @@ def make_all(folder: Path, out: Path, settings: Settings) -> dict[str, Any]:
     videos = plan(clips, settings)
     held_out = held_out_sources(clips, settings)
     made_with = dataclasses.asdict(settings) | {"plan": _digest(videos)}
-    truth: dict[str, Any] = {"made_with": made_with, "held_out_sources": held_out, "videos": {}}
-    path = out / "truth.json"
-    if path.exists():
-        before = json.loads(path.read_text("utf-8"))
-        if before["made_with"] != made_with:
-            raise ConfigError(
-                f"{out} holds compilations made with {before['made_with']}, not {made_with}",
-                "choose another --out",
-            )
-        truth = before
-    truth["train_sources"] = sorted({clip.source for clip in clips} - set(held_out))
-    out.mkdir(parents=True, exist_ok=True)
+    new = {"made_with": made_with, "held_out_sources": held_out, "videos": {}}
+    found = truth.read(out, made_with) or new
+    found["train_sources"] = sorted({clip.source for clip in clips} - set(held_out))
     for video in videos:
-        if video.name not in truth["videos"] or not (out / video.name).exists():
-            truth["videos"][video.name] = make(video, folder, out, settings)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(truth, indent=1), "utf-8")
-            partial.replace(path)
-    return truth
+        if video.name not in found["videos"] or not (out / video.name).exists():
+            found["videos"][video.name] = make(video, folder, out, settings)
+            truth.write(out / truth.FILE, found)
+    return found
 
 
 def _digest(videos: Sequence[Compilation]) -> str:
     return hashlib.sha256(json.dumps(videos).encode()).hexdigest()[:16]
 
 
-def summary(truth: dict[str, Any]) -> dict[str, Any]:
+def summary(found: dict[str, Any]) -> dict[str, Any]:
     """How much there is on each side."""
-    found = {}
+    told = {}
     for side in SIDES:
-        own = [one for name, one in truth["videos"].items() if name.startswith(f"{side}/")]
+        own = [one for name, one in found["videos"].items() if name.startswith(f"{side}/")]
         kinds = collections.Counter(t["kind"] for one in own for t in one["transitions"])
-        found[side] = {
+        told[side] = {
             "videos": len(own),
             "hours": round(sum(one["seconds"] for one in own) / 3600, 3),
             "pieces": sum(len(one["clips"]) for one in own),
             **kinds,
         }
-    return found
+    return told
 
 
 def main() -> None:

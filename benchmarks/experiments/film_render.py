@@ -18,6 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from benchmarks.experiments.film_things import TEXELS, Surface, Thing, joined
 from benchmarks.experiments.film_world import TEXELS as FACE_TEXELS
 from benchmarks.experiments.film_world import World
+from footage.pocket.shading import Camera
 
 OVERSAMPLING = 2
 SHADOW_SIDE = 160
@@ -34,23 +35,6 @@ Vector = Float[np.ndarray, " 3"]
 
 _LEFT_TO_RIGHT = np.asarray([-1, 1, 1, -1, 1, 1], np.float32)
 """Whether x or y grows to the right on the picture of each face."""
-
-
-class Camera(NamedTuple):
-    """A pinhole camera that stands upright; the focal length is in heights of the frame."""
-
-    place: Vector
-    target: Vector
-    focal: float
-
-    @property
-    def axes(self) -> Float[np.ndarray, "3 3"]:
-        """Right, down and forward."""
-        forward = self.target - self.place
-        forward = forward / np.linalg.norm(forward)
-        right = np.asarray([forward[1], -forward[0], 0.0])
-        right /= np.linalg.norm(right)
-        return np.stack([right, np.cross(forward, right), forward])
 
 
 class Lamp(NamedTuple):

@@ -26,10 +26,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from benchmarks.experiments.film_render import Camera, Frame, Lamp, Stage, Standing
+from benchmarks.experiments import truth
+from benchmarks.experiments.film_render import Frame, Lamp, Stage, Standing
 from benchmarks.experiments.film_world import World, world
 from benchmarks.experiments.splicing import Look, covering, encode
-from footage.errors import ConfigError
+from footage.pocket.shading import Camera
 from footage.randomness import generator
 from footage.videos.video import Video
 
@@ -262,25 +263,17 @@ def truth_of(factors: dict[str, Any]) -> dict[str, Any]:
 def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
     """Draw all videos that are not there yet; more of them may be asked for later."""
     made_with = {"seed": seed}
-    path = out / "truth.json"
-    if path.exists():
-        before = json.loads(path.read_text("utf-8"))
-        if before["made_with"] != made_with:
-            raise ConfigError(
-                f"{out} holds films made with {before['made_with']}, not {made_with}",
-                "choose another --out",
-            )
-    (out / "factors").mkdir(parents=True, exist_ok=True)
+    truth.read(out, made_with)
     videos = {}
     for number in range(num_videos):
         name = f"film-{number:03}"
         beside = out / "factors" / f"{name}.json"
         if not (out / f"{name}.mp4").exists() or not beside.exists():
-            _write(beside, film(seed, number, out / f"{name}.mp4"))
+            truth.write(beside, film(seed, number, out / f"{name}.mp4"))
         videos[f"{name}.mp4"] = truth_of(json.loads(beside.read_text("utf-8")))
-    truth = {"made_with": made_with, "videos": videos}
-    _write(path, truth)
-    return truth
+    found = {"made_with": made_with, "videos": videos}
+    truth.write(out / truth.FILE, found)
+    return found
 
 
 def sheet(out: Path, path: Path, rows: int = 8) -> None:
@@ -298,12 +291,6 @@ def sheet(out: Path, path: Path, rows: int = 8) -> None:
             seen = [frame.picture.to_ndarray(format="bgr24") for frame in video.frames()]
         strips.append(np.hstack([covering(seen[one], 88, 88) for one in wanted]))
     cv2.imwrite(str(path), np.vstack(strips), [cv2.IMWRITE_JPEG_QUALITY, 85])
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content), "utf-8")
-    partial.replace(path)
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments import films
-from benchmarks.experiments.film_render import Camera, Lamp, Stage, Standing
+from benchmarks.experiments.film_render import Lamp, Stage, Standing
 from benchmarks.experiments.film_things import FAMILIES, joined, thing
 from benchmarks.experiments.film_world import world
 from footage.errors import ConfigError
+from footage.pocket.shading import Camera
 from footage.randomness import generator
 from footage.videos.video import Video
 
