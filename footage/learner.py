@@ -115,6 +115,13 @@ class Learner(nn.Module):
         return None if views is None else self.backbone(views), of_images
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16; without them it is many times slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def rotated(images: Images, turns: Int[Tensor, " B"]) -> Images:
     """Each image turned counter-clockwise by its number of quarter turns."""
     turned = images.clone()

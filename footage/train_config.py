@@ -90,8 +90,9 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How the learning rate moves."""
 
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16 runs the backbone under autocast; heads and losses stay in fp32."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 runs the backbone under autocast; heads and losses stay in fp32. auto is bf16 where the
+    device computes in it, else fp32, and the run keeps which."""
 
     channels_last: bool = True
     """Memory format of the backbone; faster for convolutions, needless for ViT."""

@@ -25,7 +25,7 @@ from footage.data import Data, open_data
 from footage.errors import CheckpointError, ConfigError, FootageError
 from footage.images.share import write_share
 from footage.journal import Journal
-from footage.learner import Learner, LearningState
+from footage.learner import Learner, LearningState, computes_in_bf16
 from footage.loading import Batch, LoadingConfig, batches
 from footage.model import Model, describe
 from footage.objective import Objective
@@ -146,7 +146,10 @@ def _first_state(
     )
     backbone = began.backbone
     network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
-    config = dataclasses.replace(config, backbone=network)
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16(device) else "fp32"
+    config = dataclasses.replace(config, backbone=network, precision=precision)
     objective = Objective(
         backbone.feature_dim,
         config.objective,
@@ -155,7 +158,7 @@ def _first_state(
         seed=config.seed,
     )
     take_heads(objective, began.heads)
-    bf16 = config.precision == "bf16"
+    bf16 = precision == "bf16"
     learner = Learner(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
@@ -283,7 +286,8 @@ def _keep_labels(run: Path, data: Data) -> None:
 def _say_hello(
     config: TrainConfig, data: Data, words: str, device: torch.device, first_step: int
 ) -> None:
-    log.info("%s from %s on %s", config.backbone.architecture, words, device)
+    network = config.backbone.architecture
+    log.info("%s from %s on %s in %s", network, words, device, config.precision)
     if data.images:
         images = data.images.images
         log.info(

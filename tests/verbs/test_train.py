@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 
 from footage import checkpoint, runs
 from footage.errors import CheckpointError, ConfigError, FootageError
+from footage.learner import computes_in_bf16
 from footage.model import load
 from footage.optim import OptimizerConfig
 from footage.train_config import ComputeConfig
@@ -101,6 +103,18 @@ def test_a_finished_run_is_left_alone(run, tiny_store):
 def test_another_run_in_the_same_place_is_refused_with_what_differs(run, tiny_store):
     with pytest.raises(ConfigError, match=r"ema_decay: 0.9 there, 0.0 here"):
         train(smallest(), store=tiny_store.path, out=run)
+
+
+def test_the_precision_of_this_device_is_kept_and_another_device_does_not_change_it(
+    run, tiny_store, monkeypatch
+):
+    here = computes_in_bf16(torch.device("cpu"))
+    if (flags := Path("/proc/cpuinfo")).exists():
+        assert here == ("avx512_bf16" in flags.read_text())
+    assert runs.read_record(run)["config"]["precision"] == ("bf16" if here else "fp32")
+    monkeypatch.setattr("footage.verbs.train.computes_in_bf16", lambda _: not here)
+    with pytest.raises(ConfigError, match=r"precision: '\w+' there, '\w+' here"):
+        train(smallest(ema_decay=0.9), store=tiny_store.path, out=run)
 
 
 def test_a_folder_with_other_files_is_refused(tiny_store, tmp_path):
