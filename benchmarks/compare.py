@@ -100,9 +100,10 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one arm with one seed."""
     config = arm.config(read_settings(options.common), seed)
     folder = Path(f"{options.results}{RUNS}") / f"{arm.label.replace(' ', '-')}-{seed}"
+    store = options.store if config.learns_from_videos else ""
     images = options.images if config.objective.supervised.weight else ""
     began = time.perf_counter()
-    train(config, store=options.store, out=folder, images=images, recipe=arm.recipe)
+    train(config, store=store, out=folder, images=images, recipe=arm.recipe)
     trained = time.perf_counter()
     lines = read_metrics(folder)
     if lines[-1]["step"] < config.steps:

@@ -88,7 +88,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
 def _check_given(config: TrainConfig, store: str, images: str) -> None:
     objective = config.objective
     learns_from_images = objective.has_unlabelled_level and config.learn_from == "images"
-    wants_store = objective.has_unlabelled_level and config.learn_from == "videos"
+    wants_store = config.learns_from_videos
     wants_images = objective.supervised.weight > 0 or learns_from_images
     if wants_store and not store:
         raise ConfigError("no store is given to learn from", "give --store STORE")

@@ -374,9 +374,8 @@ def _every_recipe() -> Iterator[tuple[str, Recipe]]:
 
 def _data(config: TrainConfig) -> str:
     """The options by which a recipe is given what it learns from."""
-    on_videos = config.learn_from == "videos" and config.objective.has_unlabelled_level
     on_labels = config.objective.supervised.weight > 0
-    return " ".join(["--store STORE"] * on_videos + ["--images IMAGES"] * on_labels)
+    return " ".join(["--store STORE"] * config.learns_from_videos + ["--images IMAGES"] * on_labels)
 
 
 RECIPES: dict[str, Recipe] = dict(_every_recipe())

@@ -154,6 +154,11 @@ class TrainConfig:
         )
 
     @property
+    def learns_from_videos(self) -> bool:
+        """Whether some level looks at the videos of a store."""
+        return self.objective.has_unlabelled_level and self.learn_from == "videos"
+
+    @property
     def views_shape(self) -> tuple[int, int, int, int]:
         """V, S, F and A of a batch."""
         sampling = self.sampling

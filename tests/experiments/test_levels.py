@@ -1,0 +1,47 @@
+"""The arms of the experiments on levels and on co-training: they exist and differ as they say."""
+
+from benchmarks.compare import check_views, read_arm, read_settings
+from benchmarks.experiments import cotraining, levels
+from footage.recipes import recipe
+
+COMMON = read_settings(levels.COMMON)
+LEVELS = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, levels.ARMS)}
+COTRAINED = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, cotraining.ARMS)}
+
+
+def test_arms_see_equally_many_views_of_videos():
+    for arms in (levels.ARMS, cotraining.ARMS):
+        check_views([read_arm(text) for text in arms], COMMON)
+
+
+def test_the_first_arm_is_the_shipped_recipe_in_another_network():
+    shipped, ours = recipe("vivi-ex4-tiny"), LEVELS["vivi-ex4"]
+    assert (ours.sampling, ours.augment) == (shipped.sampling, shipped.augment)
+    assert (ours.objective, ours.steps) == (shipped.objective, shipped.steps)
+
+
+def test_each_arm_has_the_levels_that_it_is_named_for():
+    on = {
+        label: (bool(config.objective.future.weight), bool(config.objective.order.weight))
+        for label, config in LEVELS.items()
+    }
+    assert on == {
+        "vivi-ex4": (True, True),
+        "frames-as-images": (False, False),
+        "ex-frame": (False, False),
+        "ex-shot": (False, False),
+        "vivi-ex4, future only": (True, False),
+        "vivi-ex4, order only": (False, True),
+        "vivi-rot": (True, True),
+    }
+    positives = {label: config.objective.frame_shot.positives for label, config in LEVELS.items()}
+    assert positives["ex-shot"] == "shot"
+    assert positives["ex-frame"] == positives["frames-as-images"] == "frame"
+
+
+def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a_tenth():
+    assert {label: config.label_share for label, config in COTRAINED.items()} == {
+        label: 0.1 if "10 %" in label else 1.0 for label in COTRAINED
+    }
+    equal = COTRAINED["sup 100 %, 3 x images"].images_per_step
+    assert equal == COTRAINED["vivi-ex4-co 10 %"].images_per_step == 192
