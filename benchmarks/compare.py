@@ -335,13 +335,16 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
-def main(about: str, arms: Sequence[str] = (), common: str = "") -> None:
+def main(
+    about: str, arms: Sequence[str] = (), common: str = "", *, equal_views: bool = True
+) -> None:
     """Run what is missing, or print what is there.
 
     Args:
         about: Says in its first line what is compared.
         arms: What an experiment compares; the command line may name others.
         common: Its settings of all arms.
+        equal_views: Refuse arms that see more views than others.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("results", help="one line of JSON for each arm and seed")
@@ -365,7 +368,8 @@ def main(about: str, arms: Sequence[str] = (), common: str = "") -> None:
             parser.error("--arms and --labelled or --suite are needed, or --table")
         else:
             chosen = [read_arm(text) for text in options.arms]
-            check_views(chosen, read_settings(options.common))
+            if equal_views:
+                check_views(chosen, read_settings(options.common))
             run_all(chosen, options)
     except FootageError as error:
         parser.exit(1, f"error: {error}\n")

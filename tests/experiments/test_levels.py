@@ -1,7 +1,7 @@
 """The arms of the experiments on levels and on co-training: they exist and differ as they say."""
 
 from benchmarks.compare import check_views, read_arm, read_settings
-from benchmarks.experiments import cotraining, levels
+from benchmarks.experiments import cotraining, levels, modern, scaling
 from footage.recipes import recipe
 
 COMMON = read_settings(levels.COMMON)
@@ -10,7 +10,7 @@ COTRAINED = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, cotrainin
 
 
 def test_arms_see_equally_many_views_of_videos():
-    for arms in (levels.ARMS, cotraining.ARMS):
+    for arms in (levels.ARMS, cotraining.ARMS, modern.ARMS):
         check_views([read_arm(text) for text in arms], COMMON)
 
 
@@ -45,3 +45,23 @@ def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a
     }
     equal = COTRAINED["sup 100 %, 3 x images"].images_per_step
     assert equal == COTRAINED["vivi-ex4-co 10 %"].images_per_step == 192
+
+
+def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
+    arms = [read_arm(text) for text in scaling.ARMS]
+    configs = {arm.label: arm.config(COMMON, 0) for arm in arms}
+    assert len(configs) == 10
+    for label, config in configs.items():
+        method, _, rest = label.partition(", ")
+        other = configs[f"{({*scaling.METHODS} - {method}).pop()}, {rest}"]
+        assert (config.steps, config.held_out_share) == (other.steps, other.held_out_share)
+        assert (config.steps, config.held_out_share) != (1000, 0.1)
+
+
+def test_modern_losses_come_with_the_video_level_and_without():
+    configs = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, modern.ARMS)}
+    for label in ("vivi-nce", "vivi-vicreg", "vivi-dino"):
+        whole, alone = configs[label].objective, configs[f"{label}, no video level"].objective
+        assert whole.future.weight > 0
+        assert alone.future.weight == 0
+        assert whole.frame_shot == alone.frame_shot

@@ -1,0 +1,28 @@
+r"""Do modern losses learn more from video than the paper's, and does the video level help them?
+
+    python -m benchmarks.experiments.modern RESULTS.jsonl --store STORE --suite POCKET --seeds 0 1 2
+    python -m benchmarks.experiments.modern RESULTS.jsonl --table
+
+Multi-positive InfoNCE, VICReg and self-distillation over the frames of a shot, each with
+future-shot prediction by a transformer and without it, and the shipped recipe in a small ViT.
+Network, steps and views are those of `levels.py`, whose first arms they stand beside; the ViT has
+patches of 16 pixels, at four times the cost of the other arms.
+"""
+
+from benchmarks.compare import main
+from benchmarks.experiments.levels import COMMON
+
+ALONE = "objective.future.weight=0.0"
+
+ARMS = (
+    "vivi-nce-tiny:vivi-nce",
+    f"vivi-nce-tiny:vivi-nce, no video level:{ALONE}",
+    "vivi-vicreg-tiny:vivi-vicreg",
+    f"vivi-vicreg-tiny:vivi-vicreg, no video level:{ALONE}",
+    "vivi-dino-tiny:vivi-dino",
+    f"vivi-dino-tiny:vivi-dino, no video level:{ALONE}",
+    "vivi-ex4-tiny:vivi-ex4, ViT-Ti/16:backbone.architecture=vit_tiny_patch16_224",
+)
+
+if __name__ == "__main__":
+    main(__doc__ or "", ARMS, COMMON)
