@@ -102,7 +102,8 @@ class Journal:
         self._lines.flush()
         for name, value in probed.items():
             self._board.add_scalar(f"probe/{name}", value, step)
-        log.info("step %d: %s", step, "  ".join(f"{k} {v:.3f}" for k, v in probed.items()))
+        if probed:  # without videos there is nothing to look at
+            log.info("step %d: %s", step, "  ".join(f"{k} {v:.3f}" for k, v in probed.items()))
         for sentence in advice:
             log.warning("%s", sentence)
 
