@@ -33,6 +33,8 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "vivi-ex4, future only": (True, False),
         "vivi-ex4, order only": (False, True),
         "vivi-rot": (True, True),
+        "vivi-ex4, 2 views of a frame": (True, True),
+        "ex-shot, 2 views of a frame": (False, False),
     }
     positives = {label: config.objective.frame_shot.positives for label, config in LEVELS.items()}
     assert positives["ex-shot"] == "shot"
