@@ -1,16 +1,23 @@
-"""Writes the pages that come out of the code: python -m docs.generate.
+"""Writes the pages that come out of code and results, and their picture: python -m docs.generate.
 
 `tests/test_documents.py` checks that they are up to date.
 """
 
 from pathlib import Path
 
-from docs.pages import losses, paper_map, recipes
+from docs.images.draw_results import draw
+from docs.pages import losses, paper_map, recipes, results
 
 FOLDER = Path(__file__).parent
-PAGES = {"losses.md": losses.page, "recipes.md": recipes.page, "paper-map.md": paper_map.page}
+PAGES = {
+    "losses.md": losses.page,
+    "recipes.md": recipes.page,
+    "paper-map.md": paper_map.page,
+    "results.md": results.page,
+}
 """Every generated page by its file name in this folder."""
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
+    draw()

@@ -1,0 +1,134 @@
+"""docs/results.md: the words of results_words.md with the tables of the committed results.
+
+A line `@table NAME` becomes the table of that experiment, `@cost NAME` a line of what it cost.
+"""
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.compare import read_lines
+
+WORDS = Path(__file__).with_name("results_words.md")
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+GROUPS = {"natural": 4, "specialized": 1, "structured": 8}
+"""How many tasks of the pocket suite each group has."""
+RETRIEVALS = ("same shot", "same video, another shot")
+DIRECTIVE = re.compile(r"^@(table|cost) (\w+)$", re.MULTILINE)
+
+Line = Mapping[str, Any]
+
+
+class Experiment(NamedTuple):
+    """Which results make a table."""
+
+    title: str
+    files: tuple[str, ...]
+    base: str
+    """The arm that the others are compared with, seed by seed."""
+
+
+EXPERIMENTS = {
+    "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
+}
+
+
+class Arm(NamedTuple):
+    """One arm of an experiment, or a baseline of its first arm, seed by seed."""
+
+    label: str
+    lines: dict[int, Line]
+    column: str = "model"
+
+    def scores(self, measure: str) -> dict[int, float]:
+        """Percent by seed; see `score`. A seed without this measure is left out."""
+        found = {seed: score(line, self.column, measure) for seed, line in self.lines.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+def page() -> str:
+    """The page as it should be."""
+    write = {"table": table, "cost": cost}
+    return DIRECTIVE.sub(
+        lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
+    )
+
+
+def score(line: Line, column: str, measure: str) -> float | None:
+    """A retrieval, or a mean over labelled tasks: `linear`, `knn`, or `linear, natural`.
+
+    Returns:
+        Percent; None where this line has no such measure.
+    """
+    if measure in RETRIEVALS:
+        return line["test"].get(measure, {}).get(column)
+    protocol, _, group = measure.partition(", ")
+    tasks = {
+        name.removesuffix(f", {protocol}"): values
+        for name, values in line["test"].items()
+        if name.endswith(f", {protocol}")
+    }
+    found = [v[column] for task, v in tasks.items() if group in ("", line["groups"][task])]
+    return statistics.mean(found) if found else None
+
+
+def arms_of(experiment: Experiment) -> list[Arm]:
+    """Chance, the untrained network, and every arm in the order of its experiment."""
+    lines = [line for name in experiment.files for line in read_lines(RESULTS / name)]
+    found: dict[str, dict[int, Line]] = {}
+    for line in lines:
+        found.setdefault(line["label"], {})[line["seed"]] = line
+    first = next(iter(found.values()))
+    baselines = [Arm(column, first, column) for column in ("chance", "untrained")]
+    return baselines + [Arm(label, lines) for label, lines in found.items()]
+
+
+def table(experiment: Experiment) -> str:
+    """Every arm, its means, and how far its mean is from the base's."""
+    arms = arms_of(experiment)
+    base = next(arm for arm in arms if arm.label == experiment.base)
+    measures = ["linear", *(f"linear, {group}" for group in GROUPS), "knn", *RETRIEVALS]
+    groups = [f"{group}, {size}" for group, size in GROUPS.items()]
+    heads = ["mean of 13", f"to {base.label}", *groups, "kNN, mean of 13", *RETRIEVALS]
+    rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
+    for arm in arms:
+        mean, *others = (_spread(arm.scores(measure).values()) for measure in measures)
+        seeds = str(len(arm.lines)) if arm.column == "model" else ""
+        compared = _difference(arm, base) if seeds and arm is not base else ""
+        rows.append([arm.label, seeds, mean, compared, *others])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cost(experiment: Experiment) -> str:
+    """Views and minutes of an arm, machine and commit."""
+    lines = [line for arm in arms_of(experiment)[2:] for line in arm.lines.values()]
+    minutes = [line["train_seconds"] / 60 for line in lines]
+    views = sorted({f"{line['views']:,}" for line in lines})
+    environments = [line["environment"] for line in lines]
+    commits = sorted({found["commit"][:7] for found in environments})
+    machines = sorted({found["machine"]["processor"] for found in environments})
+    versions = sorted({found["versions"]["torch"] for found in environments})
+    return (
+        f"{', '.join(views)} views an arm, {min(minutes):.0f} to {max(minutes):.0f} minutes of one "
+        f"core; {', '.join(machines)}, torch {', '.join(versions)}, commit {', '.join(commits)}."
+    )
+
+
+def _difference(arm: Arm, base: Arm) -> str:
+    """Mean of the seeds' differences of the linear mean, with its standard error."""
+    ours, theirs = arm.scores("linear"), base.scores("linear")
+    found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if len(found) < 2:
+        return "".join(f"{value:+.1f}" for value in found)
+    return f"{statistics.mean(found):+.1f} ± {statistics.stdev(found) / len(found) ** 0.5:.1f}"
+
+
+def _spread(values: Iterable[float]) -> str:
+    """Mean, and least and most where they differ."""
+    found: Sequence[float] = list(values)
+    if not found:
+        return ""
+    mean, low, high = f"{statistics.mean(found):.1f}", f"{min(found):.1f}", f"{max(found):.1f}"
+    return mean if low == high else f"{mean} ({low}..{high})"

@@ -1,0 +1,76 @@
+"""docs/results.md: means, differences and costs are those of the committed lines."""
+
+import json
+
+import pytest
+
+from docs.images import draw_results
+from docs.pages import results
+from docs.pages.results import Experiment
+
+GROUPS = {"fashion": "natural", "clipart": "natural", "landcover": "specialized"}
+
+
+def line(label, seed, accuracies, shot=None):
+    """As benchmarks/compare.py writes it, with the accuracies of the three tasks."""
+    test = {
+        f"{task}, {protocol}": {"chance": 10.0, "untrained": 20.0, "model": value}
+        for task, value in zip(GROUPS, accuracies, strict=True)
+        for protocol in ("linear", "knn")
+    }
+    if shot is not None:
+        test["same shot"] = {"chance": 1.0, "untrained": 50.0, "model": shot}
+    machine = {"machine": {"processor": "a CPU"}, "versions": {"torch": "2.13"}}
+    return {
+        "label": label,
+        "seed": seed,
+        "groups": GROUPS,
+        "test": test,
+        "views": 128_000,
+        "train_seconds": 60 * (seed + 1),
+        "environment": {"commit": "1234567abcdef", **machine},
+    }
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch):
+    lines = [
+        line("ours", 0, [40, 50, 60], shot=90.0), line("theirs", 0, [30, 40, 50], shot=80.0),
+        line("ours", 1, [42, 52, 62], shot=94.0), line("theirs", 1, [35, 45, 55], shot=80.0),
+        line("alone", 2, [30, 30, 30]),
+    ]  # fmt: skip
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    return Experiment("Some", ("some.jsonl",), "theirs")
+
+
+def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
+    rows = [row.split(" | ") for row in results.table(experiment).splitlines()]
+    cells = {row[0].removeprefix("| "): [cell.strip(" |") for cell in row[1:]] for row in rows}
+    assert cells["ours"][:3] == ["2", "51.0 (50.0..52.0)", "+8.5 ± 1.5"]
+    assert cells["ours"][3:6] == ["46.0 (45.0..47.0)", "61.0 (60.0..62.0)", ""]
+    assert cells["ours"][7:] == ["92.0 (90.0..94.0)", ""]
+    assert cells["theirs"][:3] == ["2", "42.5 (40.0..45.0)", ""]
+    assert cells["alone"][:3] == ["1", "30.0", ""]  # no seed that both have
+    assert cells["untrained"][:3] == ["", "20.0", ""]
+
+
+def test_the_cost_names_views_minutes_machine_and_commit(experiment):
+    assert results.cost(experiment) == (
+        "128,000 views an arm, 1 to 3 minutes of one core; a CPU, torch 2.13, commit 1234567."
+    )
+
+
+def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():
+    asked = {name for _, name in results.DIRECTIVE.findall(results.WORDS.read_text("utf-8"))}
+    assert asked == set(results.EXPERIMENTS)
+
+
+def test_the_committed_picture_shows_the_committed_results():
+    assert draw_results.digest() in draw_results.PATH.read_text(), "run: python -m docs.generate"
+
+
+def test_the_picture_is_drawn_with_its_digest(tmp_path):
+    drawn = draw_results.draw(tmp_path / "results.svg").read_text()
+    assert draw_results.digest() in drawn
+    assert drawn.count("<svg") == 1
