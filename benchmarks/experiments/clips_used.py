@@ -1,6 +1,8 @@
-"""Where the clips of the experiments come from, as a page.
+r"""Where the clips of the experiments come from, and what ingest made of them, as a page.
 
-    python -m benchmarks.experiments.clips_used --clips CLIPS [--truth truth.json] > PAGE.md
+    footage ingest CLIPS --out STORE
+    python -m benchmarks.experiments.clips_used --clips CLIPS --store STORE \
+        [--truth truth.json] > docs/clips-used.md
 
 CLIPS is a folder with a MANIFEST.csv as `compilations` reads it, here with the columns commit and
 licence too; truth.json, which `compilations` writes, says which sources were kept apart.
@@ -12,6 +14,12 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+COUNTS = ("num_shots", "num_frames", "black_frames", "static_frames")
+"""Columns of a store's videos.parquet that are added up for each source."""
 
 HEAD = """# The clips that experiments learned from
 
@@ -21,25 +29,53 @@ with a short side of 256 pixels. The licence is a guess by keyword at the whole 
 know where to look; unknown means that none was found. {clips} clips of {sources} repositories,
 {minutes:.0f} minutes; sources marked with * are kept apart for retrieval.
 
-| repository | commit | licence | clips | minutes | mostly |
-| --- | --- | --- | --- | --- | --- |
+Ingest cut them into {num_shots} shots and kept {num_frames} frames, two a second. It rejected
+{rejected} clips. Of the frames {black_frames} are black and {static_frames} unchanged since the
+one before; both are counted here, and kept.
+
+| repository | commit | licence | mostly | clips | minutes | shots | frames | black | unchanged |
+| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
-def page(rows: Sequence[dict[str, str]], held_out: Sequence[str]) -> str:
-    """The table of sources, sorted by name."""
+def page(
+    rows: Sequence[dict[str, str]], videos: Sequence[dict[str, Any]], held_out: Sequence[str]
+) -> str:
+    """The table of sources, sorted by name.
+
+    Args:
+        rows: Of the manifest.
+        videos: Rows of videos.parquet of the store that was made of the same clips.
+        held_out: Sources that were kept apart.
+    """
     sources: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         sources.setdefault(row["source_repo"], []).append(row)
-    text = HEAD.format(clips=len(rows), sources=len(sources), minutes=_minutes(rows))
+    ingested = {video["path"]: video for video in videos}
+    text = HEAD.format(
+        clips=len(rows),
+        sources=len(sources),
+        minutes=_minutes(rows),
+        rejected=sum(video["status"] != "ok" for video in videos),
+        **_counts(videos),
+    )
     for source, own in sorted(sources.items(), key=lambda item: item[0].lower()):
-        star = " *" if source in held_out else ""
-        commits = ", ".join(sorted({row["commit"][:10] for row in own}))
-        licences = ", ".join(sorted({row["licence"] for row in own}))
-        subject = collections.Counter(row["subject"] for row in own).most_common(1)[0][0]
-        text += f"| {source}{star} | {commits} | {licences} | {len(own)} | {_minutes(own):.1f} |"
-        text += f" {subject} |\n"
+        counts = _counts([ingested[row["file"]] for row in own if row["file"] in ingested])
+        cells = [
+            f"{source} *" if source in held_out else source,
+            ", ".join(sorted({row["commit"][:10] for row in own})),
+            ", ".join(sorted({row["licence"] for row in own})),
+            collections.Counter(row["subject"] for row in own).most_common(1)[0][0],
+            str(len(own)),
+            f"{_minutes(own):.1f}",
+            *(str(count) for count in counts.values()),
+        ]
+        text += f"| {' | '.join(cells)} |\n"
     return text
+
+
+def _counts(videos: Sequence[dict[str, Any]]) -> dict[str, int]:
+    return {name: sum(video[name] for video in videos) for name in COUNTS}
 
 
 def _minutes(rows: Sequence[dict[str, str]]) -> float:
@@ -50,6 +86,7 @@ def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True, help="folder with MANIFEST.csv")
+    parser.add_argument("--store", type=Path, required=True, help="what ingest made of the folder")
     parser.add_argument("--truth", type=Path, help="truth.json of the compilations")
     options = parser.parse_args()
     with (options.clips / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
@@ -57,7 +94,8 @@ def main() -> None:
     held_out = (
         json.loads(options.truth.read_text("utf-8"))["held_out_sources"] if options.truth else []
     )
-    print(page(rows, held_out), end="")
+    videos = pq.read_table(options.store / "videos.parquet").to_pylist()
+    print(page(rows, videos, held_out), end="")
 
 
 if __name__ == "__main__":
