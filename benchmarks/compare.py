@@ -15,6 +15,7 @@ of labelled folders alike for all arms, so differences are taken seed by seed.
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -111,6 +112,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     judged = (
         on_suite(config, folder, options) if options.suite else on_folders(folder, options, seed)
     )
+    has_unlabelled = config.objective.has_unlabelled_level
     steps = [line for line in lines if "levels" in line]
     probes = [line["probe"] for line in lines if "probe" in line]
     return {
@@ -119,7 +121,8 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "settings": {**read_settings(options.common), **arm.settings},
         "seed": seed,
         "store": store_hash(options.store),
-        "views": config.steps * config.sampling.images_per_batch,
+        "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
+        "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
         "train_seconds": round(trained - began, 1),
         "evaluate_seconds": round(time.perf_counter() - trained, 1),
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),

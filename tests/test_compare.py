@@ -1,5 +1,6 @@
-"""The tables of benchmarks/compare.py against numbers worked out by hand."""
+"""benchmarks/compare.py: real arms, and its tables against numbers worked out by hand."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -57,3 +58,27 @@ def test_a_suite_has_means_of_its_groups_too():
     assert "| mean of 2 natural sets, knn | 10.0 | 30.0 | 20.0 | 65.0 |" in text
     assert "| mean of 3 sets, knn | 13.3 | 33.3 | 23.3 | 60.0 |" in text
     assert "structured" not in text  # one task is no mean
+
+
+def test_arms_with_and_without_videos_are_trained_and_judged_and_not_made_again(
+    tiny_store, shapes_folder, tmp_path, monkeypatch
+):
+    results = tmp_path / "results.jsonl"
+    common = (
+        "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
+        "labelled.images_per_batch=6,held_out_share=0.3,compute.workers=0,compute.threads=1"
+    )
+    command = [
+        "compare.py", str(results), "--store", str(tiny_store.path), "--images", str(shapes_folder),
+        "--labelled", str(shapes_folder), "--arms", "vivi-ex4-co-tiny", "sup-tiny", "--seeds", "0",
+        "--common", common,
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", command)
+    compare["main"]("Real arms.")
+    cotrained, supervised = map(json.loads, results.read_text().splitlines())
+    assert (cotrained["views"], cotrained["labelled_images"]) == (2 * 3 * 2 * 2, 12)
+    assert (supervised["views"], supervised["labelled_images"]) == (0, 12)
+    assert {*cotrained["test"]} - {*supervised["test"]} == {"same shot", "same video, another shot"}
+    before = results.read_bytes()
+    compare["main"]("Real arms.")
+    assert results.read_bytes() == before

@@ -57,7 +57,7 @@ def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
 
 def test_the_cost_names_views_minutes_machine_and_commit(experiment):
     assert results.cost(experiment) == (
-        "128,000 views an arm, 1 to 3 minutes of one core; a CPU, torch 2.13, commit 1234567."
+        "128,000 views an arm, 1 to 3 minutes of one busy core; a CPU, torch 2.13, commit 1234567."
     )
 
 

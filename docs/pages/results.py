@@ -105,13 +105,14 @@ def cost(experiment: Experiment) -> str:
     """Views and minutes of an arm, machine and commit."""
     lines = [line for arm in arms_of(experiment)[2:] for line in arm.lines.values()]
     minutes = [line["train_seconds"] / 60 for line in lines]
-    views = sorted({f"{line['views']:,}" for line in lines})
+    views = sorted({line["views"] for line in lines})
+    most = f"{views[-1]:,}" if len(views) == 1 else f"up to {views[-1]:,}"
     environments = [line["environment"] for line in lines]
     commits = sorted({found["commit"][:7] for found in environments})
     machines = sorted({found["machine"]["processor"] for found in environments})
     versions = sorted({found["versions"]["torch"] for found in environments})
     return (
-        f"{', '.join(views)} views an arm, {min(minutes):.0f} to {max(minutes):.0f} minutes of one "
+        f"{most} views an arm, {min(minutes):.0f} to {max(minutes):.0f} minutes of one busy "
         f"core; {', '.join(machines)}, torch {', '.join(versions)}, commit {', '.join(commits)}."
     )
 
