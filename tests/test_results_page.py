@@ -1,6 +1,7 @@
 """docs/results.md: means, differences and costs are those of the committed lines."""
 
 import json
+import statistics
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
     assert cells["untrained"][:3] == ["", "20.0", ""]
 
 
+def test_only_the_arms_that_are_asked_for_are_shown(experiment):
+    chosen = experiment._replace(arms=("theirs", "alone"))
+    labels = [arm.label for arm in results.arms_of(chosen)]
+    assert labels == ["chance", "untrained", "theirs", "alone"]
+
+
 def test_the_cost_names_views_minutes_machine_and_commit(experiment):
     assert results.cost(experiment) == (
         "128,000 views an arm, 1 to 3 minutes of one busy core; a CPU, torch 2.13, commit 1234567."
@@ -74,3 +81,17 @@ def test_the_picture_is_drawn_with_its_digest(tmp_path):
     drawn = draw_results.draw(tmp_path / "results.svg").read_text()
     assert draw_results.digest() in drawn
     assert drawn.count("<svg") == 1
+
+
+def test_the_table_of_the_readme_has_the_numbers_of_the_results():
+    text = (results.WORDS.parents[2] / "README.md").read_text("utf-8").replace("**", "")
+    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS["structure"])}
+    rows = {
+        "untrained": "ResNet-18, untrained",
+        "vivi-ex4, 32 videos of 2 shots of 2 frames": "ResNet-18, `vivi-ex4-tiny`",
+        "frames-as-images": "ResNet-18, the same frames without their videos",
+    }
+    measures = ["linear", *(f"linear, {group}" for group in results.GROUPS), results.RETRIEVALS[1]]
+    for label, name in rows.items():
+        means = [statistics.mean(arms[label].scores(measure).values()) for measure in measures]
+        assert f"| {name} | {' | '.join(f'{mean:.1f}' for mean in means)} |" in text

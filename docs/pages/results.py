@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.compare import read_lines
+from benchmarks.compare import read_arm, read_lines
+from benchmarks.experiments import cotraining
 
 WORDS = Path(__file__).with_name("results_words.md")
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -28,10 +29,19 @@ class Experiment(NamedTuple):
     files: tuple[str, ...]
     base: str
     """The arm that the others are compared with, seed by seed."""
+    arms: tuple[str, ...] = ()
+    """Which arms of those results; empty: all."""
 
 
 EXPERIMENTS = {
     "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
+    "levels": Experiment("Levels", ("levels-clips.jsonl",), "frames-as-images"),
+    "cotraining": Experiment(
+        "Co-training",
+        ("cotraining-cifar10.jsonl", "levels-clips.jsonl"),
+        "sup 100 %",
+        (*(read_arm(text).label for text in cotraining.ARMS), "vivi-ex4"),
+    ),
 }
 
 
@@ -79,7 +89,8 @@ def arms_of(experiment: Experiment) -> list[Arm]:
     lines = [line for name in experiment.files for line in read_lines(RESULTS / name)]
     found: dict[str, dict[int, Line]] = {}
     for line in lines:
-        found.setdefault(line["label"], {})[line["seed"]] = line
+        if not experiment.arms or line["label"] in experiment.arms:
+            found.setdefault(line["label"], {})[line["seed"]] = line
     first = next(iter(found.values()))
     baselines = [Arm(column, first, column) for column in ("chance", "untrained")]
     return baselines + [Arm(label, lines) for label, lines in found.items()]
