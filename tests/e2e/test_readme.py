@@ -77,7 +77,8 @@ def test_every_command_of_the_documents_parses(words):
         )
         assert done.returncode == 0, done.stderr
     elif words[0] == "python":
-        assert (ROOT / words[1]).is_file()
+        module = words[2].replace(".", "/") + ".py" if words[1] == "-m" else words[1]
+        assert (ROOT / module).is_file()
     else:
         assert words[:2] in (["pip", "install"], ["pip", "download"])
 
