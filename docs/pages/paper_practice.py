@@ -126,7 +126,7 @@ SECTIONS = {
             "stands in for VIVI's own rate, which is unknown",
         ),
         Row(
-            "gradients clipped at norm 1, bfloat16 in the backbone",
+            "gradients clipped at norm 1, bfloat16 in the backbone where the device has it",
             "ours",
             "train_config:TrainConfig.gradient_clip train_config:TrainConfig.precision",
         ),
