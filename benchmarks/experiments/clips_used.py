@@ -56,7 +56,7 @@ def page(
         clips=len(rows),
         sources=len(sources),
         minutes=_minutes(rows),
-        rejected=sum(video["status"] != "ok" for video in videos),
+        rejected=sum(video["status"] == "quarantined" for video in videos),
         **_counts(videos),
     )
     for source, own in sorted(sources.items(), key=lambda item: item[0].lower()):

@@ -21,8 +21,8 @@ def test_shots_frames_and_dull_frames_are_added_up_for_each_source():
     rows = [clip("a/1.mp4", "who/a", 60), clip("a/2.mp4", "who/a", 30), clip("b/1.mp4", "B/b", 12)]
     videos = [
         video("a/1.mp4", 2, 100, black=1),
-        video("a/2.mp4", 1, 60, static=4),
-        video("b/1.mp4", 0, 0, status="rejected"),
+        video("a/2.mp4", 1, 60, static=4, status="partial"),
+        video("b/1.mp4", 0, 0, status="quarantined"),
     ]
     text = page(rows, videos, held_out=["B/b"])
     assert "| who/a | 0123456789 | MIT | street | 2 | 1.5 | 3 | 160 | 1 | 4 |" in text
