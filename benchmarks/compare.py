@@ -9,16 +9,21 @@ r"""Which recipe learns more from the same videos? Several recipes, several seed
 An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
 arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
 suite (kNN, linear probe), and leaves one line of JSON; lines that are there already are not made
-again, and a killed training goes on. A seed decides weights, batches, held-out videos and the split
+again, and a killed training goes on. `--processes` trains several arms side by side, on a GPU say
+with many cores. A seed decides weights, batches, held-out videos and the split
 of labelled folders alike for all arms, so differences are taken seed by seed.
 """
 
 import argparse
+import fcntl
 import json
 import math
+import multiprocessing
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,13 +176,15 @@ def on_suite(config: TrainConfig, folder: Path, options: argparse.Namespace) -> 
     """Judged on the pocket suite, beside the same network untrained, which is judged once."""
     architecture = config.backbone.architecture
     settings = {"protocols": PROTOCOLS, "size": config.augment.size}
-    untrained = evaluate(
-        architecture,
-        suite="pocket",
-        data=options.suite,
-        out=Path(f"{options.results}{RUNS}") / f"untrained-{architecture}",
-        config=EvaluateConfig(**settings, untrained=True),
-    ).rows
+    out = Path(f"{options.results}{RUNS}") / f"untrained-{architecture}"
+    with _one_at_a_time(out.with_suffix(".lock")):
+        untrained = evaluate(
+            architecture,
+            suite="pocket",
+            data=options.suite,
+            out=out,
+            config=EvaluateConfig(**settings, untrained=True),
+        ).rows
     trained = evaluate(
         str(folder), suite="pocket", data=options.suite, config=EvaluateConfig(**settings)
     ).rows
@@ -188,6 +195,15 @@ def on_suite(config: TrainConfig, folder: Path, options: argparse.Namespace) -> 
         chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
         {row.task: row.group for row in trained},
     )
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Make the processes of one command take turns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> dict[str, Values]:
@@ -246,14 +262,29 @@ def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
     there = read_lines(path)
     path.write_text("".join(json.dumps(line) + "\n" for line in there))
     done = {(line["label"], line["seed"]): line for line in there}
+    left = []
     for seed in options.seeds:
         for arm in arms:
             if (arm.label, seed) in done:
                 check_same(done[arm.label, seed], arm, options)
-                continue
-            line = run(arm, seed, options)
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            else:
+                left.append((arm, seed))
+    for line in _lines(left, options):
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _lines(left: Sequence[tuple[Arm, int]], options: argparse.Namespace) -> Iterator[Line]:
+    """A line for each arm and seed, in the order in which they end."""
+    if options.processes == 1:
+        yield from (run(arm, seed, options) for arm, seed in left)
+        return
+    # Forked processes cannot use a GPU that their parent has touched.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
+        ahead = [pool.submit(run, arm, seed, options) for arm, seed in left]
+        for ended in as_completed(ahead):
+            yield ended.result()
 
 
 # --- table --------------------------------------------------------------------------------------
@@ -361,6 +392,7 @@ def main(
     )
     parser.add_argument("--arms", nargs="+", default=arms)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=1, help="arms that run at a time")
     parser.add_argument("--common", default=common, help="settings of all arms: name=value,...")
     options = parser.parse_args()
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from footage.backbone import build
-from footage.learner import Learner, LearningState
+from footage.learner import Learner, LearningState, computes_in_bf16
 from footage.loading import Batch
 from footage.objective import Objective
 from footage.recipes import METHODS, recipe
@@ -35,7 +35,7 @@ def state_of(config: TrainConfig, device: torch.device) -> LearningState:
     backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
     shots = config.sampling.shots_per_video
     objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
-    learner = Learner(backbone, objective, bf16=config.precision == "bf16").train()
+    learner = Learner(backbone, objective, bf16=computes_in_bf16(device)).train()
     learner.to(device, memory_format=torch.channels_last)
     return LearningState(learner, config.optimizer, ema_decay=0.0)
 
