@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from footage import configuration
 from footage.errors import ConfigError, FootageError
 from footage.recipes import recipe
-from footage.runs import environment, read_metrics
+from footage.runs import EVALUATIONS, environment, read_metrics
 from footage.store import Store
 from footage.train_config import TrainConfig
 from footage.verbs.evaluate import EvaluateConfig, evaluate
@@ -185,8 +185,16 @@ def on_suite(config: TrainConfig, folder: Path, options: argparse.Namespace) -> 
             out=out,
             config=EvaluateConfig(**settings, untrained=True),
         ).rows
+    if untrained[0].missing:
+        raise FootageError(
+            f"{options.suite} has no {', '.join(untrained[0].missing)}", "build the whole suite"
+        )
     trained = evaluate(
-        str(folder), suite="pocket", data=options.suite, config=EvaluateConfig(**settings)
+        str(folder),
+        suite="pocket",
+        data=options.suite,
+        out=folder / EVALUATIONS / "pocket",
+        config=EvaluateConfig(**settings),
     ).rows
     columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
     chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]

@@ -2,13 +2,17 @@
 
 import json
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from footage.errors import ConfigError
 
-compare = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "compare.py"))
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "compare.py"
+compare = runpy.run_path(str(SCRIPT))
+read_lines = compare["read_lines"]
 
 
 def line(label, seed, model, retrieved):
@@ -82,3 +86,26 @@ def test_arms_with_and_without_videos_are_trained_and_judged_and_not_made_again(
     before = results.read_bytes()
     compare["main"]("Real arms.")
     assert results.read_bytes() == before
+
+
+def test_arms_side_by_side_find_what_they_find_one_after_the_other(
+    tiny_store, shapes_folder, tmp_path, monkeypatch
+):
+    common = (
+        "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
+        "held_out_share=0.3,compute.workers=0,compute.threads=1"
+    )
+    rest = [
+        "--store", str(tiny_store.path), "--labelled", str(shapes_folder), "--seeds", "0",
+        "--arms", "vivi-ex4-tiny", "ex-shot-tiny", "--common", common,
+    ]  # fmt: skip
+    turns, beside = tmp_path / "turns.jsonl", tmp_path / "beside.jsonl"
+    monkeypatch.setattr("sys.argv", ["compare.py", str(turns), *rest])
+    compare["main"]("Real arms.")
+    subprocess.run([sys.executable, SCRIPT, beside, *rest, "--processes", "2"], check=True)
+    found = [
+        {line["label"]: (line["last_levels"], line["test"]) for line in read_lines(path)}
+        for path in (turns, beside)
+    ]
+    assert found[0] == found[1]
+    assert {*found[0]} == {"vivi-ex4-tiny", "ex-shot-tiny"}

@@ -254,7 +254,8 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 def test_a_gpu_finds_the_value_of_the_cpu_also_under_autocast(name):
     whole = objective(CONFIGS[name], torch.float64)
     batch = seen(whole, features(torch.float64))
-    _, values = whole(batch, 3)
+    # A copy: in training the centre of a teacher's outputs follows each batch.
+    _, values = copy.deepcopy(whole)(batch, 3)
     there = [part.cuda() if isinstance(part, torch.Tensor) else part for part in batch]
     labelled = LabelledInput(*(part.cuda() for part in batch.labelled))
     with torch.autocast("cuda", dtype=torch.bfloat16):

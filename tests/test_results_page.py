@@ -21,7 +21,10 @@ def line(label, seed, accuracies, shot=None):
     }
     if shot is not None:
         test["same shot"] = {"chance": 1.0, "untrained": 50.0, "model": shot}
-    machine = {"machine": {"processor": "a CPU"}, "versions": {"torch": "2.13"}}
+    machine = {
+        "machine": {"processor": "a CPU", "accelerator": "none"},
+        "versions": {"torch": "2.13"},
+    }
     return {
         "label": label,
         "seed": seed,
@@ -66,6 +69,14 @@ def test_the_cost_names_views_minutes_machine_and_commit(experiment):
     assert results.cost(experiment) == (
         "128,000 views an arm, 1 to 3 minutes of one busy core; a CPU, torch 2.13, commit 1234567."
     )
+
+
+def test_the_cost_names_the_gpu_that_the_arms_shared(experiment):
+    path = results.RESULTS / "some.jsonl"
+    path.write_text(
+        path.read_text().replace('"accelerator": "none"', '"accelerator": "a GPU", "cores": 16')
+    )
+    assert "a CPU, 16 cores and one a GPU for all arms, torch" in results.cost(experiment)
 
 
 def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():

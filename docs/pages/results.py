@@ -42,6 +42,16 @@ EXPERIMENTS = {
         "sup 100 %",
         (*(read_arm(text).label for text in cotraining.ARMS), "vivi-ex4"),
     ),
+    "longer": Experiment("Twice as long, real clips", ("longer-clips.jsonl",), "frames-as-images"),
+    "films": Experiment(
+        "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
+    ),
+    "peers": Experiment(
+        "Beside LightlyTrain",
+        ("peers-clips.jsonl", "levels-clips.jsonl"),
+        "vivi-ex4",
+        ("LightlyTrain SimCLR", "LightlyTrain DINO", "vivi-ex4", "frames-as-images"),
+    ),
 }
 
 
@@ -120,12 +130,18 @@ def cost(experiment: Experiment) -> str:
     most = f"{views[-1]:,}" if len(views) == 1 else f"up to {views[-1]:,}"
     environments = [line["environment"] for line in lines]
     commits = sorted({found["commit"][:7] for found in environments})
-    machines = sorted({found["machine"]["processor"] for found in environments})
+    machines = sorted({_machine(found["machine"]) for found in environments})
     versions = sorted({found["versions"]["torch"] for found in environments})
     return (
         f"{most} views an arm, {min(minutes):.0f} to {max(minutes):.0f} minutes of one busy "
         f"core; {', '.join(machines)}, torch {', '.join(versions)}, commit {', '.join(commits)}."
     )
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """Processor, and the GPU that the arms of one command shared."""
+    shared = f", {machine['cores']} cores and one {machine['accelerator']} for all arms"
+    return machine["processor"] + ("" if machine["accelerator"] == "none" else shared)
 
 
 def _difference(arm: Arm, base: Arm) -> str:

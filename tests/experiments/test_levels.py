@@ -1,7 +1,7 @@
 """The arms of the experiments on levels and on co-training: they exist and differ as they say."""
 
 from benchmarks.compare import check_views, read_arm, read_settings
-from benchmarks.experiments import cotraining, levels, modern, scaling
+from benchmarks.experiments import cotraining, levels, longer, modern, scaling
 from footage.recipes import recipe
 
 COMMON = read_settings(levels.COMMON)
@@ -12,6 +12,15 @@ COTRAINED = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, cotrainin
 def test_arms_see_equally_many_views_of_videos():
     for arms in (levels.ARMS, cotraining.ARMS, modern.ARMS):
         check_views([read_arm(text) for text in arms], COMMON)
+
+
+def test_the_longer_arms_are_those_of_levels_in_the_network_of_the_recipe():
+    common = read_settings(longer.COMMON)
+    check_views([read_arm(text) for text in longer.ARMS], common)
+    for arm in map(read_arm, longer.ARMS):
+        ours, theirs = arm.config(common, 0), LEVELS[arm.label]
+        assert ours.objective == theirs.objective
+        assert (ours.backbone.architecture, ours.steps) == ("resnet18", 2000)
 
 
 def test_the_first_arm_is_the_shipped_recipe_in_another_network():
