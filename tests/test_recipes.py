@@ -59,6 +59,14 @@ def test_the_relative_cost_of_a_method_is_the_measured_one():
         assert told == ([] if method == "vivi-ex4" else [str(measured[method])]), method
 
 
+def test_the_cost_of_the_gpu_scale_is_the_measured_one():
+    results = Path(__file__).parents[1] / "benchmarks" / "results" / "recipe-costs-gpu.json"
+    measured = json.loads(results.read_text())
+    gpu = measured["machine"]["accelerator"]
+    told = f"Cost: {measured['reference_seconds']} s a step of vivi-ex4 on an {gpu}"
+    assert told in RECIPES["vivi-ex4-gpu"].notes
+
+
 def test_every_method_with_labels_sees_as_many_of_them():
     batches = {
         recipe(f"{method}-tiny").labelled.images_per_batch
