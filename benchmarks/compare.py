@@ -9,9 +9,9 @@ r"""Which recipe learns more from the same videos? Several recipes, several seed
 An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
 arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
 suite (kNN, linear probe), and leaves one line of JSON; lines that are there already are not made
-again, and a killed training goes on. `--processes` trains several arms side by side, on a GPU say
-with many cores. A seed decides weights, batches, held-out videos and the split
-of labelled folders alike for all arms, so differences are taken seed by seed.
+again, and a killed training goes on. `--processes` trains several arms side by side, on a GPU with
+many cores for one. A seed decides weights, batches, held-out videos and the split of labelled
+folders alike for all arms, so differences are taken seed by seed.
 """
 
 import argparse

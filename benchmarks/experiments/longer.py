@@ -5,9 +5,9 @@ r"""Do the levels of the loss earn more when training is longer and shots are ma
 
 The arms of `levels.py` in the network of the tiny scale, a ResNet-18, after 2000 steps and 256,000
 views: twice the length of the recipe. `frames-as-images` has the batch that suited it best, 32
-frames in 4 views. Made for a GPU with many cores, where arms train side by side and most of the
-time goes into decoding (`--processes 16`). STORE may hold
-the real clips or the rendered films (`films.py`), whose videos have four to five shots each.
+frames in 4 views. STORE may hold the real clips or the rendered films (`films.py`), whose videos
+have four to five shots each. Made for a GPU with many cores, where most of the time goes into
+decoding and arms train side by side: add `--processes 16`.
 """
 
 from benchmarks.compare import main
