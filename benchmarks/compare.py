@@ -1,10 +1,10 @@
 r"""Which recipe learns more from the same videos? Several recipes, several seeds, equal views.
 
-    python benchmarks/compare.py RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
+    python -m benchmarks.compare RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
         --arms vivi-ex4-tiny ex-shot-tiny "ex-shot-tiny:margin 1:objective.frame_shot.margin=1.0" \
         --seeds 0 1 2 --common steps=300,compute.workers=0
-    python benchmarks/compare.py RESULTS.jsonl --store STORE --suite POCKET --arms ...
-    python benchmarks/compare.py RESULTS.jsonl --table
+    python -m benchmarks.compare RESULTS.jsonl --store STORE --suite POCKET --arms ...
+    python -m benchmarks.compare RESULTS.jsonl --table
 
 An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
 arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.compare_table import PROTOCOLS, Line, Values, table
 from footage import configuration
 from footage.errors import ConfigError, FootageError
 from footage.recipes import recipe
@@ -36,15 +37,8 @@ from footage.train_config import TrainConfig
 from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.train import train
 
-BASELINES = ("chance", "pixels", "untrained")
 RETRIEVALS = {"same_shot": "same shot", "same_video": "same video, another shot"}
-PROTOCOLS = ("knn", "linear")
 RUNS = "-runs"
-
-Line = Mapping[str, Any]
-"""One line of the results: an arm with a seed."""
-Values = dict[str, float]
-"""Percent by column, for one measure and seed."""
 
 
 class Arm(NamedTuple):
@@ -293,88 +287,6 @@ def _lines(left: Sequence[tuple[Arm, int]], options: argparse.Namespace) -> Iter
         ahead = [pool.submit(run, arm, seed, options) for arm, seed in left]
         for ended in as_completed(ahead):
             yield ended.result()
-
-
-# --- table --------------------------------------------------------------------------------------
-
-
-def table(lines: Sequence[Line], part: str = "test") -> str:
-    """Markdown: every measure beside its baselines, then paired differences to the first arm.
-
-    A cell is the mean over seeds with the smallest and the largest, where they differ; the
-    baselines are those of the first arm. A difference is the mean of the seeds' differences with
-    its standard error.
-    """
-    arms: dict[str, dict[int, dict[str, Values]]] = {}
-    for line in lines:
-        arms.setdefault(line["label"], {})[line["seed"]] = _with_means(
-            line[part], line.get("groups", {})
-        )
-    first, *others = arms
-    names = list(dict.fromkeys(name for found in arms[first].values() for name in found))
-    sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
-    text = _row(["", *BASELINES, *arms]) + _row(["---"] * (1 + len(sources)))
-    for name in names:
-        cells = [_spread(_column(arms[label], name, column)) for label, column in sources]
-        text += _row([name, *cells])
-    if others:
-        text += f"\nDifference to {first}, seed by seed:\n\n"
-        text += _row(["", *others]) + _row(["---"] * (1 + len(others)))
-    for name in names if others else []:
-        base = _column(arms[first], name, "model")
-        cells = []
-        for label in others:
-            own = _column(arms[label], name, "model")
-            cells.append(_difference([own[seed] - base[seed] for seed in own if seed in base]))
-        text += _row([name, *cells])
-    return text
-
-
-def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[str, Values]:
-    """And the means, for each protocol, over all labelled sets and over those of each group."""
-    means = {}
-    for protocol in PROTOCOLS:
-        sets = {
-            name.removesuffix(f", {protocol}"): values
-            for name, values in found.items()
-            if name.endswith(f", {protocol}")
-        }
-        kinds = {
-            f"{group} ": [values for name, values in sets.items() if groups.get(name) == group]
-            for group in dict.fromkeys(groups.values())
-        }
-        for words, members in {"": [*sets.values()], **kinds}.items():
-            if len(members) > 1:
-                means[f"mean of {len(members)} {words}sets, {protocol}"] = {
-                    column: statistics.mean(values[column] for values in members)
-                    for column in members[0]
-                }
-    return {**found, **means}
-
-
-def _column(seeds: Mapping[int, Mapping[str, Values]], name: str, column: str) -> dict[int, float]:
-    """By seed, where the measure has that column."""
-    return {
-        seed: found[name][column] for seed, found in seeds.items() if column in found.get(name, {})
-    }
-
-
-def _spread(values: Mapping[int, float]) -> str:
-    if not values:
-        return ""
-    middle, low, high = statistics.mean(values.values()), min(values.values()), max(values.values())
-    return f"{middle:.1f} ({low:.1f}..{high:.1f})" if low < high else f"{middle:.1f}"
-
-
-def _difference(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:+.1f}" for value in values)
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.mean(values):+.1f} ± {error:.1f}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |\n"
 
 
 def main(

@@ -102,7 +102,8 @@ def test_arms_side_by_side_find_what_they_find_one_after_the_other(
     turns, beside = tmp_path / "turns.jsonl", tmp_path / "beside.jsonl"
     monkeypatch.setattr("sys.argv", ["compare.py", str(turns), *rest])
     compare["main"]("Real arms.")
-    subprocess.run([sys.executable, SCRIPT, beside, *rest, "--processes", "2"], check=True)
+    module = [sys.executable, "-m", "benchmarks.compare"]
+    subprocess.run([*module, beside, *rest, "--processes", "2"], cwd=SCRIPT.parents[1], check=True)
     found = [
         {line["label"]: (line["last_levels"], line["test"]) for line in read_lines(path)}
         for path in (turns, beside)

@@ -140,8 +140,10 @@ def cost(experiment: Experiment) -> str:
 
 def _machine(machine: Mapping[str, Any]) -> str:
     """Processor, and the GPU that the arms of one command shared."""
-    shared = f", {machine['cores']} cores and one {machine['accelerator']} for all arms"
-    return machine["processor"] + ("" if machine["accelerator"] == "none" else shared)
+    processor, accelerator = machine["processor"], machine["accelerator"]
+    if accelerator == "none":
+        return processor
+    return f"{processor}, {machine['cores']} cores and one {accelerator} for all arms"
 
 
 def _difference(arm: Arm, base: Arm) -> str:
