@@ -5,16 +5,15 @@ r"""What does each level of the loss teach? One network, equal views, the levels
 
 The shipped recipe `vivi-ex4`, its video level with order or future shots alone, rotation instead of
 exemplars, no video level, no shot level, `frames-as-images`, which does not know the videos at all,
-and two views of each frame beside two frames of each shot. Every arm takes 1000 steps and 128,000
-views at the tiny scale, with a RegNetX of 200 MFLOP, for it is five times as fast as the recipe's
-ResNet-18 on a CPU and nine arms want three seeds. An arm takes 8 minutes of one core, and its
-evaluation 3.
+two views of each frame beside two frames of each shot, four views of one frame instead of shots,
+and a deeper head between the features and what shots have in common. Every arm takes 1000 steps and
+128,000 views at the tiny scale, with a RegNetX of 200 MFLOP, for it is five times as fast as the
+recipe's ResNet-18 on a CPU and all arms want three seeds. An arm takes 8 minutes of one core, and
+its evaluation 3.
 """
 
 from benchmarks.compare import main
-
-TWO_VIEWS = "sampling.views_per_frame=2,sampling.videos_per_batch"
-"""Each frame twice, so the frame level stands beside the shot level; then fewer videos a batch."""
+from benchmarks.experiments.structure import batch
 
 ARMS = (
     "vivi-ex4-tiny:vivi-ex4",
@@ -24,8 +23,11 @@ ARMS = (
     "vivi-ex4-tiny:vivi-ex4, future only:objective.order.weight=0.0",
     "vivi-ex4-tiny:vivi-ex4, order only:objective.future.weight=0.0",
     "vivi-rot-tiny:vivi-rot",
-    f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{TWO_VIEWS}=16",
-    f"ex-shot-tiny:ex-shot, 2 views of a frame:{TWO_VIEWS}=32,sampling.shots_per_video=1",
+    f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)}",
+    f"ex-shot-tiny:ex-shot, 2 views of a frame:{batch(32, 1, 2, 2)}",
+    f"vivi-ex4-tiny:vivi-ex4, 4 views of one frame:{batch(16, 2, 1, 4)},"
+    "objective.frame_shot.positives=frame",
+    "vivi-ex4-tiny:vivi-ex4, MLP head:objective.frame_shot.projection=mlp",
 )
 COMMON = "backbone.architecture=regnetx_002,steps=1000,compute.workers=0,compute.threads=1"
 

@@ -44,10 +44,13 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "vivi-rot": (True, True),
         "vivi-ex4, 2 views of a frame": (True, True),
         "ex-shot, 2 views of a frame": (False, False),
+        "vivi-ex4, 4 views of one frame": (True, True),
+        "vivi-ex4, MLP head": (True, True),
     }
     positives = {label: config.objective.frame_shot.positives for label, config in LEVELS.items()}
     assert positives["ex-shot"] == "shot"
-    assert positives["ex-frame"] == positives["frames-as-images"] == "frame"
+    for label in ("ex-frame", "frames-as-images", "vivi-ex4, 4 views of one frame"):
+        assert positives[label] == "frame"
 
 
 def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a_tenth():
