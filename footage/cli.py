@@ -255,7 +255,8 @@ def _demo(words: Sequence[str]) -> None:
 
 
 def _recipes(words: Sequence[str]) -> None:
-    from footage.recipes import METHODS, RECIPES, SCALES, recipe
+    from footage.recipes import METHODS, RECIPES, recipe
+    from footage.scales import SCALES
 
     def command(names: Paths = ()) -> None:
         """The recipes of `train`; with names, what each reproduces, departs from and costs.

@@ -4,6 +4,7 @@
 
     level        axis        contrasts                                config
     frame/shot   A, or A F   views of a frame, or frames of a shot    FrameShotConfig
+    frame        A           views of a frame, beside a shot level    FrameConfig
     video        S           a shot to come, against other videos     FutureConfig
     video        S           forward against backward                 OrderConfig
     supervised   B           the classes of labelled images           SupervisedConfig
@@ -26,8 +27,10 @@ from footage import distributed
 from footage.errors import ConfigError
 from footage.heads import ShotPooling
 from footage.levels.frame_shot import (
+    EMBEDDING_LOSSES,
     NUM_TURNS,
     DistillationLevel,
+    FrameConfig,
     FrameShotConfig,
     FrameShotLevel,
     frame_shot_level,
@@ -45,6 +48,9 @@ class ObjectiveConfig:
 
     frame_shot: FrameShotConfig = field(default_factory=FrameShotConfig)
     """Frame or shot level."""
+
+    frame: FrameConfig = field(default_factory=FrameConfig)
+    """Frame level beside the shot level."""
 
     future: FutureConfig = field(default_factory=FutureConfig)
     """Video level: future shots."""
@@ -65,6 +71,15 @@ class ObjectiveConfig:
                 "every level of the objective has weight 0",
                 "Give objective.frame_shot.weight, .future, .order or .supervised a value.",
             )
+        if self.frame.weight and not (
+            self.frame_shot.loss in EMBEDDING_LOSSES and self.frame_shot.positives != "frame"
+        ):
+            raise ConfigError(
+                f"objective.frame stands beside a shot level of embeddings, but frame_shot has "
+                f"loss = {self.frame_shot.loss} and positives = {self.frame_shot.positives}",
+                f"Set frame_shot.loss to one of {', '.join(EMBEDDING_LOSSES)} and its positives to "
+                "shot, or frame.weight to 0.",
+            )
 
     @property
     def has_video_level(self) -> bool:
@@ -74,7 +89,7 @@ class ObjectiveConfig:
     @property
     def has_unlabelled_level(self) -> bool:
         """Whether any level looks at views without labels."""
-        return self.frame_shot.weight > 0 or self.has_video_level
+        return self.frame_shot.weight > 0 or self.frame.weight > 0 or self.has_video_level
 
     @property
     def has_teacher(self) -> bool:
@@ -92,6 +107,12 @@ class ObjectiveConfig:
         Raises:
             ConfigError: Naming the level's field and the sampling field that contradict each other.
         """
+        if self.frame.weight > 0 and views_per_frame < 2:
+            raise ConfigError(
+                f"objective.frame.weight = {self.frame.weight}, but {views_per_frame} view a frame "
+                "has no other to be like",
+                "Set sampling.views_per_frame to 2 or more, or objective.frame.weight to 0.",
+            )
         level = self.frame_shot
         if level.weight > 0 and not level.positives_of_a_view(frames_per_shot, views_per_frame):
             raise ConfigError(
@@ -178,6 +199,10 @@ class Objective(nn.Module):
         if config.frame_shot.weight > 0:
             with _own_draws("frame_shot", seed):
                 self.levels["frame_shot"] = frame_shot_level(feature_dim, config.frame_shot)
+        if config.frame.weight > 0:
+            level = config.frame.level(config.frame_shot)
+            with _own_draws("frame", seed):
+                self.levels["frame"] = frame_shot_level(feature_dim, level)
         if config.future.weight > 0:
             with _own_draws("future", seed):
                 self.levels["future"] = FutureLevel(feature_dim, config.future, shots_per_video)

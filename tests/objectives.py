@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from footage import distributed
-from footage.levels.frame_shot import FrameShotConfig
+from footage.levels.frame_shot import FrameConfig, FrameShotConfig
 from footage.levels.level import LabelledInput
 from footage.levels.supervised import SupervisedConfig
 from footage.levels.video import FutureConfig, OrderConfig
@@ -34,6 +34,7 @@ MODERN = ObjectiveConfig(
 CONFIGS = {
     "paper": SMALL,
     "modern": MODERN,
+    "frame beside shot": dataclasses.replace(SMALL, frame=FrameConfig(weight=0.5)),
     "hardness": _small(loss="exemplar", mining="hardness-sampled"),
     "other frames": _small(loss="nce", positives="other_frames"),
     "vicreg": _small(loss="vicreg", projection="mlp"),

@@ -10,7 +10,8 @@ from docs.pages.deviations import LIBRARY, deviations
 from docs.pages.paper_row import MARK
 from docs.pages.references import link
 from footage.losses import LOSSES
-from footage.recipes import METHODS, RECIPES, SCALES
+from footage.recipes import METHODS, RECIPES
+from footage.scales import SCALES
 
 ROWS = [row for rows in paper_map.SECTIONS.values() for row in rows]
 PLACES = sorted({place for row in ROWS for place in row.places.split()})

@@ -7,7 +7,8 @@ import pytest
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.recipes import METHODS, RECIPES, SCALES, recipe
+from footage.recipes import METHODS, RECIPES, recipe
+from footage.scales import SCALES
 from footage.train_config import TrainConfig
 from tests.golden import make_recipes
 

@@ -138,7 +138,7 @@ SECTIONS = {
         Row(
             "inception crop, flip, HSV colour noise, grey two times in three (same code)",
             "paper",
-            "augment:EXEMPLAR augment:draw recipes:SCALES['paper']",
+            "augment:EXEMPLAR augment:draw scales:SCALES['paper']",
             "hue turns in YIQ; strengths of the colours and the tiny scale's views are ours",
         ),
         Row(

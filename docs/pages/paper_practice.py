@@ -77,10 +77,10 @@ SECTIONS = {
         Row(
             "K shots x L frames a video, K and L between 4 and 8",
             "recalled .3",
-            "sampling:SamplingConfig recipes:SCALES['paper']",
+            "sampling:SamplingConfig scales:SCALES['paper']",
             "the low end of both; what becomes of shorter videos is ours",
         ),
-        Row("224 px", "recalled", "augment:AugmentConfig.size recipes:SCALES['paper']"),
+        Row("224 px", "recalled", "augment:AugmentConfig.size scales:SCALES['paper']"),
     ],
     "Training": [
         Row(
@@ -103,15 +103,15 @@ SECTIONS = {
         Row(
             "hundreds of videos a batch",
             "recalled .25-.5",
-            "recipes:SCALES['paper'] sampling:SamplingConfig.videos_per_batch",
+            "scales:SCALES['paper'] sampling:SamplingConfig.videos_per_batch",
             "the low end of it",
         ),
         Row(
             "2048 labelled images a batch",
             "recalled .25-.5",
-            "recipes:SCALES['paper'] train_config:LabelledConfig.images_per_batch",
+            "scales:SCALES['paper'] train_config:LabelledConfig.images_per_batch",
         ),
-        Row("about 120k steps", "recalled .25-.5", "recipes:SCALES['paper']"),
+        Row("about 120k steps", "recalled .25-.5", "scales:SCALES['paper']"),
         Row(
             "a slice of a TPU pod",
             "recalled .25-.5",
@@ -122,7 +122,7 @@ SECTIONS = {
             "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
             "paper",
             "optim:OptimizerConfig.learning_rate optim:OptimizerConfig.weight_decay "
-            "recipes:SCALES['paper']",
+            "scales:SCALES['paper']",
             "stands in for VIVI's own rate, which is unknown",
         ),
         Row(
@@ -133,7 +133,7 @@ SECTIONS = {
         Row(
             "scales for one GPU and for a laptop",
             "ours",
-            "recipes:SCALES['gpu'] recipes:SCALES['tiny']",
+            "scales:SCALES['gpu'] scales:SCALES['tiny']",
         ),
     ],
     "Claims": [

@@ -2,12 +2,14 @@
 
 import inspect
 
-from footage.recipes import METHODS, RECIPES, SCALES
+from footage.recipes import METHODS, RECIPES
+from footage.scales import SCALES
 from footage.train_config import TrainConfig
 
 HEAD = """# Recipes
 
-Generated from `footage/recipes.py` by `python -m docs.generate`; a test keeps it up to date.
+Generated from `footage/recipes.py` and `footage/scales.py` by `python -m docs.generate`; a test
+keeps it up to date.
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 A recipe is a method at a scale: `METHOD` alone is at the paper's scale, `METHOD-gpu` and

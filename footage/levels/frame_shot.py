@@ -12,7 +12,7 @@ To train with another loss of embeddings: write it in `losses.py`, then name it 
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, prod
 from typing import Literal, NamedTuple
 
@@ -117,6 +117,26 @@ class FrameShotConfig:
             if self.positives in views_alike
             else views * (frames - 1)
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameConfig:
+    """Views of one frame alike in a head of their own, where shots are alike in another [ours].
+
+    What a shot has in common says nothing of how near, how many and which way round; two views of
+    one frame do. Loss and head are those of `frame_shot`.
+    """
+
+    weight: float = 0.0
+    """How much the level counts; 0 switches it off."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with."""
+        check(self, where="frame", above_0=())
+
+    def level(self, frame_shot: FrameShotConfig) -> FrameShotConfig:
+        """The level as the settings of `frame_shot` make it."""
+        return replace(frame_shot, weight=self.weight, positives="frame")
 
 
 class EmbeddingLoss(NamedTuple):

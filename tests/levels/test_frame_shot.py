@@ -3,7 +3,7 @@ import torch
 
 from footage import losses
 from footage.errors import ConfigError
-from footage.levels.frame_shot import FrameShotConfig
+from footage.levels.frame_shot import FrameConfig, FrameShotConfig
 from footage.objective import ObjectiveConfig
 from tests.objectives import CONFIGS, SHAPE, SMALL, A, D, F, S, V, answer, features, objective, seen
 
@@ -64,6 +64,33 @@ def test_the_soft_hinge_has_a_chance_value_of_its_own():
     whole = objective(config)
     value = answer(whole, torch.ones(*SHAPE, D))[1]["shot/exemplar"]
     assert value.item() == pytest.approx(whole.chance(SHAPE)["shot/exemplar"])
+
+
+def test_a_frame_level_beside_the_shot_level_has_a_head_of_its_own_and_other_identities():
+    whole, views = objective(CONFIGS["frame beside shot"]), features()
+    one_shot_a_video = torch.arange(V)[:, None].expand(V, S)
+    _, values = answer(whole, views, one_shot_a_video)
+    for name, positives in (("frame_shot", "shot"), ("frame", "frame")):
+        embeddings = whole.levels[name].projection(views)
+        expected = losses.exemplar(embeddings, one_shot_a_video, positives, 0.5)
+        torch.testing.assert_close(values[f"{positives}/exemplar"], expected)
+    heads = (whole.levels[name].projection.layers[0].weight for name in ("frame_shot", "frame"))
+    assert not torch.equal(*heads)
+
+
+@pytest.mark.parametrize(
+    "frame_shot", [{"positives": "frame"}, {"loss": "rotation"}, {"loss": "distillation"}]
+)
+def test_a_frame_level_stands_only_beside_a_shot_level_of_embeddings(frame_shot):
+    with pytest.raises(ConfigError, match=rf"objective.frame .*{next(iter(frame_shot.values()))}"):
+        ObjectiveConfig(frame=FrameConfig(weight=1.0), frame_shot=FrameShotConfig(**frame_shot))
+
+
+def test_a_frame_level_needs_two_views_of_a_frame():
+    both = CONFIGS["frame beside shot"]
+    with pytest.raises(ConfigError, match=r"objective.frame.weight = 0.5, but 1 view"):
+        both.check(shots_per_video=4, frames_per_shot=2, views_per_frame=1)
+    both.check(shots_per_video=4, frames_per_shot=2, views_per_frame=2)
 
 
 def test_batches_without_a_positive_pair_are_refused_by_the_name_of_the_field():
