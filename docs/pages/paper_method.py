@@ -156,6 +156,11 @@ SECTIONS = {
             "positives:identities sampling:SamplingConfig.few_shots['split']",
         ),
         Row(
+            "views of one frame alike beside frames of one shot, each in a head of its own",
+            "ours",
+            "levels.frame_shot:FrameConfig objective:ObjectiveConfig.frame",
+        ),
+        Row(
             "InfoNCE with several positives, VICReg, self-distillation",
             "ours",
             "losses:multi_positive_nce losses:vicreg losses:self_distillation "

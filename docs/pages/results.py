@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.compare import read_arm, read_lines
-from benchmarks.experiments import cotraining
+from benchmarks.experiments import cotraining, modern, scaling
 
 WORDS = Path(__file__).with_name("results_words.md")
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -36,6 +36,18 @@ class Experiment(NamedTuple):
 EXPERIMENTS = {
     "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
     "levels": Experiment("Levels", ("levels-clips.jsonl",), "frames-as-images"),
+    "modern": Experiment(
+        "Modern losses",
+        ("modern-clips.jsonl", "levels-clips.jsonl"),
+        "vivi-ex4",
+        (*(read_arm(text).label for text in modern.ARMS), "vivi-ex4"),
+    ),
+    "scaling": Experiment(
+        "Views seen",
+        ("scaling-clips.jsonl", "levels-clips.jsonl"),
+        "vivi-ex4",
+        (*(read_arm(text).label for text in scaling.ARMS), "vivi-ex4", "frames-as-images"),
+    ),
     "cotraining": Experiment(
         "Co-training",
         ("cotraining-cifar10.jsonl", "levels-clips.jsonl"),

@@ -45,8 +45,11 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "vivi-ex4, 2 views of a frame": (True, True),
         "ex-shot, 2 views of a frame": (False, False),
         "vivi-ex4, 4 views of one frame": (True, True),
-        "vivi-ex4, MLP head": (True, True),
+        "vivi-ex4, frame level too": (True, True),
     }
+    assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
+        "vivi-ex4, frame level too"
+    ]
     positives = {label: config.objective.frame_shot.positives for label, config in LEVELS.items()}
     assert positives["ex-shot"] == "shot"
     for label in ("ex-frame", "frames-as-images", "vivi-ex4, 4 views of one frame"):
@@ -64,7 +67,9 @@ def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a
 def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
     arms = [read_arm(text) for text in scaling.ARMS]
     configs = {arm.label: arm.config(COMMON, 0) for arm in arms}
-    assert len(configs) == 10
+    assert len(configs) == 11
+    third = configs.pop("vivi-ex4, frame level too, 2000 steps")
+    assert third.objective == LEVELS["vivi-ex4, frame level too"].objective
     for label, config in configs.items():
         method, _, rest = label.partition(", ")
         other = configs[f"{({*scaling.METHODS} - {method}).pop()}, {rest}"]
