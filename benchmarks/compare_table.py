@@ -1,7 +1,7 @@
 """The table of what `benchmarks/compare.py` found: every measure of every arm, with spread."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 BASELINES = ("chance", "pixels", "untrained")
@@ -30,17 +30,15 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
     sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
     text = _row(["", *BASELINES, *arms]) + _row(["---"] * (1 + len(sources)))
     for name in names:
-        cells = [_spread(_column(arms[label], name, column)) for label, column in sources]
+        columns = [_column(arms[label], name, column) for label, column in sources]
+        cells = [spread(column.values()) for column in columns]
         text += _row([name, *cells])
     if others:
         text += f"\nDifference to {first}, seed by seed:\n\n"
         text += _row(["", *others]) + _row(["---"] * (1 + len(others)))
     for name in names if others else []:
         base = _column(arms[first], name, "model")
-        cells = []
-        for label in others:
-            own = _column(arms[label], name, "model")
-            cells.append(_difference([own[seed] - base[seed] for seed in own if seed in base]))
+        cells = [difference(_column(arms[label], name, "model"), base) for label in others]
         text += _row([name, *cells])
     return text
 
@@ -74,18 +72,21 @@ def _column(seeds: Mapping[int, Mapping[str, Values]], name: str, column: str) -
     }
 
 
-def _spread(values: Mapping[int, float]) -> str:
-    if not values:
+def spread(values: Iterable[float]) -> str:
+    """Mean over seeds, and least and most where they differ."""
+    found = list(values)
+    if not found:
         return ""
-    middle, low, high = statistics.mean(values.values()), min(values.values()), max(values.values())
-    return f"{middle:.1f} ({low:.1f}..{high:.1f})" if low < high else f"{middle:.1f}"
+    mean, low, high = f"{statistics.mean(found):.1f}", f"{min(found):.1f}", f"{max(found):.1f}"
+    return mean if low == high else f"{mean} ({low}..{high})"
 
 
-def _difference(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:+.1f}" for value in values)
-    error = statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.mean(values):+.1f} ± {error:.1f}"
+def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+    """Mean of the differences seed by seed, with its standard error where there are several."""
+    found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if len(found) < 2:
+        return "".join(f"{value:+.1f}" for value in found)
+    return f"{statistics.mean(found):+.1f} ± {statistics.stdev(found) / len(found) ** 0.5:.1f}"
 
 
 def _row(cells: Sequence[str]) -> str:

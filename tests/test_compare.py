@@ -1,18 +1,17 @@
 """benchmarks/compare.py: real arms, and its tables against numbers worked out by hand."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.compare import check_views, main, read_arm, read_lines
+from benchmarks.compare_table import table
 from footage.errors import ConfigError
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "compare.py"
-compare = runpy.run_path(str(SCRIPT))
-read_lines = compare["read_lines"]
+ROOT = Path(__file__).parents[1]
 
 
 def line(label, seed, model, retrieved):
@@ -30,7 +29,7 @@ def test_a_table_has_mean_extremes_and_paired_differences():
     lines = [line("first", seed, 40.0 + 10 * seed, 80.0) for seed in range(3)]
     # Better by 1, 2 and 3 points: 2 on average, with a standard error of 1 / sqrt(3).
     lines += [line("second", seed, 41.0 + 11 * seed, 90.0) for seed in range(3)]
-    means, differences = compare["table"](lines).split("Difference to first")
+    means, differences = table(lines).split("Difference to first")
     assert "| same shot | 1.0 |  | 50.0 | 80.0 | 90.0 |" in means
     assert "| birds, knn | 10.0 | 30.0 | 20.0 | 50.0 (40.0..60.0) | 52.0 (41.0..63.0) |" in means
     assert "| mean of 2 sets, knn | 15.0 | 35.0 | 25.0 | 55.0 (45.0..65.0) |" in means
@@ -39,26 +38,26 @@ def test_a_table_has_mean_extremes_and_paired_differences():
 
 
 def test_one_seed_has_no_spread_and_settings_are_chosen_on_the_validation_part():
-    text = compare["table"]([line("only", 0, 40.0, 80.0)], "validation")
+    text = table([line("only", 0, 40.0, 80.0)], "validation")
     assert "| birds, knn | 10.0 | 30.0 | 20.0 |  |" in text
     assert "Difference" not in text
 
 
 def test_arms_that_see_different_numbers_of_views_are_refused():
     arms = [
-        compare["read_arm"]("vivi-ex4-tiny"),
-        compare["read_arm"]("ex-shot-tiny:longer:steps=400,objective.frame_shot.margin=1"),
+        read_arm("vivi-ex4-tiny"),
+        read_arm("ex-shot-tiny:longer:steps=400,objective.frame_shot.margin=1"),
     ]
     assert arms[1].config({"steps": 300}, 5).objective.frame_shot.margin == 1.0
     with pytest.raises(ConfigError, match="different numbers of views"):
-        compare["check_views"](arms, {"steps": 300})
+        check_views(arms, {"steps": 300})
 
 
 def test_a_suite_has_means_of_its_groups_too():
     found = line("only", 0, 40.0, 80.0)
     found["test"]["bats, knn"] = {**found["test"]["birds, knn"], "model": 90.0}
     found["groups"] = {"birds": "natural", "bats": "natural", "boats": "structured"}
-    text = compare["table"]([found])
+    text = table([found])
     assert "| mean of 2 natural sets, knn | 10.0 | 30.0 | 20.0 | 65.0 |" in text
     assert "| mean of 3 sets, knn | 13.3 | 33.3 | 23.3 | 60.0 |" in text
     assert "structured" not in text  # one task is no mean
@@ -78,13 +77,13 @@ def test_arms_with_and_without_videos_are_trained_and_judged_and_not_made_again(
         "--common", common,
     ]  # fmt: skip
     monkeypatch.setattr("sys.argv", command)
-    compare["main"]("Real arms.")
+    main("Real arms.")
     cotrained, supervised = map(json.loads, results.read_text().splitlines())
     assert (cotrained["views"], cotrained["labelled_images"]) == (2 * 3 * 2 * 2, 12)
     assert (supervised["views"], supervised["labelled_images"]) == (0, 12)
     assert {*cotrained["test"]} - {*supervised["test"]} == {"same shot", "same video, another shot"}
     before = results.read_bytes()
-    compare["main"]("Real arms.")
+    main("Real arms.")
     assert results.read_bytes() == before
 
 
@@ -101,9 +100,9 @@ def test_arms_side_by_side_find_what_they_find_one_after_the_other(
     ]  # fmt: skip
     turns, beside = tmp_path / "turns.jsonl", tmp_path / "beside.jsonl"
     monkeypatch.setattr("sys.argv", ["compare.py", str(turns), *rest])
-    compare["main"]("Real arms.")
+    main("Real arms.")
     module = [sys.executable, "-m", "benchmarks.compare"]
-    subprocess.run([*module, beside, *rest, "--processes", "2"], cwd=SCRIPT.parents[1], check=True)
+    subprocess.run([*module, beside, *rest, "--processes", "2"], cwd=ROOT, check=True)
     found = [
         {line["label"]: (line["last_levels"], line["test"]) for line in read_lines(path)}
         for path in (turns, beside)

@@ -71,6 +71,12 @@ def test_the_cost_names_views_minutes_machine_and_commit(experiment):
     )
 
 
+def test_the_cost_says_that_a_commit_does_not_hold_all_of_the_code(experiment):
+    path = results.RESULTS / "some.jsonl"
+    path.write_text(path.read_text().replace('"1234567abcdef', '"1234567abcdef-dirty', 1))
+    assert results.cost(experiment).endswith("commit 1234567, 1234567 with changes.")
+
+
 def test_the_cost_names_the_gpu_that_the_arms_shared(experiment):
     path = results.RESULTS / "some.jsonl"
     path.write_text(

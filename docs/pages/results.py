@@ -5,11 +5,12 @@ A line `@table NAME` becomes the table of that experiment, `@cost NAME` a line o
 
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.compare import read_arm, read_lines
+from benchmarks.compare_table import difference, spread
 from benchmarks.experiments import cotraining, modern, scaling
 
 WORDS = Path(__file__).with_name("results_words.md")
@@ -127,9 +128,10 @@ def table(experiment: Experiment) -> str:
     heads = ["mean of 13", f"to {base.label}", *groups, "kNN, mean of 13", *RETRIEVALS]
     rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for arm in arms:
-        mean, *others = (_spread(arm.scores(measure).values()) for measure in measures)
+        mean, *others = (spread(arm.scores(measure).values()) for measure in measures)
         seeds = str(len(arm.lines)) if arm.column == "model" else ""
-        compared = _difference(arm, base) if seeds and arm is not base else ""
+        to_base = difference(arm.scores("linear"), base.scores("linear"))
+        compared = to_base if seeds and arm is not base else ""
         rows.append([arm.label, seeds, mean, compared, *others])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -141,7 +143,7 @@ def cost(experiment: Experiment) -> str:
     views = sorted({line["views"] for line in lines})
     most = f"{views[-1]:,}" if len(views) == 1 else f"up to {views[-1]:,}"
     environments = [line["environment"] for line in lines]
-    commits = sorted({found["commit"][:7] for found in environments})
+    commits = sorted({_commit(found["commit"]) for found in environments})
     machines = sorted({_machine(found["machine"]) for found in environments})
     versions = sorted({found["versions"]["torch"] for found in environments})
     return (
@@ -158,19 +160,6 @@ def _machine(machine: Mapping[str, Any]) -> str:
     return f"{processor}, {machine['cores']} cores and one {accelerator} for all arms"
 
 
-def _difference(arm: Arm, base: Arm) -> str:
-    """Mean of the seeds' differences of the linear mean, with its standard error."""
-    ours, theirs = arm.scores("linear"), base.scores("linear")
-    found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
-    if len(found) < 2:
-        return "".join(f"{value:+.1f}" for value in found)
-    return f"{statistics.mean(found):+.1f} ± {statistics.stdev(found) / len(found) ** 0.5:.1f}"
-
-
-def _spread(values: Iterable[float]) -> str:
-    """Mean, and least and most where they differ."""
-    found: Sequence[float] = list(values)
-    if not found:
-        return ""
-    mean, low, high = f"{statistics.mean(found):.1f}", f"{min(found):.1f}", f"{max(found):.1f}"
-    return mean if low == high else f"{mean} ({low}..{high})"
+def _commit(name: str) -> str:
+    """Short, and whether there were changes that it does not hold."""
+    return name[:7] + (" with changes" if name.endswith("-dirty") else "")
