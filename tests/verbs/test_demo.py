@@ -129,7 +129,7 @@ def test_the_verdict_is_honest_about_noise_and_losses(tmp_path, trained, verdict
 @pytest.mark.slow
 def test_the_demo_runs_offline_and_twice_is_once(tmp_path):
     config = DemoConfig(
-        train_seconds=1, num_rendered=12, images_per_class=12, download=False, most_steps=14
+        train_seconds=1.0, num_rendered=12, images_per_class=12, download=False, most_steps=14
     )
     first = demo(out=tmp_path, config=config)
     summary = first.summary()
