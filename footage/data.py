@@ -58,7 +58,8 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
         images: A path that `footage.images.labelled.open_images` knows; empty without.
 
     Raises:
-        ConfigError: Something that is needed is not given, or the other way round; too few videos.
+        ConfigError: Something that is needed is not given, or the other way round; too few videos
+            or images for a batch.
         StoreError: The store is missing or damaged.
     """
     _check_given(config, str(store), str(images))
@@ -67,6 +68,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
     frames: FrameSource | None = opened
     if config.learn_from == "images" and config.objective.has_unlabelled_level:
         assert labelled is not None
+        _check_enough(len(labelled), config)
         frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
     videos, watched, held_out = None, [], []
     if frames is not None:
@@ -108,6 +110,16 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
             f"images {images!r} are given, but objective.supervised.weight is 0: nothing would "
             "learn from their labels",
             "take vivi-ex4-co, or set --objective.supervised.weight 1",
+        )
+
+
+def _check_enough(num_images: int, config: TrainConfig) -> None:
+    wanted = config.sampling.videos_per_batch
+    if num_images < wanted:
+        raise ConfigError(
+            f"a batch takes {wanted} images without looking at their labels, but there are only "
+            f"{num_images}",
+            f"set sampling.videos_per_batch to at most {num_images}, or give more images",
         )
 
 

@@ -141,12 +141,13 @@ class TrainConfig:
                 f"label_share must be above 0 and at most 1, got {self.label_share}",
                 "give 0.1 for a tenth of the labels",
             )
-        if self.learn_from == "images" and self.sampling.frames_per_shot != 1:
-            raise ConfigError(
-                "learn_from = images has one frame a shot, but sampling.frames_per_shot is "
-                f"{self.sampling.frames_per_shot}",
-                "set sampling.frames_per_shot and sampling.shots_per_video to 1",
-            )
+        for name in ("shots_per_video", "frames_per_shot"):
+            number = getattr(self.sampling, name)
+            if self.learn_from == "images" and number != 1:
+                raise ConfigError(
+                    f"learn_from = images has one frame an image, but sampling.{name} is {number}",
+                    "set sampling.frames_per_shot and sampling.shots_per_video to 1",
+                )
         self.objective.check(
             shots_per_video=self.sampling.shots_per_video,
             frames_per_shot=self.sampling.frames_per_shot,

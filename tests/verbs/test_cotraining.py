@@ -173,6 +173,18 @@ def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_fo
     assert not (tmp_path / "run").exists()
 
 
+def test_too_few_images_for_a_batch_are_said_as_images(shapes_folder, tmp_path):
+    semi = recipe("semi-ex-tiny")
+    many = dataclasses.replace(semi.sampling, videos_per_batch=121)
+    message = r"takes 121 images .* only 120 .*sampling\.videos_per_batch to at most 120"
+    with pytest.raises(ConfigError, match=message):
+        train(dataclasses.replace(semi, sampling=many), images=shapes_folder, out=tmp_path / "run")
+    for name in ("shots_per_video", "frames_per_shot"):
+        sampling = dataclasses.replace(semi.sampling, **{name: 2})
+        with pytest.raises(ConfigError, match=rf"one frame an image, but sampling\.{name} is 2"):
+            dataclasses.replace(semi, sampling=sampling)
+
+
 def test_another_share_of_labels_is_another_run(run, tiny_store, shapes_folder):
     with pytest.raises(ConfigError, match=r"label_share: 0.5 there, 1.0 here"):
         train(co_training(), store=tiny_store.path, images=shapes_folder, out=run)
