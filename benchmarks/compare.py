@@ -99,7 +99,7 @@ def check_views(arms: Sequence[Arm], common: Mapping[str, Any]) -> None:
 def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one arm with one seed."""
     config = arm.config(read_settings(options.common), seed)
-    folder = Path(f"{options.results}{RUNS}") / f"{arm.label.replace(' ', '-')}-{seed}"
+    folder = run_folder(options.results, arm.label, seed)
     store = options.store if config.learns_from_videos else ""
     images = options.images if config.objective.supervised.weight else ""
     began = time.perf_counter()
@@ -131,6 +131,11 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "validation": measures(probes, judged.validation),
         "environment": environment(),
     }
+
+
+def run_folder(results: str, label: str, seed: int) -> Path:
+    """Where the run of an arm and a seed lies, beside the results."""
+    return Path(f"{results}{RUNS}") / f"{label.replace(' ', '-')}-{seed}"
 
 
 def store_hash(store: str) -> str:
@@ -166,10 +171,15 @@ def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
     )
 
 
-def on_suite(config: TrainConfig, folder: Path, options: argparse.Namespace) -> Judged:
+def on_suite(
+    config: TrainConfig,
+    folder: Path,
+    options: argparse.Namespace,
+    protocols: tuple[str, ...] = PROTOCOLS,
+) -> Judged:
     """Judged on the pocket suite, beside the same network untrained, which is judged once."""
     architecture = config.backbone.architecture
-    settings = {"protocols": PROTOCOLS, "size": config.augment.size}
+    settings = {"protocols": protocols, "size": config.augment.size}
     out = Path(f"{options.results}{RUNS}") / f"untrained-{architecture}"
     with _one_at_a_time(out.with_suffix(".lock")):
         untrained = evaluate(
@@ -212,11 +222,12 @@ def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> d
     """Percent by measure and column; `model` is the trained network.
 
     Args:
-        probes: What the monitor found of the held-out videos, before the first step and at the end.
+        probes: What the monitor found of the held-out videos, before the first step and at the end;
+            empty to leave the retrievals out.
         judged: What was found on labelled images, on the part that is asked for.
     """
     found: dict[str, Values] = {}
-    before, after = probes[0], probes[-1]
+    before, after = (probes[0], probes[-1]) if probes else ({}, {})
     for name, words in RETRIEVALS.items():
         if f"{name}_hit" in after:
             found[words] = {
