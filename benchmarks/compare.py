@@ -102,7 +102,6 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     folder = run_folder(options.results, arm.label, seed)
     store = options.store if config.learns_from_videos else ""
     images = options.images if config.objective.supervised.weight else ""
-    began = time.perf_counter()
     train(config, store=store, out=folder, images=images, recipe=arm.recipe)
     trained = time.perf_counter()
     lines = read_metrics(folder)
@@ -122,7 +121,10 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "store": store_hash(options.store),
         "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
         "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
-        "train_seconds": round(trained - began, 1),
+        # Of the steps alone, so that a training which was killed and went on counts whole.
+        "train_seconds": round(
+            sum(config.images_per_step / line["images_per_second"] for line in steps), 1
+        ),
         "evaluate_seconds": round(time.perf_counter() - trained, 1),
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
