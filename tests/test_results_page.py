@@ -85,6 +85,18 @@ def test_the_cost_names_the_gpu_that_the_arms_shared(experiment):
     assert "a CPU, 16 cores and one a GPU for all arms, torch" in results.cost(experiment)
 
 
+def test_another_protocol_has_no_neighbours_and_no_retrievals_beside_it(experiment):
+    head, _, *rows = results.table(experiment._replace(protocol="knn")).splitlines()
+    assert (
+        head
+        == "|  | seeds | mean of 13 | to theirs | natural, 4 | specialized, 1 | structured, 8 |"
+    )
+    assert (
+        "| ours | 2 | 51.0 (50.0..52.0) | +8.5 ± 1.5 | 46.0 (45.0..47.0) | 61.0 (60.0..62.0) |  |"
+        in rows
+    )
+
+
 def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():
     asked = {name for _, name in results.DIRECTIVE.findall(results.WORDS.read_text("utf-8"))}
     assert asked == set(results.EXPERIMENTS)

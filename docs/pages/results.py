@@ -32,6 +32,8 @@ class Experiment(NamedTuple):
     """The arm that the others are compared with, seed by seed."""
     arms: tuple[str, ...] = ()
     """Which arms of those results; empty: all."""
+    protocol: str = "linear"
+    """What judged them; beside the linear probe stand nearest neighbours and the retrievals."""
 
 
 EXPERIMENTS = {
@@ -44,7 +46,7 @@ EXPERIMENTS = {
         (*(read_arm(text).label for text in modern.ARMS), "vivi-ex4"),
     ),
     "scaling": Experiment(
-        "Views seen",
+        "Views seen, hours of video",
         ("scaling-clips.jsonl", "levels-clips.jsonl"),
         "vivi-ex4",
         (*(read_arm(text).label for text in scaling.ARMS), "vivi-ex4", "frames-as-images"),
@@ -58,6 +60,12 @@ EXPERIMENTS = {
     "longer": Experiment("Twice as long, real clips", ("longer-clips.jsonl",), "frames-as-images"),
     "films": Experiment(
         "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
+    ),
+    "finalists": Experiment(
+        "Fine-tuned, every weight",
+        ("finalists-clips.jsonl",),
+        "frames-as-images",
+        protocol="pocket-finetune",
     ),
     "peers": Experiment(
         "Beside LightlyTrain",
@@ -123,14 +131,17 @@ def table(experiment: Experiment) -> str:
     """Every arm, its means, and how far its mean is from the base's."""
     arms = arms_of(experiment)
     base = next(arm for arm in arms if arm.label == experiment.base)
-    measures = ["linear", *(f"linear, {group}" for group in GROUPS), "knn", *RETRIEVALS]
-    groups = [f"{group}, {size}" for group, size in GROUPS.items()]
-    heads = ["mean of 13", f"to {base.label}", *groups, "kNN, mean of 13", *RETRIEVALS]
+    protocol = experiment.protocol
+    measures = [protocol, *(f"{protocol}, {group}" for group in GROUPS)]
+    heads = ["mean of 13", f"to {base.label}", *(f"{name}, {n}" for name, n in GROUPS.items())]
+    if protocol == "linear":
+        measures += ["knn", *RETRIEVALS]
+        heads += ["kNN, mean of 13", *RETRIEVALS]
     rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for arm in arms:
         mean, *others = (spread(arm.scores(measure).values()) for measure in measures)
         seeds = str(len(arm.lines)) if arm.column == "model" else ""
-        to_base = difference(arm.scores("linear"), base.scores("linear"))
+        to_base = difference(arm.scores(protocol), base.scores(protocol))
         compared = to_base if seeds and arm is not base else ""
         rows.append([arm.label, seeds, mean, compared, *others])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -30,7 +30,7 @@ def test_an_arm_is_judged_again_by_another_protocol(tiny_store, suite, tmp_path,
     arms += ["--arms", "vivi-ex4-tiny:the arm", "--seeds", "0", "--common", common]
     monkeypatch.setattr("sys.argv", arms)
     compare.main("Real arms.")
-    # Fine-tuning takes a minute and is tested elsewhere; a probe must find what the arm's own found.
+    # Fine-tuning takes a minute and has its own tests; a probe must find what the arm's own found.
     assert finalists.PROTOCOLS == ("pocket-finetune",)
     monkeypatch.setattr(finalists, "PROTOCOLS", ("linear",))
     command = ["finalists.py", str(again), "--of", str(of), "--suite", str(suite)]
