@@ -61,6 +61,12 @@ EXPERIMENTS = {
     "films": Experiment(
         "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
     ),
+    "again": Experiment(
+        "Levels, again on another processor",
+        ("again.jsonl",),
+        "frames-as-images",
+        ("vivi-ex4", "frames-as-images", "ex-frame"),
+    ),
     "finalists": Experiment(
         "Fine-tuned, every weight",
         ("finalists-clips.jsonl",),
