@@ -5,8 +5,8 @@ r"""Does it last when the whole network is fine-tuned? Arms of another experimen
 
 RESULTS.jsonl is what an experiment such as `levels.py` wrote, with its runs beside it. Each task
 fine-tunes every weight with the suite's `pocket-finetune`; the same network from random weights
-stands beside it. Lines that are there already are not made again. A network takes a quarter of an
-hour of one core.
+stands beside it. Lines that are there already are not made again. A network takes eight minutes of
+one core.
 """
 
 import argparse
@@ -69,7 +69,9 @@ def main() -> None:
     path = Path(options.results)
     try:
         chosen = finalists(Path(options.of), options.labels, options.seeds)
-        done = {(line["label"], line["seed"]) for line in read_lines(path)}
+        there = read_lines(path)
+        path.write_text("".join(json.dumps(line) + "\n" for line in there))
+        done = {(line["label"], line["seed"]) for line in there}
         for line in chosen:
             if (line["label"], line["seed"]) not in done:
                 text = json.dumps(tune(line, options))
