@@ -15,7 +15,7 @@ import os
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -248,7 +248,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _architecture(config: dict[str, dict[str, object]]) -> str:
+def _architecture(config: dict[str, Any]) -> str:
     size = config["augment"]["size"]
     return f"{config['backbone']['architecture']} at {size} px"
 
