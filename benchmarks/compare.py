@@ -256,17 +256,19 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def check_same(line: Line, arm: Arm, options: argparse.Namespace) -> None:
-    """Refuse to take a line for done that was made in another way."""
-    ours = {
-        "recipe": arm.recipe,
-        "settings": {**read_settings(options.common), **arm.settings},
-        "store": store_hash(options.store),
-    }
-    theirs = {name: line[name] for name in ours}
+def check_same(line: Line, wanted: Mapping[str, Any], results: str | Path) -> None:
+    """Refuse to take a line of `results` for done that was made in another way.
+
+    Args:
+        line: Of the file.
+        wanted: Another line, or what is known of one before it is made.
+        results: The file.
+    """
+    names = ("recipe", "settings", "store")
+    ours, theirs = ({name: made[name] for name in names} for made in (wanted, line))
     if ours != theirs:
         raise ConfigError(
-            f"{options.results} has {arm.label!r} with {theirs}, not {ours}",
+            f"{results} has {line['label']!r} with {theirs}, not {ours}",
             "give the arm another label, or write to another file",
         )
 
@@ -281,7 +283,12 @@ def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for arm in arms:
             if (arm.label, seed) in done:
-                check_same(done[arm.label, seed], arm, options)
+                wanted = {
+                    "recipe": arm.recipe,
+                    "settings": {**read_settings(options.common), **arm.settings},
+                    "store": store_hash(options.store),
+                }
+                check_same(done[arm.label, seed], wanted, path)
             else:
                 left.append((arm, seed))
     for line in _lines(left, options):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import measures, on_suite, read_arm, read_lines, run_folder
+from benchmarks.compare import check_same, measures, on_suite, read_arm, read_lines, run_folder
 from benchmarks.compare_table import Line
 from footage.errors import ConfigError, FootageError
 from footage.runs import environment
@@ -71,9 +71,11 @@ def main() -> None:
         chosen = finalists(Path(options.of), options.labels, options.seeds)
         there = read_lines(path)
         path.write_text("".join(json.dumps(line) + "\n" for line in there))
-        done = {(line["label"], line["seed"]) for line in there}
+        done = {(line["label"], line["seed"]): line for line in there}
         for line in chosen:
-            if (line["label"], line["seed"]) not in done:
+            if (line["label"], line["seed"]) in done:
+                check_same(done[line["label"], line["seed"]], line, path)
+            else:
                 text = json.dumps(tune(line, options))
                 with path.open("a") as file:
                     file.write(text + "\n")

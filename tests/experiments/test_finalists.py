@@ -20,7 +20,9 @@ def suite(tmp_path, monkeypatch):
     return miniature.write_suite(tmp_path / "mini")
 
 
-def test_an_arm_is_judged_again_by_another_protocol(tiny_store, suite, tmp_path, monkeypatch):
+def test_an_arm_is_judged_again_by_another_protocol(
+    tiny_store, suite, tmp_path, monkeypatch, capsys
+):
     of, again = tmp_path / "arms.jsonl", tmp_path / "again.jsonl"
     common = (
         "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
@@ -48,6 +50,10 @@ def test_an_arm_is_judged_again_by_another_protocol(tiny_store, suite, tmp_path,
     again.write_bytes(before + before[:20])  # as a kill would leave it
     finalists.main()
     assert again.read_bytes() == before
+    of.write_text(of.read_text().replace('"steps": 2', '"steps": 3'))
+    with pytest.raises(SystemExit):
+        finalists.main()
+    assert "again.jsonl has 'the arm' with" in capsys.readouterr().err
 
 
 def test_an_arm_that_was_not_run_is_refused(tmp_path, monkeypatch, capsys):
