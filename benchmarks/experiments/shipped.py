@@ -1,0 +1,27 @@
+r"""What a user gets: recipes at the tiny scale as shipped, in their own network and length.
+
+    python -m benchmarks.experiments.shipped RESULTS.jsonl --store STORE --suite POCKET --seeds 0 1
+    python -m benchmarks.experiments.shipped RESULTS.jsonl --table
+
+The default recipe beside its two controls, `ex-frame` and `frames-as-images`: a ResNet-18, 1000
+steps and 128,000 views, with no setting changed but what the machine needs. Batches are written
+out, so that a later default cannot pass for this one. The last arm shows two views of each frame
+of half as many videos. An arm takes ten minutes of one core that computes in bfloat16, and its
+evaluation 2.
+"""
+
+from benchmarks.compare import main
+from benchmarks.experiments.structure import GENTLE, batch
+
+SHIPPED = (
+    f"vivi-ex4-tiny:vivi-ex4:{batch(32, 2, 2)},{GENTLE}",
+    f"frames-as-images-tiny:frames-as-images:{batch(32, 2, 1, 2)},{GENTLE}",
+    f"ex-frame-tiny:ex-frame:{batch(32, 2, 1, 2)},{GENTLE}",
+)
+ARMS = (
+    *SHIPPED,
+    f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)},{GENTLE}",
+)
+
+if __name__ == "__main__":
+    main(__doc__ or "", ARMS, "steps=1000,compute.workers=0,compute.threads=1")
