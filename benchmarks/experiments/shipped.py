@@ -5,12 +5,13 @@ r"""What a user gets: recipes at the tiny scale as shipped, in their own network
 
 The default recipe beside its two controls, `ex-frame` and `frames-as-images`: a ResNet-18, 1000
 steps and 128,000 views, with no setting changed but what the machine needs. Batches are written
-out, so that a later default cannot pass for this one. The last arm shows two views of each frame
-of half as many videos. An arm takes ten minutes of one core that computes in bfloat16, and its
-evaluation 2.
+out, so that a later default cannot pass for this one. The last arms show two views of each frame
+of half as many videos, the second of them with a frame level in a head of its own. An arm takes ten
+minutes of one core that computes in bfloat16, and its evaluation 2.
 """
 
 from benchmarks.compare import main
+from benchmarks.experiments.levels import FRAME_LEVEL_TOO
 from benchmarks.experiments.structure import GENTLE, batch
 
 SHIPPED = (
@@ -21,6 +22,7 @@ SHIPPED = (
 ARMS = (
     *SHIPPED,
     f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)},{GENTLE}",
+    f"vivi-ex4-tiny:vivi-ex4, frame level too:{FRAME_LEVEL_TOO},{GENTLE}",
 )
 
 if __name__ == "__main__":
