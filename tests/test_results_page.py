@@ -59,6 +59,23 @@ def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
     assert cells["untrained"][:3] == ["", "20.0", ""]
 
 
+def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
+    path = results.RESULTS / "some.jsonl"
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    for made in lines[:4]:
+        made["test"]["same video, another shot"] = {"chance": 0.0, "untrained": 9.0, "model": 60.0}
+    path.write_text("".join(json.dumps(made) + "\n" for made in lines))
+    table = results.together(experiment).splitlines()
+    rows = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in table]
+    assert rows[0][2::2] == ["13 tasks", "2 of held-out videos", "all 15"]
+    cells = {row[0]: row[1:] for row in rows}
+    # Three tasks of 40, 50 and 60 beside retrievals of 90 and 60; then of 42, 52, 62, 94 and 60.
+    assert cells["ours"][:4] == ["2", "51.0 (50.0..52.0)", "+8.5 ± 1.5", "76.0 (75.0..77.0)"]
+    assert cells["ours"][5:6] == ["61.0 (60.0..62.0)"]
+    # No held-out videos, and no seed that the base has.
+    assert cells["alone"][1:] == ["30.0", "", "", "", "", ""]
+
+
 def test_only_the_arms_that_are_asked_for_are_shown(experiment):
     chosen = experiment._replace(arms=("theirs", "alone"))
     labels = [arm.label for arm in results.arms_of(chosen)]
@@ -114,13 +131,15 @@ def test_the_picture_is_drawn_with_its_digest(tmp_path):
 
 def test_the_table_of_the_readme_has_the_numbers_of_the_results():
     text = (results.WORDS.parents[2] / "README.md").read_text("utf-8").replace("**", "")
-    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS["structure"])}
+    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS["shipped"])}
     rows = {
         "untrained": "ResNet-18, untrained",
-        "vivi-ex4, 32 videos of 2 shots of 2 frames": "ResNet-18, `vivi-ex4-tiny`",
-        "frames-as-images": "ResNet-18, the same frames without their videos",
+        "vivi-ex4": "ResNet-18, `vivi-ex4-tiny`",
+        "ex-frame": "ResNet-18, `ex-frame-tiny`: views of one frame",
+        "frames-as-images": "ResNet-18, `frames-as-images-tiny`: the same frames without their videos",
     }
-    measures = ["linear", *(f"linear, {group}" for group in results.GROUPS), results.RETRIEVALS[1]]
+    groups = [f"linear, {group}" for group in results.GROUPS]
+    measures = ["linear", *groups, *results.RETRIEVALS]
     for label, name in rows.items():
         means = [statistics.mean(arms[label].scores(measure).values()) for measure in measures]
         assert f"| {name} | {' | '.join(f'{mean:.1f}' for mean in means)} |" in text

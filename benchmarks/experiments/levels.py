@@ -6,7 +6,8 @@ r"""What does each level of the loss teach? One network, equal views, the levels
 The shipped recipe `vivi-ex4`, its video level with order or future shots alone, rotation instead of
 exemplars, no video level, no shot level, `frames-as-images`, which does not know the videos at all,
 two views of each frame beside two frames of each shot, four views of one frame instead of shots,
-and a frame level beside the shot level, in a head of its own. Every arm takes 1000 steps and
+and a frame level beside the shot level, in a head of its own; one shot each of twice as many videos,
+and a head with a hidden layer. Every arm takes 1000 steps and
 128,000 views at the tiny scale, with a RegNetX of 200 MFLOP, for it is four times as fast as the
 recipe's ResNet-18 on a CPU and all arms want three seeds; in fp32 on every processor. An arm takes
 13 minutes of one core, and its evaluation 3.
@@ -21,6 +22,17 @@ FOUR_VIEWS = f"{batch(16, 2, 1, 4)},objective.frame_shot.positives=frame"
 FRAME_LEVEL_TOO = f"{batch(16, 2, 2, 2)},objective.frame.weight=1.0"
 """Two views of a frame, alike in a head of their own."""
 
+MLP = "objective.frame_shot.projection=mlp"
+"""A head with a hidden layer between the features and what is compared."""
+
+GAP = (
+    f"ex-frame-tiny:ex-frame, 64 videos:{batch(64, 1, 1, 2)}",
+    f"ex-shot-tiny:ex-shot, 64 videos:{batch(64, 1, 2)}",
+    f"vivi-ex4-tiny:vivi-ex4, mlp:{MLP}",
+    f"frames-as-images-tiny:frames-as-images, mlp:{MLP}",
+)
+"""What might be why `frames-as-images` is ahead of arms with shots."""
+
 ARMS = (
     "vivi-ex4-tiny:vivi-ex4",
     "frames-as-images-tiny:frames-as-images",
@@ -33,6 +45,7 @@ ARMS = (
     f"ex-shot-tiny:ex-shot, 2 views of a frame:{batch(32, 1, 2, 2)}",
     f"vivi-ex4-tiny:vivi-ex4, 4 views of one frame:{FOUR_VIEWS}",
     f"vivi-ex4-tiny:vivi-ex4, frame level too:{FRAME_LEVEL_TOO}",
+    *GAP,
 )
 COMMON = (
     "backbone.architecture=regnetx_002,steps=1000,compute.workers=0,compute.threads=1,"

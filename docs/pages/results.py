@@ -1,24 +1,28 @@
 """docs/results.md: the words of results_words.md with the tables of the committed results.
 
-A line `@table NAME` becomes the table of that experiment, `@cost NAME` a line of what it cost.
+A line `@table NAME` becomes the table of that experiment, `@together NAME` one that has tasks and
+held-out videos in one mean, `@cost NAME` a line of what it cost.
 """
 
 import re
 import statistics
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.compare import read_arm, read_lines
 from benchmarks.compare_table import difference, spread
-from benchmarks.experiments import cotraining, modern, scaling
+from benchmarks.experiments import cotraining, levels, modern, scaling
 
 WORDS = Path(__file__).with_name("results_words.md")
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 GROUPS = {"natural": 4, "specialized": 1, "structured": 8}
 """How many tasks of the pocket suite each group has."""
 RETRIEVALS = ("same shot", "same video, another shot")
-DIRECTIVE = re.compile(r"^@(table|cost) (\w+)$", re.MULTILINE)
+ALSO = " + "
+"""Between measures of which one mean is taken."""
+DIRECTIVE = re.compile(r"^@(table|together|cost) (\w+)$", re.MULTILINE)
 
 Line = Mapping[str, Any]
 
@@ -36,8 +40,12 @@ class Experiment(NamedTuple):
     """What judged them; beside the linear probe stand nearest neighbours and the retrievals."""
 
 
+AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
+"""Arms of the levels that were run on another processor, too."""
+
 EXPERIMENTS = {
     "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
+    "shipped": Experiment("As shipped", ("shipped-clips.jsonl",), "vivi-ex4"),
     "levels": Experiment("Levels", ("levels-clips.jsonl",), "frames-as-images"),
     "modern": Experiment(
         "Modern losses",
@@ -65,7 +73,13 @@ EXPERIMENTS = {
         "Levels, again on another processor",
         ("again.jsonl",),
         "frames-as-images",
-        ("vivi-ex4", "frames-as-images", "ex-frame"),
+        AGAIN,
+    ),
+    "gap": Experiment(
+        "More videos a batch, another head",
+        ("again.jsonl",),
+        "frames-as-images",
+        (*AGAIN, *(read_arm(text).label for text in levels.GAP)),
     ),
     "finalists": Experiment(
         "Fine-tuned, every weight",
@@ -97,28 +111,38 @@ class Arm(NamedTuple):
 
 def page() -> str:
     """The page as it should be."""
-    write = {"table": table, "cost": cost}
+    write = {"table": table, "together": together, "cost": cost}
     return DIRECTIVE.sub(
         lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
     )
 
 
 def score(line: Line, column: str, measure: str) -> float | None:
-    """A retrieval, or a mean over labelled tasks: `linear`, `knn`, or `linear, natural`.
+    """A retrieval, a mean over labelled tasks (`linear`, `knn`, or `linear, natural`), or a mean.
+
+    Args:
+        line: Of an arm and a seed.
+        column: Of the trained network or of a baseline.
+        measure: Several, joined by `ALSO`, are one mean over all that is measured.
 
     Returns:
-        Percent; None where this line has no such measure.
+        Percent; None where this line lacks one of them.
     """
+    parts = [_measured(line, column, part) for part in measure.split(ALSO)]
+    return statistics.mean(chain(*parts)) if all(parts) else None
+
+
+def _measured(line: Line, column: str, measure: str) -> list[float]:
+    """Of a retrieval one number, else one for each task."""
     if measure in RETRIEVALS:
-        return line["test"].get(measure, {}).get(column)
+        return [line["test"][measure][column]] if measure in line["test"] else []
     protocol, _, group = measure.partition(", ")
     tasks = {
         name.removesuffix(f", {protocol}"): values
         for name, values in line["test"].items()
         if name.endswith(f", {protocol}")
     }
-    found = [v[column] for task, v in tasks.items() if group in ("", line["groups"][task])]
-    return statistics.mean(found) if found else None
+    return [v[column] for task, v in tasks.items() if group in ("", line["groups"][task])]
 
 
 def arms_of(experiment: Experiment) -> list[Arm]:
@@ -150,6 +174,29 @@ def table(experiment: Experiment) -> str:
         to_base = difference(arm.scores(protocol), base.scores(protocol))
         compared = to_base if seeds and arm is not base else ""
         rows.append([arm.label, seeds, mean, compared, *others])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def together(experiment: Experiment) -> str:
+    """Tasks, held-out videos, and both in one mean; beside each how far it is from the base's."""
+    videos = ALSO.join(RETRIEVALS)
+    measures = {
+        "13 tasks": experiment.protocol,
+        "2 of held-out videos": videos,
+        "all 15": f"{experiment.protocol}{ALSO}{videos}",
+    }
+    arms = arms_of(experiment)
+    base = next(arm for arm in arms if arm.label == experiment.base)
+    heads = chain(*((name, f"to {base.label}") for name in measures))
+    rows = [["", "seeds", *heads], ["---", *["---:"] * (2 * len(measures) + 1)]]
+    for arm in arms:
+        trained = arm.column == "model"
+        row = [arm.label, str(len(arm.lines)) if trained else ""]
+        for measure in measures.values():
+            scores, theirs = arm.scores(measure), base.scores(measure)
+            compared = difference(scores, theirs) if trained and arm is not base else ""
+            row += [spread(scores.values()), compared]
+        rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

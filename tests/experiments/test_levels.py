@@ -46,6 +46,10 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "ex-shot, 2 views of a frame": (False, False),
         "vivi-ex4, 4 views of one frame": (True, True),
         "vivi-ex4, frame level too": (True, True),
+        "ex-frame, 64 videos": (False, False),
+        "ex-shot, 64 videos": (False, False),
+        "vivi-ex4, mlp": (True, True),
+        "frames-as-images, mlp": (False, False),
     }
     assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
         "vivi-ex4, frame level too"
