@@ -136,7 +136,7 @@ def test_the_table_of_the_readme_has_the_numbers_of_the_results():
         "untrained": "ResNet-18, untrained",
         "vivi-ex4": "ResNet-18, `vivi-ex4-tiny`",
         "ex-frame": "ResNet-18, `ex-frame-tiny`: views of one frame",
-        "frames-as-images": "ResNet-18, `frames-as-images-tiny`: the same frames without their videos",
+        "frames-as-images": "ResNet-18, `frames-as-images-tiny`: frames without videos",
     }
     groups = [f"linear, {group}" for group in results.GROUPS]
     measures = ["linear", *groups, *results.RETRIEVALS]
