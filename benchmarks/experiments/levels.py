@@ -6,11 +6,11 @@ r"""What does each level of the loss teach? One network, equal views, the levels
 The shipped recipe `vivi-ex4`, its video level with order or future shots alone, rotation instead of
 exemplars, no video level, no shot level, `frames-as-images`, which does not know the videos at all,
 two views of each frame beside two frames of each shot, four views of one frame instead of shots,
-and a frame level beside the shot level, in a head of its own; one shot each of twice as many videos,
-and a head with a hidden layer. Every arm takes 1000 steps and
-128,000 views at the tiny scale, with a RegNetX of 200 MFLOP, for it is four times as fast as the
-recipe's ResNet-18 on a CPU and all arms want three seeds; in fp32 on every processor. An arm takes
-13 minutes of one core, and its evaluation 3.
+a frame level beside the shot level, in a head of its own, one shot each of twice as many videos,
+and a head with a hidden layer. Every arm takes 1000 steps and 128,000 views at the tiny scale, with
+a RegNetX of 200 MFLOP, for it is four times as fast as the recipe's ResNet-18 on a CPU and all arms
+want three seeds; in fp32 on every processor. An arm takes 13 minutes of one core, and its
+evaluation 3.
 """
 
 from benchmarks.compare import main
