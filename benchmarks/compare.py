@@ -115,10 +115,8 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     probes = [line["probe"] for line in lines if "probe" in line]
     return {
         "label": arm.label,
-        "recipe": arm.recipe,
-        "settings": {**read_settings(options.common), **arm.settings},
+        **made_with(arm, options),
         "seed": seed,
-        "store": store_hash(options.store),
         "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
         "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
         # Of the steps alone, so that a training which was killed and went on counts whole.
@@ -132,6 +130,15 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "test": measures(probes, judged.test),
         "validation": measures(probes, judged.validation),
         "environment": environment(),
+    }
+
+
+def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:
+    """What two lines of one arm and seed have in common if one is the other's repetition."""
+    return {
+        "recipe": arm.recipe,
+        "settings": {**read_settings(options.common), **arm.settings},
+        "store": store_hash(options.store),
     }
 
 
@@ -261,7 +268,7 @@ def check_same(line: Line, wanted: Mapping[str, Any], results: str | Path) -> No
 
     Args:
         line: Of the file.
-        wanted: Another line, or what is known of one before it is made.
+        wanted: Another line, or what `made_with` knows of one before it is made.
         results: The file.
     """
     names = ("recipe", "settings", "store")
@@ -283,12 +290,7 @@ def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for arm in arms:
             if (arm.label, seed) in done:
-                wanted = {
-                    "recipe": arm.recipe,
-                    "settings": {**read_settings(options.common), **arm.settings},
-                    "store": store_hash(options.store),
-                }
-                check_same(done[arm.label, seed], wanted, path)
+                check_same(done[arm.label, seed], made_with(arm, options), path)
             else:
                 left.append((arm, seed))
     for line in _lines(left, options):

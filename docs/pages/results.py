@@ -6,7 +6,7 @@ held-out videos in one mean, `@cost NAME` a line of what it cost.
 
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,10 +70,7 @@ EXPERIMENTS = {
         "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
     ),
     "again": Experiment(
-        "Levels, again on another processor",
-        ("again.jsonl",),
-        "frames-as-images",
-        AGAIN,
+        "Levels, again on another processor", ("again.jsonl",), "frames-as-images", AGAIN
     ),
     "gap": Experiment(
         "More videos a batch, another head",
@@ -159,22 +156,12 @@ def arms_of(experiment: Experiment) -> list[Arm]:
 
 def table(experiment: Experiment) -> str:
     """Every arm, its means, and how far its mean is from the base's."""
-    arms = arms_of(experiment)
-    base = next(arm for arm in arms if arm.label == experiment.base)
     protocol = experiment.protocol
-    measures = [protocol, *(f"{protocol}, {group}" for group in GROUPS)]
-    heads = ["mean of 13", f"to {base.label}", *(f"{name}, {n}" for name, n in GROUPS.items())]
+    measures = {"mean of 13": protocol}
+    measures |= {f"{group}, {size}": f"{protocol}, {group}" for group, size in GROUPS.items()}
     if protocol == "linear":
-        measures += ["knn", *RETRIEVALS]
-        heads += ["kNN, mean of 13", *RETRIEVALS]
-    rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
-    for arm in arms:
-        mean, *others = (spread(arm.scores(measure).values()) for measure in measures)
-        seeds = str(len(arm.lines)) if arm.column == "model" else ""
-        to_base = difference(arm.scores(protocol), base.scores(protocol))
-        compared = to_base if seeds and arm is not base else ""
-        rows.append([arm.label, seeds, mean, compared, *others])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        measures |= {"kNN, mean of 13": "knn", **{name: name for name in RETRIEVALS}}
+    return _table(experiment, measures, compared=("mean of 13",))
 
 
 def together(experiment: Experiment) -> str:
@@ -185,17 +172,26 @@ def together(experiment: Experiment) -> str:
         "2 of held-out videos": videos,
         "all 15": f"{experiment.protocol}{ALSO}{videos}",
     }
+    return _table(experiment, measures, compared=tuple(measures))
+
+
+def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:
+    """Every arm with these measures, by their heads; beside some how far it is from the base."""
     arms = arms_of(experiment)
     base = next(arm for arm in arms if arm.label == experiment.base)
-    heads = chain(*((name, f"to {base.label}") for name in measures))
-    rows = [["", "seeds", *heads], ["---", *["---:"] * (2 * len(measures) + 1)]]
+    heads = []
+    for head in measures:
+        heads += [head, f"to {base.label}"] if head in compared else [head]
+    rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for arm in arms:
         trained = arm.column == "model"
         row = [arm.label, str(len(arm.lines)) if trained else ""]
-        for measure in measures.values():
-            scores, theirs = arm.scores(measure), base.scores(measure)
-            compared = difference(scores, theirs) if trained and arm is not base else ""
-            row += [spread(scores.values()), compared]
+        for head, measure in measures.items():
+            scores = arm.scores(measure)
+            row.append(spread(scores.values()))
+            if head in compared:
+                apart = trained and arm is not base
+                row.append(difference(scores, base.scores(measure)) if apart else "")
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
