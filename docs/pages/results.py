@@ -46,6 +46,10 @@ AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
 EXPERIMENTS = {
     "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
     "shipped": Experiment("As shipped", ("shipped-clips.jsonl",), "vivi-ex4"),
+    "cuts": Experiment("As shipped, videos with cuts", ("shipped-cuts.jsonl",), "vivi-ex4"),
+    "cuts_levels": Experiment(
+        "Levels, videos with cuts", ("levels-cuts.jsonl",), "frames-as-images"
+    ),
     "levels": Experiment("Levels", ("levels-clips.jsonl",), "frames-as-images"),
     "modern": Experiment(
         "Modern losses",
