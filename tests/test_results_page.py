@@ -88,6 +88,10 @@ def test_the_cost_names_views_minutes_machine_and_commit(experiment):
     )
 
 
+def test_the_cost_names_minutes_once_where_arms_took_as_long(experiment):
+    assert ", 3 minutes of one" in results.cost(experiment._replace(arms=("alone",)))
+
+
 def test_the_cost_says_that_a_commit_does_not_hold_all_of_the_code(experiment):
     path = results.RESULTS / "some.jsonl"
     path.write_text(path.read_text().replace('"1234567abcdef', '"1234567abcdef-dirty', 1))

@@ -42,6 +42,8 @@ class Experiment(NamedTuple):
 
 AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
 """Arms of the levels that were run on another processor, too."""
+ONE_BY_ONE = ("ex-shot", "vivi-ex4, future only", "vivi-ex4, order only", "vivi-rot")
+"""Arms that lack a level, or have another."""
 
 EXPERIMENTS = {
     "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
@@ -74,7 +76,10 @@ EXPERIMENTS = {
         "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
     ),
     "again": Experiment(
-        "Levels, again on another processor", ("again.jsonl",), "frames-as-images", AGAIN
+        "Levels, again on another processor",
+        ("again.jsonl",),
+        "frames-as-images",
+        AGAIN + ONE_BY_ONE,
     ),
     "gap": Experiment(
         "More videos a batch, another head",
@@ -210,9 +215,10 @@ def cost(experiment: Experiment) -> str:
     commits = sorted({_commit(found["commit"]) for found in environments})
     machines = sorted({_machine(found["machine"]) for found in environments})
     versions = sorted({found["versions"]["torch"] for found in environments})
+    lasted = " to ".join(dict.fromkeys(f"{end:.0f}" for end in (min(minutes), max(minutes))))
     return (
-        f"{most} views an arm, {min(minutes):.0f} to {max(minutes):.0f} minutes of one busy "
-        f"core; {', '.join(machines)}, torch {', '.join(versions)}, commit {', '.join(commits)}."
+        f"{most} views an arm, {lasted} minutes of one busy core; {', '.join(machines)}, "
+        f"torch {', '.join(versions)}, commit {', '.join(commits)}."
     )
 
 
