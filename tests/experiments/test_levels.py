@@ -50,7 +50,10 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "ex-shot, 64 videos": (False, False),
         "vivi-ex4, mlp": (True, True),
         "frames-as-images, mlp": (False, False),
+        "vivi-ex4, stride 4": (True, True),
     }
+    strides = {label: config.sampling.frame_stride for label, config in LEVELS.items()}
+    assert {label for label, stride in strides.items() if stride != 1} == {"vivi-ex4, stride 4"}
     assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
         "vivi-ex4, frame level too"
     ]
