@@ -4,15 +4,23 @@ r"""Do modern losses learn more from video than the paper's, and does the video 
     python -m benchmarks.experiments.modern RESULTS.jsonl --table
 
 Multi-positive InfoNCE, VICReg and self-distillation over the frames of a shot, each with
-future-shot prediction by a transformer and without it, and the shipped recipe in a small ViT.
-Network, steps and views are those of `levels.py`, whose first arms they stand beside; the ViT has
-patches of 16 pixels, at four times the cost of the other arms.
+future-shot prediction by a transformer and without it. Network, steps and views are those of
+`levels.py`, whose first arms they stand beside. Then the shipped recipe and its two controls in a
+small ViT with patches of 16 pixels, at two to four times the cost of the other arms.
 """
 
 from benchmarks.compare import main
 from benchmarks.experiments.levels import COMMON
 
 ALONE = "objective.future.weight=0.0"
+VIT = "backbone.architecture=vit_tiny_patch16_224"
+
+TRANSFORMERS = (
+    f"vivi-ex4-tiny:vivi-ex4, ViT-Ti/16:{VIT}",
+    f"frames-as-images-tiny:frames-as-images, ViT-Ti/16:{VIT}",
+    f"ex-frame-tiny:ex-frame, ViT-Ti/16:{VIT}",
+)
+"""The default recipe and its controls in another kind of network."""
 
 ARMS = (
     "vivi-nce-tiny:vivi-nce",
@@ -21,7 +29,7 @@ ARMS = (
     f"vivi-vicreg-tiny:vivi-vicreg, no video level:{ALONE}",
     "vivi-dino-tiny:vivi-dino",
     f"vivi-dino-tiny:vivi-dino, no video level:{ALONE}",
-    "vivi-ex4-tiny:vivi-ex4, ViT-Ti/16:backbone.architecture=vit_tiny_patch16_224",
+    *TRANSFORMERS,
 )
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ r"""What a user gets: recipes at the tiny scale as shipped, in their own network
 
 The default recipe beside its two controls, `ex-frame` and `frames-as-images`: a ResNet-18, 1000
 steps and 128,000 views, with no setting changed but what the machine needs. Batches are written
-out, so that a later default cannot pass for this one. The last arms show two views of each frame
-of half as many videos, the second of them with a frame level in a head of its own. STORE holds the
-real clips, nearly all of them one shot, or videos with cuts: films (`films.py`) and compilations of
-those clips (`compilations.py`) in one folder. An arm takes 14 minutes of one core that computes in
-bfloat16, and its evaluation 3.
+out, so that a later default cannot pass for this one. Then the default without its video level, and
+two views of each frame of half as many videos, by the shot level alone and with a frame level in a
+head of its own. STORE holds the real clips, nearly all of them one shot, or videos with cuts: films
+(`films.py`) and compilations of those clips (`compilations.py`) in one folder. An arm takes 14
+minutes of one core that computes in bfloat16, and its evaluation 3.
 """
 
 from benchmarks.compare import main
@@ -23,6 +23,7 @@ SHIPPED = (
 )
 ARMS = (
     *SHIPPED,
+    f"ex-shot-tiny:ex-shot:{batch(32, 2, 2)},{GENTLE}",
     f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)},{GENTLE}",
     f"vivi-ex4-tiny:vivi-ex4, frame level too:{FRAME_LEVEL_TOO},{GENTLE}",
 )
