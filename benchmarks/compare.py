@@ -19,6 +19,7 @@ import fcntl
 import json
 import math
 import multiprocessing
+import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,7 +145,7 @@ def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:
 
 def run_folder(results: str, label: str, seed: int) -> Path:
     """Where the run of an arm and a seed lies, beside the results."""
-    return Path(f"{results}{RUNS}") / f"{label.replace(' ', '-')}-{seed}"
+    return Path(f"{results}{RUNS}") / f"{re.sub('[ /]', '-', label)}-{seed}"
 
 
 def store_hash(store: str) -> str:

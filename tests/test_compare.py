@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import check_views, main, read_arm, read_lines
+from benchmarks.compare import check_views, main, read_arm, read_lines, run_folder
 from benchmarks.compare_table import table
 from footage.errors import ConfigError
 
@@ -41,6 +41,12 @@ def test_one_seed_has_no_spread_and_settings_are_chosen_on_the_validation_part()
     text = table([line("only", 0, 40.0, 80.0)], "validation")
     assert "| birds, knn | 10.0 | 30.0 | 20.0 |  |" in text
     assert "Difference" not in text
+
+
+def test_every_run_lies_in_one_folder_of_its_own():
+    folder = run_folder("some.jsonl", "vivi-ex4, ViT-Ti/16", 0)
+    assert folder.parent == Path("some.jsonl-runs")
+    assert folder.name == "vivi-ex4,-ViT-Ti-16-0"
 
 
 def test_arms_that_see_different_numbers_of_views_are_refused():
