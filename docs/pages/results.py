@@ -59,6 +59,9 @@ EXPERIMENTS = {
         "vivi-ex4",
         (*(read_arm(text).label for text in modern.ARMS), "vivi-ex4"),
     ),
+    "transformers": Experiment(
+        "In a small ViT", ("transformers-clips.jsonl",), "frames-as-images, ViT-Ti/16"
+    ),
     "scaling": Experiment(
         "Views seen, hours of video",
         ("scaling-clips.jsonl", "levels-clips.jsonl"),
@@ -90,6 +93,12 @@ EXPERIMENTS = {
     "finalists": Experiment(
         "Fine-tuned, every weight",
         ("finalists-clips.jsonl",),
+        "frames-as-images",
+        protocol="pocket-finetune",
+    ),
+    "finalists_cuts": Experiment(
+        "Fine-tuned, videos with cuts",
+        ("finalists-cuts.jsonl",),
         "frames-as-images",
         protocol="pocket-finetune",
     ),
