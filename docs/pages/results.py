@@ -60,7 +60,7 @@ EXPERIMENTS = {
         (*(read_arm(text).label for text in modern.ARMS), "vivi-ex4"),
     ),
     "transformers": Experiment(
-        "In a small ViT", ("transformers-clips.jsonl",), "frames-as-images, ViT-Ti/16"
+        "In a small ViT", ("transformers-clips.jsonl",), "frames-as-images, ViT-Ti/16, slower"
     ),
     "scaling": Experiment(
         "Views seen, hours of video",
