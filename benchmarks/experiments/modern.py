@@ -7,7 +7,7 @@ Multi-positive InfoNCE, VICReg and self-distillation over the frames of a shot, 
 future-shot prediction by a transformer and without it. Network, steps and views are those of
 `levels.py`, whose first arms they stand beside. Then the shipped recipe and its two controls in a
 small ViT with patches of 16 pixels, at three times the cost of the other arms, with their learning
-rate and with a third of it.
+rate; the recipe and `frames-as-images` with a third of it, too.
 """
 
 from benchmarks.compare import main
