@@ -10,7 +10,7 @@ COTRAINED = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, cotrainin
 
 
 def test_arms_see_equally_many_views_of_videos():
-    for arms in (levels.ARMS, cotraining.ARMS, modern.ARMS):
+    for arms in (levels.ARMS, cotraining.SHORT, cotraining.LONGER, modern.ARMS):
         check_views([read_arm(text) for text in arms], COMMON)
 
 
