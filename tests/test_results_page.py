@@ -45,7 +45,7 @@ def experiment(tmp_path, monkeypatch):
     ]  # fmt: skip
     (tmp_path / "some.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    return Experiment("Some", ("some.jsonl",), "theirs")
+    return Experiment(("some.jsonl",), "theirs")
 
 
 def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
@@ -125,6 +125,14 @@ def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():
 
 def test_the_committed_picture_shows_the_committed_results():
     assert draw_results.digest() in draw_results.PATH.read_text(), "run: python -m docs.generate"
+
+
+def test_every_setting_of_the_picture_has_the_default_and_a_control_with_a_seed_in_common():
+    for setting in draw_results.SETTINGS:
+        ours, *controls = list(setting.arms().values())[1:]
+        assert ours.label.startswith(draw_results.OURS)
+        assert controls
+        assert all(ours.lines.keys() & control.lines.keys() for control in controls)
 
 
 def test_the_picture_is_drawn_with_its_digest(tmp_path):

@@ -1,90 +1,141 @@
 """Draw results.svg for docs/results.md; `python -m docs.generate` calls it.
 
-A panel an experiment, a line an arm: a dot for each seed, a tall mark for their mean; the dashed
-line is the same network untrained. The file carries a digest of what it shows, by which a test
+A row for each setting in which the default recipe was compared with its controls: what each of them
+learned, how far the default is ahead on labelled tasks, and how far on held-out videos. A dot for
+each seed, a tall mark for their mean. The file carries a digest of what it shows, by which a test
 finds a picture that is out of date.
 """
 
 import hashlib
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from docs.pages.results import EXPERIMENTS, Arm, Experiment, arms_of
+from docs.pages.results import ALSO, EXPERIMENTS, RETRIEVALS, Arm, arms_of
 
-INK, DOT, BASE, GRID = "#24292f", "#0072b2", "#8c8c8c", "#e3e6ea"
+OURS = "vivi-ex4"
+COLOURS = {OURS: "#24292f", "frames-as-images": "#0072b2", "ex-frame": "#d55e00"}
+"""The default recipe and its controls."""
+INK, BASE, GRID = "#24292f", "#8c8c8c", "#e3e6ea"
 PATH = Path(__file__).parent / "results.svg"
+VIDEOS = ALSO.join(RETRIEVALS)
 
-Panel = tuple[Experiment, list[Arm]]
-"""An experiment and its arms."""
+
+class Setting(NamedTuple):
+    """Where the default recipe and a control were both run."""
+
+    words: str
+    experiment: str
+    suffix: str = ""
+    """Of the labels of its arms."""
+
+    @property
+    def protocol(self) -> str:
+        """What judged its labelled tasks."""
+        return EXPERIMENTS[self.experiment].protocol
+
+    def arms(self) -> dict[str, Arm]:
+        """The untrained network, the default recipe and the controls that were run."""
+        found = {arm.label: arm for arm in arms_of(EXPERIMENTS[self.experiment])}
+        kept = {method: found.get(method + self.suffix) for method in COLOURS}
+        return {"untrained": found["untrained"]} | {name: arm for name, arm in kept.items() if arm}
+
+
+SETTINGS = (
+    Setting("ResNet-18, clips, as shipped", "shipped"),
+    Setting("ResNet-18, videos with cuts, as shipped", "cuts"),
+    Setting("ResNet-18, clips, twice as long", "longer"),
+    Setting("ResNet-18, rendered films, twice as long", "films"),
+    Setting("RegNetX, clips", "levels"),
+    Setting("RegNetX, clips, another processor", "again"),
+    Setting("RegNetX, videos with cuts", "cuts_levels"),
+    Setting("RegNetX, clips, twice as long", "scaling", ", 2000 steps"),
+    Setting("ViT-Ti/16, clips", "transformers", ", ViT-Ti/16, slower"),
+    Setting("RegNetX, clips, fine-tuned", "finalists"),
+    Setting("RegNetX, videos with cuts, fine-tuned", "finalists_cuts"),
+)
 
 
 def draw(path: Path = PATH) -> Path:
     """Write the picture."""
-    panels = [(experiment, arms_of(experiment)[1:]) for experiment in EXPERIMENTS.values()]
-    columns = _columns(panels)
     with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9, "text.color": INK}):
-        figure = Figure(figsize=(13, max(map(_inches, columns))), layout="constrained")
-        places = [
-            place
-            for part, column in zip(figure.subfigures(1, 2), columns, strict=True)
-            for place in _axes(part, column)
-        ]
-        for place, (experiment, arms) in zip(places, panels, strict=True):
-            if place is not places[0]:
-                place.sharex(places[0])
-            place.set_title(experiment.title, loc="left", fontsize=10, fontweight="bold")
-            _panel(place, arms, experiment.protocol)
-        figure.supxlabel("mean of 13 tasks, percent; linear probe, unless fine-tuned", fontsize=9)
+        figure = Figure(figsize=(13, 1.4 + 0.42 * len(SETTINGS)), layout="constrained")
+        learned, tasks, videos = figure.subplots(1, 3, sharey=True)
+        _frame(learned, "What was learned", "mean of 13 labelled tasks, percent")
+        _frame(tasks, f"{OURS} ahead, labelled tasks", "points of the mean of 13")
+        _frame(videos, f"{OURS} ahead, held-out videos", "points of the mean of 2 retrievals")
+        for row, setting in enumerate(SETTINGS):
+            _absolute(learned, row, setting)
+            _ahead(tasks, row, setting.arms(), setting.protocol)
+            _ahead(videos, row, setting.arms(), VIDEOS)
+        learned.set_yticks(range(len(SETTINGS)), [setting.words for setting in SETTINGS])
+        learned.set_ylim(len(SETTINGS) - 0.5, -0.5)
+        figure.legend(handles=_legend(), loc="outside upper right", ncols=4, frameon=False)
         figure.savefig(path, metadata={"Date": None, "Description": digest()})
     return path
-
-
-def _columns(panels: list[Panel]) -> tuple[list[Panel], list[Panel]]:
-    """In order, divided where the taller of the two is lowest."""
-    cuts = [(panels[:cut], panels[cut:]) for cut in range(1, len(panels))]
-    return min(cuts, key=lambda columns: max(map(_inches, columns)))
-
-
-def _inches(column: list[Panel]) -> float:
-    """How high the panels stand on each other."""
-    return sum(0.8 + 0.27 * len(arms) for _, arms in column)
-
-
-def _axes(part: SubFigure, column: list[Panel]) -> list[Axes]:
-    """One for each panel, as high as its arms need."""
-    heights = {"height_ratios": [len(arms) for _, arms in column]}
-    return list(part.subplots(len(column), 1, squeeze=False, gridspec_kw=heights)[:, 0])
 
 
 def digest() -> str:
     """Of the arms and the numbers that the picture shows."""
     shown = [
-        [found.title, [[arm.label, arm.scores(found.protocol)] for arm in arms_of(found)]]
-        for found in EXPERIMENTS.values()
+        [setting.words, name, arm.scores(setting.protocol), arm.scores(VIDEOS)]
+        for setting in SETTINGS
+        for name, arm in setting.arms().items()
     ]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
-def _panel(axes: Axes, arms: list[Arm], protocol: str) -> None:
-    untrained, *trained = arms
-    axes.axvline(
-        statistics.mean(untrained.scores(protocol).values()),
-        color=BASE,
-        linestyle="--",
-        linewidth=1,
-    )
-    for row, arm in enumerate(trained):
-        values = list(arm.scores(protocol).values())
-        axes.plot(values, [row] * len(values), "o", color=DOT, alpha=0.55, markersize=5)
-        axes.plot([statistics.mean(values)], [row], "|", color=INK, markersize=13)
-    axes.set_yticks(range(len(trained)), [arm.label for arm in trained])
-    axes.set_ylim(len(trained) - 0.4, -0.6)
+def _absolute(axes: Axes, row: int, setting: Setting) -> None:
+    """The accuracies of every arm, and that of the untrained network."""
+    scores = {name: arm.scores(setting.protocol).values() for name, arm in setting.arms().items()}
+    axes.plot([statistics.mean(scores.pop("untrained"))], [row], "d", color=BASE, markersize=6)
+    for place, (name, values) in zip(_places(row, len(scores)), scores.items(), strict=True):
+        _dots(axes, place, list(values), COLOURS[name])
+
+
+def _ahead(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
+    """The differences to each control, seed by seed; none where this was not measured."""
+    ours = arms[OURS].scores(measure)
+    controls = [name for name in arms if name not in ("untrained", OURS)]
+    for place, name in zip(_places(row, len(controls)), controls, strict=True):
+        theirs = arms[name].scores(measure)
+        found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+        if found:
+            _dots(axes, place, found, COLOURS[name])
+
+
+def _places(row: int, many: int) -> list[float]:
+    """Of so many arms in a row, beneath each other around its middle."""
+    return [row + 0.22 * (index - (many - 1) / 2) for index in range(many)]
+
+
+def _dots(axes: Axes, place: float, values: Sequence[float], colour: str) -> None:
+    axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.45, markersize=4.5)
+    axes.plot([statistics.mean(values)], [place], "|", color=colour, markersize=9, mew=2)
+
+
+def _frame(axes: Axes, title: str, unit: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_xlabel(unit)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
     axes.tick_params(length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
+    if "ahead" in title:
+        axes.axvline(0, color=BASE, linewidth=1)
+
+
+def _legend() -> list[Line2D]:
+    marks = {"untrained": ("d", BASE)} | {name: ("o", colour) for name, colour in COLOURS.items()}
+    return [
+        Line2D([], [], marker=mark, linestyle="", color=colour, label=name)
+        for name, (mark, colour) in marks.items()
+    ]

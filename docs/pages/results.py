@@ -30,7 +30,6 @@ Line = Mapping[str, Any]
 class Experiment(NamedTuple):
     """Which results make a table."""
 
-    title: str
     files: tuple[str, ...]
     base: str
     """The arm that the others are compared with, seed by seed."""
@@ -46,64 +45,44 @@ ONE_BY_ONE = ("ex-shot", "vivi-ex4, future only", "vivi-ex4, order only", "vivi-
 """Arms that lack a level, or have another."""
 
 EXPERIMENTS = {
-    "structure": Experiment("Video structure", ("structure-clips.jsonl",), "frames-as-images"),
-    "shipped": Experiment("As shipped", ("shipped-clips.jsonl",), "vivi-ex4"),
-    "cuts": Experiment("As shipped, videos with cuts", ("shipped-cuts.jsonl",), "vivi-ex4"),
-    "cuts_levels": Experiment(
-        "Levels, videos with cuts", ("levels-cuts.jsonl",), "frames-as-images"
-    ),
-    "levels": Experiment("Levels", ("levels-clips.jsonl",), "frames-as-images"),
+    "structure": Experiment(("structure-clips.jsonl",), "frames-as-images"),
+    "shipped": Experiment(("shipped-clips.jsonl",), "vivi-ex4"),
+    "cuts": Experiment(("shipped-cuts.jsonl",), "vivi-ex4"),
+    "cuts_levels": Experiment(("levels-cuts.jsonl",), "frames-as-images"),
+    "levels": Experiment(("levels-clips.jsonl",), "frames-as-images"),
     "modern": Experiment(
-        "Modern losses",
         ("modern-clips.jsonl", "levels-clips.jsonl"),
         "vivi-ex4",
         (*(read_arm(text).label for text in modern.ARMS), "vivi-ex4"),
     ),
     "transformers": Experiment(
-        "In a small ViT", ("transformers-clips.jsonl",), "frames-as-images, ViT-Ti/16, slower"
+        ("transformers-clips.jsonl",), "frames-as-images, ViT-Ti/16, slower"
     ),
     "scaling": Experiment(
-        "Views seen, hours of video",
         ("scaling-clips.jsonl", "levels-clips.jsonl"),
         "vivi-ex4",
         (*(read_arm(text).label for text in scaling.ARMS), "vivi-ex4", "frames-as-images"),
     ),
     "cotraining": Experiment(
-        "Co-training",
         ("cotraining-cifar10.jsonl", "levels-clips.jsonl"),
         "sup 100 %",
         (*(read_arm(text).label for text in cotraining.SHORT), "vivi-ex4"),
     ),
-    "longer": Experiment("Twice as long, real clips", ("longer-clips.jsonl",), "frames-as-images"),
-    "films": Experiment(
-        "Twice as long, rendered films", ("longer-films.jsonl",), "frames-as-images"
-    ),
-    "again": Experiment(
-        "Levels, again on another processor",
-        ("again.jsonl",),
-        "frames-as-images",
-        AGAIN + ONE_BY_ONE,
-    ),
+    "longer": Experiment(("longer-clips.jsonl",), "frames-as-images"),
+    "films": Experiment(("longer-films.jsonl",), "frames-as-images"),
+    "again": Experiment(("again.jsonl",), "frames-as-images", AGAIN + ONE_BY_ONE),
     "gap": Experiment(
-        "More videos a batch, another head",
         ("again.jsonl",),
         "frames-as-images",
         (*AGAIN, *(read_arm(text).label for text in levels.GAP)),
     ),
     "finalists": Experiment(
-        "Fine-tuned, every weight",
-        ("finalists-clips.jsonl",),
-        "frames-as-images",
-        protocol="pocket-finetune",
+        ("finalists-clips.jsonl",), "frames-as-images", protocol="pocket-finetune"
     ),
     "finalists_cuts": Experiment(
-        "Fine-tuned, videos with cuts",
-        ("finalists-cuts.jsonl",),
-        "frames-as-images",
-        protocol="pocket-finetune",
+        ("finalists-cuts.jsonl",), "frames-as-images", protocol="pocket-finetune"
     ),
     "peers": Experiment(
-        "Beside LightlyTrain",
         ("peers-clips.jsonl", "levels-clips.jsonl"),
         "vivi-ex4",
         ("LightlyTrain SimCLR", "LightlyTrain DINO", "vivi-ex4", "frames-as-images"),
