@@ -7,9 +7,10 @@ The default recipe beside its two controls, `ex-frame` and `frames-as-images`: a
 steps and 128,000 views, with no setting changed but what the machine needs. Batches are written
 out, so that a later default cannot pass for this one. Then the default without its video level, and
 two views of each frame of half as many videos, by the shot level alone and with a frame level in a
-head of its own. STORE holds the real clips, nearly all of them one shot, or videos with cuts: films
-(`films.py`) and compilations of those clips (`compilations.py`) in one folder. An arm takes 14
-minutes of one core that computes in bfloat16, and its evaluation 3.
+head of its own; and with a video level that counts five and 25 times as much. STORE holds the real
+clips, nearly all of them one shot, or videos with cuts: films (`films.py`) and compilations of
+those clips (`compilations.py`) in one folder. An arm takes 14 minutes of one core that computes in
+bfloat16, and its evaluation 3.
 """
 
 from benchmarks.compare import main
@@ -21,11 +22,19 @@ SHIPPED = (
     f"frames-as-images-tiny:frames-as-images:{batch(32, 2, 1, 2)},{GENTLE}",
     f"ex-frame-tiny:ex-frame:{batch(32, 2, 1, 2)},{GENTLE}",
 )
+LAMBDAS = tuple(
+    f"vivi-ex4-tiny:vivi-ex4, lambda {weight}:{batch(32, 2, 2)},{GENTLE},"
+    f"objective.future.weight={weight},objective.order.weight={weight}"
+    for weight in (0.2, 1.0)
+)
+"""How much the video level counts; 0.04 is the recipe's."""
+
 ARMS = (
     *SHIPPED,
     f"ex-shot-tiny:ex-shot:{batch(32, 2, 2)},{GENTLE}",
     f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)},{GENTLE}",
     f"vivi-ex4-tiny:vivi-ex4, frame level too:{FRAME_LEVEL_TOO},{GENTLE}",
+    *LAMBDAS,
 )
 
 if __name__ == "__main__":
