@@ -68,6 +68,11 @@ EXPERIMENTS = {
         "sup 100 %",
         (*(read_arm(text).label for text in cotraining.SHORT), "vivi-ex4"),
     ),
+    "cotraining_longer": Experiment(
+        ("cotraining-cifar10.jsonl",),
+        "sup 100 %, 4000 steps",
+        tuple(read_arm(text).label for text in cotraining.LONGER),
+    ),
     "longer": Experiment(("longer-clips.jsonl",), "frames-as-images"),
     "films": Experiment(("longer-films.jsonl",), "frames-as-images"),
     "again": Experiment(("again.jsonl",), "frames-as-images", AGAIN + ONE_BY_ONE),
