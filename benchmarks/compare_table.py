@@ -81,9 +81,14 @@ def spread(values: Iterable[float]) -> str:
     return mean if low == high else f"{mean} ({low}..{high})"
 
 
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    """The differences seed by seed, of seeds that both have."""
+    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+
+
 def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
     """Mean of the differences seed by seed, with its standard error where there are several."""
-    found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    found = paired(ours, theirs)
     if len(found) < 2:
         return "".join(f"{value:+.1f}" for value in found)
     return f"{statistics.mean(found):+.1f} ± {statistics.stdev(found) / len(found) ** 0.5:.1f}"

@@ -18,12 +18,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchmarks.compare_table import paired
 from docs.pages.results import ALSO, EXPERIMENTS, RETRIEVALS, Arm, arms_of
 
-OURS = "vivi-ex4"
-COLOURS = {OURS: "#24292f", "frames-as-images": "#0072b2", "ex-frame": "#d55e00"}
-"""The default recipe and its controls."""
 INK, BASE, GRID = "#24292f", "#8c8c8c", "#e3e6ea"
+OURS = "vivi-ex4"
+COLOURS = {OURS: INK, "frames-as-images": "#0072b2", "ex-frame": "#d55e00"}
+"""The default recipe and its controls."""
 PATH = Path(__file__).parent / "results.svg"
 VIDEOS = ALSO.join(RETRIEVALS)
 
@@ -71,10 +72,13 @@ def draw(path: Path = PATH) -> Path:
         _frame(learned, "What was learned", "mean of 13 labelled tasks, percent")
         _frame(tasks, f"{OURS} ahead, labelled tasks", "points of the mean of 13")
         _frame(videos, f"{OURS} ahead, held-out videos", "points of the mean of 2 retrievals")
+        for axes in (tasks, videos):
+            axes.axvline(0, color=BASE, linewidth=1)
         for row, setting in enumerate(SETTINGS):
-            _absolute(learned, row, setting)
-            _ahead(tasks, row, setting.arms(), setting.protocol)
-            _ahead(videos, row, setting.arms(), VIDEOS)
+            arms = setting.arms()
+            _absolute(learned, row, arms, setting.protocol)
+            _ahead(tasks, row, arms, setting.protocol)
+            _ahead(videos, row, arms, VIDEOS)
         learned.set_yticks(range(len(SETTINGS)), [setting.words for setting in SETTINGS])
         learned.set_ylim(len(SETTINGS) - 0.5, -0.5)
         figure.legend(handles=_legend(), loc="outside upper right", ncols=4, frameon=False)
@@ -92,9 +96,9 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
-def _absolute(axes: Axes, row: int, setting: Setting) -> None:
+def _absolute(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
     """The accuracies of every arm, and that of the untrained network."""
-    scores = {name: arm.scores(setting.protocol).values() for name, arm in setting.arms().items()}
+    scores = {name: arm.scores(measure).values() for name, arm in arms.items()}
     axes.plot([statistics.mean(scores.pop("untrained"))], [row], "d", color=BASE, markersize=6)
     for place, (name, values) in zip(_places(row, len(scores)), scores.items(), strict=True):
         _dots(axes, place, list(values), COLOURS[name])
@@ -105,8 +109,7 @@ def _ahead(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
     ours = arms[OURS].scores(measure)
     controls = [name for name in arms if name not in ("untrained", OURS)]
     for place, name in zip(_places(row, len(controls)), controls, strict=True):
-        theirs = arms[name].scores(measure)
-        found = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+        found = paired(ours, arms[name].scores(measure))
         if found:
             _dots(axes, place, found, COLOURS[name])
 
@@ -129,8 +132,6 @@ def _frame(axes: Axes, title: str, unit: str) -> None:
     axes.tick_params(length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    if "ahead" in title:
-        axes.axvline(0, color=BASE, linewidth=1)
 
 
 def _legend() -> list[Line2D]:
