@@ -51,7 +51,16 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "vivi-ex4, mlp": (True, True),
         "frames-as-images, mlp": (False, False),
         "vivi-ex4, stride 4": (True, True),
+        "vivi-ex4, learning rate 0.0003": (True, True),
+        "vivi-ex4, learning rate 0.003": (True, True),
+        "frames-as-images, learning rate 0.0003": (False, False),
+        "frames-as-images, learning rate 0.003": (False, False),
+        "ex-frame, learning rate 0.0003": (False, False),
+        "ex-frame, learning rate 0.003": (False, False),
     }
+    for label, config in LEVELS.items():
+        _, _, rate = label.partition(", learning rate ")
+        assert config.optimizer.learning_rate == float(rate or 0.001)
     strides = {label: config.sampling.frame_stride for label, config in LEVELS.items()}
     assert {label for label, stride in strides.items() if stride != 1} == {"vivi-ex4, stride 4"}
     assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
