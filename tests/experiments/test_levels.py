@@ -57,22 +57,19 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "frames-as-images, learning rate 0.003": (False, False),
         "ex-frame, learning rate 0.0003": (False, False),
         "ex-frame, learning rate 0.003": (False, False),
-        "vivi-ex4, grey": (True, True),
         "vivi-ex4, strong colour": (True, True),
-        "vivi-ex4, strong colour, grey": (True, True),
-        "frames-as-images, grey": (False, False),
+        "vivi-ex4, gentle colour": (True, True),
         "frames-as-images, strong colour": (False, False),
-        "frames-as-images, strong colour, grey": (False, False),
-        "ex-frame, grey": (False, False),
+        "frames-as-images, gentle colour": (False, False),
         "ex-frame, strong colour": (False, False),
-        "ex-frame, strong colour, grey": (False, False),
+        "ex-frame, gentle colour": (False, False),
     }
     for label, config in LEVELS.items():
         _, _, rate = label.partition(", learning rate ")
         assert config.optimizer.learning_rate == float(rate or 0.001)
         _, _, noise = label.partition(", ")
-        assert (config.augment.hue > 0.1) == noise.startswith("strong colour")
-        assert (config.augment.grey_probability > 0.2) == noise.endswith("grey")
+        hue = {"strong colour": 0.2, "gentle colour": 0.05}.get(noise, 0.1)
+        assert config.augment.hue == hue
     strides = {label: config.sampling.frame_stride for label, config in LEVELS.items()}
     assert {label for label, stride in strides.items() if stride != 1} == {"vivi-ex4, stride 4"}
     assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
