@@ -78,6 +78,16 @@ def test_every_method_with_labels_sees_as_many_of_them():
 
 
 @pytest.mark.parametrize("scale", ["", "-gpu", "-tiny"])
+def test_all_three_levels_at_once_see_as_many_views_of_half_as_many_videos(scale):
+    plain, full = recipe(f"vivi-ex4{scale}"), recipe(f"vivi-full{scale}")
+    assert full.sampling.images_per_batch == plain.sampling.images_per_batch
+    assert 2 * full.sampling.videos_per_batch == plain.sampling.videos_per_batch
+    assert full.objective.frame.weight == full.objective.frame_shot.weight == 1
+    without = dataclasses.replace(full.objective, frame=plain.objective.frame)
+    assert without == plain.objective
+
+
+@pytest.mark.parametrize("scale", ["", "-gpu", "-tiny"])
 @pytest.mark.parametrize("control", ["ex-shot", "ex-frame", "frames-as-images"])
 def test_a_control_sees_as_many_views_as_the_method_and_has_no_video_level(control, scale):
     ours, theirs = recipe(f"vivi-ex4{scale}"), recipe(f"{control}{scale}")

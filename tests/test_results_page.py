@@ -67,13 +67,21 @@ def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
     path.write_text("".join(json.dumps(made) + "\n" for made in lines))
     table = results.together(experiment).splitlines()
     rows = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in table]
-    assert rows[0][2::2] == ["13 tasks", "2 of held-out videos", "all 15"]
+    assert rows[0][2::2] == ["13 tasks", "2 of held-out videos", "half and half", "all 15"]
     cells = {row[0]: row[1:] for row in rows}
     # Three tasks of 40, 50 and 60 beside retrievals of 90 and 60; then of 42, 52, 62, 94 and 60.
     assert cells["ours"][:4] == ["2", "51.0 (50.0..52.0)", "+8.5 ± 1.5", "76.0 (75.0..77.0)"]
-    assert cells["ours"][5:6] == ["61.0 (60.0..62.0)"]
+    # Halves of 50 and 75, then of 52 and 77; theirs of 40 and 70, then of 45 and 70.
+    assert cells["ours"][5:8] == ["63.5 (62.5..64.5)", "+7.2 ± 0.2", "61.0 (60.0..62.0)"]
     # No held-out videos, and no seed that the base has.
-    assert cells["alone"][1:] == ["30.0", "", "", "", "", ""]
+    assert cells["alone"][1:] == ["30.0", "", "", "", "", "", "", ""]
+
+
+def test_only_the_seeds_that_are_asked_for_are_shown(experiment):
+    arms = {arm.label: arm for arm in results.arms_of(experiment._replace(seeds=(1, 2)))}
+    assert {label: sorted(arm.lines) for label, arm in arms.items()} == {
+        "chance": [1], "untrained": [1], "ours": [1], "theirs": [1], "alone": [2],
+    }  # fmt: skip
 
 
 def test_only_the_arms_that_are_asked_for_are_shown(experiment):
@@ -130,7 +138,7 @@ def test_the_committed_picture_shows_the_committed_results():
 def test_every_setting_of_the_picture_has_the_default_and_a_control_with_a_seed_in_common():
     for setting in draw_results.SETTINGS:
         ours, *controls = list(setting.arms().values())[1:]
-        assert ours.label.startswith(draw_results.OURS)
+        assert ours.label.startswith(setting.recipe)
         assert controls
         assert all(ours.lines.keys() & control.lines.keys() for control in controls)
 

@@ -11,7 +11,7 @@ decoding and arms train side by side: add `--processes 16`.
 """
 
 from benchmarks.compare import main
-from benchmarks.experiments.levels import FOUR_VIEWS, FRAME_LEVEL_TOO
+from benchmarks.experiments.levels import FOUR_VIEWS
 from benchmarks.experiments.structure import batch
 
 ARMS = (
@@ -21,7 +21,7 @@ ARMS = (
     "ex-shot-tiny:ex-shot",
     f"vivi-ex4-tiny:vivi-ex4, 2 views of a frame:{batch(16, 2, 2, 2)}",
     f"vivi-ex4-tiny:vivi-ex4, 4 views of one frame:{FOUR_VIEWS}",
-    f"vivi-ex4-tiny:vivi-ex4, frame level too:{FRAME_LEVEL_TOO}",
+    "vivi-full-tiny:vivi-full",
     "vivi-ex4-tiny:vivi-ex4, future only:objective.order.weight=0.0",
     "vivi-ex4-tiny:vivi-ex4, order only:objective.future.weight=0.0",
     "vivi-rot-tiny:vivi-rot",

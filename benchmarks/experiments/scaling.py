@@ -4,14 +4,13 @@ r"""Does more help: views seen, and hours of video? With the structure of videos
     python -m benchmarks.experiments.scaling RESULTS.jsonl --table
 
 `vivi-ex4` and `frames-as-images` after 250, 500 and 2000 steps of 128 views; those of 1000 steps
-are in `levels.py`, with the same network; of 2000 there is a third, `vivi-ex4` with a frame level
-in a head of its own. Then both after 1000 steps on a half and on a quarter of the training videos,
-which are had by holding out more: what is held out differs, so the retrievals of these arms compare
-with no others.
+are in `levels.py`, with the same network; of 2000 there is a third, `vivi-full`. Then both after
+1000 steps on a half and on a quarter of the training videos, which are had by holding out more:
+what is held out differs, so the retrievals of these arms compare with no others.
 """
 
 from benchmarks.compare import main
-from benchmarks.experiments.levels import COMMON, FRAME_LEVEL_TOO
+from benchmarks.experiments.levels import COMMON
 
 METHODS = ("vivi-ex4", "frames-as-images")
 STEPS = (250, 500, 2000)
@@ -24,7 +23,7 @@ ARMS = (
         for steps in STEPS
         for method in METHODS
     ),
-    f"vivi-ex4-tiny:vivi-ex4, frame level too, 2000 steps:steps=2000,{FRAME_LEVEL_TOO}",
+    "vivi-full-tiny:vivi-full, 2000 steps:steps=2000",
     *(
         f"{method}-tiny:{method}, {words} of the videos:held_out_share={share}"
         for words, share in SHARES.items()

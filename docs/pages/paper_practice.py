@@ -54,6 +54,11 @@ SECTIONS = {
             "recipes:METHODS['vivi-nce'] recipes:METHODS['vivi-vicreg'] "
             "recipes:METHODS['vivi-dino']",
         ),
+        Row(
+            "all three levels, frames and shots in a head each",
+            "ours",
+            "recipes:METHODS['vivi-full']",
+        ),
     ],
     "Data": [
         Row(

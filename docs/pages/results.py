@@ -1,7 +1,8 @@
 """docs/results.md: the words of results_words.md with the tables of the committed results.
 
 A line `@table NAME` becomes the table of that experiment, `@together NAME` one that has tasks and
-held-out videos in one mean, `@cost NAME` a line of what it cost.
+held-out videos in one mean, `@kinds NAME` one that has rendered tasks apart from the others, `@cost
+NAME` a line of what it cost.
 """
 
 import re
@@ -19,10 +20,16 @@ WORDS = Path(__file__).with_name("results_words.md")
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 GROUPS = {"natural": 4, "specialized": 1, "structured": 8}
 """How many tasks of the pocket suite each group has."""
+FOUND = ("fashion", "clipart", "landcover")
+"""The tasks of the pocket suite whose images were found; the other ten were rendered for it."""
+KINDS = {"found": "3 found", "rendered": "10 rendered"}
 RETRIEVALS = ("same shot", "same video, another shot")
 ALSO = " + "
 """Between measures of which one mean is taken."""
-DIRECTIVE = re.compile(r"^@(table|together|cost) (\w+)$", re.MULTILINE)
+EQUALLY = " / "
+"""Between halves of a mean that count alike, however many measures each has."""
+VIDEOS = ALSO.join(RETRIEVALS)
+DIRECTIVE = re.compile(r"^@(table|together|kinds|cost) (\w+)$", re.MULTILINE)
 
 Line = Mapping[str, Any]
 
@@ -37,10 +44,12 @@ class Experiment(NamedTuple):
     """Which arms of those results; empty: all."""
     protocol: str = "linear"
     """What judged them; beside the linear probe stand nearest neighbours and the retrievals."""
+    seeds: tuple[int, ...] = ()
+    """Which seeds of those arms; empty: all."""
 
 
 AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
-"""Arms of the levels that were run on another processor, too."""
+"""The paper's recipe and its controls; those of the levels were run on another processor, too."""
 ONE_BY_ONE = ("ex-shot", "vivi-ex4, future only", "vivi-ex4, order only", "vivi-rot")
 """Arms that lack a level, or have another."""
 
@@ -48,7 +57,23 @@ EXPERIMENTS = {
     "structure": Experiment(("structure-clips.jsonl",), "frames-as-images"),
     "shipped": Experiment(("shipped-clips.jsonl",), "vivi-ex4"),
     "cuts": Experiment(("shipped-cuts.jsonl",), "vivi-ex4"),
-    "cuts_levels": Experiment(("levels-cuts.jsonl",), "frames-as-images"),
+    "cuts_first": Experiment(("shipped-cuts.jsonl",), "vivi-ex4", AGAIN, seeds=(0, 1, 2, 3, 4, 5)),
+    "cuts_full": Experiment(
+        ("shipped-cuts.jsonl",), "vivi-full", ("vivi-full", *AGAIN), seeds=(0, 1, 2, 3, 4, 5)
+    ),
+    "cuts_full_unseen": Experiment(
+        ("shipped-cuts.jsonl",), "vivi-full", ("vivi-full", *AGAIN), seeds=(2, 3, 4, 5)
+    ),
+    "cuts_levels": Experiment(
+        ("levels-cuts.jsonl",),
+        "frames-as-images",
+        (*AGAIN, "vivi-ex4, 2 views of a frame", "vivi-ex4, stride 4"),
+    ),
+    "colours": Experiment(
+        ("levels-cuts.jsonl",),
+        "vivi-ex4",
+        (*AGAIN, *(read_arm(text).label for text in levels.COLOURS)),
+    ),
     "levels": Experiment(("levels-clips.jsonl",), "frames-as-images"),
     "modern": Experiment(
         ("modern-clips.jsonl", "levels-clips.jsonl"),
@@ -95,6 +120,10 @@ EXPERIMENTS = {
 }
 
 
+NAMED_LATER = {"vivi-ex4, frame level too": "vivi-full"}
+"""Arms that have become recipes, as they were called when they were run."""
+
+
 class Arm(NamedTuple):
     """One arm of an experiment, or a baseline of its first arm, seed by seed."""
 
@@ -110,25 +139,31 @@ class Arm(NamedTuple):
 
 def page() -> str:
     """The page as it should be."""
-    write = {"table": table, "together": together, "cost": cost}
+    write = {"table": table, "together": together, "kinds": kinds, "cost": cost}
     return DIRECTIVE.sub(
         lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
     )
 
 
 def score(line: Line, column: str, measure: str) -> float | None:
-    """A retrieval, a mean over labelled tasks (`linear`, `knn`, or `linear, natural`), or a mean.
+    """A retrieval, a mean over labelled tasks (`linear`, `knn, natural`, ...), or a mean of both.
 
     Args:
         line: Of an arm and a seed.
         column: Of the trained network or of a baseline.
-        measure: Several, joined by `ALSO`, are one mean over all that is measured.
+        measure: Several, joined by `ALSO`, are one mean over all that is measured; such means,
+            joined by `EQUALLY`, are averaged once more.
 
     Returns:
         Percent; None where this line lacks one of them.
     """
-    parts = [_measured(line, column, part) for part in measure.split(ALSO)]
-    return statistics.mean(chain(*parts)) if all(parts) else None
+    means = []
+    for half in measure.split(EQUALLY):
+        parts = [_measured(line, column, part) for part in half.split(ALSO)]
+        if not all(parts):
+            return None
+        means.append(statistics.mean(chain(*parts)))
+    return statistics.mean(means)
 
 
 def _measured(line: Line, column: str, measure: str) -> list[float]:
@@ -141,7 +176,11 @@ def _measured(line: Line, column: str, measure: str) -> list[float]:
         for name, values in line["test"].items()
         if name.endswith(f", {protocol}")
     }
-    return [v[column] for task, v in tasks.items() if group in ("", line["groups"][task])]
+    return [
+        values[column]
+        for task, values in tasks.items()
+        if group in ("", line["groups"][task], "found" if task in FOUND else "rendered")
+    ]
 
 
 def arms_of(experiment: Experiment) -> list[Arm]:
@@ -149,11 +188,21 @@ def arms_of(experiment: Experiment) -> list[Arm]:
     lines = [line for name in experiment.files for line in read_lines(RESULTS / name)]
     found: dict[str, dict[int, Line]] = {}
     for line in lines:
-        if not experiment.arms or line["label"] in experiment.arms:
-            found.setdefault(line["label"], {})[line["seed"]] = line
+        label, seed = _label(line), line["seed"]
+        asked = not experiment.arms or label in experiment.arms
+        if asked and (not experiment.seeds or seed in experiment.seeds):
+            found.setdefault(label, {})[seed] = line
     first = next(iter(found.values()))
     baselines = [Arm(column, first, column) for column in ("chance", "untrained")]
     return baselines + [Arm(label, lines) for label, lines in found.items()]
+
+
+def _label(line: Line) -> str:
+    """Of an arm, by the recipe that it has become."""
+    label = line["label"]
+    for before, now in NAMED_LATER.items():
+        label = label.replace(before, now)
+    return label
 
 
 def table(experiment: Experiment) -> str:
@@ -168,11 +217,21 @@ def table(experiment: Experiment) -> str:
 
 def together(experiment: Experiment) -> str:
     """Tasks, held-out videos, and both in one mean; beside each how far it is from the base's."""
-    videos = ALSO.join(RETRIEVALS)
     measures = {
         "13 tasks": experiment.protocol,
-        "2 of held-out videos": videos,
-        "all 15": f"{experiment.protocol}{ALSO}{videos}",
+        "2 of held-out videos": VIDEOS,
+        "half and half": f"{experiment.protocol}{EQUALLY}{VIDEOS}",
+        "all 15": f"{experiment.protocol}{ALSO}{VIDEOS}",
+    }
+    return _table(experiment, measures, compared=tuple(measures))
+
+
+def kinds(experiment: Experiment) -> str:
+    """Tasks of images that were found and of rendered ones; beside each how far from the base."""
+    measures = {
+        f"{words}, {head}": f"{protocol}, {kind}"
+        for kind, words in KINDS.items()
+        for head, protocol in (("linear", "linear"), ("kNN", "knn"))
     }
     return _table(experiment, measures, compared=tuple(measures))
 

@@ -45,12 +45,14 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         "vivi-ex4, 2 views of a frame": (True, True),
         "ex-shot, 2 views of a frame": (False, False),
         "vivi-ex4, 4 views of one frame": (True, True),
-        "vivi-ex4, frame level too": (True, True),
+        "vivi-full": (True, True),
         "ex-frame, 64 videos": (False, False),
         "ex-shot, 64 videos": (False, False),
         "vivi-ex4, mlp": (True, True),
         "frames-as-images, mlp": (False, False),
         "vivi-ex4, stride 4": (True, True),
+        "vivi-full, learning rate 0.0003": (True, True),
+        "vivi-full, learning rate 0.003": (True, True),
         "vivi-ex4, learning rate 0.0003": (True, True),
         "vivi-ex4, learning rate 0.003": (True, True),
         "frames-as-images, learning rate 0.0003": (False, False),
@@ -72,9 +74,10 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
         assert config.augment.hue == hue
     strides = {label: config.sampling.frame_stride for label, config in LEVELS.items()}
     assert {label for label, stride in strides.items() if stride != 1} == {"vivi-ex4, stride 4"}
-    assert [label for label, config in LEVELS.items() if config.objective.frame.weight] == [
-        "vivi-ex4, frame level too"
-    ]
+    with_a_frame_level = {
+        label for label, config in LEVELS.items() if config.objective.frame.weight
+    }
+    assert with_a_frame_level == {label for label in LEVELS if label.startswith("vivi-full")}
     positives = {label: config.objective.frame_shot.positives for label, config in LEVELS.items()}
     assert positives["ex-shot"] == "shot"
     for label in ("ex-frame", "frames-as-images", "vivi-ex4, 4 views of one frame"):
@@ -93,8 +96,8 @@ def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
     arms = [read_arm(text) for text in scaling.ARMS]
     configs = {arm.label: arm.config(COMMON, 0) for arm in arms}
     assert len(configs) == 11
-    third = configs.pop("vivi-ex4, frame level too, 2000 steps")
-    assert third.objective == LEVELS["vivi-ex4, frame level too"].objective
+    third = configs.pop("vivi-full, 2000 steps")
+    assert third.objective == LEVELS["vivi-full"].objective
     for label, config in configs.items():
         method, _, rest = label.partition(", ")
         other = configs[f"{({*scaling.METHODS} - {method}).pop()}, {rest}"]
