@@ -1,11 +1,11 @@
-"""Writes the pages that come out of code and results, and their picture: python -m docs.generate.
+"""Writes the pages that come out of code and results, and their pictures: python -m docs.generate.
 
 `tests/test_documents.py` checks that they are up to date.
 """
 
 from pathlib import Path
 
-from docs.images.draw_results import draw
+from docs.images import draw_results, draw_tasks
 from docs.pages import losses, paper_map, recipes, results
 
 FOLDER = Path(__file__).parent
@@ -20,4 +20,5 @@ PAGES = {
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
-    draw()
+    draw_results.draw()
+    draw_tasks.draw()

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from docs.images import draw_results
+from docs.images import draw_results, draw_tasks
 from docs.pages import results
 from docs.pages.results import Experiment
 
@@ -131,8 +131,9 @@ def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():
     assert asked == set(results.EXPERIMENTS)
 
 
-def test_the_committed_picture_shows_the_committed_results():
-    assert draw_results.digest() in draw_results.PATH.read_text(), "run: python -m docs.generate"
+@pytest.mark.parametrize("picture", [draw_results, draw_tasks])
+def test_the_committed_pictures_show_the_committed_results(picture):
+    assert picture.digest() in picture.PATH.read_text(), "run: python -m docs.generate"
 
 
 def test_every_setting_of_the_picture_has_the_default_and_a_control_with_a_seed_in_common():
@@ -143,10 +144,17 @@ def test_every_setting_of_the_picture_has_the_default_and_a_control_with_a_seed_
         assert all(ours.lines.keys() & control.lines.keys() for control in controls)
 
 
-def test_the_picture_is_drawn_with_its_digest(tmp_path):
-    drawn = draw_results.draw(tmp_path / "results.svg").read_text()
-    assert draw_results.digest() in drawn
+@pytest.mark.parametrize("picture", [draw_results, draw_tasks])
+def test_a_picture_is_drawn_with_its_digest(picture, tmp_path):
+    drawn = picture.draw(tmp_path / "picture.svg").read_text()
+    assert picture.digest() in drawn
     assert drawn.count("<svg") == 1
+
+
+def test_the_picture_of_tasks_has_each_of_the_suite_the_found_ones_first():
+    names = draw_tasks.tasks()
+    assert names[:3] == list(results.FOUND)
+    assert len(names) == len(set(names)) == sum(results.GROUPS.values())
 
 
 def test_the_table_of_the_readme_has_the_numbers_of_the_results():

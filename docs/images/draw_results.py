@@ -9,23 +9,21 @@ by which a test finds a picture that is out of date.
 import hashlib
 import json
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from benchmarks.compare_table import paired
+from docs.images.dots import BASE, CONTROLS, INK, STYLE, dots, frame, legend, places
 from docs.pages.results import EXPERIMENTS, VIDEOS, Arm, arms_of
 
-INK, BASE, GRID = "#24292f", "#8c8c8c", "#e3e6ea"
 DEFAULT, FULL = "vivi-ex4", "vivi-full"
 OURS = "the recipe itself"
-CONTROLS = {"frames-as-images": "#0072b2", "ex-frame": "#d55e00"}
 COLOURS = {OURS: INK} | CONTROLS
+MARKS = {"untrained": ("d", BASE)} | {name: ("o", colour) for name, colour in COLOURS.items()}
 PATH = Path(__file__).parent / "results.svg"
 
 
@@ -71,12 +69,12 @@ SETTINGS = (
 
 def draw(path: Path = PATH) -> Path:
     """Write the picture."""
-    with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9, "text.color": INK}):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 1.4 + 0.42 * len(SETTINGS)), layout="constrained")
         learned, tasks, videos = figure.subplots(1, 3, sharey=True)
-        _frame(learned, "What was learned", "mean of 13 labelled tasks, percent")
-        _frame(tasks, "The recipe ahead, labelled tasks", "points of the mean of 13")
-        _frame(videos, "The recipe ahead, held-out videos", "points of the mean of 2 retrievals")
+        frame(learned, "What was learned", "mean of 13 labelled tasks, percent")
+        frame(tasks, "The recipe ahead, labelled tasks", "points of the mean of 13")
+        frame(videos, "The recipe ahead, held-out videos", "points of the mean of 2 retrievals")
         for axes in (tasks, videos):
             axes.axvline(0, color=BASE, linewidth=1)
         for row, setting in enumerate(SETTINGS):
@@ -88,7 +86,7 @@ def draw(path: Path = PATH) -> Path:
             range(len(SETTINGS)), [f"{each.recipe}: {each.words}" for each in SETTINGS]
         )
         learned.set_ylim(len(SETTINGS) - 0.5, -0.5)
-        figure.legend(handles=_legend(), loc="outside upper right", ncols=4, frameon=False)
+        figure.legend(handles=legend(MARKS), loc="outside upper right", ncols=4, frameon=False)
         figure.savefig(path, metadata={"Date": None, "Description": digest()})
     return path
 
@@ -107,43 +105,15 @@ def _absolute(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
     """The accuracies of every arm, and that of the untrained network."""
     scores = {name: arm.scores(measure).values() for name, arm in arms.items()}
     axes.plot([statistics.mean(scores.pop("untrained"))], [row], "d", color=BASE, markersize=6)
-    for place, (name, values) in zip(_places(row, len(scores)), scores.items(), strict=True):
-        _dots(axes, place, list(values), COLOURS[name])
+    for place, (name, values) in zip(places(row, len(scores)), scores.items(), strict=True):
+        dots(axes, place, list(values), COLOURS[name])
 
 
 def _ahead(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
     """The differences to each control, seed by seed; none where this was not measured."""
     ours = arms[OURS].scores(measure)
     controls = [name for name in arms if name not in ("untrained", OURS)]
-    for place, name in zip(_places(row, len(controls)), controls, strict=True):
+    for place, name in zip(places(row, len(controls)), controls, strict=True):
         found = paired(ours, arms[name].scores(measure))
         if found:
-            _dots(axes, place, found, COLOURS[name])
-
-
-def _places(row: int, many: int) -> list[float]:
-    """Of so many arms in a row, beneath each other around its middle."""
-    return [row + 0.22 * (index - (many - 1) / 2) for index in range(many)]
-
-
-def _dots(axes: Axes, place: float, values: Sequence[float], colour: str) -> None:
-    axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.45, markersize=4.5)
-    axes.plot([statistics.mean(values)], [place], "|", color=colour, markersize=9, mew=2)
-
-
-def _frame(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.set_xlabel(unit)
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-
-
-def _legend() -> list[Line2D]:
-    marks = {"untrained": ("d", BASE)} | {name: ("o", colour) for name, colour in COLOURS.items()}
-    return [
-        Line2D([], [], marker=mark, linestyle="", color=colour, label=name)
-        for name, (mark, colour) in marks.items()
-    ]
+            dots(axes, place, found, COLOURS[name])

@@ -179,7 +179,7 @@ def _measured(line: Line, column: str, measure: str) -> list[float]:
     return [
         values[column]
         for task, values in tasks.items()
-        if group in ("", line["groups"][task], "found" if task in FOUND else "rendered")
+        if group in ("", task, line["groups"][task], "found" if task in FOUND else "rendered")
     ]
 
 
