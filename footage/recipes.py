@@ -65,7 +65,7 @@ def _vivi_full(scale: TrainConfig) -> TrainConfig:
     """All three levels at once, frames and shots in a head each.
 
     [ours] vivi-ex4 with two views of each frame of half as many videos, alike in a head of their
-    own: shots say what a thing is, frames where and how many (decisions/0099).
+    own: shots say what a thing is, frames how it lies and how many (decisions/0099).
     Relative cost: 1.0
     """
     config = _vivi_ex4(scale)

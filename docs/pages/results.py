@@ -58,6 +58,7 @@ EXPERIMENTS = {
     "shipped": Experiment(("shipped-clips.jsonl",), "vivi-ex4"),
     "cuts": Experiment(("shipped-cuts.jsonl",), "vivi-ex4"),
     "cuts_first": Experiment(("shipped-cuts.jsonl",), "vivi-ex4", AGAIN, seeds=(0, 1, 2, 3, 4, 5)),
+    "cuts_fresh": Experiment(("shipped-cuts.jsonl",), "vivi-ex4", AGAIN, seeds=(6, 7, 8)),
     "cuts_full": Experiment(
         ("shipped-cuts.jsonl",), "vivi-full", ("vivi-full", *AGAIN), seeds=(0, 1, 2, 3, 4, 5)
     ),
