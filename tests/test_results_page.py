@@ -1,13 +1,16 @@
 """docs/results.md: means, differences and costs are those of the committed lines."""
 
+import dataclasses
 import json
 import statistics
 
 import pytest
 
+from benchmarks.compare import Arm, read_lines
 from docs.images import draw_results, draw_tasks
 from docs.pages import results
 from docs.pages.results import Experiment
+from footage.recipes import recipe
 
 GROUPS = {"fashion": "natural", "clipart": "natural", "landcover": "specialized"}
 
@@ -77,6 +80,25 @@ def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
     assert cells["alone"][1:] == ["30.0", "", "", "", "", "", "", ""]
 
 
+def test_rendered_tasks_stand_apart_from_found_ones(experiment):
+    path = results.RESULTS / "some.jsonl"
+    path.write_text(path.read_text().replace("landcover", "doom"))
+    rows = [row.strip("| ").split(" | ") for row in results.kinds(experiment).splitlines()]
+    cells = {row[0]: row[1:] for row in rows}
+    # Fashion and clip art have 40 and 50, then 42 and 52; the rendered one 60, then 62.
+    found, rendered = ["46.0 (45.0..47.0)", "+8.5 ± 1.5"], ["61.0 (60.0..62.0)", "+8.5 ± 1.5"]
+    assert cells["ours"] == ["2", *found, *found, *rendered, *rendered]
+
+
+def test_an_arm_is_called_by_the_recipe_that_it_has_become():
+    committed = {line["label"]: line for line in read_lines(results.RESULTS / "shipped-cuts.jsonl")}
+    for before, now in results.NAMED_LATER.items():
+        line = committed[before]
+        arm = Arm(line["recipe"], before, line["settings"])
+        threads = {"compute": recipe(f"{now}-tiny").compute}
+        assert dataclasses.replace(arm.config({}, 0), **threads) == recipe(f"{now}-tiny")
+
+
 def test_only_the_seeds_that_are_asked_for_are_shown(experiment):
     arms = {arm.label: arm for arm in results.arms_of(experiment._replace(seeds=(1, 2)))}
     assert {label: sorted(arm.lines) for label, arm in arms.items()} == {
@@ -136,7 +158,7 @@ def test_the_committed_pictures_show_the_committed_results(picture):
     assert picture.digest() in picture.PATH.read_text(), "run: python -m docs.generate"
 
 
-def test_every_setting_of_the_picture_has_the_default_and_a_control_with_a_seed_in_common():
+def test_every_setting_of_the_picture_has_its_recipe_and_a_control_with_a_seed_in_common():
     for setting in draw_results.SETTINGS:
         ours, *controls = list(setting.arms().values())[1:]
         assert ours.label.startswith(setting.recipe)
@@ -152,7 +174,8 @@ def test_a_picture_is_drawn_with_its_digest(picture, tmp_path):
 
 
 def test_the_picture_of_tasks_has_each_of_the_suite_the_found_ones_first():
-    names = draw_tasks.tasks()
+    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS["cuts"])}
+    names = draw_tasks.tasks(arms)
     assert names[:3] == list(results.FOUND)
     assert len(names) == len(set(names)) == sum(results.GROUPS.values())
 

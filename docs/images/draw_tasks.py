@@ -25,7 +25,8 @@ GAP = 0.6
 
 def draw(path: Path = PATH) -> Path:
     """Write the picture."""
-    arms, names = _arms(), tasks()
+    arms = _arms()
+    names = tasks(arms)
     rows = [row + GAP * (task not in FOUND) for row, task in enumerate(names)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 1.4 + 0.42 * len(names)), layout="constrained")
@@ -46,9 +47,9 @@ def draw(path: Path = PATH) -> Path:
     return path
 
 
-def tasks() -> list[str]:
+def tasks(arms: dict[str, Arm]) -> list[str]:
     """Those of found images first."""
-    groups = next(iter(_arms()[OURS].lines.values()))["groups"]
+    groups = next(iter(arms[OURS].lines.values()))["groups"]
     return sorted(groups, key=lambda task: task not in FOUND)
 
 
@@ -57,7 +58,7 @@ def digest() -> str:
     arms = _arms()
     shown = [
         [task, protocol, control, _ahead(arms, control, f"{protocol}, {task}")]
-        for task in tasks()
+        for task in tasks(arms)
         for protocol in PROTOCOLS
         for control in CONTROLS
     ]
