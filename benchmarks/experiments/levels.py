@@ -15,7 +15,7 @@ every processor. An arm takes 13 minutes of one core, and its evaluation 3.
 """
 
 from benchmarks.compare import main
-from benchmarks.experiments.structure import batch
+from benchmarks.experiments.structure import batch, rates
 
 FOUR_VIEWS = f"{batch(16, 2, 1, 4)},objective.frame_shot.positives=frame"
 """Views of one frame in the place of the frames of a shot."""
@@ -33,9 +33,9 @@ GAP = (
 """What might be why `frames-as-images` is ahead of arms with shots."""
 
 RATES = tuple(
-    f"{method}-tiny:{method}, learning rate {rate}:optimizer.learning_rate={rate}"
+    arm
     for method in ("vivi-full", "vivi-ex4", "frames-as-images", "ex-frame")
-    for rate in (0.0003, 0.003)
+    for arm in rates(f"{method}-tiny:{method}")
 )
 """Both recipes and their controls, tuned with the same budget; 0.001 is the rate of all others."""
 

@@ -22,6 +22,16 @@ def batch(videos: int, shots: int, frames: int, views: int = 1) -> str:
     return ",".join(f"sampling.{name}={size}" for name, size in sizes.items())
 
 
+def rates(arm: str) -> tuple[str, ...]:
+    """An arm with a third of the tiny scale's learning rate, and with three times as much."""
+    recipe, label, *settings = arm.split(":")
+    return tuple(
+        f"{recipe}:{label}, learning rate {rate}:"
+        + ",".join([*settings, f"optimizer.learning_rate={rate}"])
+        for rate in (0.0003, 0.003)
+    )
+
+
 ARMS = (
     f"vivi-ex4-tiny:vivi-ex4:{batch(32, 2, 2)},objective.future.steps=1,{GENTLE}",
     f"ex-shot-tiny:ex-shot, 2 frames x 2 views:{batch(32, 1, 2, 2)},{GENTLE}",
