@@ -33,6 +33,11 @@ def line(label, seed, accuracies, shot=None):
         "seed": seed,
         "groups": GROUPS,
         "test": test,
+        "validation": {
+            name: {column: value - 1 for column, value in values.items()}
+            for name, values in test.items()
+            if ", " in name
+        },
         "views": 128_000,
         "train_seconds": 60 * (seed + 1),
         "environment": {"commit": "1234567abcdef", **machine},
@@ -88,6 +93,14 @@ def test_rendered_tasks_stand_apart_from_found_ones(experiment):
     # Fashion and clip art have 40 and 50, then 42 and 52; the rendered one 60, then 62.
     found, rendered = ["46.0 (45.0..47.0)", "+8.5 ± 1.5"], ["61.0 (60.0..62.0)", "+8.5 ± 1.5"]
     assert cells["ours"] == ["2", *found, *found, *rendered, *rendered]
+
+
+def test_what_was_chosen_by_stands_before_what_is_said_of_it(experiment):
+    rows = [row.strip("| ").split(" | ") for row in results.tuned(experiment).splitlines()]
+    cells = {row[0]: row[1:] for row in rows}
+    assert rows[0][1:3] == ["validation parts, linear and kNN", "13 tasks"]
+    assert cells["ours"][1:4] == ["50.0 (49.0..51.0)", *["51.0 (50.0..52.0)"] * 2]
+    assert cells["untrained"][1:3] == ["19.0", "20.0"]
 
 
 def test_an_arm_is_called_by_the_recipe_that_it_has_become():

@@ -1,8 +1,8 @@
 """docs/results.md: the words of results_words.md with the tables of the committed results.
 
 A line `@table NAME` becomes the table of that experiment, `@together NAME` one that has tasks and
-held-out videos in one mean, `@kinds NAME` one that has rendered tasks apart from the others, `@cost
-NAME` a line of what it cost.
+held-out videos in one mean, `@kinds NAME` one that has rendered tasks apart from the others,
+`@tuned NAME` one that has the validation parts first, `@cost NAME` a line of what it cost.
 """
 
 import re
@@ -29,7 +29,9 @@ ALSO = " + "
 EQUALLY = " / "
 """Between halves of a mean that count alike, however many measures each has."""
 VIDEOS = ALSO.join(RETRIEVALS)
-DIRECTIVE = re.compile(r"^@(table|together|kinds|cost) (\w+)$", re.MULTILINE)
+VALIDATION = "validation: "
+"""Before a measure: of the part by which settings are chosen."""
+DIRECTIVE = re.compile(r"^@(table|together|kinds|tuned|cost) (\w+)$", re.MULTILINE)
 
 Line = Mapping[str, Any]
 
@@ -140,7 +142,7 @@ class Arm(NamedTuple):
 
 def page() -> str:
     """The page as it should be."""
-    write = {"table": table, "together": together, "kinds": kinds, "cost": cost}
+    write = {"table": table, "together": together, "kinds": kinds, "tuned": tuned, "cost": cost}
     return DIRECTIVE.sub(
         lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
     )
@@ -153,7 +155,7 @@ def score(line: Line, column: str, measure: str) -> float | None:
         line: Of an arm and a seed.
         column: Of the trained network or of a baseline.
         measure: Several, joined by `ALSO`, are one mean over all that is measured; such means,
-            joined by `EQUALLY`, are averaged once more.
+            joined by `EQUALLY`, are averaged once more. `VALIDATION` before one reads that part.
 
     Returns:
         Percent; None where this line lacks one of them.
@@ -169,12 +171,13 @@ def score(line: Line, column: str, measure: str) -> float | None:
 
 def _measured(line: Line, column: str, measure: str) -> list[float]:
     """Of a retrieval one number, else one for each task."""
+    found = line["validation" if measure.startswith(VALIDATION) else "test"]
     if measure in RETRIEVALS:
-        return [line["test"][measure][column]] if measure in line["test"] else []
-    protocol, _, group = measure.partition(", ")
+        return [found[measure][column]] if measure in found else []
+    protocol, _, group = measure.removeprefix(VALIDATION).partition(", ")
     tasks = {
         name.removesuffix(f", {protocol}"): values
-        for name, values in line["test"].items()
+        for name, values in found.items()
         if name.endswith(f", {protocol}")
     }
     return [
@@ -235,6 +238,18 @@ def kinds(experiment: Experiment) -> str:
         for head, protocol in (("linear", "linear"), ("kNN", "knn"))
     }
     return _table(experiment, measures, compared=tuple(measures))
+
+
+def tuned(experiment: Experiment) -> str:
+    """What a setting is chosen by, and beside it what is then said of it."""
+    measures = {
+        "validation parts, linear and kNN": f"{VALIDATION}linear{ALSO}{VALIDATION}knn",
+        "13 tasks": "linear",
+        "kNN, 13 tasks": "knn",
+        "2 of held-out videos": VIDEOS,
+        "half and half": f"linear{EQUALLY}{VIDEOS}",
+    }
+    return _table(experiment, measures, compared=())
 
 
 def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:
