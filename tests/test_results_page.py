@@ -12,6 +12,7 @@ from docs.pages import results
 from docs.pages.results import Experiment
 from footage.recipes import recipe
 
+README = (results.WORDS.parents[2] / "README.md").read_text("utf-8").replace("**", "")
 GROUPS = {"fashion": "natural", "clipart": "natural", "landcover": "specialized"}
 
 
@@ -98,9 +99,9 @@ def test_rendered_tasks_stand_apart_from_found_ones(experiment):
 def test_what_was_chosen_by_stands_before_what_is_said_of_it(experiment):
     rows = [row.strip("| ").split(" | ") for row in results.tuned(experiment).splitlines()]
     cells = {row[0]: row[1:] for row in rows}
-    assert rows[0][1:3] == ["validation parts, linear and kNN", "13 tasks"]
-    assert cells["ours"][1:4] == ["50.0 (49.0..51.0)", *["51.0 (50.0..52.0)"] * 2]
-    assert cells["untrained"][1:3] == ["19.0", "20.0"]
+    assert rows[0][1:4:2] == ["validation parts, linear and kNN", "13 tasks"]
+    assert cells["ours"][1:4:2] == ["50.0 (49.0..51.0)", "51.0 (50.0..52.0)"]
+    assert cells["untrained"][1:4:2] == ["19.0", "20.0"]
 
 
 def test_an_arm_is_called_by_the_recipe_that_it_has_become():
@@ -193,17 +194,50 @@ def test_the_picture_of_tasks_has_each_of_the_suite_the_found_ones_first():
     assert len(names) == len(set(names)) == sum(results.GROUPS.values())
 
 
-def test_the_table_of_the_readme_has_the_numbers_of_the_results():
-    text = (results.WORDS.parents[2] / "README.md").read_text("utf-8").replace("**", "")
-    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS["shipped"])}
-    rows = {
-        "untrained": "ResNet-18, untrained",
-        "vivi-ex4": "ResNet-18, `vivi-ex4-tiny`",
-        "ex-frame": "ResNet-18, `ex-frame-tiny`: views of one frame",
-        "frames-as-images": "ResNet-18, `frames-as-images-tiny`: frames without videos",
+TASKS = ("linear", "linear, found", "linear, rendered")
+HALVES = (results.VIDEOS, f"linear{results.EQUALLY}{results.VIDEOS}")
+ROWS = {
+    "untrained": "ResNet-18, untrained",
+    "vivi-ex4": "`vivi-ex4-tiny`, the default",
+    "vivi-full": "`vivi-full-tiny`",
+    "ex-frame": "`ex-frame-tiny`: views of one frame",
+    "frames-as-images": "`frames-as-images-tiny`: frames without their videos",
+}
+
+
+@pytest.mark.parametrize(
+    ("videos", "experiment"), [("clips", "shipped"), ("videos with cuts", "cuts")]
+)
+def test_the_table_of_the_readme_has_the_numbers_of_the_results(videos, experiment):
+    arms = {arm.label: arm for arm in results.arms_of(results.EXPERIMENTS[experiment])}
+    for label, name in ROWS.items():
+        if label not in arms:
+            continue
+        means = [statistics.mean(arms[label].scores(each).values()) for each in TASKS + HALVES]
+        assert readme_row(videos, name, means) in README
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("pixels", "raw pixels"), ("reference", "EfficientNet-Lite0, labels of ImageNet")],
+)
+def test_the_table_of_the_readme_has_the_references_of_the_suite(column, name):
+    rows = json.loads((results.RESULTS / "pocket-reference.json").read_text())["rows"]
+    found = {
+        row["task"]: 100 * row["value"]
+        for row in rows
+        if (row["column"], row["protocol"]) == (column, "linear")
     }
-    groups = [f"linear, {group}" for group in results.GROUPS]
-    measures = ["linear", *groups, *results.RETRIEVALS]
-    for label, name in rows.items():
-        means = [statistics.mean(arms[label].scores(measure).values()) for measure in measures]
-        assert f"| {name} | {' | '.join(f'{mean:.1f}' for mean in means)} |" in text
+    kinds = [
+        [value for task, value in found.items() if (task in results.FOUND) == kind]
+        for kind in (True, False)
+    ]
+    means = [statistics.mean(values) for values in (found.values(), *kinds)]
+    assert readme_row("", name, means) in README
+
+
+def readme_row(videos, name, means):
+    """A row of its table, with nothing where an arm has no such measure."""
+    cells = [f"{mean:.1f}" for mean in means]
+    cells += [""] * (len(TASKS + HALVES) - len(cells))
+    return f"| {' | '.join([videos, name, *cells])} |".replace("  ", " ")

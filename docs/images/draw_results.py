@@ -35,6 +35,8 @@ class Setting(NamedTuple):
     experiment: str
     suffix: str = ""
     """Of the labels of its arms."""
+    rate: str = ""
+    """In the labels of its controls, where it is another than the recipe's."""
 
     @property
     def protocol(self) -> str:
@@ -44,13 +46,19 @@ class Setting(NamedTuple):
     def arms(self) -> dict[str, Arm]:
         """The untrained network, the recipe and the controls that were run."""
         found = {arm.label: arm for arm in arms_of(EXPERIMENTS[self.experiment])}
-        kept = {name: found.get(name + self.suffix) for name in CONTROLS}
+        kept = {name: found.get(name + self.suffix + self.rate) for name in CONTROLS}
         controls = {name: arm for name, arm in kept.items() if arm}
         return {"untrained": found["untrained"], OURS: found[self.recipe + self.suffix]} | controls
 
 
 SETTINGS = (
     Setting(DEFAULT, "ResNet-18, videos with cuts", "cuts"),
+    Setting(
+        DEFAULT,
+        "ResNet-18, videos with cuts, controls slower",
+        "rates_best",
+        rate=", learning rate 0.0003",
+    ),
     Setting(DEFAULT, "ResNet-18, clips", "shipped"),
     Setting(DEFAULT, "ResNet-18, films, twice as long", "films"),
     Setting(DEFAULT, "ResNet-18, clips, twice as long", "longer"),
