@@ -1,17 +1,22 @@
-"""The errors that a user can cause, and nothing else.
+"""The errors that a user can cause or fix, and nothing else.
 
-A message says what is wrong and what was got; the hint says how to cure it. The command line prints
-both on one line each and exits with code 1. Anything else that is raised is our bug.
+A message states what is wrong and what was found; the hint states how to fix it. The command line
+prints each on one line and exits with the error's exit code. Any other exception is a bug.
 """
+
+from typing import ClassVar
 
 
 class FootageError(Exception):
-    """A mistake in the input or the environment that the user can mend.
+    """A problem with the input or the environment that the user can fix.
 
     Args:
-        message: What is wrong and what was got instead.
+        message: What is wrong and what was found instead.
         hint: What to do about it, in the imperative.
     """
+
+    exit_code: ClassVar[int] = 1
+    """What the command line exits with."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -23,7 +28,7 @@ class FootageError(Exception):
 
 
 class VideoError(FootageError):
-    """One video cannot be read; ingest records its reason and goes on."""
+    """One video cannot be read; ingest records the reason and continues."""
 
 
 class StoreError(FootageError):
@@ -36,3 +41,15 @@ class CheckpointError(FootageError):
 
 class ConfigError(FootageError):
     """A setting is unknown, out of range or contradicts another."""
+
+
+class OutputError(FootageError):
+    """A file or folder cannot be written: no space, no permission, or an unusable path."""
+
+    exit_code = 74  # EX_IOERR of sysexits.h
+
+
+class BusyError(OutputError):
+    """Another process is writing the same output."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h

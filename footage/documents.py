@@ -1,0 +1,144 @@
+"""Read and write JSON documents: every JSON file that footage opens goes through here.
+
+A `Document` names a schema (a `msgspec.Struct` with bounded fields) and the error that a bad file
+raises. Reading checks size, syntax, checksum, version, and every field. Writing is atomic and adds
+a checksum, so that a flipped bit is found by whatever reads the file.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from footage import files
+from footage.errors import FootageError
+
+Content = TypeVar("Content")
+
+CHECKSUM = "checksum"
+"""Key that holds the checksum of the rest of an object; files of earlier versions have none."""
+MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document(Generic[Content]):
+    """One kind of JSON file: its schema, its name in messages, and the error for a bad one."""
+
+    schema: Any
+    """What `msgspec.convert` accepts as a type; it returns `Content`."""
+    name: str
+    """Singular noun with its article, such as "a run record"."""
+    error: type[FootageError] = FootageError
+    hint: str
+    """How to fix a damaged file."""
+    version_key: str = ""
+    """Top-level key of the version; empty for documents without one."""
+    versions: tuple[int, ...] = ()
+    """Versions that can be read."""
+    most_bytes: int = MOST_BYTES
+    """A larger file is refused before it is read."""
+
+    def read(self, path: Path) -> Content:
+        """Read one document from a file.
+
+        Raises:
+            FootageError: The file is missing, or anything in it is not what the schema allows.
+        """
+        return self.parse(self._bytes(path), str(path))
+
+    def parse(self, data: bytes | str, name: str) -> Content:
+        """Read one document from bytes; `name` is what errors call it."""
+        try:
+            value = msgspec.json.decode(data)
+            if isinstance(value, dict):
+                self._check(value, name)
+            content: Content = msgspec.convert(value, self.schema, strict=True)
+        except (ValueError, RecursionError, TypeError) as error:
+            raise self._bad(name, _reason(error)) from error
+        return content
+
+    def read_lines(self, path: Path) -> list[Content]:
+        """Read a file of one document per line.
+
+        A last line without its newline was cut short by a kill and is left out.
+        """
+        lines = self._bytes(path).split(b"\n")
+        return [
+            self.parse(line, f"line {number} of {path}")
+            for number, line in enumerate(lines[:-1], start=1)
+        ]
+
+    def write(self, path: Path, value: Any) -> None:  # noqa: ANN401 (any content of the schema)
+        """Write one document as indented JSON with a checksum.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        files.write_text(path, json.dumps(self._signed(value), indent=1, allow_nan=False) + "\n")
+
+    def line(self, value: Any) -> str:  # noqa: ANN401
+        """One document as a line of JSON with a checksum and a newline."""
+        return json.dumps(self._signed(value), allow_nan=False) + "\n"
+
+    def write_lines(self, path: Path, values: Iterable[Any]) -> None:
+        """Write a file of one document per line."""
+        files.write_text(path, "".join(self.line(value) for value in values))
+
+    def _signed(self, value: Any) -> dict[str, Any]:  # noqa: ANN401
+        plain = msgspec.to_builtins(value)
+        return {**plain, CHECKSUM: checksum(plain)}
+
+    def _check(self, value: dict[str, Any], name: str) -> None:
+        """Compare checksum and version, and take the checksum out."""
+        expected = value.pop(CHECKSUM, None)
+        if expected is not None and expected != checksum(value):
+            raise ValueError(
+                f"its checksum does not match; if you edited it on purpose, remove {CHECKSUM!r}"
+            )
+        if not self.version_key:
+            return
+        version = value.get(self.version_key)
+        if isinstance(version, int) and version not in self.versions:
+            readable = ", ".join(map(str, self.versions))
+            raise self.error(
+                f"{name} has version {version}, this footage reads {readable}",
+                "use the version of footage that wrote it"
+                if version > max(self.versions)
+                else self.hint,
+            )
+
+    def _bytes(self, path: Path) -> bytes:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise self._bad(str(path), "not a regular file")
+                data = file.read(self.most_bytes + 1)
+        except OSError as error:
+            raise self._bad(str(path), error.strerror or str(error)) from error
+        if len(data) > self.most_bytes:
+            raise self._bad(str(path), f"larger than {self.most_bytes:,} bytes")
+        return data
+
+    def _bad(self, name: str, reason: str) -> FootageError:
+        return self.error(f"{name!r} cannot be read as {self.name}: {reason}", self.hint)
+
+
+def checksum(value: Mapping[str, Any]) -> str:
+    """Checksum of a JSON object, whatever the order of its keys and its white space."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "not UTF-8"
+    return " ".join(str(error).split())
