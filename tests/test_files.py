@@ -103,11 +103,10 @@ def test_a_file_size_limit_is_one_clear_error_and_leaves_nothing(tmp_path, write
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("write", [write_with_python, write_with_arrow])
-def test_a_full_disk_is_recognised_in_the_errors_of_each_library(write):
-    full = Path("/dev/full")
+def test_a_full_disk_is_an_output_error():
+    full = Path("/dev/full")  # by Python only: Arrow and torch would remove or replace the device
     with pytest.raises(OutputError, match="No space left on device"), files.output_errors(full):
-        write(full)
+        write_with_python(full)
 
 
 @pytest.mark.parametrize("place", ["file/below/result", "/proc/result", "x" * 300])
