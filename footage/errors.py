@@ -31,6 +31,20 @@ class VideoError(FootageError):
     """One video cannot be read; ingest records the reason and continues."""
 
 
+class ConfinedError(FootageError):
+    """A confined process cannot work on one untrusted input; the message is the reason."""
+
+
+class MachineError(FootageError):
+    """The machine prevents the work; the input is not to blame, so another attempt may succeed."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class SandboxError(FootageError):
+    """A sandbox layer that is required is missing on this machine."""
+
+
 class StoreError(FootageError):
     """A frame store is missing, damaged or of another version."""
 

@@ -57,14 +57,14 @@ class _Picked(NamedTuple):
 
 
 def extract(
-    path: Path, settings: Extraction, detector: CutDetector, max_pixels: int, send: Send
+    file: Path | int, settings: Extraction, detector: CutDetector, max_pixels: int, send: Send
 ) -> None:
-    """Decode one video once and send what is kept of it.
+    """Decode one video, given by its path or a descriptor, and send what is kept of it.
 
     Raises:
         VideoError: Nothing can be kept; the message is the reason.
     """
-    with Video(path, max_pixels) as video:
+    with Video(file, max_pixels) as video:
         one_pass = _Pass(video, settings, detector, send)
         for frame in video.frames():
             one_pass.take(frame)

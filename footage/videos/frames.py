@@ -7,6 +7,7 @@ The process between has no torch and no threads, so it may fork a confined child
 lives as long as a `FrameReader` and is replaced when it dies.
 """
 
+import functools
 import json
 import struct
 import subprocess
@@ -21,8 +22,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from footage.augment import resized
-from footage.errors import VideoError
-from footage.videos.sandbox import Limits, Send, run_confined
+from footage.errors import MachineError, VideoError
+from footage.videos.sandbox import Limits, Send, opened, run_confined
 from footage.videos.video import Scaler, Video
 
 HEADER = struct.Struct("<cI")
@@ -139,21 +140,19 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     for line in requests:
         request = json.loads(line)
         limits = Limits()
-
-        def work(send: Send, request: dict[str, object] = request, limits: Limits = limits) -> None:
-            _decode(request, limits.max_pixels, send)
-
         try:
-            run_confined(work, answer, limits)
-        except VideoError as error:
+            with opened(Path(request["path"])) as descriptor:
+                work = functools.partial(_decode, request, descriptor, limits.max_pixels)
+                run_confined(work, answer, limits, (descriptor,))
+        except (VideoError, MachineError) as error:
             answer(FAILED, error.message.encode())
 
 
-def _decode(request: dict[str, object], max_pixels: int, send: Send) -> None:
+def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: Send) -> None:
     """Runs confined: send the sampled frames, and at the end what was wrong, if anything."""
     size = int(str(request["size"]))
     interval = 1 / float(str(request["frames_per_second"]))
-    with Video(str(request["path"]), max_pixels) as video:
+    with Video(descriptor, max_pixels) as video:
         scale = Scaler(size, video.aspect)
         wanted, shown_until, num_sent = 0.0, 0.0, 0
         said = time.monotonic()

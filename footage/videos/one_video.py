@@ -14,13 +14,13 @@ from footage.errors import VideoError
 from footage.store import file_hash
 from footage.store_writing import ShotRecord, VideoRecord, VideoWriter
 from footage.videos.extract import ALIVE, FRAME, FRAME_HEADER, REPORT, Extraction, extract
-from footage.videos.sandbox import Limits, Send, run_confined
+from footage.videos.sandbox import Limits, Send, opened, run_confined
 from footage.videos.shots import AdaptiveCuts
 from footage.videos.sources import Source, check_local, fetch
 from footage.videos.transnet_client import TransnetProcess
 
-Decoder = Callable[[Path, Extraction, int, Send], None]
-"""Decodes a file (settings, largest picture in pixels) and sends what `extract` sends."""
+Decoder = Callable[[int, Extraction, int, Send], None]
+"""Decodes an open file (settings, largest picture in pixels) and sends what `extract` sends."""
 
 UNKNOWN_HASH = "unknown"
 """Stands in the id of a file whose bytes could not be read."""
@@ -132,20 +132,21 @@ def decode_into_store(
     """
     transnet = TransnetProcess.of_this_worker() if task.detector == "transnet" else None
 
-    def decode(send: Send) -> None:
-        if decoder is not None:
-            decoder(path, task.settings, task.limits.max_pixels, send)
-            return
-        detector = transnet.detector() if transnet else AdaptiveCuts()
-        extract(path, task.settings, detector, task.limits.max_pixels, send)
-
     # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
     cv2.setNumThreads(1)
-    with VideoWriter(task.store, known["video"]) as writer:
+    with opened(path) as file, VideoWriter(task.store, known["video"]) as writer:
+
+        def decode(send: Send) -> None:
+            if decoder is not None:
+                decoder(file, task.settings, task.limits.max_pixels, send)
+                return
+            detector = transnet.detector() if transnet else AdaptiveCuts()
+            extract(file, task.settings, detector, task.limits.max_pixels, send)
+
         receiver = _Receiver(writer)
-        keep = transnet.descriptors if transnet else ()
+        keep = (file, *transnet.descriptors) if transnet else (file,)
         try:
-            layers = run_confined(decode, receiver.take, task.limits, keep)
+            layers = list(run_confined(decode, receiver.take, task.limits, keep).active)
             record, shots = receiver.finish(known)
         except VideoError:
             TransnetProcess.end_of_this_worker()  # it may be in the middle of this video

@@ -2,7 +2,7 @@
 
 Decoding goes packet by packet, so that frames behind a damaged packet are still found, and counts
 what it had to skip. Only container formats that cannot point at other files are opened, and only
-by the `file` protocol: see decisions/0011.
+by the `fd` protocol, which opens nothing: see decisions/0011.
 """
 
 import os
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import av
+import av.subtitles.stream  # opening a file imports it, which a confined process cannot
 import cv2
 import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
@@ -35,7 +36,7 @@ FORMATS = ",".join([
 """Containers that hold their own data. Playlists, concat scripts and SDP would open others."""
 # fmt: on
 
-OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_streams": "64"}
+OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": FORMATS, "max_streams": "64"}
 FALLBACK_FPS = 25.0
 """Taken for the step between frames when neither times nor a frame rate are given."""
 
@@ -69,20 +70,21 @@ class Video:
     """A video file opened for one pass.
 
     Args:
-        path: A local file. Its name is only ever a name: `http:x` is a file called so.
+        file: The path of a local file, or a descriptor of one that is open already. A name is only
+            ever a name: `http:x` is a file with that name.
         max_pixels: Larger pictures are refused before any memory is taken for them.
 
     Raises:
         VideoError: It is no video that we read, or its picture is too large.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int) -> None:
+    def __init__(self, file: str | Path | int, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        options = OPTIONS | {"fd": str(self._descriptor)}
         try:
-            self._container = av.open(
-                _url(path, self._descriptor), options=OPTIONS, metadata_errors="ignore"
-            )
+            self._container = av.open("fd:", options=options, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             os.close(self._descriptor)
             raise VideoError(f"cannot be opened: {_words(error)}") from error
@@ -333,13 +335,6 @@ def _tiny_plane(plane: av.video.plane.VideoPlane, bits: int) -> UInt8[np.ndarray
     tiny: UInt8[np.ndarray, "27 48"]
     tiny = cv2.resize(cells, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_LINEAR)
     return tiny
-
-
-def _url(path: str | Path, descriptor: int) -> str:
-    """A name for FFmpeg that cannot be read as a protocol, whatever bytes the file's name has."""
-    if Path(f"/proc/self/fd/{descriptor}").exists():
-        return f"file:/proc/self/fd/{descriptor}"
-    return f"file:{Path(path).absolute()}"
 
 
 def _clock(text: str) -> float | None:

@@ -146,7 +146,7 @@ def say_nothing(path, settings, max_pixels, send):
     ("decoder", "reason"),
     [
         (segfault, "crashed"),
-        (hang, "hung"),
+        (hang, "stalled"),
         (allocate, "needs more than"),
         (lie, "nonsense"),
         (lie_at_the_end, "nonsense"),

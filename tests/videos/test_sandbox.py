@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_messages_arrive_in_order_and_whole():
 
     messages, layers = run(work)
     assert messages == [(b"N", bytes([number]) * (number * 997)) for number in range(200)]
-    assert "no new privileges" in layers
+    assert "no new privileges" in layers.active
 
 
 def segfault(send):
@@ -71,7 +72,9 @@ def leave(send):
 
 
 def shut_up(send):
-    os.closerange(3, 64)
+    for descriptor in range(3, 64):
+        with suppress(OSError):
+            os.close(descriptor)
     time.sleep(60)
 
 
@@ -92,12 +95,12 @@ def raise_anything(send):
     [
         (segfault, {}, r"crashed \(SIGSEGV\)"),
         (abort, {}, r"crashed \(SIGABRT\)"),
-        (hang, {"silent_seconds": 0.3}, "hung: nothing came for 0.3 s"),
+        (hang, {"silent_seconds": 0.3}, "stalled: no output for 0.3 s"),
         (hang_after_work, {"wall_seconds": 0.5}, "more than 0.5 s"),
         (burn, {"cpu_seconds": 1}, "more than 1 s of CPU time"),
         (allocate, {"memory_bytes": 2**28}, "needs more than 268435456 bytes"),
         (leave, {}, "exit code 3"),
-        (kill_itself, {}, "killed from outside"),
+        (kill_itself, {}, "PermissionError"),
         (refuse, {}, "^it is a test$"),
         (raise_anything, {}, "ZeroDivisionError: by nothing"),
     ],
@@ -110,7 +113,7 @@ def test_whatever_happens_to_the_child_has_a_reason(work, limits, reason):
 
 
 def test_child_that_closes_its_pipe_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("footage.videos.sandbox.DYING_SECONDS", 0.2)
+    monkeypatch.setattr("footage.confinement.child.DYING_SECONDS", 0.2)
     begin = time.monotonic()
     with pytest.raises(VideoError):
         run(shut_up)
@@ -128,19 +131,16 @@ def test_child_cannot_write_files_or_reach_the_network(tmp_path):
             except OSError as error:
                 send(b"W", type(error).__name__.encode())
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1)
+                socket.socket().connect(("127.0.0.1", port))
             except OSError as error:
                 send(b"C", type(error).__name__.encode())
             send(b"E", str(len(os.environ)).encode())
-            send(b"D", ",".join(os.listdir("/proc/self/fd")).encode())
 
-        messages, layers = run(work)
-    told = dict(messages)
-    assert told[b"W"] == b"OSError"
-    assert told[b"E"] == b"0"
-    assert len(told[b"D"].split(b",")) <= 5
-    if "no network" in layers:
-        assert b"C" in told
+        messages, _ = run(work)
+    answers = dict(messages)
+    assert answers[b"W"] == b"PermissionError"
+    assert answers[b"C"] == b"PermissionError"
+    assert answers[b"E"] == b"0"
 
 
 def test_limits_must_be_positive():
