@@ -45,7 +45,8 @@ class ComputeConfig:
     """Processes that read, decode and augment, for each training process."""
 
     threads: int = 0
-    """Threads of torch on the CPU; 0: as many as torch chooses. Exact resume needs it fixed."""
+    """Number of torch threads on a CPU; 0 chooses it by measured speed, again whenever steps become
+    slow. Bit-exact resume needs a fixed number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,13 +5,15 @@
                                           with labelled images [B H W 3] beside them, if asked for
 
 Step n uses batch n and the draws that belong to (seed, n), so a run that is killed goes on from its
-newest checkpoint as if nothing had happened: on a CPU, with as many threads, to the last bit.
+newest checkpoint as if nothing had happened: on a CPU, with a fixed number of threads, to the last
+bit.
 """
 
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from footage.randomness import generator
 from footage.schedule import learning_rate, teacher_decay
 from footage.signals import StopRequest
 from footage.start import start, take_heads
+from footage.threads import torch_threads
 from footage.train_config import TrainConfig
 
 log = logging.getLogger(__name__)
@@ -68,8 +71,6 @@ def train(
             kept in a checkpoint.
     """
     device = distributed.init_from_env()
-    if config.compute.threads:
-        torch.set_num_threads(config.compute.threads)
     run = Path(out)
     data = open_data(config, store, images)
     config, state, words = _first_state(config, data, device)
@@ -85,6 +86,7 @@ def train(
     with (
         Journal(run, first_step=first_step, total_steps=config.steps, active=is_main) as journal,
         StopRequest() as stop,
+        _threads(config, device) as after_step,
     ):
         if is_main and first_step == 0:
             probed, _ = watch.look(state.learner.backbone, {})  # nothing is learned, nothing wrong
@@ -107,7 +109,9 @@ def train(
             )
             state.update(rate, teacher_decay=_teacher_decay(config, step))
 
-            took = waited + time.perf_counter() - began
+            computed = time.perf_counter() - began
+            after_step(computed)
+            took = waited + computed
             journal.step(
                 done,
                 {name: float(value) for name, value in levels.items()},
@@ -180,6 +184,14 @@ def _in_parallel(learner: Learner, device: torch.device) -> nn.Module:
     if not distributed.is_distributed():
         return learner
     return DistributedDataParallel(learner, device_ids=[device] if device.type == "cuda" else None)
+
+
+def _threads(
+    config: TrainConfig, device: torch.device
+) -> AbstractContextManager[Callable[[float], None]]:
+    """Torch's threads; several processes wait for each other, so none can time its own."""
+    is_alone = device.type == "cpu" and not distributed.is_distributed()
+    return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
 
 
 def _loader(
