@@ -1,5 +1,6 @@
 """The choice of torch's threads, with step durations from a model of the machine."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -75,9 +76,9 @@ def test_more_threads_are_tried_more_and_more_rarely_while_they_do_not_help():
     choice = ThreadChoice([2, 1], lambda _: None)
     taken = steps(choice, {2: 8.0, 1: 0.7}, 2000)
     tried = [number for number, threads in enumerate(taken) if threads == 2 and number > 3]
-    gaps = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(tried)]
     assert len(tried) == 4
-    assert all(2 * before <= after + 2 for before, after in zip(gaps, gaps[1:], strict=False))
+    assert all(2 * before <= after + 2 for before, after in itertools.pairwise(gaps))
 
 
 def test_a_machine_that_is_slower_with_any_number_keeps_its_number_and_is_not_tried_for_ever():
