@@ -53,6 +53,11 @@ class Sandbox(NamedTuple):
         missing = [f"{name} ({reason})" for name, reason in self.missing.items()]
         return ", ".join(self.active) or "none", ", ".join(missing) or "none"
 
+    @property
+    def refusal(self) -> str:
+        """What is wrong where all layers are required."""
+        return f"sandbox layers are missing on this machine: {self.lines()[1]}"
+
 
 def die_with(parent: int) -> None:
     """Be killed when the thread that started this process ends; exit if it has ended already."""

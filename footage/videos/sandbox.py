@@ -7,9 +7,9 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from footage.confinement.child import Confinement, Deadline, Send
 from footage.confinement.child import run_confined as run_in_child
 from footage.confinement.layers import Sandbox
+from footage.confinement.messages import Confinement, Deadline, Send
 from footage.errors import ConfigError, ConfinedError, VideoError
 
 __all__ = ["Limits", "Sandbox", "Send", "run_confined"]

@@ -1,0 +1,28 @@
+"""Starting fresh Python interpreters that import footage, and nothing from the working directory.
+
+`python -c` and `python -m` put the working directory first on the import path: a file `signal.py`
+there would replace the standard library's. Every interpreter that footage starts uses `command`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+
+def command(program: str, *arguments: str) -> list[str]:
+    """The command line of a fresh interpreter that runs some Python code.
+
+    Packages are found where the caller finds them, except in the working directory and in the
+    folder of the caller's script. The folder of footage itself comes last.
+    """
+    prefix = f"import sys; sys.path += [one for one in {_folders()!r} if one not in sys.path]\n"
+    return [sys.executable, "-P", "-c", prefix + program, *arguments]
+
+
+def _folders() -> list[str]:
+    unsafe = {os.path.realpath(os.curdir)}
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main:
+        unsafe.add(os.path.realpath(os.path.dirname(main)))
+    named = [one for one in sys.path if one and os.path.realpath(one) not in unsafe]
+    return [*named, str(Path(__file__).resolve().parents[1])]
