@@ -180,18 +180,18 @@ def _embed(words: Sequence[str]) -> None:
         out: str,
         config: Annotated[EmbedConfig, arg(name="")] = default,
     ) -> None:
-        """Features of images and videos, one row an image or frame, as Parquet.
+        """Extract features from images and videos into a Parquet file, one row per image or frame.
 
         Args:
             model: A run, an exported file or folder, or a timm name.
-            inputs: Images, videos and folders of both.
+            inputs: Images, videos, folders of both, or URLs.
             out: The Parquet file to write.
-            config: What to embed.
+            config: Settings for extracting features.
         """
         found = embed(model, inputs, out=out, config=config)
         print(found.path)
         log.info(
-            "%d images, %d frames of %d videos, %d files not read",
+            "%d images, %d frames of %d videos, %d files not readable to the end",
             found.num_images, found.num_frames, found.num_videos, len(found.failures),
         )  # fmt: skip
 

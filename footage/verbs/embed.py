@@ -1,7 +1,7 @@
-"""The verb `footage embed`: images and videos to one Parquet table of features.
+"""The command `footage embed`: features of images and videos in one Parquet table.
 
-One row for each image and each sampled frame, and one row with a reason, and without an embedding,
-for everything that could not be read: nothing is dropped silently.
+The table has one row per image and per sampled frame. A file that could not be read, or not to its
+end, has one more row with the reason and without an embedding: nothing is dropped silently.
 
     input     string   the file, as it was given or found
     kind      string   image | video
@@ -16,6 +16,7 @@ for everything that could not be read: nothing is dropped silently.
 import itertools
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from footage import files
 from footage import model as models
 from footage.augment import resized
 from footage.errors import ConfigError, VideoError
@@ -36,6 +38,8 @@ from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, netw
 from footage.images import reading
 from footage.videos import video
 from footage.videos.frames import FrameReader
+from footage.videos.sandbox import Limits
+from footage.videos.sources import LocalCopy, Source, find, local_copies
 
 log = logging.getLogger(__name__)
 
@@ -50,27 +54,35 @@ GROUP_BYTES: Final = 32 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbedConfig:
-    """What is embedded, and how."""
+    """Settings for extracting features."""
 
     frames_per_second: float = 1.0
-    """Frames taken of each second of a video."""
+    """Frames to sample per second of video."""
 
     patches: bool = False
-    """Also write the last feature map: one vector for each cell of the network's grid."""
+    """Also write the last feature map: one vector per cell of the network's grid."""
 
     size: int = 0
     """Input height and width in pixels; 0 keeps the model's own."""
 
     batch_size: int = 64
-    """Images in one forward pass."""
+    """Images per forward pass."""
+
+    overwrite: bool = False
+    """Replace the output file if it exists."""
 
     def __post_init__(self) -> None:
-        if not self.frames_per_second > 0:
-            raise ConfigError(f"frames_per_second must be above 0, got {self.frames_per_second}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")
-        if self.size < 0:
-            raise ConfigError(f"size must be 0 or a number of pixels, got {self.size}")
+        checks = {
+            "frames_per_second": 0 < self.frames_per_second <= 1000,
+            "batch_size": 1 <= self.batch_size <= 65536,
+            "size": self.size == 0 or 8 <= self.size <= 4096,
+        }
+        for name, is_fine in checks.items():
+            if not is_fine:
+                raise ConfigError(
+                    f"{name} is out of range, got {getattr(self, name)}",
+                    "see footage embed --help",
+                )
 
 
 class Failure(NamedTuple):
@@ -88,14 +100,7 @@ class Embedded(NamedTuple):
     num_videos: int
     num_frames: int
     """Frames of videos."""
-    num_ignored: int
-    """Files in the given folders that are neither images nor videos, by their suffix."""
     failures: list[Failure]
-
-
-class _Found(NamedTuple):
-    path: Path
-    kind: Kind
 
 
 class _Item(NamedTuple):
@@ -120,81 +125,82 @@ def embed(
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
-        inputs: Image files, video files, and folders of both.
-        out: The Parquet file; it is whole or absent.
+        inputs: Image files, video files, folders of both, or fsspec URLs of any of these.
+        out: The Parquet file; it is complete or absent.
         config: Frame rate, sizes and patch features; the defaults when left out.
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: An input does not exist, or there is neither image nor video in them.
+        ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten.
+        FootageError: An input does not exist, or there is neither image nor video in them.
+        OutputError: `out` cannot be written, or another process is writing it.
     """
     config = config or EmbedConfig()
-    found, num_ignored = _find(inputs)
-    loaded = models.load(model, size=config.size)
     target = Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.partial")
-    counts = {"image": 0, "video": 0, "frames": 0}
-    failures: list[Failure] = []
-    try:
-        with _Writer(aside, loaded, config) as writer, _progress() as progress:
-            bar = progress.add_task(f"{len(found)} files", rows=0)
-            for batch in batches(
-                _items(found, loaded.preprocessing.size, config), config.batch_size
-            ):
-                writer.write(batch)
-                counts["frames"] += sum(item.seconds is not None for item in batch)
-                failures += [Failure(i.input, i.reason) for i in batch if i.status != "ok"]
-                progress.update(bar, rows=writer.num_rows)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-    for file in found:
-        counts[file.kind] += 1
-    for failure in failures[:NAMED_FAILURES]:
+    _check_target(target, config)
+    found = find([str(one) for one in inputs], _is_wanted, "image or video")
+    loaded = models.load(model, size=config.size)
+    row_bytes = 4 * loaded.backbone.feature_dim
+    files.require_space(target, len(found) * row_bytes, "the table of features")
+    with (
+        files.exclusive(target.with_name(f".{target.name}.lock"), target),
+        files.atomic_write(target) as temporary,
+    ):
+        done = _embed_all(found, loaded, config, temporary)
+    for failure in done.failures[:NAMED_FAILURES]:
         log.warning("%s: %s", failure.input, failure.reason)
-    if len(failures) > NAMED_FAILURES:
-        log.warning("%d more inputs have a reason in %s", len(failures) - NAMED_FAILURES, target)
-    return Embedded(
-        target, counts["image"], counts["video"], counts["frames"], num_ignored, failures
-    )
+    if len(done.failures) > NAMED_FAILURES:
+        log.warning("%s lists %d more reasons", target, len(done.failures) - NAMED_FAILURES)
+    return done._replace(path=target)
+
+
+def _check_target(target: Path, config: EmbedConfig) -> None:
+    if target.suffix.lower() != ".parquet":
+        raise ConfigError(
+            f"embed writes Parquet, but the output is called {target.name!r}",
+            f"call it {target.with_suffix('.parquet').name}; DuckDB, Polars and pandas read it",
+        )
+    if target.exists() and not config.overwrite:
+        raise ConfigError(
+            f"{str(target)!r} exists", "choose another --out, or add --overwrite to replace it"
+        )
+
+
+def _embed_all(
+    found: Sequence[Source], model: models.Model, config: EmbedConfig, path: Path
+) -> Embedded:
+    """Write the rows of all files to `path`."""
+    frames = 0
+    kinds: Counter[Kind] = Counter()
+    failures: list[Failure] = []
+    with _Writer(path, model, config) as writer, _progress() as progress:
+        bar = progress.add_task(f"{len(found)} files", rows=0)
+        for batch in batches(
+            _items(found, kinds, model.preprocessing.size, config), config.batch_size
+        ):
+            writer.write(batch)
+            frames += sum(item.seconds is not None for item in batch)
+            failures += [Failure(i.input, i.reason) for i in batch if i.status != "ok"]
+            progress.update(bar, rows=writer.num_rows)
+    return Embedded(path, kinds["image"], kinds["video"], frames, failures)
 
 
 # --- inputs ------------------------------------------------------------------------------------
 
 
-def _find(inputs: Sequence[str | Path]) -> tuple[list[_Found], int]:
-    """Files to embed in a fixed order, each once, and how many files were ignored."""
-    found: dict[Path, Kind] = {}
-    num_ignored = 0
-    for given in map(Path, inputs):
-        if given.is_dir():
-            for path in sorted(path for path in given.rglob("*") if path.is_file()):
-                kind = _kind_by_suffix(path)
-                num_ignored += kind is None
-                if kind is not None and not path.name.startswith("."):
-                    found.setdefault(path, kind)
-        elif given.is_file():
-            found.setdefault(given, _kind_by_suffix(given) or _kind_by_content(given))
-        else:
-            raise ConfigError(f"no such file or folder: {given}", "check the path")
-    if not found:
-        raise ConfigError(
-            f"neither images nor videos in {', '.join(map(str, inputs)) or 'no inputs'}",
-            "give image files, video files or folders of them",
-        )
-    return [_Found(path, kind) for path, kind in found.items()], num_ignored
+def _is_wanted(name: str) -> bool:
+    return _kind_by_suffix(name) is not None and not name.startswith(".")
 
 
-def _kind_by_suffix(path: Path) -> Kind | None:
-    suffix = path.suffix.lower()
+def _kind_by_suffix(name: str) -> Kind | None:
+    suffix = Path(name).suffix.lower()
     if suffix in reading.SUFFIXES:
         return "image"
     return "video" if suffix in video.SUFFIXES else None
 
 
 def _kind_by_content(path: Path) -> Kind:
-    """For a file that was named by the user and whose suffix says nothing."""
+    """For a file that the user named and whose suffix does not tell."""
     try:
         reading.read_image(path)
     except reading.ImageError:
@@ -202,35 +208,53 @@ def _kind_by_content(path: Path) -> Kind:
     return "image"
 
 
-def _items(found: Sequence[_Found], size: int, config: EmbedConfig) -> Iterator[_Item]:
-    """Rows in the order of the files; runs of images are decoded in threads."""
+def _kind(copy: LocalCopy) -> Kind:
+    return _kind_by_suffix(copy.source.name) or _kind_by_content(copy.path)
 
-    def read(file: _Found) -> _Item:
+
+def _items(
+    found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
+) -> Iterator[_Item]:
+    """Rows in the order of the files, which are counted in `kinds`; images decode in threads."""
+    ahead = BATCHES_AHEAD * config.batch_size
+
+    def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:
+        kind = _kind(copy)
+        kinds[kind] += 1
+        return copy, kind
+
+    def read(item: tuple[LocalCopy, Kind]) -> _Item:
+        copy, kind = item
+        if copy.failure:
+            return _Item(copy.name, kind, None, None, "failed", copy.failure)
         try:
-            pixels = resized(reading.read_image(file.path), size)
+            pixels = resized(reading.read_image(copy.path), size)
         except reading.ImageError as error:
-            reason = error.message.removeprefix(f"{file.path} ")
-            return _Item(str(file.path), "image", None, None, "failed", reason)
-        return _Item(str(file.path), "image", None, pixels, "ok", "")
+            reason = error.message.removeprefix(f"{copy.path} ")
+            return _Item(copy.name, kind, None, None, "failed", reason)
+        return _Item(copy.name, kind, None, pixels, "ok", "")
 
+    copies = map(with_kind, local_copies(found, Limits().max_file_bytes, keep=2 * ahead))
     with FrameReader(size, config.frames_per_second) as reader:
-        for kind, files in itertools.groupby(found, key=lambda file: file.kind):
-            if kind == "image":
-                yield from in_threads(files, read, ahead=BATCHES_AHEAD * config.batch_size)
+        for is_video, group in itertools.groupby(
+            copies, key=lambda item: item[1] == "video" and not item[0].failure
+        ):
+            if is_video:
+                for copy, _ in group:
+                    yield from _frames(copy, reader)
             else:
-                for file in files:
-                    yield from _frames(file, reader)
+                yield from in_threads(group, read, ahead=ahead)
 
 
-def _frames(file: _Found, reader: FrameReader) -> Iterator[_Item]:
+def _frames(copy: LocalCopy, reader: FrameReader) -> Iterator[_Item]:
     num_frames = 0
     try:
-        for frame in reader.frames(file.path):
-            yield _Item(str(file.path), "video", frame.seconds, frame.pixels, "ok", "")
+        for frame in reader.frames(copy.path):
+            yield _Item(copy.name, "video", frame.seconds, frame.pixels, "ok", "")
             num_frames += 1
     except VideoError as error:
         status = "partial" if num_frames else "failed"
-        yield _Item(str(file.path), "video", None, None, status, error.message)
+        yield _Item(copy.name, "video", None, None, status, error.message)
 
 
 # --- output ------------------------------------------------------------------------------------
@@ -248,7 +272,9 @@ class _Writer:
         self._waiting: list[dict[str, Any]] = []
         self._schema = _schema(model, config)
         self._row_bytes = 0
-        self._file = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._file = pq.ParquetWriter(
+            path, self._schema, compression="zstd", write_page_checksum=True
+        )
 
     def write(self, items: Sequence[_Item]) -> None:
         """Embed the items that have pixels; the others become rows with a reason."""

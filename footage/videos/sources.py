@@ -1,21 +1,31 @@
-"""Which files an ingest looks at, and how those that lie elsewhere are brought here."""
+"""Find the files that a command works on, locally or behind a URL, and fetch remote ones."""
 
+import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
-from footage.errors import FootageError, VideoError
+from footage.errors import FootageError, OutputError, VideoError
+from footage.file_walk import Walk, suffixes, text, walk
+from footage.files import output_errors
 from footage.videos.video import SUFFIXES
 
+log = logging.getLogger(__name__)
+
 _CHUNK = 4 * 2**20
+_REMOTE_EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"])
+"""Protocols whose packages `footage[remote]` installs."""
 
 
 class Source(NamedTuple):
-    """One file to ingest.
+    """One file to work on.
 
     `name` is unique in a run and stays the same on every machine: the path below the folder that
     was asked for. `url` is empty for a local file; otherwise `location` lies in its file system.
@@ -27,82 +37,136 @@ class Source(NamedTuple):
     num_bytes: int
 
 
-def find(paths: Sequence[str]) -> list[Source]:
-    """All files to ingest below some paths or fsspec URLs, sorted by name.
+def is_video_name(name: str) -> bool:
+    """Whether a file found in a folder is taken for a video."""
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
-    In folders only files with the suffix of a video count, and names that begin with a dot do not;
-    a file that is named itself always does.
+
+def find(
+    paths: Sequence[str],
+    is_wanted: Callable[[str], bool] = is_video_name,
+    what: str = "video",
+) -> list[Source]:
+    """All files to work on below some paths or fsspec URLs, sorted by name.
+
+    In folders only files count whose name is wanted; a file that is named itself always does.
+    What was skipped is logged.
+
+    Args:
+        paths: Files, folders (searched recursively) or URLs.
+        is_wanted: Whether a file found in a folder counts, by its name.
+        what: Singular noun for messages.
 
     Raises:
         FootageError: A path does not exist, or nothing was found at all.
     """
     by_location: dict[tuple[str, str], Source] = {}
+    others: Counter[str] = Counter()
     for path in paths:
-        for source in _find_local(path) if os.path.lexists(path) else _find_remote(path):
+        sources, skipped = _find(path, is_wanted)
+        if skipped.skipped():
+            log.info("%s: %d files found; skipped: %s", path, len(sources), skipped.skipped())
+        others += skipped.other_suffixes
+        for source in sources:
             by_location.setdefault((source.url, source.location), source)
     if not by_location:
+        seen = f"; files seen: {suffixes(others)}" if others else ""
         raise FootageError(
-            f"no video was found in {', '.join(paths)}",
-            f"name a folder with files such as {', '.join(sorted(SUFFIXES)[:4])}",
+            f"no {what} was found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
+            "in folders, files are chosen by suffix, hidden ones never; name a file itself to try"
+            " it whatever its suffix",
         )
     return sorted(_with_unique_names(by_location.values()))
 
 
-def _find_local(path: str) -> Iterator[Source]:
-    root = Path(path)
+def _find(path: str, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Walk]:
+    if os.path.lexists(path):
+        return _find_local(Path(path), is_wanted)
+    if "://" not in path:
+        raise FootageError(f"there is no file or folder {path!r}", "check the path")
+    try:
+        system, root = fsspec.core.url_to_fs(path)
+        if isinstance(system, LocalFileSystem):
+            return _find(root, is_wanted)
+        return _find_remote(path, system, root, is_wanted)
+    except ImportError as error:
+        raise _missing_package(path, error) from error
+    except FootageError:
+        raise
+    except FileNotFoundError as error:
+        raise FootageError(f"there is nothing at {path!r}", "check the URL") from error
+    except Exception as error:  # every file system raises errors of its own
+        raise FootageError(
+            f"{path!r} cannot be read: {type(error).__name__}: {error}",
+            "check the URL, the network and your credentials",
+        ) from error
+
+
+def _missing_package(url: str, error: ImportError) -> FootageError:
+    protocol = url.partition("://")[0].rpartition("::")[2]
+    is_ours = protocol in _REMOTE_EXTRA
+    return FootageError(
+        f"{protocol}:// URLs need a package that is not installed ({error})",
+        "pip install 'footage[remote]'" if is_ours else "install the package that is named",
+    )
+
+
+def _find_local(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Walk]:
     if not root.is_dir():
-        yield _local(root, root.name)
-        return
-    for folder, folders, files in os.walk(root, onerror=None):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            file = Path(folder, name)
-            if is_video_name(name):
-                yield _local(file, str(file.relative_to(root)))
-
-
-def is_video_name(name: str) -> bool:
-    """Whether a file found in a folder is tried."""
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        return [_local(root, root.name)], Walk([root], 0, Counter(), [])
+    found = walk(root, is_wanted)
+    return [_local(file, str(file.relative_to(root))) for file in found.files], found
 
 
 def _local(file: Path, name: str) -> Source:
     try:
         num_bytes = file.stat().st_size
-    except OSError:  # what is wrong with it is found out, and noted, when it is its turn
+    except OSError:  # what is wrong with it is found out, and recorded, when it is its turn
         num_bytes = 0
-    return Source(_text(name), os.path.abspath(file), "", num_bytes)
+    return Source(text(name), os.path.abspath(file), "", num_bytes)
 
 
-def _text(name: str) -> str:
-    """A file's name as text; bytes that are not UTF-8 are written as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def _find_remote(
+    url: str,
+    system: Any,  # noqa: ANN401 (fsspec has no types)
+    root: str,
+    is_wanted: Callable[[str], bool],
+) -> tuple[list[Source], Walk]:
+    if not _is_folder(system, root, is_wanted):
+        size = int(system.info(root).get("size") or 0)
+        return [Source(_last_name(root), root, url, size)], Walk([], 0, Counter(), [])
+    sources, hidden, others = [], 0, Counter[str]()
+    for location, info in system.find(root, detail=True).items():
+        name = location[len(root) :].lstrip("/")
+        if any(part.startswith(".") for part in name.split("/")):
+            hidden += 1
+        elif is_wanted(_last_name(name)):
+            sources.append(Source(text(name), location, url, int(info.get("size") or 0)))
+        else:
+            others[Path(name).suffix.lower()] += 1
+    return sources, Walk([], hidden, others, [])
 
 
-def _find_remote(url: str) -> Iterator[Source]:
-    if "://" not in url:
-        raise FootageError(f"there is no file or folder {url}", "check the path")
-    try:
-        system, root = fsspec.core.url_to_fs(url)
-        if not system.exists(root):
-            raise FootageError(f"there is nothing at {url}", "check the URL")
-        is_folder = system.isdir(root)
-        listing = system.find(root, detail=True) if is_folder else {root: system.info(root)}
-    except (OSError, ValueError, ImportError) as error:
-        raise FootageError(f"{url} cannot be read: {error}", "check the URL") from error
-    for location, info in listing.items():
-        name = location[len(root) :].lstrip("/") if is_folder else location.rsplit("/", 1)[-1]
-        parts = name.split("/")
-        if is_folder and not (is_video_name(parts[-1]) and not any(p[:1] == "." for p in parts)):
-            continue
-        yield Source(name, location, url, int(info.get("size") or 0))
+def _is_folder(system: Any, root: str, is_wanted: Callable[[str], bool]) -> bool:  # noqa: ANN401
+    """Whether to look for files below a remote path.
+
+    A web server would send a whole video to tell whether it is a page with links, so a path that
+    ends like a wanted file is asked about by its size alone.
+    """
+    if is_wanted(_last_name(root)) and not root.endswith("/"):
+        return bool(system.info(root).get("type") == "directory")
+    return bool(system.isdir(root))
+
+
+def _last_name(location: str) -> str:
+    return text(location.partition("?")[0].rstrip("/").rpartition("/")[2])
 
 
 def _with_unique_names(sources: Iterable[Source]) -> Iterator[Source]:
     """Of files with equal names below different roots all but the first get full paths."""
     taken: set[str] = set()
     for source in sources:
-        name = source.name if source.name not in taken else _text(source.location.lstrip("/"))
+        name = source.name if source.name not in taken else text(source.location.lstrip("/"))
         taken.add(name)
         yield source._replace(name=name)
 
@@ -112,6 +176,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
 
     Raises:
         VideoError: It cannot be read or is larger than allowed.
+        OutputError: The local copy cannot be written, which is not the video's fault.
     """
     try:
         system, _ = fsspec.core.url_to_fs(source.url)
@@ -119,16 +184,57 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
             while chunk := remote.read(_CHUNK):
                 if local.tell() + len(chunk) > max_bytes:
                     raise VideoError(f"it is larger than {max_bytes} bytes")
-                local.write(chunk)
-    except (OSError, ValueError) as error:
+                with output_errors(target):
+                    local.write(chunk)
+                    local.flush()
+    except (VideoError, OutputError):
+        raise
+    except Exception as error:  # every file system raises errors of its own
         raise VideoError(f"it cannot be fetched: {type(error).__name__}: {error}") from error
+
+
+class LocalCopy(NamedTuple):
+    """A source as a file on this machine; `failure` is set if it could not be fetched."""
+
+    source: Source
+    path: Path
+    failure: str
+
+    @property
+    def name(self) -> str:
+        """The full path or location, as text."""
+        return text(self.source.location)
+
+
+def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalCopy]:
+    """Each source in order, fetched into a temporary folder if it is remote.
+
+    Args:
+        sources: Local files are not copied.
+        max_bytes: A larger remote file is a failure.
+        keep: A copy is removed when this many more have been made.
+    """
+    copies: deque[Path] = deque()
+    with tempfile.TemporaryDirectory(prefix="footage-") as folder:
+        for number, source in enumerate(sources):
+            path, failure = Path(source.location), ""
+            if source.url:
+                path = Path(folder, f"{number}{Path(source.name).suffix}")
+                copies.append(path)
+                try:
+                    fetch(source, path, max_bytes)
+                except VideoError as error:
+                    failure = error.message
+            if len(copies) > keep:
+                copies.popleft().unlink(missing_ok=True)
+            yield LocalCopy(source, path, failure)
 
 
 def check_local(path: Path, max_bytes: int) -> int:
     """The size of a local file in bytes.
 
     Raises:
-        VideoError: It is no regular file, cannot be read, is empty, or is larger than allowed.
+        VideoError: It is not a regular file, cannot be read, is empty, or is larger than allowed.
     """
     try:
         found = path.stat()

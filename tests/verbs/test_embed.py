@@ -1,16 +1,19 @@
 import json
+import os
 from pathlib import Path
 
 import duckdb
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 
+from footage import files
 from footage import model as models
 from footage.augment import resized
-from footage.errors import ConfigError
+from footage.errors import BusyError, ConfigError, FootageError, OutputError
 from footage.evaluation.features import model_column
 from footage.images.reading import read_image
 from footage.verbs import embed as embed_module
@@ -79,7 +82,6 @@ def test_what_cannot_be_read_becomes_a_row_with_a_reason(
     assert by_input[str(video)]["status"] == "ok"
     assert by_input[str(photos / "0.png")]["embedding"] is not None
     assert {Path(failure.input).name for failure in done.failures} >= {"broken.png", "empty.mp4"}
-    assert done.num_ignored == 1
     assert all((row["embedding"] is None) == (row["status"] != "ok") for row in rows)
 
 
@@ -132,11 +134,81 @@ def test_an_input_without_a_known_suffix_is_recognised_by_its_content(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "message"), [([], "neither images nor videos"), (["gone.jpg"], "no such file")]
+    ("inputs", "message"),
+    [([], "no image or video was found"), (["gone.jpg"], "there is no file or folder 'gone.jpg'")],
 )
 def test_inputs_that_are_not_there_are_an_error(
     tmp_path: Path, inputs: list[str], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(FootageError, match=message):
         embed(TINY, inputs, out=tmp_path / "e.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_found_as_by_every_other_command(photos: Path, tmp_path: Path) -> None:
+    """Hidden folders are skipped, links followed, and a name may hold bytes that are not UTF-8."""
+    folder = tmp_path / "in"
+    (folder / ".thumbnails").mkdir(parents=True)
+    for name in (b".thumbnails/x.png", b"caf\xe9.png"):
+        (folder / os.fsdecode(name)).write_bytes((photos / "0.png").read_bytes())
+    (folder / "linked").symlink_to(photos)
+    done = embed(TINY, [folder], out=tmp_path / "e.parquet", config=EmbedConfig(size=32))
+    assert pq.read_table(done.path)["input"].to_pylist() == [
+        f"{folder}/caf\\xe9.png",
+        *(f"{folder}/linked/{number}.png" for number in range(5)),
+    ]
+
+
+def test_urls_give_the_rows_of_the_files_behind_them(
+    photos: Path, video_folder: Path, tmp_path: Path
+) -> None:
+    video = sorted(path for path in video_folder.rglob("*.mp4"))[0]
+    memory = fsspec.filesystem("memory")
+    for path in (photos / "0.png", video):
+        memory.pipe_file(f"/bucket/{path.name}", path.read_bytes())
+    memory.pipe_file("/bucket/broken.png", b"not an image")
+    config = EmbedConfig(size=32)
+    local = embed(TINY, [photos / "0.png", video], out=tmp_path / "a.parquet", config=config)
+    files = [f"file://{photos}/0.png", f"file://{video}"]
+    by_file_url = embed(TINY, files, out=tmp_path / "b.parquet", config=config)
+    remote = embed(TINY, ["memory://bucket"], out=tmp_path / "c.parquet", config=config)
+    columns = ["kind", "seconds", "status", "embedding"]
+    wanted = pq.read_table(local.path).sort_by("input")
+    assert pq.read_table(by_file_url.path).sort_by("input").equals(wanted)
+    found = pq.read_table(remote.path)
+    good = [name != "/bucket/broken.png" for name in found["input"].to_pylist()]
+    assert good.count(False) == 1
+    readable = found.filter(good).sort_by("input").select(columns)
+    assert readable.equals(wanted.select(columns), check_metadata=False)
+    assert remote.num_images == 2
+    assert [failure.input for failure in remote.failures] == ["/bucket/broken.png"]
+
+
+def test_only_parquet_is_written_and_an_existing_file_is_kept(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"embed writes Parquet, but the output is called 'e.csv'"
+    ):
+        embed(TINY, [photos], out=tmp_path / "e.csv")
+    out = tmp_path / "e.parquet"
+    out.write_text("precious")
+    with pytest.raises(ConfigError, match="exists") as caught:
+        embed(TINY, [photos], out=out)
+    assert "--overwrite" in caught.value.hint
+    assert out.read_text() == "precious"
+    embed(TINY, [photos], out=out, config=EmbedConfig(size=32, overwrite=True))
+    assert pq.read_table(out).num_rows == 5
+
+
+def test_two_processes_do_not_write_one_table(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.parquet"
+    with (
+        files.exclusive(tmp_path / ".e.parquet.lock", out),
+        pytest.raises(BusyError, match=f"is being written by process {os.getpid()}"),
+    ):
+        embed(TINY, [photos], out=out, config=EmbedConfig(size=32))
+
+
+def test_a_table_that_cannot_be_written_is_one_error(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        embed(TINY, [photos], out=tmp_path / "file" / "e.parquet", config=EmbedConfig(size=32))
