@@ -5,36 +5,25 @@
 The features before any head are what is trained, transferred and exported.
 """
 
-import difflib
 import hashlib
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies
+from typing import Any
 
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
-from huggingface_hub.errors import LocalEntryNotFoundError
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
+from footage import networks, pretrained
 from footage.errors import ConfigError
+from footage.networks import Option
 from footage.shapes import Features, Images
 
 import timm  # isort: skip
-
-Option = int | float | str | bool
-
-WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin")
-"""Under which names timm looks for weights."""
-
-SECONDS_TO_ANSWER: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +34,10 @@ class BackboneConfig:
     """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
 
     options: Mapping[str, Option] = field(default_factory=dict)
-    """More arguments of the timm model, such as width_factor 3."""
+    """Options of the timm network, such as width_factor 3. `footage.networks` lists them."""
+
+    def __post_init__(self) -> None:
+        networks.check(self.architecture, self.options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +74,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.options = dict(options or {})
-        self.network = _create(architecture, size, self.options, with_weights=False)
+        self.network = networks.create(architecture, size, self.options)
         self.feature_dim = int(
             getattr(self.network, "head_hidden_size", None) or self.network.num_features
         )
@@ -105,15 +97,15 @@ class Backbone(nn.Module):
 
 
 def build(
-    config: BackboneConfig, *, size: int, seed: int, pretrained: bool = False
+    config: BackboneConfig, *, size: int, seed: int, use_tag: bool = False
 ) -> tuple[Backbone, str]:
-    """A backbone and its start state in words, which is printed and stored with every run.
+    """A backbone and the origin of its weights, which is printed and stored with every run.
 
     Args:
         config: The network.
         size: Input height and width in pixels.
         seed: Seed of random weights; the global generators are left as they were.
-        pretrained: Take the weights that the architecture's tag names; timm fetches them.
+        use_tag: Load the weights that the architecture's tag names; they are fetched if necessary.
 
     Raises:
         ConfigError: The architecture is unknown, or has no such weights.
@@ -121,9 +113,10 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = Backbone(config.architecture, size=size, options=config.options)
-    if not pretrained:
+    if not use_tag:
         return backbone, f"random weights, seed {seed}"
-    network = _create(config.architecture, size, config.options, with_weights=True)
+    weights = pretrained.fetch(config.architecture)
+    network = networks.create(config.architecture, size, config.options, weights=weights)
     backbone.network.load_state_dict(network.state_dict())
     return backbone, f"timm weights of {config.architecture}"
 
@@ -168,64 +161,6 @@ def load_weights(backbone: Backbone, path: Path) -> str:
     backbone.network.load_state_dict({name: tensors[name] for name in wanted})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return f"weights of {path.name}, sha256 {digest}"
-
-
-def _create(
-    architecture: str, size: int, options: Mapping[str, Option], *, with_weights: bool
-) -> Any:  # noqa: ANN401 (timm's networks share no class)
-    name = architecture.partition(".")[0]
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ConfigError(
-            f"timm has no model {architecture!r}",
-            f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()",
-        )
-    cfg = timm.get_pretrained_cfg(name)
-    needs_size = cfg is not None and cfg.fixed_input_size
-    arguments: dict[str, Any] = {**({"img_size": size} if needs_size else {}), **options}
-    try:
-        if with_weights:
-            _refuse_out_of_reach(architecture)
-        return timm.create_model(
-            architecture if with_weights else name,
-            pretrained=with_weights,
-            num_classes=0,
-            **arguments,
-        )
-    except LocalEntryNotFoundError as error:
-        raise _out_of_reach(architecture, error) from error
-    except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as error:
-        raise ConfigError(
-            f"timm cannot make {architecture!r} at {size} px with {dict(options)}: {error}",
-            "check the options, the image size and, for given weights, the network and the tag",
-        ) from error
-
-
-def _refuse_out_of_reach(architecture: str) -> None:
-    """Say at once that weights cannot be fetched: timm's client goes on trying for minutes.
-
-    Behind a proxy names need not be known here, so there it is left to that client.
-    """
-    cfg = timm.get_pretrained_cfg(architecture)
-    repository = cfg.hf_hub_id if cfg else None
-    if not repository or getproxies():
-        return
-    if any(isinstance(try_to_load_from_cache(repository, name), str) for name in WEIGHT_FILES):
-        return
-    address = urlsplit(constants.ENDPOINT)
-    port = address.port or {"http": 80}.get(address.scheme, 443)
-    try:
-        socket.create_connection((address.hostname or "", port), SECONDS_TO_ANSWER).close()
-    except OSError as error:
-        raise _out_of_reach(architecture, f"{address.hostname}: {error}") from error
-
-
-def _out_of_reach(architecture: str, reason: object) -> ConfigError:
-    name = architecture.partition(".")[0]
-    return ConfigError(
-        f"the weights of {architecture!r} are not on this machine and cannot be fetched ({reason})",
-        f"connect it, or fill its Hugging Face cache elsewhere; {name!r} alone has random weights",
-    )
 
 
 def _preprocessing(cfg: Mapping[str, Any], size: int) -> Preprocessing:

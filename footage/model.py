@@ -157,7 +157,7 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
 def _from_timm(spec: str, size: int, seed: int) -> Model:
     config = BackboneConfig(architecture=spec)
     size = size or usual_size(spec)
-    backbone, start = build(config, size=size, seed=seed, pretrained="." in spec)
+    backbone, start = build(config, size=size, seed=seed, use_tag="." in spec)
     return Model(spec, backbone.eval(), start)
 
 

@@ -1,9 +1,6 @@
-import os
-import socket
 import subprocess
 import sys
 
-import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -86,38 +83,6 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not weights")
     with pytest.raises(ConfigError, match="cannot be read as safetensors"):
         load_weights(Backbone("test_resnet", size=64), tmp_path / "x.safetensors")
-
-
-def test_a_tag_that_timm_does_not_know_is_refused():
-    with pytest.raises(ConfigError, match=r"cannot make 'resnet18\.nobody'"):
-        build(BackboneConfig(architecture="resnet18.nobody"), size=64, seed=0, pretrained=True)
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """Neither a proxy, nor a cache, nor anybody who answers."""
-
-    def refuse(*_):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.mark.usefixtures("no_network")
-def test_weights_that_cannot_be_fetched_are_told_in_one_line_and_at_once(capfd):
-    config = BackboneConfig(architecture="test_resnet.r160_in1k")
-    with pytest.raises(ConfigError) as caught:
-        build(config, size=64, seed=0, pretrained=True)
-    assert caught.value.message.startswith(
-        "the weights of 'test_resnet.r160_in1k' are not on this machine and cannot be fetched ("
-    )
-    assert "\n" not in caught.value.message
-    assert "'test_resnet' alone has random weights" in caught.value.hint
-    assert capfd.readouterr().err == ""
-    build(BackboneConfig(architecture="test_resnet"), size=64, seed=0)
 
 
 def test_timm_imports_beside_this_torch_without_a_warning():
