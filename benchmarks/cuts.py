@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from footage.runs import environment
-from footage.videos.shots import AdaptiveCuts, ShotBuilder
+from footage.videos.pictures import TinyFrames
+from footage.videos.shot_builder import ShotBuilder
+from footage.videos.shots import AdaptiveCuts
 from footage.videos.sources import find
-from footage.videos.video import TinyFrames, Video
+from footage.videos.video import Video
 
 RATE = 25.0
 TOLERANCE_SECONDS = 0.1

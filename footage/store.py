@@ -45,6 +45,7 @@ VIDEOS_SCHEMA = pa.schema(
         ("decoded_frames", pa.int64()),
         ("decode_errors", pa.int32()),
         ("rotation", pa.int32()),
+        ("mirrored", pa.bool_()),
         ("num_shots", pa.int32()),
         ("num_frames", pa.int32()),
         ("black_frames", pa.int32()),

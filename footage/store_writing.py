@@ -55,6 +55,7 @@ class VideoRecord:
     decoded_frames: int = 0
     decode_errors: int = 0
     rotation: int = 0
+    mirrored: bool = False
     num_shots: int = 0
     num_frames: int = 0
     black_frames: int = 0

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from footage.videos.video import Scaler, TinyFrames, Video
+from footage.videos.pictures import Scaler, TinyFrames
+from footage.videos.video import Video
 
 MOST_PIXELS = 10**8
 MOST_SECONDS_REPEATED = 1.0
@@ -61,7 +62,7 @@ def even_frames(path: Path, piece: Piece, look: Look) -> Iterator[Picture]:
     shown: Picture | None = None
     number = 0
     with Video(path, MOST_PIXELS) as video:
-        scaler = Scaler(max(look.width, look.height) * 4, video.aspect)
+        scaler = Scaler(max(look.width, look.height) * 4)
         begin = None
         for frame in video.frames():
             begin = frame.seconds if begin is None else begin
@@ -71,7 +72,7 @@ def even_frames(path: Path, piece: Piece, look: Look) -> Iterator[Picture]:
             if number == count:
                 return
             if frame.seconds - begin + 2 * frame.duration > moments[number]:
-                shown = covering(scaler(frame.picture), look.width, look.height)
+                shown = covering(scaler(frame), look.width, look.height)
     held = min(count - number, round(MOST_SECONDS_REPEATED * look.fps))
     yield from [shown] * held if shown is not None else []
 

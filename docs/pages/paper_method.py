@@ -7,7 +7,7 @@ SECTIONS = {
         Row(
             "a video is a sequence of shots, a shot a run of frames between two cuts",
             "paper",
-            "store:Store videos.shots:ShotBuilder sampling:BatchPlan",
+            "store:Store videos.shot_builder:ShotBuilder sampling:BatchPlan",
         ),
         Row(
             "invariant to what changes inside a level, informative about what changes across it",

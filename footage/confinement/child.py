@@ -151,6 +151,7 @@ def _be_the_child(
     code = 1
     try:
         gc.disable()  # the parent's objects are not ours to finalise
+        gc.freeze()  # nor to look at, where the work collects its own
         die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         drop_descriptors({writing, *keep})

@@ -20,9 +20,12 @@ import cv2
 import simplejpeg
 
 from footage.errors import VideoError
+from footage.videos.orientation import Orientation
+from footage.videos.pictures import Scaler, TinyFrames
 from footage.videos.sandbox import Send
-from footage.videos.shots import CutDetector, Placed, Shot, ShotBuilder, TinyFrame, difference
-from footage.videos.video import Scaler, TimedFrame, TinyFrames, Video
+from footage.videos.shot_builder import Placed, Shot, ShotBuilder
+from footage.videos.shots import CutDetector, TinyFrame, difference
+from footage.videos.video import TimedFrame, Video
 
 FRAME, ALIVE, REPORT = b"F", b"A", b"R"
 FRAME_HEADER = struct.Struct("<iid")
@@ -81,14 +84,14 @@ class _Pass:
         self._settings = settings
         self._detector = detector
         self._send = send
-        self._scale = Scaler(settings.short_side, video.aspect)
+        self._scale = Scaler(settings.short_side)
         self._tiny = TinyFrames()
         self._builder: ShotBuilder | None = None
         self._start, self._end = 0.0, 0.0
         self._next_sample = -math.inf
         self._sampled: TinyFrame | None = None
         self._said = time.monotonic()
-        self._frames, self._rotation = 0, 0
+        self._frames, self._orientation = 0, Orientation()
         self._kept, self._black, self._static = 0, 0, 0
 
     def take(self, frame: TimedFrame) -> None:
@@ -114,7 +117,7 @@ class _Pass:
     def _begin(self, frame: TimedFrame) -> None:
         settings = self._settings
         self._start = frame.seconds
-        self._rotation = int(frame.picture.rotation)
+        self._orientation = frame.orientation
         self._builder = ShotBuilder(
             frame.seconds, settings.minimum_shot_seconds, settings.boundary_margin_seconds
         )
@@ -125,7 +128,7 @@ class _Pass:
         passed = math.floor((frame.seconds - self._start) * rate + 1e-3)
         self._next_sample = self._start + (passed + 1) / rate - 1e-3 / rate
         jpeg = simplejpeg.encode_jpeg(
-            self._scale(frame.picture),
+            self._scale(frame),
             quality=self._settings.jpeg_quality,
             colorspace="RGB",
             colorsubsampling="420",
@@ -152,8 +155,8 @@ class _Pass:
         placed, shots = self._builder.finish(self._end)
         self._keep(placed)
         damage = self._damage()
-        if damage and not self._kept:
-            raise VideoError(f"no frame could be kept: {damage}")
+        if not self._kept:
+            raise VideoError(f"no frame could be kept: {damage or 'every frame is damaged'}")
         self._send(REPORT, json.dumps(self._report(shots, damage)).encode())
 
     def _report(self, shots: list[Shot], damage: str) -> dict[str, object]:
@@ -161,7 +164,8 @@ class _Pass:
             "decoded_seconds": self._end - self._start,
             "decoded_frames": self._frames,
             "decode_errors": self._video.decode_errors,
-            "rotation": self._rotation,
+            "rotation": self._orientation.degrees,
+            "mirrored": self._orientation.mirrored,
             "black_frames": self._black,
             "static_frames": self._static,
             "status": "partial" if damage else "ok",

@@ -23,8 +23,9 @@ from jaxtyping import UInt8
 
 from footage.augment import resized
 from footage.errors import MachineError, VideoError
+from footage.videos.pictures import Scaler
 from footage.videos.sandbox import Limits, Send, opened, run_confined
-from footage.videos.video import Scaler, Video
+from footage.videos.video import Video
 
 HEADER = struct.Struct("<cI")
 SECONDS = struct.Struct("<d")
@@ -153,13 +154,13 @@ def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: 
     size = int(str(request["size"]))
     interval = 1 / float(str(request["frames_per_second"]))
     with Video(descriptor, max_pixels) as video:
-        scale = Scaler(size, video.aspect)
+        scale = Scaler(size)
         wanted, shown_until, num_sent = 0.0, 0.0, 0
         said = time.monotonic()
         for frame in video.frames():
             shown_until = frame.seconds + frame.duration
             if frame.seconds >= wanted - 1e-6:
-                pixels = resized(scale(frame.picture), size)
+                pixels = resized(scale(frame), size)
                 send(FRAME, SECONDS.pack(frame.seconds) + pixels.tobytes())
                 num_sent += 1
                 wanted = interval * (np.floor(frame.seconds / interval + 1e-6) + 1)

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 import av
 import av.subtitles.stream  # opening a file imports it, which a confined process cannot
-import cv2
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
-from jaxtyping import UInt8
 
 from footage.errors import VideoError
+from footage.videos.orientation import Orientation, Orientations
 
 # fmt: off
 SUFFIXES = frozenset([
@@ -58,12 +56,17 @@ class VideoInfo(NamedTuple):
 
 
 class TimedFrame(NamedTuple):
-    """A decoded picture, when it is shown (seconds) and whether the decoder mended damage in it."""
+    """A decoded picture, when it is shown (seconds) and how.
+
+    `is_damaged`: the decoder concealed errors in it. `aspect`: width over height of one pixel.
+    """
 
     picture: av.VideoFrame
     seconds: float
     duration: float
-    is_damaged: bool
+    is_damaged: bool = False
+    orientation: Orientation = Orientation()
+    aspect: float = 1.0
 
 
 class Video:
@@ -94,6 +97,10 @@ class Video:
             self.close()
             raise
         self.info = self._read_info()
+        of_stream, of_codec = (
+            one.sample_aspect_ratio for one in (self._stream, self._stream.codec_context)
+        )
+        self._container_aspect = of_stream if of_stream != of_codec else None
         self.decode_errors = 0
         """Packets that could not be decoded and frames that the decoder marked as damaged."""
 
@@ -146,10 +153,12 @@ class Video:
             return self._container.duration / av.time_base
         return None
 
-    @property
-    def aspect(self) -> float:
-        """Width over height of one pixel as it must be shown."""
-        ratio = self._stream.sample_aspect_ratio or 1
+    def _aspect(self) -> float:
+        """Width over height of one pixel, from the container or else the bitstream by now.
+
+        Ratios that no screen or camera has are taken for errors.
+        """
+        ratio = self._container_aspect or self._stream.codec_context.sample_aspect_ratio or 1
         return float(ratio) if 0.125 <= ratio <= 8 else 1.0
 
     def frames(self) -> Iterator[TimedFrame]:
@@ -160,6 +169,7 @@ class Video:
         """
         step = 1 / self.info.fps if self.info.fps > 0 else 1 / FALLBACK_FPS
         last, shift = -np.inf, 0.0
+        orientation, aspect = Orientations(), self._aspect()
         for picture in self._pictures():
             if picture.width * picture.height > self._max_pixels:
                 self.decode_errors += 1
@@ -176,7 +186,16 @@ class Video:
             duration = picture.duration * base if picture.duration else step
             last = seconds
             self.decode_errors += picture.is_corrupt
-            yield TimedFrame(picture, seconds, duration, bool(picture.is_corrupt))
+            if picture.key_frame:  # the decoder reads ahead: a new ratio waits for its first frame
+                aspect = self._aspect()
+            yield TimedFrame(
+                picture,
+                seconds,
+                duration,
+                bool(picture.is_corrupt),
+                orientation(picture),
+                aspect,
+            )
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Decoded frames; a packet that cannot be decoded is counted and skipped."""
@@ -219,122 +238,6 @@ class Video:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class Scaler:
-    """Turns decoded pictures into upright RGB with a given short side, without aliasing.
-
-    Smaller pictures keep their size. Alpha is dropped. Colours of high pictures that do not say
-    what they mean are read as BT.709, of others as BT.601, as players do.
-    """
-
-    def __init__(self, short_side: int, aspect: float = 1.0) -> None:
-        self._short_side = short_side
-        self._aspect = aspect
-        self._resizer, self._reformatter = VideoReformatter(), VideoReformatter()
-
-    def __call__(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture as it should be shown."""
-        width, height = self._size(picture)
-        turns = round(picture.rotation / 90) % 4
-        is_unspecified = int(picture.colorspace) == 2
-        colours = Colorspace.ITU709 if is_unspecified and picture.height >= 720 else None
-        if picture.format.name in ("yuv420p", "yuvj420p"):
-            picture = self._resized(picture, width, height)
-        rgb = self._reformatter.reformat(
-            picture,
-            width,
-            height,
-            format="rgb24",
-            src_colorspace=colours,
-            interpolation="AREA",
-            threads=1,
-        )
-        image: UInt8[np.ndarray, "H W 3"] = rgb.to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-    def _resized(self, picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-        """The picture scaled as it is: FFmpeg takes five times as long to do both at once."""
-        small = self._resizer.reformat(
-            picture, width, height, format=picture.format.name, interpolation="AREA", threads=1
-        )
-        if small is not picture:
-            small.colorspace, small.color_range = picture.colorspace, picture.color_range
-        return small
-
-    def _size(self, picture: av.VideoFrame) -> tuple[int, int]:
-        width, height = picture.width * self._aspect, float(picture.height)
-        scale = min(1.0, self._short_side / min(width, height))
-        return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-TINY_WIDTH, TINY_HEIGHT = 48, 27
-"""What cut detectors look at; TransNetV2 was trained on this size."""
-ROWS_PER_CELL = 2
-"""Rows that are averaged into one row of a tiny frame: all would cost twice as much."""
-
-_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).astype(np.uint8)
-
-
-class TinyFrames:
-    """Turns decoded pictures into 48x27 RGB, from the planes as they lie in memory.
-
-    Converting whole frames to RGB would cost more than decoding them. Rotation is not applied.
-    Exact colours do not matter here: all matrices are read as BT.601.
-    """
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "27 48 3"]:
-        """The tiny frame of a picture."""
-        if not _has_plain_planes(picture):
-            small = self._reformatter.reformat(
-                picture, TINY_WIDTH, TINY_HEIGHT, format="rgb24", interpolation="AREA", threads=1
-            )
-            converted: UInt8[np.ndarray, "27 48 3"] = small.to_ndarray()
-            return converted
-        bits = picture.format.components[0].bits
-        planes = [_tiny_plane(plane, bits) for plane in picture.planes[:3]]
-        is_full = int(picture.color_range) == 2 or picture.format.name.startswith("yuvj")
-        if not is_full:
-            planes[0] = cv2.LUT(planes[0], _LIMITED)
-        if len(planes) < 3:
-            return cv2.merge((planes[0], planes[0], planes[0]))
-        return cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YUV2RGB)
-
-
-def _has_plain_planes(picture: av.VideoFrame) -> bool:
-    form = picture.format
-    components = form.components
-    return (
-        form.name.startswith(("yuv", "gray"))
-        and form.is_planar | (len(components) == 1)
-        and not form.is_big_endian
-        and len(components) in (1, 3, 4)
-        and components[-1].width >= TINY_WIDTH
-        and components[-1].height >= TINY_HEIGHT
-        and components[1 % len(components)].width >= TINY_WIDTH
-        and components[1 % len(components)].height >= TINY_HEIGHT
-    )
-
-
-def _tiny_plane(plane: av.video.plane.VideoPlane, bits: int) -> UInt8[np.ndarray, "27 48"]:
-    """A plane averaged down: whole pixels per cell first (fast), then the little that remains."""
-    sample = np.uint8 if bits == 8 else np.uint16
-    rows: Any = np.frombuffer(memoryview(plane), sample).reshape(plane.height, -1)
-    across, down = plane.width // TINY_WIDTH, plane.height // TINY_HEIGHT
-    step = max(1, down // ROWS_PER_CELL)
-    down //= step
-    rows = rows[::step]
-    height, width = rows.shape[0] // down, plane.width // across
-    rows = rows[: height * down, : width * across]
-    if bits > 8:
-        rows = (rows >> (bits - 8)).astype(np.uint8)
-    cells = cv2.resize(rows, (width, height), interpolation=cv2.INTER_AREA)
-    tiny: UInt8[np.ndarray, "27 48"]
-    tiny = cv2.resize(cells, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_LINEAR)
-    return tiny
 
 
 def _clock(text: str) -> float | None:

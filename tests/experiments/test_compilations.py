@@ -9,7 +9,8 @@ import pytest
 from benchmarks.experiments import compilations, cuts_found, splicing
 from footage.errors import ConfigError
 from footage.verbs.ingest import IngestConfig
-from footage.videos.video import TinyFrames, Video
+from footage.videos.pictures import TinyFrames
+from footage.videos.video import Video
 from tests import synthetic
 
 SECONDS, FPS = 2.0, 12

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
-from footage.videos.shots import AdaptiveCuts, Boundary, DissolveTest, FadeTest, ShotBuilder
-from footage.videos.video import TinyFrames, Video
+from footage.videos.pictures import TinyFrames
+from footage.videos.shot_builder import ShotBuilder
+from footage.videos.shots import AdaptiveCuts, Boundary, DissolveTest, FadeTest
+from footage.videos.video import Video
 from tests import synthetic
 
 FPS = synthetic.FPS
@@ -181,6 +183,25 @@ def test_frames_near_a_boundary_are_not_kept():
     assert [one.seconds for one in placed] == [0.5, 1.5]
 
 
+def test_a_video_shorter_than_the_margins_keeps_its_frame_farthest_from_a_boundary():
+    placed, shots = build([Boundary(0.1, 0.5)], [0.0, 0.12, 0.19], 0.2)
+    assert [(one.shot, one.number, one.seconds) for one in placed] == [(0, 0, 0.19)]
+    assert [(shot.start_seconds, shot.end_seconds) for shot in shots] == [(0, 0.2)]
+
+
+def test_a_video_whose_shots_are_all_shorter_than_the_margins_keeps_one_frame():
+    cuts = [Boundary(second / 2, 0.5) for second in range(1, 8)]
+    placed, shots = build(cuts, [0.45, 0.76, 1.3, 2.2, 3.6], 4.0, margin=0.5)
+    assert len(shots) == 8
+    assert [(one.shot, one.number, one.seconds) for one in placed] == [(1, 0, 0.76)]
+
+
+def test_frames_behind_a_cut_near_the_end_are_the_last_resort():
+    placed, shots = build([Boundary(0.6, 0.5)], [0.5, 0.62, 0.8], 0.9, margin=1.0)
+    assert len(shots) == 1
+    assert [(one.shot, one.seconds) for one in placed] == [(0, 0.8)]
+
+
 @st.composite
 def videos(draw):
     end = draw(st.floats(1.0, 20.0))
@@ -197,9 +218,11 @@ def test_shots_partition_the_video_and_frames_lie_in_their_shots(video):
     assert shots[-1].end_seconds == end
     assert all(a.end_seconds == b.start_seconds for a, b in itertools.pairwise(shots))
     assert all(shot.end_seconds - shot.start_seconds >= 0.5 - 1e-9 for shot in shots)
+    assert placed
     for one in placed:
         assert shots[one.shot].start_seconds <= one.seconds < shots[one.shot].end_seconds
-        assert all(abs(one.seconds - boundary.seconds) > 0.25 - 1e-9 for boundary in raw)
+        distance = min((abs(one.seconds - boundary.seconds) for boundary in raw), default=1.0)
+        assert distance > 0.25 - 1e-9 or len(placed) == 1
     for number in range(len(shots)):
         assert [one.number for one in placed if one.shot == number] == list(
             range(sum(one.shot == number for one in placed))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from footage.errors import VideoError
-from footage.videos.video import Scaler, TinyFrames, Video
+from footage.videos.pictures import Scaler, TinyFrames
+from footage.videos.video import TimedFrame, Video
 from tests import synthetic
 
 MAX_PIXELS = 4096 * 2304
@@ -72,7 +73,7 @@ def test_rotation_is_applied_counter_clockwise(tmp_path, turn):
         container.mux(stream.encode())
     with Video(path, MAX_PIXELS) as video:
         frame = next(video.frames())
-        upright = Scaler(32)(frame.picture)
+        upright = Scaler(32)(frame)
     expected = cv2.resize(np.rot90(image, turn // 90), upright.shape[1::-1])
     assert min(upright.shape[:2]) == 32
     assert np.abs(upright.astype(int) - expected).mean() < 6
@@ -110,7 +111,7 @@ def test_pictures_of_every_pixel_format_look_the_same(tmp_path, pixel_format, co
     if pixel_format.startswith("gray"):
         grey = cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY)
         expected = cv2.merge((grey, grey, grey))
-    image = Scaler(108)(frames[0].picture)
+    image = Scaler(108)(frames[0])
     assert np.abs(image.astype(int) - expected).mean() < 5
     tiny = TinyFrames()(frames[0].picture)
     small = cv2.resize(expected, (48, 27), interpolation=cv2.INTER_AREA)
@@ -123,7 +124,7 @@ def test_odd_and_small_sizes_work(tmp_path, size):
         tmp_path / "a.mkv", synthetic.scene(1, 0.2, size=size), pixel_format="yuv444p"
     )
     _, frames, _ = decoded(path)
-    assert Scaler(64)(frames[0].picture).shape[0] == min(64, size[1])
+    assert Scaler(64)(frames[0]).shape[0] == min(64, size[1])
     assert TinyFrames()(frames[0].picture).shape == (27, 48, 3)
 
 
@@ -132,7 +133,7 @@ def test_scaling_down_does_not_alias(tmp_path):
     stripes[:, ::2] = 255
     path = synthetic.encode(tmp_path / "a.mkv", [stripes] * 2, codec="ffv1", pixel_format="yuv444p")
     _, frames, _ = decoded(path)
-    small = Scaler(200)(frames[0].picture).astype(float)
+    small = Scaler(200)(frames[0]).astype(float)
     assert small.std() < 25  # a filter without averaging leaves bands of black and white: above 80
 
 
@@ -146,7 +147,7 @@ def test_pixels_that_are_not_square_are_shown_as_meant(tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     with Video(path, MAX_PIXELS) as video:
-        assert Scaler(32, video.aspect)(next(video.frames()).picture).shape == (32, 64, 3)
+        assert Scaler(32)(next(video.frames())).shape == (32, 64, 3)
 
 
 def test_frames_behind_damage_are_found(tmp_path):
@@ -175,7 +176,7 @@ def test_resolution_may_change_in_the_middle(tmp_path):
     _, frames, _ = decoded(path)
     scale, tiny = Scaler(48), TinyFrames()
     assert {frame.picture.width for frame in frames} == {96, 160}
-    assert {scale(frame.picture).shape for frame in frames} == {(48, 64, 3)}
+    assert {scale(frame).shape for frame in frames} == {(48, 64, 3)}
     assert {tiny(frame.picture).shape for frame in frames} == {(27, 48, 3)}
 
 
@@ -257,6 +258,6 @@ def test_colours_are_read_as_they_were_meant(colorspace, colour_range):
         dst_color_range=colour_range,
     )
     picture.colorspace, picture.color_range = colorspace, colour_range
-    small = Scaler(48)(picture).astype(int)
+    small = Scaler(48)(TimedFrame(picture, 0.0, 0.04)).astype(int)
     assert np.abs(small[:, :28] - image[0, 0]).max() <= 6
     assert np.abs(small[:, 36:] - image[0, 127]).max() <= 6

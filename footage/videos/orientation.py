@@ -1,0 +1,87 @@
+"""Which way up a decoded picture is, from the display matrix that comes with it."""
+
+import gc
+import math
+import struct
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+from jaxtyping import UInt8
+
+# PyAV raises for every frame that carries a kind of side data it does not list, such as EXIF
+# (Motion JPEG) or the number of a view (stereo HEVC). Such data is opaque here.
+Type._missing_ = classmethod(lambda cls, _: cls.SEI_UNREGISTERED)  # type: ignore[assignment]
+
+
+class Orientation(NamedTuple):
+    """How a coded picture becomes upright: first quarter turns, then mirroring left to right."""
+
+    quarter_turns: int = 0
+    """Counter-clockwise, 0 to 3."""
+    mirrored: bool = False
+
+    @property
+    def degrees(self) -> int:
+        """The turns as degrees counter-clockwise: -90, 0, 90 or 180."""
+        return (90 * self.quarter_turns + 90) % 360 - 90
+
+    def apply(self, image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The upright picture."""
+        turned = np.rot90(image, self.quarter_turns)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+
+
+class Orientations:
+    """The orientation of each picture of one video.
+
+    A display matrix comes from the container (FFmpeg attaches it to every picture), from EXIF data
+    of Motion JPEG, or from H.264 and HEVC bitstreams. In a bitstream it may stand at one picture
+    and hold for those that follow, so a picture without one takes that of the picture before it,
+    up to the next key frame.
+    """
+
+    def __init__(self) -> None:
+        self._orientation = Orientation()
+        self._degrees: int | None = None
+
+    def __call__(self, picture: av.VideoFrame) -> Orientation:
+        """The orientation of the next picture in order of time."""
+        degrees = int(picture.rotation)
+        if picture.key_frame or self._degrees is None or degrees not in (0, self._degrees):
+            self._orientation = declared_orientation(picture)
+            self._degrees = degrees
+        return self._orientation
+
+
+def declared_orientation(picture: av.VideoFrame) -> Orientation:
+    """The orientation that the display matrix of one picture asks for."""
+    # PyAV's side data and its picture refer to each other. Where Python does not collect such
+    # cycles by itself, as in a decoder process, the earlier ones go now: they hold whole pictures.
+    if not gc.isenabled():
+        gc.collect()
+    found: Any = picture.side_data  # its annotations take it for a mapping of names
+    for data in found:
+        if data.type is Type.DISPLAYMATRIX and data.buffer_size >= _MATRIX.size:
+            return nearest_orientation(_MATRIX.unpack_from(data))
+    return Orientation()
+
+
+_MATRIX = struct.Struct("=9i")
+
+
+def nearest_orientation(matrix: tuple[int, ...]) -> Orientation:
+    """The orientation nearest to a display matrix: nine integers, `a b u c d v x y w`.
+
+    A point (x, y), y downwards, is shown at (a x + c y, b x + d y). Scale and other angles than
+    right ones are ignored; a matrix that collapses the picture is ignored as a whole.
+    """
+    a, b, _, c, d = matrix[:5]
+    area = a * d - b * c
+    if abs(area) < (a * a + b * b + c * c + d * d) / 100:
+        return Orientation()
+    if area < 0:  # take the mirroring away, which comes last: a rotation is left
+        a, c = -a, -c
+    clockwise = math.atan2(b - c, a + d)
+    return Orientation(round(-clockwise / (math.pi / 2)) % 4, area < 0)
