@@ -1,4 +1,4 @@
-"""Checkpoints: a directory per step that is either whole or absent, and holds no pickle.
+"""Checkpoints: a folder per step that is either complete or absent, and contains no pickle.
 
     checkpoints/step-00000200/
         model.safetensors        weights and buffers of the backbone and the heads
@@ -7,93 +7,139 @@
         state.json               step, counters, configuration: everything that is not a tensor
         MANIFEST.json            size and SHA-256 of every other file
 
-A checkpoint is written into a hidden directory beside its place, forced to disk and renamed.
-Reading checks every hash; where the newest is damaged, that is said and the one before it is taken.
+A checkpoint is written into a hidden folder next to its place, forced to disk and renamed.
+Reading checks every hash. If the newest checkpoint is damaged, one warning is logged and the one
+before it is used. Read errors of the device are retried first.
 """
 
-import hashlib
-import json
+import errno
 import logging
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from footage import files, tensor_files
+from footage.documents import Document
 from footage.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"step-(\d{8})")
-_MANIFEST = "MANIFEST.json"
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+"""Pauses between the tries to read a checkpoint from a device that reports errors."""
+_TRANSIENT = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO)
+_NAME = re.compile(r"step-(\d{8,18})")
+_MANIFEST, _STATE, _MODEL = "MANIFEST.json", "state.json", "model.safetensors"
+_DAMAGED = "remove this checkpoint to resume from the one before it, or restore it from a copy"
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Value = bool | int | float | str | None
+_Key = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class OptimizerState(msgspec.Struct, frozen=True):
+    """What an optimiser keeps besides tensors; see `pack_optimizer`."""
+
+    scalars: dict[_Key, _Value]
+    param_groups: list[dict[_Key, _Value | list[int | float]]]
+
+
+class Randomness(msgspec.Struct, frozen=True):
+    """All there is to save of randomness: draws are functions of the seed and the step."""
+
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    next_step: _Count
+
+
+class State(msgspec.Struct, frozen=True):
+    """The content of state.json: everything in a checkpoint that is not a tensor."""
+
+    step: _Count
+    """Optimiser steps taken so far."""
+    optimizer: OptimizerState
+    random: Randomness
+    config: dict[str, Any]
+    """The run's configuration, for people; resuming reads run.json."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    """One file of a checkpoint, as the manifest lists it."""
+
+    bytes: _Count
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+_FileName = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z]+(\.safetensors|\.json)$", min_length=1, max_length=100)
+]
+_manifest_document = Document[dict[str, _File]](
+    schema=dict[_FileName, _File],
+    name="a list of checkpoint files",
+    error=CheckpointError,
+    hint=_DAMAGED,
+    most_bytes=2**20,
+)
+_state_document = Document[State](
+    schema=State, name="a checkpoint's state", error=CheckpointError, hint=_DAMAGED
+)
 
 
 class Checkpoint(NamedTuple):
-    """What one checkpoint directory holds."""
+    """What one checkpoint folder contains."""
 
     path: Path
-    step: int
     tensors: dict[str, dict[str, Tensor]]
-    state: dict[str, Any]
+    state: State
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps taken so far."""
+        return self.state.step
 
 
 def save(
-    folder: Path,
-    step: int,
-    tensors: Mapping[str, Mapping[str, Tensor]],
-    state: Mapping[str, Any],
-    *,
-    keep: int,
+    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: State, *, keep: int
 ) -> Path:
     """Write a checkpoint and then remove all but the newest `keep`.
 
+    A complete checkpoint of the same step is left as it is: a run has only one state at a step.
+
     Args:
         folder: The run's folder of checkpoints.
-        step: Optimiser steps taken so far.
-        tensors: A group of named tensors for each file, such as `model`.
-        state: What is not a tensor, as JSON values.
-        keep: How many checkpoints stay; older ones go only after this one is in place.
+        tensors: A group of named tensors for each file; `model` is one of them.
+        state: What is not a tensor.
+        keep: How many checkpoints to keep; older ones are removed only after this one is complete.
 
     Raises:
-        CheckpointError: The disk is full or the folder cannot be written; nothing is left behind.
+        OutputError: The disk is full or the folder cannot be written; nothing is left behind.
     """
-    target = folder / f"step-{step:08d}"
-    aside = folder / f".{target.name}.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{state.step:08d}"
+    with files.output_errors(folder):
         _sweep(folder)
-        aside.mkdir()
-        for group, named in tensors.items():
-            save_file(_savable(named), aside / f"{group}.safetensors")
-        (aside / "state.json").write_text(json.dumps({"step": step, **state}, indent=1))
-        (aside / _MANIFEST).write_text(json.dumps(_manifest(aside), indent=1))
-        _force_to_disk(aside)
-        if target.exists():  # the same step of an earlier life, damaged or repeated
-            shutil.rmtree(target)
-        aside.rename(target)
-        _force_to_disk(folder)
-    except Exception as error:  # safetensors and torch report a full disk in classes of their own
-        shutil.rmtree(aside, ignore_errors=True)
-        free = shutil.disk_usage(folder.parent).free if folder.parent.exists() else 0
-        needed = sum(
-            t.numel() * t.element_size() for named in tensors.values() for t in named.values()
-        )
-        raise CheckpointError(
-            f"checkpoint {target} could not be written: {error}",
-            f"it needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; then run again",
-        ) from error
-    for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
+    if not _is_complete(target):
+        files.require_space(target, num_bytes(tensors), "a checkpoint")
+        with files.atomic_folder(target) as temporary:
+            for group, named in tensors.items():
+                tensor_files.write(temporary / f"{group}.safetensors", named, {})
+            _state_document.write(temporary / _STATE, state)
+            listed = {path.name: _listed(path) for path in sorted(temporary.iterdir())}
+            _manifest_document.write(temporary / _MANIFEST, listed)
+    with files.output_errors(folder):
+        for old in _all(folder)[:-keep]:
+            _remove(old)
     return target
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint; None when there is none at all.
+    """The newest intact checkpoint; None when there is none at all.
 
     Raises:
         CheckpointError: There are checkpoints and every one of them is damaged.
@@ -106,35 +152,64 @@ def newest(folder: Path) -> Checkpoint | None:
             log.warning("%s; falling back to the checkpoint before it", error.message)
     if candidates:
         raise CheckpointError(
-            f"all {len(candidates)} checkpoints in {folder} are damaged",
-            "restore one from a copy, or remove them to begin again",
+            f"all {len(candidates)} checkpoints in {str(folder)!r} are damaged",
+            "restore one from a copy, or remove the run folder to start again",
         )
     return None
 
 
 def load(path: Path) -> Checkpoint:
-    """Read one checkpoint directory, every byte checked.
+    """Read one checkpoint folder and check every byte; read errors are retried for some seconds.
 
     Raises:
-        CheckpointError: A file is absent, of another size or of another hash.
+        CheckpointError: A file is missing or cannot be read, or differs from what was written.
     """
+    for pause in RETRY_SECONDS:
+        try:
+            return _load(path)
+        except CheckpointError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and cause.errno in _TRANSIENT):
+                raise
+            log.warning("%s; trying again in %g s", error.message, pause)
+            time.sleep(pause)
+    return _load(path)
+
+
+def _load(path: Path) -> Checkpoint:
     try:
-        manifest = json.loads((path / _MANIFEST).read_text())
-        damaged = [name for name, known in manifest.items() if _entry(path / name) != known]
-        if damaged:
-            raise CheckpointError(f"checkpoint {path} is damaged: {', '.join(damaged)} changed")
-        state = json.loads((path / "state.json").read_text())
+        manifest = _manifest_document.read(path / _MANIFEST)
+        missing = {_STATE, _MODEL} - manifest.keys()
+        changed = [name for name, listed in manifest.items() if _listed(path / name) != listed]
+        if missing or changed:
+            names = ", ".join(sorted(missing) or changed)
+            raise CheckpointError(f"{names} {'not listed' if missing else 'changed'}")
+        state = _state_document.read(path / _STATE)
+        if path.name != f"step-{state.step:08d}":
+            raise CheckpointError(f"state.json is of step {state.step}")
         tensors = {
             name.removesuffix(".safetensors"): load_file(path / name)
             for name in manifest
             if name.endswith(".safetensors")
         }
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
-    return Checkpoint(path, int(state.pop("step")), tensors, state)
+    except CheckpointError as error:
+        message = f"checkpoint {str(path)!r} is damaged: {error.message}"
+        raise CheckpointError(message, _DAMAGED) from error.__cause__
+    except (OSError, SafetensorError) as error:
+        message = f"checkpoint {str(path)!r} is damaged: {error}"
+        raise CheckpointError(message, _DAMAGED) from error
+    return Checkpoint(path, tensors, state)
 
 
-def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
+    """How large a checkpoint of these tensors is on disk, with room for the small files."""
+    sizes = [t.numel() * t.element_size() for named in tensors.values() for t in named.values()]
+    return sum(sizes) + 200 * len(sizes) + 2**16
+
+
+def pack_optimizer(
+    optimizer: torch.optim.Optimizer,
+) -> tuple[dict[str, Tensor], OptimizerState]:
     """An optimiser's state as named tensors and JSON values."""
     state = optimizer.state_dict()
     tensors, scalars = {}, {}
@@ -144,55 +219,52 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
                 tensors[f"{number}.{name}"] = value
             elif value is not None:  # absent and None mean the same to every torch optimiser
                 scalars[f"{number}.{name}"] = value
-    return tensors, {"scalars": scalars, "param_groups": state["param_groups"]}
+    groups = [
+        {key: list(value) if isinstance(value, tuple) else value for key, value in group.items()}
+        for group in state["param_groups"]
+    ]
+    return tensors, OptimizerState(scalars, groups)
 
 
 def unpack_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], state: OptimizerState
 ) -> None:
-    """Put back what `pack_optimizer` gave."""
+    """Restore what `pack_optimizer` returned.
+
+    Raises:
+        ValueError: It belongs to another optimiser.
+    """
     values: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *state["scalars"].items()]:
+    for key, value in [*tensors.items(), *state.scalars.items()]:
         number, _, name = key.partition(".")
         values.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": values, "param_groups": state["param_groups"]})
-
-
-def _savable(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU; safetensors refuses tensors that share memory."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named.items()}
+    optimizer.load_state_dict({"state": values, "param_groups": state.param_groups})
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed save left: hidden directories that were never renamed."""
-    for left_over in folder.glob(".step-*"):
-        shutil.rmtree(left_over)
+    """Remove what a killed save left: hidden folders that were never renamed, or half removed."""
+    for abandoned in folder.glob(".step-*"):
+        files.remove(abandoned)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    return {path.name: _entry(path) for path in sorted(folder.iterdir())}
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint under a hidden name, so that a kill leaves no part under its own."""
+    hidden = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.partial")
+    checkpoint.rename(hidden)
+    files.remove(hidden)
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }
+def _is_complete(path: Path) -> bool:
+    try:
+        return path.is_dir() and bool(load(path))
+    except CheckpointError:
+        return False
 
 
-def _force_to_disk(folder: Path) -> None:
-    for path in (*_files(folder), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.is_file())
+def _listed(path: Path) -> _File:
+    return _File(path.stat().st_size, files.sha256(path))

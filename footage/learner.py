@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from footage import checkpoint, distributed, optim
 from footage.backbone import Backbone
 from footage.checkpoint import Checkpoint
+from footage.errors import CheckpointError
 from footage.levels.level import LabelledInput
 from footage.loading import Batch, normalise
 from footage.objective import Objective, Seen
@@ -170,19 +171,48 @@ class LearningState:
             else:
                 self.average[name].copy_(value)
 
-    def save(self, folder: Path, step: int, *, keep: int, **more: Any) -> None:  # noqa: ANN401
-        """Write a checkpoint; `more` goes into its state.json."""
-        moments, state = checkpoint.pack_optimizer(self.optimizer)
-        tensors = {"model": self.learner.state_dict(), "optimizer": moments}
-        if self.average:
-            tensors["ema"] = self.average
-        checkpoint.save(folder, step, tensors, {"optimizer": state, **more}, keep=keep)
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Weights and averages by the names that a checkpoint gives them, without the optimiser."""
+        tensors = {"model": self.learner.state_dict()}
+        return {**tensors, "ema": self.average} if self.average else tensors
+
+    def checkpoint_bytes(self) -> int:
+        """How large a checkpoint becomes, also before the optimiser has its moments."""
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        moments = 2 if isinstance(self.optimizer, torch.optim.AdamW) else 1
+        own = {
+            f"{number}.{place}": p for number in range(moments) for place, p in enumerate(trained)
+        }
+        return checkpoint.num_bytes({**self.tensors(), "optimizer": own})
+
+    def save(
+        self, folder: Path, step: int, *, keep: int, seed: int, config: dict[str, Any]
+    ) -> None:
+        """Write a checkpoint of the state after `step` steps.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        moments, optimizer = checkpoint.pack_optimizer(self.optimizer)
+        state = checkpoint.State(step, optimizer, checkpoint.Randomness(seed, step), config)
+        checkpoint.save(folder, {**self.tensors(), "optimizer": moments}, state, keep=keep)
 
     def restore(self, found: Checkpoint) -> None:
-        """Take over everything that `save` wrote."""
-        self.learner.load_state_dict(found.tensors["model"])
-        checkpoint.unpack_optimizer(
-            self.optimizer, found.tensors["optimizer"], found.state["optimizer"]
-        )
-        for name, value in self.average.items():
-            value.copy_(found.tensors["ema"][name])
+        """Restore everything that `save` wrote.
+
+        Raises:
+            CheckpointError: The checkpoint belongs to another network, optimiser or version.
+        """
+        try:
+            self.learner.load_state_dict(found.tensors["model"])
+            checkpoint.unpack_optimizer(
+                self.optimizer, found.tensors["optimizer"], found.state.optimizer
+            )
+            for name, value in self.average.items():
+                value.copy_(found.tensors["ema"][name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            problem = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"checkpoint {str(found.path)!r} does not fit this run: {problem}",
+                "use the version of footage and timm that wrote it, or choose another --out",
+            ) from error

@@ -16,10 +16,13 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 
+from footage import files
+from footage.documents import Document
 from footage.errors import CheckpointError
 
 RUN = "run.json"
@@ -63,21 +66,69 @@ def read_record(run: Path) -> dict[str, Any]:
     return record
 
 
+_Name = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class MetricsLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of metrics.jsonl: an optimiser step, or a look at the held-out videos."""
+
+    step: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    """Optimiser steps taken when the line was written."""
+    loss: float | msgspec.UnsetType = msgspec.UNSET
+    learning_rate: float | msgspec.UnsetType = msgspec.UNSET
+    gradient_norm: float | msgspec.UnsetType = msgspec.UNSET
+    images_per_second: float | msgspec.UnsetType = msgspec.UNSET
+    data_wait: float | msgspec.UnsetType = msgspec.UNSET
+    levels: dict[_Name, float] | msgspec.UnsetType = msgspec.UNSET
+    probe: dict[_Name, float] | msgspec.UnsetType = msgspec.UNSET
+    advice: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Require all fields of one kind of line."""
+        of_step = (self.loss, self.learning_rate, self.gradient_norm, self.images_per_second,
+                   self.data_wait, self.levels)  # fmt: skip
+        of_probe = (self.probe, self.advice)
+        for fields, others in ((of_step, of_probe), (of_probe, of_step)):
+            if all(one is msgspec.UNSET for one in others):
+                if any(one is msgspec.UNSET for one in fields):
+                    raise ValueError("a field of a training line or of a probe line is missing")
+                return
+        raise ValueError("it has fields of a training line and of a probe line")
+
+
+METRICS_LINE = Document[MetricsLine](
+    schema=MetricsLine,
+    name="a line of metrics",
+    error=CheckpointError,
+    hint=f"remove that line from {METRICS}, or restore the file from a copy",
+    most_bytes=2**34,
+)
+
+
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Every line of metrics.jsonl; a last line cut short by a kill is left out."""
+    """Every line of metrics.jsonl; a last line cut short by a kill is left out.
+
+    Raises:
+        CheckpointError: A line is damaged.
+    """
     path = run / METRICS
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [msgspec.to_builtins(line) for line in METRICS_LINE.read_lines(path)]
 
 
 def rewind_metrics(run: Path, step: int) -> None:
-    """Drop the lines after `step`: a resumed run writes them again."""
-    kept = [line for line in read_metrics(run) if line["step"] <= step]
-    aside = run / f".{METRICS}"
-    aside.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    aside.replace(run / METRICS)
+    """Drop what a resumed run writes again: all lines after `step`, and before the first all.
+
+    Raises:
+        CheckpointError: A line is damaged.
+        OutputError: The file cannot be written.
+    """
+    path = run / METRICS
+    lines = METRICS_LINE.read_lines(path) if path.exists() else []
+    texts = path.read_bytes().split(b"\n") if lines else []
+    kept = [text for text, line in zip(texts, lines, strict=False) if 0 < step >= line.step]
+    files.write_text(path, "".join(text.decode() + "\n" for text in kept))
 
 
 def environment() -> dict[str, Any]:

@@ -285,7 +285,7 @@ def _save(run: Path, step: int, config: TrainConfig, state: LearningState) -> No
         run / runs.CHECKPOINTS,
         step,
         keep=config.keep_checkpoints,
-        random={"seed": config.seed, "next_step": step},
+        seed=config.seed,
         config=configuration.to_dict(config),
     )
 
