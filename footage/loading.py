@@ -10,6 +10,7 @@ Bytes travel as uint8 and become floats on the device.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import shutil
 import signal
 import warnings
@@ -27,6 +28,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from footage import interpreters
 from footage.augment import AugmentConfig, augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.batches import ImageSampler
@@ -304,6 +306,8 @@ def _items(dataset: _Batches, steps: range, loading: LoadingConfig) -> Iterator[
         # Forking this process would copy its threads' locks; the server forks one that has none.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
+        with interpreters.safe_path():
+            multiprocessing.forkserver.ensure_running()
     with warnings.catch_warnings():
         # More workers than cores are slow, not wrong, and they were asked for.
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)

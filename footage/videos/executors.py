@@ -11,10 +11,11 @@ import pickle
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from footage import interpreters
 
 ATTEMPTS = 3
 """How often a task is begun before the deaths of its workers are held against it."""
@@ -79,14 +80,14 @@ class _Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
+                interpreters.command(_PROGRAM, str(theirs.fileno()), str(os.getpid())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
         self.connection = Connection(ours.detach())
         self.task: Any = None
         self.attempt = 0
-        self._give = [sys.path, function]
+        self._give = [function]
 
     def give(self, task: Any, attempt: int) -> None:  # noqa: ANN401
         """Start a task."""
@@ -138,7 +139,6 @@ def work(descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides what an interrupt means
     connection = Connection(descriptor)
     try:
-        sys.path[:] = connection.recv()
         function = connection.recv()
         while True:
             task = connection.recv()

@@ -1,7 +1,7 @@
 """Square frames of a video at a steady rate, decoded where a hostile file can do no harm.
 
-    this process --path--> python -m footage.videos.frames --fork--> confined child: decodes
-                 <------------- kind, length, bytes (frames, end, failure) ------------
+    this process --path--> a process that runs serve() --fork--> confined child: decodes
+                 <----------- kind, length, bytes (frames, end, failure) ------------
 
 The process between has no torch and no threads, so it may fork a confined child for each video. It
 lives as long as a `FrameReader` and is replaced when it dies.
@@ -21,6 +21,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from footage import interpreters
 from footage.augment import resized
 from footage.errors import MachineError, VideoError
 from footage.videos.pictures import Scaler
@@ -102,7 +103,7 @@ class FrameReader:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "footage.videos.frames"],
+                interpreters.command("from footage.videos.frames import serve; serve()"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
@@ -131,8 +132,9 @@ def _receive(stream: IO[bytes]) -> tuple[bytes, bytes]:
 # --- the other side ----------------------------------------------------------------------------
 
 
-def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer one request after another until there are no more."""
+def serve() -> None:
+    """Answer one request after another until standard input ends."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
 
     def answer(kind: bytes, content: bytes) -> None:
         answers.write(HEADER.pack(kind, len(content)) + content)
@@ -181,7 +183,3 @@ def _damage(video: Video, decoded_seconds: float) -> str:
     if video.decode_errors:
         return f"{video.decode_errors} packets or frames are damaged"
     return ""
-
-
-if __name__ == "__main__":
-    _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,10 +1,11 @@
 """TransNetV2 as a process of its own: tiny frames on standard input, probabilities on output.
 
-    python -m footage.videos.transnet < turns > probabilities
+    TransnetProcess --turns--> main() --probabilities--> TransnetProcess
 
-Each turn says whether a video begins, goes on or ends and brings some 48x27 RGB frames; the answer
-is a count and so many float32 probabilities, those that are certain by now. Never imported: loading
-the network reseeds every global random number generator and changes torch's settings.
+Each turn brings some 48x27 RGB frames, and whether a video begins, continues or ends; the answer
+is a count and as many float32 probabilities, those that are certain by now. Import this module only
+in that process: loading the network reseeds every global random number generator and changes
+torch's settings.
 """
 
 import os
@@ -82,7 +83,3 @@ def main() -> None:
             certain = np.concatenate([certain, windows.finish()])
         answers.write(len(certain).to_bytes(4, "little") + certain.tobytes())
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """The accurate cut detector, seen from a decoder: its process gets tiny frames, we get cuts.
 
-TransNetV2 needs torch and reseeds global random numbers, so it runs as
-`python -m footage.videos.transnet`: one process for each worker, started when it is first needed
-and used for one video after another.
+TransNetV2 needs torch and reseeds global random numbers, so `footage.videos.transnet` runs in a
+process of its own: one for each worker, started when it is first needed and used for one video
+after another.
 """
 
 import collections
@@ -10,10 +10,10 @@ import functools
 import os
 import struct
 import subprocess
-import sys
 
 import numpy as np
 
+from footage import interpreters
 from footage.errors import FootageError
 from footage.videos.shots import Boundary, TinyFrame
 
@@ -85,11 +85,11 @@ class TransnetCuts:
 
 
 class TransnetProcess:
-    """A running `python -m footage.videos.transnet`."""
+    """A running `footage.videos.transnet`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "footage.videos.transnet"],
+            interpreters.command("from footage.videos.transnet import main; main()"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
