@@ -6,9 +6,13 @@ prints each on one line and exits with the error's exit code. Any other exceptio
 
 from typing import ClassVar
 
+from footage.redaction import redacted
+
 
 class FootageError(Exception):
     """A problem with the input or the environment that the user can fix.
+
+    Secrets of URLs are removed from both texts, so that an error can be printed and stored.
 
     Args:
         message: What is wrong and what was found instead.
@@ -19,9 +23,9 @@ class FootageError(Exception):
     """What the command line exits with."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redacted(message)
+        self.hint = redacted(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from footage.errors import BusyError, OutputError
+from footage.redaction import redacted
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.partial")
 """Name of a file or folder that is being written, next to its final place."""
@@ -324,7 +325,7 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 
 def _myself() -> _Holder:
-    return _Holder(os.getpid(), socket.gethostname(), " ".join(sys.argv)[:200])
+    return _Holder(os.getpid(), socket.gethostname(), redacted(" ".join(sys.argv))[:200])
 
 
 def _words_for_holder(descriptor: int) -> str:

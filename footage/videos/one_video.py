@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from footage.errors import VideoError
+from footage.redaction import redacted
 from footage.store import file_hash
 from footage.store_writing import ShotRecord, VideoRecord, VideoWriter
 from footage.videos.extract import ALIVE, FRAME, FRAME_HEADER, REPORT, Extraction, extract
@@ -109,7 +110,7 @@ def _hash(path: Path, limits: Limits) -> str:
 def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
     return {
         "video": video_id(source.name, content_hash),
-        "path": f"{source.url}::{source.location}" if source.url else source.name,
+        "path": redacted(f"{source.url}::{source.location}") if source.url else source.name,
         "content_hash": content_hash,
         "num_bytes": num_bytes,
     }
@@ -117,7 +118,7 @@ def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
 
 def quarantine(task: Task, known: dict[str, Any], reason: str) -> None:
     """Note that nothing is kept of a file, and why."""
-    record = VideoRecord(**known, status="quarantined", reason=" ".join(reason.split()))
+    record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
     with VideoWriter(task.store, record.video) as writer:
         writer.finish(record, [], dataclasses.asdict(task.limits))
 

@@ -15,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from footage.errors import FootageError, OutputError, VideoError
 from footage.file_walk import Walk, suffixes, text, walk
 from footage.files import output_errors
+from footage.redaction import redacted
 from footage.videos.video import SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Source(NamedTuple):
 
     `name` is unique in a run and stays the same on every machine: the path below the folder that
     was asked for. `url` is empty for a local file; otherwise `location` lies in its file system.
+    Both may carry passwords or signatures; `name` never does.
     """
 
     name: str
@@ -65,7 +67,8 @@ def find(
     for path in paths:
         sources, skipped = _find(path, is_wanted)
         if skipped.skipped():
-            log.info("%s: %d files found; skipped: %s", path, len(sources), skipped.skipped())
+            words = redacted(path), len(sources), skipped.skipped()
+            log.info("%s: %d files found; skipped: %s", *words)
         others += skipped.other_suffixes
         for source in sources:
             by_location.setdefault((source.url, source.location), source)
@@ -141,7 +144,7 @@ def _find_remote(
         if any(part.startswith(".") for part in name.split("/")):
             hidden += 1
         elif is_wanted(_last_name(name)):
-            sources.append(Source(text(name), location, url, int(info.get("size") or 0)))
+            sources.append(Source(text(redacted(name)), location, url, int(info.get("size") or 0)))
         else:
             others[Path(name).suffix.lower()] += 1
     return sources, Walk([], hidden, others, [])
@@ -166,7 +169,9 @@ def _with_unique_names(sources: Iterable[Source]) -> Iterator[Source]:
     """Of files with equal names below different roots all but the first get full paths."""
     taken: set[str] = set()
     for source in sources:
-        name = source.name if source.name not in taken else text(source.location.lstrip("/"))
+        name = (
+            source.name if source.name not in taken else text(redacted(source.location.lstrip("/")))
+        )
         taken.add(name)
         yield source._replace(name=name)
 
@@ -202,8 +207,9 @@ class LocalCopy(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The full path or location, as text."""
-        return text(self.source.location)
+        """The full path or location, as text and without secrets."""
+        location = self.source.location
+        return text(redacted(location) if self.source.url else location)
 
 
 def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalCopy]:
