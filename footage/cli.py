@@ -5,6 +5,7 @@ Data goes to stdout, talk to stderr. Exit code 0: done; 1: the user can mend it 
 what it needs when it is called, so that `footage --help` answers at once.
 """
 
+import contextlib
 import difflib
 import logging
 import sys
@@ -12,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
 from tyro.conf import Positional, arg
 
-from footage import cli_evaluation
-from footage.errors import FootageError
+from footage import cli_evaluation, terminal
+from footage.errors import FootageError, OutputError
+from footage.terminal import one_line, printable
 
 USAGE = """\
 footage: from a folder of raw videos to an image backbone, without labels
@@ -39,6 +40,9 @@ MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help
 
 log = logging.getLogger(__name__)
 
+BROKEN_PIPE = 141
+"""Exit code of a program that SIGPIPE ended, as a shell reports it."""
+
 Paths = Positional[tuple[str, ...]]
 
 
@@ -51,11 +55,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    terminal.prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, force=True)
+    _log_to_stderr()
+    code = _run(words, debug)
+    error = terminal.output_error()
+    if error is None:
+        return code
+    terminal.discard_output()
+    if isinstance(error, BrokenPipeError):  # whoever read the output, such as `head`, has stopped
+        return BROKEN_PIPE
+    return _refuse(
+        f"standard output cannot be written: {error.strerror}",
+        "free some space, or send it elsewhere, and run the same command again",
+        OutputError.exit_code,
+    )
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(terminal.PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("footage").setLevel(logging.INFO)
+
+
+def _run(words: list[str], debug: bool) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -72,16 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FootageError as error:
         if debug:
             raise
-        return _refuse(error.message, error.hint)
+        return _refuse(error.message, error.hint, error.exit_code)
     except KeyboardInterrupt:
         return _refuse("interrupted", "run the same command again to go on", code=130)
     return 0
 
 
 def _refuse(message: str, hint: str, code: int = 1) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still tells
+        for kind, text in (("error", message), ("hint", hint)):
+            if text:
+                print(f"{kind}: {one_line(text)}", file=sys.stderr)
+        sys.stderr.flush()
     return code
 
 
@@ -102,12 +130,12 @@ def _ingest(words: Sequence[str]) -> None:
             config: How to look at the videos.
         """
         try:
-            print(ingest(paths, out, config).summary())
+            print(printable(ingest(paths, out, config).summary()))
         except TooManyRejectedError as error:
-            print(error.report.summary())
+            print(printable(error.report.summary()))
             raise
 
-    tyro.cli(command, args=words, prog="footage ingest")
+    terminal.run(command, words, "footage ingest")
 
 
 def _train(words: Sequence[str]) -> None:
@@ -137,7 +165,7 @@ def _train(words: Sequence[str]) -> None:
         print(train(config, store=store, images=images, out=out, recipe=name))
 
     command.__kwdefaults__ = {"store": "", "images": "", "config": base}
-    tyro.cli(command, args=rest, prog=f"footage train {name}")
+    terminal.run(command, rest, f"footage train {name}")
 
 
 def _starting_point(words: list[str]) -> tuple[str, Any, list[str]]:
@@ -195,7 +223,7 @@ def _embed(words: Sequence[str]) -> None:
             found.num_images, found.num_frames, found.num_videos, len(found.failures),
         )  # fmt: skip
 
-    tyro.cli(command, args=words, prog="footage embed")
+    terminal.run(command, words, "footage embed")
 
 
 def _export(words: Sequence[str]) -> None:
@@ -213,7 +241,7 @@ def _export(words: Sequence[str]) -> None:
         print(written.path)
         log.info("largest difference %.1e; %s", written.largest_difference, written.usage)
 
-    tyro.cli(command, args=words, prog="footage export")
+    terminal.run(command, words, "footage export")
 
 
 def _report(words: Sequence[str]) -> None:
@@ -228,7 +256,7 @@ def _report(words: Sequence[str]) -> None:
         """
         print(report(runs, out=out))
 
-    tyro.cli(command, args=words, prog="footage report")
+    terminal.run(command, words, "footage report")
 
 
 def _demo(words: Sequence[str]) -> None:
@@ -249,9 +277,9 @@ def _demo(words: Sequence[str]) -> None:
             out: The folder for everything.
             config: How long and how much.
         """
-        print(demo(videos, out=out, config=config).summary())
+        print(printable(demo(videos, out=out, config=config).summary()))
 
-    tyro.cli(command, args=words, prog="footage demo")
+    terminal.run(command, words, "footage demo")
 
 
 def _recipes(words: Sequence[str]) -> None:
@@ -274,7 +302,7 @@ def _recipes(words: Sequence[str]) -> None:
         others = ", ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
         print(f"\nMETHOD alone is at the paper's scale; {others} are smaller")
 
-    tyro.cli(command, args=words, prog="footage recipes")
+    terminal.run(command, words, "footage recipes")
 
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {

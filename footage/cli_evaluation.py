@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
-import tyro
 from rich.console import Console, RenderableType
+from rich.segment import Segment, Segments
 from tyro.conf import Positional, UseAppendAction, arg
 
+from footage import terminal
 from footage.errors import FootageError
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,13 @@ PIPED_WIDTH = 160
 
 
 def show(view: RenderableType) -> None:
-    """Print a table, as wide as the terminal."""
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(view)
+    """Print a table, as wide as the terminal; names in it are text, not markup."""
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False)
+    safe = [
+        part if part.control else Segment(terminal.printable(part.text), part.style)
+        for part in console.render(view)
+    ]
+    console.print(Segments(safe), end="")
 
 
 def evaluate(words: Sequence[str]) -> None:
@@ -76,7 +82,7 @@ def evaluate(words: Sequence[str]) -> None:
 
     # In a result row and in most sentences it is one.
     words = [re.sub(r"^--protocol(?=$|=)", "--protocols", word) for word in words]
-    tyro.cli(command, args=words, prog="footage evaluate")
+    terminal.run(command, words, "footage evaluate")
 
 
 def profile(words: Sequence[str]) -> None:
@@ -114,7 +120,7 @@ def profile(words: Sequence[str]) -> None:
         for path in found.files:
             print(path)
 
-    tyro.cli(command, args=words, prog="footage profile")
+    terminal.run(command, words, "footage profile")
 
 
 def vtab(words: Sequence[str]) -> None:
@@ -192,4 +198,4 @@ def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[...
         raise FootageError(
             f"footage {verb} has no command {first!r}", f"commands: {', '.join(commands)}"
         )
-    tyro.cli(commands[first], args=words[1:], prog=f"footage {verb} {first}")
+    terminal.run(commands[first], words[1:], f"footage {verb} {first}")

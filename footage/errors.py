@@ -31,6 +31,12 @@ class FootageError(Exception):
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message
 
 
+class UsageError(FootageError):
+    """The command line itself is wrong: an unknown command or option, or a missing value."""
+
+    exit_code = 2
+
+
 class VideoError(FootageError):
     """One video cannot be read; ingest records the reason and continues."""
 

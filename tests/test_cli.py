@@ -70,24 +70,6 @@ def test_debug_shows_where_an_error_came_from(tmp_path):
         cli.main(words)
 
 
-def test_an_option_that_does_not_exist_is_a_usage_error(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(
-            [
-                "train",
-                "vivi-ex4-tiny",
-                "--store",
-                "s",
-                "--out",
-                "o",
-                "--objective.future.wieght",
-                "1",
-            ]
-        )
-    assert stopped.value.code == 2
-    assert "objective.future.weight" in capsys.readouterr().err
-
-
 def test_the_recipes_are_listed_on_stdout(capsys):
     assert cli.main(["recipes"]) == 0
     listed = capsys.readouterr().out

@@ -1,0 +1,157 @@
+"""How the command line meets the terminal: safe text, one form for errors, streams that may fail.
+
+Names of files may hold escape codes that would change a terminal; they are shown as escapes. A
+closed or full stream ends the program as it ends any Unix tool: without a traceback.
+"""
+
+import contextlib
+import functools
+import inspect
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from footage.errors import UsageError
+
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal would obey instead of showing; tabs and line ends are left alone."""
+
+_COLLECTED_BYTES = 16 * 2**20
+_OPTION = re.compile(r"--[\w.-]+")
+_PLAIN = {
+    "Error parsing ": "",
+    "Unrecognized option": "unrecognized option",
+    "Missing value": "missing value",
+    "invalid literal for int() with base 10:": "not a whole number:",
+    "could not convert string to float:": "not a number:",
+}
+"""How the parser words its messages, and how footage does."""
+
+
+def printable(text: str) -> str:
+    """Text in which control characters, and characters that no stream can hold, are escapes."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """Printable text without line ends."""
+    return printable(text).replace("\n", "\\n")
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log lines as printable text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One log line."""
+        return printable(super().format(record))
+
+
+def prepare_streams() -> None:
+    """Make the standard streams safe to use, whatever state they were inherited in.
+
+    A closed one becomes the null device: otherwise the next file that is opened would become the
+    standard output. Names that are not UTF-8 keep their bytes. Output that is not for a terminal
+    is collected, so that writing it can only fail in `output_error`, when the work is done.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+    if sys.stdout is sys.__stdout__ and not os.isatty(1):
+        raw = io.FileIO(1, "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw, _COLLECTED_BYTES), "utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
+
+
+def output_error() -> OSError | None:
+    """Flush the standard output; the error if that fails, or failed before."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def discard_output() -> None:
+    """Send what is still in the buffer of the standard output nowhere, so that exiting works."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def run(command: Callable[..., None], words: Sequence[str], program: str) -> None:
+    """Parse the words of a command line and call a command with what they give.
+
+    Raises:
+        UsageError: The words are not what the command takes.
+        SystemExit: Help was asked for, and printed.
+    """
+
+    @functools.wraps(command)
+    def bind(*arguments: Any, **options: Any) -> Callable[[], None]:  # noqa: ANN401
+        return functools.partial(command, *arguments, **options)
+
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            call = tyro.cli(bind, args=words, prog=program)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(*_message_and_hint(box.getvalue(), command, program)) from None
+    call()
+
+
+def _message_and_hint(box: str, command: Callable[..., None], program: str) -> tuple[str, str]:
+    """What the parser drew into a box, as one message and one hint.
+
+    The box has a title and sections between rules: what is wrong first, then help on the options
+    concerned, then where to find more.
+    """
+    sections: list[list[str]] = [[]]
+    for line in box.strip().splitlines()[1:-1]:
+        content = line[1:-1].strip()
+        if content.strip("─-"):
+            sections[-1].append(content)
+        else:
+            sections.append([])
+    sections = [section for section in sections if section]
+    words = [" ".join(section) for section in sections]
+    if any(text.startswith("Missing from") for text in words):
+        message = f"missing: {', '.join(_missing(sections[0], command))}"
+    else:
+        message = words[0]
+    for text in words:
+        if re.match("Unrecognized options?:", text):
+            message = text
+    for jargon, plain in _PLAIN.items():
+        message = message.replace(jargon, plain)
+    near = [text for text in words if text.startswith("Perhaps you meant")]
+    options = _OPTION.findall(near[0]) if near else []
+    hint = f"did you mean {options[0]}? " if options else ""
+    return message, f"{hint}`{program} --help` lists all options"
+
+
+def _missing(lines: Sequence[str], command: Callable[..., None]) -> list[str]:
+    """The options and arguments that a "Missing from" section lists; arguments lack their name."""
+    options = [line.split()[0] for line in lines if line.startswith("--")]
+    if not any(line.isupper() for line in lines):
+        return options
+    parameters = inspect.signature(command).parameters.values()
+    return [next(one.name.upper() for one in parameters if one.default is one.empty), *options]
