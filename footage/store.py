@@ -1,80 +1,34 @@
 """The frame store: what ingest leaves on disk and everything after it reads.
 
     STORE/store.json                 version, settings, totals, file hashes; renamed into place last
-    STORE/videos.parquet             one row for every file seen, with its fate
+    STORE/videos.parquet             one row per input file, with its status
     STORE/shots.parquet              one row per shot: when it lasts and where its frames lie
     STORE/frames/part-00000.parquet  one row per frame: video, shot, index, seconds, jpeg
+    STORE/copies/                    second copies of store.json and of both tables
 
 Parts are uncompressed and their row groups never hold frames of two shots, so one shot is one small
-read. `docs/store.md` describes every column. `store_writing` makes such folders.
+read. `docs/store.md` describes every column. `store_commit` creates such folders.
 """
 
-import collections
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from footage.errors import StoreError
-
-SCHEMA_VERSION = 1
-FRAMES_PER_GROUP = 64
-"""A longer shot continues in the next row groups, so that a few of its frames stay a small read."""
-OPEN_PARTS = 16
-"""Parts a reader keeps open: a footer of a full part takes a few megabytes."""
-
-VIDEOS_SCHEMA = pa.schema(
-    [
-        ("video", pa.string()),
-        ("path", pa.string()),
-        ("content_hash", pa.string()),
-        ("num_bytes", pa.int64()),
-        ("container", pa.string()),
-        ("codec", pa.string()),
-        ("pixel_format", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("fps", pa.float64()),
-        ("declared_seconds", pa.float64()),
-        ("decoded_seconds", pa.float64()),
-        ("decoded_frames", pa.int64()),
-        ("decode_errors", pa.int32()),
-        ("rotation", pa.int32()),
-        ("mirrored", pa.bool_()),
-        ("num_shots", pa.int32()),
-        ("num_frames", pa.int32()),
-        ("black_frames", pa.int32()),
-        ("static_frames", pa.int32()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-    ]
+from footage.store_description import (
+    Description,
+    damaged,
+    difference,
+    part_name,
+    read_description,
+    wrong_size,
 )
-SHOTS_SCHEMA = pa.schema(
-    [
-        ("video", pa.string()),
-        ("shot", pa.int32()),
-        ("start_seconds", pa.float64()),
-        ("end_seconds", pa.float64()),
-        ("score", pa.float64()),
-        ("num_frames", pa.int32()),
-        ("part", pa.int32()),
-        ("row_group", pa.int32()),
-    ]
-)
-FRAMES_SCHEMA = pa.schema(
-    [
-        ("video", pa.string()),
-        ("shot", pa.int32()),
-        ("index", pa.int32()),
-        ("seconds", pa.float64()),
-        ("jpeg", pa.binary()),
-    ]
-)
+from footage.store_frames import GroupFrames, Parts
+from footage.store_tables import FRAMES_PER_GROUP, group_lengths, read_tables
 
 
 class Frame(NamedTuple):
@@ -85,9 +39,14 @@ class Frame(NamedTuple):
     jpeg: bytes
 
 
-def part_path(store: Path, part: int) -> Path:
-    """Where a part of the frames lies."""
-    return store / "frames" / f"part-{part:05d}.parquet"
+class Damage(NamedTuple):
+    """A file of a store that is missing or differs from what was written."""
+
+    name: str
+    """Its path below the store's folder."""
+    reason: str
+    videos: list[str]
+    """Ids of the videos of which frames cannot be read."""
 
 
 def evenly(length: int, count: int) -> list[int]:
@@ -96,21 +55,17 @@ def evenly(length: int, count: int) -> list[int]:
     return [(place * length + length // 2) // count for place in range(count)]
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class Store:
     """A frame store opened for reading.
 
-    Opening reads `store.json` and the two small tables; parts are opened when a frame is asked for,
-    once per process, so a store can be sent to worker processes.
+    Opening reads and verifies `store.json` and the two small tables; parts are opened when a frame
+    is asked for, once per process, so a store can be sent to worker processes. Every frame that is
+    returned was compared with the checksum recorded when it was written (stores of version 1 have
+    none for frames).
     """
 
     def __init__(
-        self, path: Path, description: dict[str, Any], videos: pa.Table, shots: pa.Table
+        self, path: Path, description: Description, videos: pa.Table, shots: pa.Table
     ) -> None:
         self.path = path
         self.description = description
@@ -125,7 +80,7 @@ class Store:
         self._part_of = self.shots["part"].to_numpy()
         self._group_of = self.shots["row_group"].to_numpy()
         self._length_of = self.shots["num_frames"].to_numpy()
-        self._parts: collections.OrderedDict[int, pq.ParquetFile] = collections.OrderedDict()
+        self._parts = Parts(self.path, self.description)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -139,40 +94,45 @@ class Store:
         """Open a store folder.
 
         Raises:
-            StoreError: There is no store, it is of another version, or its tables are damaged.
+            StoreError: There is no store, it is of another version, or something in it is missing
+                or damaged.
         """
         path = Path(path)
         description = read_description(path)
-        try:
-            videos = pq.read_table(path / "videos.parquet", schema=VIDEOS_SCHEMA)
-            shots = pq.read_table(path / "shots.parquet", schema=SHOTS_SCHEMA)
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(path, f"a table cannot be read: {error}") from error
-        totals = description["totals"]
-        if (videos.num_rows, shots.num_rows) != (totals["seen"], totals["shots"]):
-            raise _damaged(path, "its tables are not the ones that store.json describes")
+        videos, shots = read_tables(path, description)
+        for part in description.parts():
+            name = part_name(part)
+            if reason := wrong_size(path / name, description.files[name]):
+                raise damaged(path, f"{name}: {reason}")
         return cls(path, description, videos, shots)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decided which frames are kept, as ingest was told."""
-        settings: dict[str, Any] = self.description["settings"]
-        return settings
+        """What decided which frames are kept, as it was given to ingest."""
+        return dict(self.description.settings)
 
     @property
     def totals(self) -> dict[str, Any]:
         """The accounting: files seen, ok, partial and quarantined, shots, frames, hours, bytes."""
-        totals: dict[str, Any] = self.description["totals"]
-        return totals
+        return msgspec.structs.asdict(self.description.totals)
 
     @property
     def content_hash(self) -> str:
         """Hash of settings and data: two stores with the same one hold the same frames."""
-        return str(self.description["content_hash"])
+        return self.description.content_hash
 
     def frames_of_shot(self, row: int) -> list[Frame]:
-        """All frames of a shot in order of time; `row` counts in `shots`."""
-        return self._frames(row, range(int(self._length_of[row])))
+        """All frames of a shot in order of time; `row` counts in `shots`.
+
+        Raises:
+            IndexError: There is no such shot.
+            StoreError: A part is missing or damaged.
+        """
+        part, first, length = self._position(row)
+        pairs = []
+        for group, count in enumerate(group_lengths(length), start=first):
+            pairs += self._parts.frames(part, group, count)
+        return [Frame(index, seconds, jpeg) for index, (seconds, jpeg) in enumerate(pairs)]
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """The JPEG bytes of some frames of a shot, in the order asked for.
@@ -185,100 +145,67 @@ class Store:
             IndexError: A shot or a frame that does not exist was asked for.
             StoreError: A part is missing or damaged.
         """
-        return [frame.jpeg for frame in self._frames(row, indices)]
-
-    def _frames(self, row: int, indices: Sequence[int]) -> list[Frame]:
-        length = int(self._length_of[row])
-        if row < 0 or any(not 0 <= index < length for index in indices):
+        part, first, length = self._position(row)
+        if any(not 0 <= index < length for index in indices):
             raise IndexError(f"shot {row} has frames 0 to {length - 1}, asked for {list(indices)}")
-        groups = {
-            group: self._group(row, group)
-            for group in sorted({index // FRAMES_PER_GROUP for index in indices})
-        }
-        frames = []
-        for index in indices:
-            table = groups[index // FRAMES_PER_GROUP]
-            place = index % FRAMES_PER_GROUP
-            seconds, jpeg = table["seconds"][place].as_py(), table["jpeg"][place].as_py()
-            frames.append(Frame(int(index), seconds, jpeg))
-        return frames
+        found: dict[int, bytes] = {}
+        for group in sorted({index // FRAMES_PER_GROUP for index in indices}):
+            start = group * FRAMES_PER_GROUP
+            count = min(FRAMES_PER_GROUP, length - start)
+            asked = [index for index in indices if start <= index < start + count]
+            places = [index - start for index in asked]
+            found |= zip(asked, self._parts.jpegs(part, first + group, count, places), strict=True)
+        return [found[index] for index in indices]
 
-    def _group(self, row: int, group: int) -> pa.Table:
-        part = int(self._part_of[row])
-        try:
-            return self._part(part).read_row_group(
-                int(self._group_of[row]) + group, columns=["seconds", "jpeg"], use_threads=False
-            )
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.path, f"shot {row} cannot be read: {error}") from error
-
-    def _part(self, part: int) -> pq.ParquetFile:
-        if part in self._parts:
-            self._parts.move_to_end(part)
-            return self._parts[part]
-        while len(self._parts) >= OPEN_PARTS:
-            self._parts.popitem(last=False)[1].close()
-        self._parts[part] = pq.ParquetFile(part_path(self.path, part))
-        return self._parts[part]
+    def _position(self, row: int) -> tuple[int, int, int]:
+        """Part, first row group and number of frames of a shot."""
+        if row < 0:
+            raise IndexError(f"shots are counted from 0, got {row}")
+        return int(self._part_of[row]), int(self._group_of[row]), int(self._length_of[row])
 
     def close(self) -> None:
         """Close the parts that are open in this process; reading opens them again."""
-        while self._parts:
-            self._parts.popitem()[1].close()
+        self._parts.close()
+
+    def damage(self) -> Iterator[Damage]:
+        """Read every byte of the parts and compare it with what was recorded when it was written.
+
+        The tables were verified when the store was opened.
+        """
+        rows_of: dict[int, list[int]] = {part: [] for part in self.description.parts()}
+        for row, part in enumerate(self._part_of.tolist()):
+            rows_of[part].append(row)
+        for part, rows in rows_of.items():
+            name = part_name(part)
+            reason = difference(self.path / name, self.description.files[name])
+            if reason and self.description.files[name].footer_crc32 is None:
+                yield Damage(name, reason, self._videos_of(rows))  # any frame may be wrong
+                continue
+            unreadable = [row for row in rows if not self._is_sound(row)]
+            if reason or unreadable:
+                yield Damage(name, reason or "its frames are wrong", self._videos_of(unreadable))
+            self.close()
+
+    def _is_sound(self, row: int) -> bool:
+        part, first, length = self._position(row)
+        shot = {name: self.shots[name][row].as_py() for name in ("video", "shot")}
+        try:
+            for group, count in enumerate(group_lengths(length)):
+                start = group * FRAMES_PER_GROUP
+                expected = GroupFrames(**shot, first=start, num_frames=count)
+                self._parts.whole(part, first + group, expected)
+        except StoreError:
+            return False
+        return True
+
+    def _videos_of(self, rows: Sequence[int]) -> list[str]:
+        return sorted({self.shots["video"][row].as_py() for row in rows})
 
     def verify(self) -> None:
-        """Read every byte and compare it with the hashes that were noted when it was written.
+        """Read every byte and compare it with the hashes that were recorded.
 
         Raises:
             StoreError: A file is missing or differs, or a shot does not hold the frames it should.
         """
-        for name, noted in sorted(self.description["files"].items()):
-            path = self.path / name
-            if not path.is_file():
-                raise _damaged(self.path, f"{name} is missing")
-            if path.stat().st_size != noted["num_bytes"] or file_hash(path) != noted["sha256"]:
-                raise _damaged(self.path, f"{name} is not what was written")
-        for row, shot in enumerate(self.shots.to_pylist()):
-            indices = self._identities(row)
-            wanted = [(shot["video"], shot["shot"], index) for index in range(shot["num_frames"])]
-            if indices != wanted:
-                raise _damaged(self.path, f"shot {row} does not hold its {len(wanted)} frames")
-
-    def _identities(self, row: int) -> list[tuple[str, int, int]]:
-        groups = -(-int(self._length_of[row]) // FRAMES_PER_GROUP)
-        first = int(self._group_of[row])
-        table = self._part(int(self._part_of[row])).read_row_groups(
-            list(range(first, first + groups)), columns=["video", "shot", "index"]
-        )
-        columns = (table[name].to_pylist() for name in ("video", "shot", "index"))
-        return list(zip(*columns, strict=True))
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """What `store.json` says.
-
-    Raises:
-        StoreError: There is no store, or it is damaged or of another version.
-    """
-    try:
-        description = json.loads((path / "store.json").read_text("utf-8"))
-        version = description["schema_version"]
-    except FileNotFoundError:
-        raise StoreError(
-            f"there is no frame store at {path}", f"make one: footage ingest VIDEOS --out {path}"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"store.json cannot be read: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"the store at {path} has version {version}, this footage reads {SCHEMA_VERSION}",
-            "ingest the videos again into a new folder",
-        )
-    return dict(description)
-
-
-def _damaged(path: Path, what: str) -> StoreError:
-    return StoreError(
-        f"the store at {path} is damaged: {what}",
-        "run the same footage ingest again if one was interrupted, else delete the folder first",
-    )
+        for found in self.damage():
+            raise damaged(self.path, f"{found.name}: {found.reason}")

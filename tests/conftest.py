@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import simplejpeg
 
-from footage import store_writing
+from footage import store_commit, store_writing
 from footage.store import Store
 from tests import synthetic
 from tests.labelled_shapes import draw_shapes
@@ -42,7 +42,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 num_frames=sum(shot.num_frames for shot in shots),
             )
             writer.finish(record, shots, {})
-    store_writing.commit(path, {"frames_per_second": 2.0}, {}, {})
+    store_commit.commit(path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 import simplejpeg
 import torch
 
-from footage import store_writing
+from footage import store_commit, store_writing
 from footage.augment import AugmentConfig, augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.batches import ImageSampler
@@ -92,7 +92,7 @@ def broken_store(tmp_path):
                 num_frames=6,
             )
             writer.finish(record, [store_writing.ShotRecord(0.0, 3.0, 1.0, 6)], {})
-    store_writing.commit(tmp_path, {"frames_per_second": 2.0}, {}, {})
+    store_commit.commit(tmp_path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(tmp_path)
 
 

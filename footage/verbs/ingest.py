@@ -2,11 +2,10 @@
 
 import dataclasses
 import errno
-import fcntl
 import importlib.metadata
-import json
+import logging
 import os
-import shutil
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,15 +22,31 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from footage import store_writing
+from footage import files, store_commit
+from footage.documents import Document
 from footage.errors import ConfigError, StoreError
-from footage.store import Store, read_description
+from footage.store import Store
+from footage.store_description import NAME, Setting
+from footage.store_writing import DamagedWorkError, discard, finished_work
 from footage.videos.executors import Executor, LocalProcesses
 from footage.videos.extract import Extraction
 from footage.videos.one_video import Known, Result, Task, ingest_one, quarantine, video_id
 from footage.videos.report import IngestReport, TooManyRejectedError
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
+
+_LOCK = ".lock"
+_ATTEMPTS = 3
+"""How often videos are ingested again whose finished files were damaged before the commit."""
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_SETTINGS: Document[dict[str, Any]] = Document(
+    schema=dict[str, Setting],
+    name="the settings of an interrupted ingest",
+    error=StoreError,
+    hint="rerun to resume",
+)
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +103,7 @@ class IngestConfig:
 
 
 def ingest(
-    paths: Sequence[str],
+    paths: str | Sequence[str | Path],
     out: str | Path,
     config: IngestConfig | None = None,
     executor: Executor | None = None,
@@ -105,75 +120,110 @@ def ingest(
 
     Raises:
         FootageError: Nothing was found, or more than `max_quarantined_share` was quarantined.
-        StoreError: The store cannot be written or was made with other settings.
+        StoreError: The store is damaged, or was created with other settings.
+        OutputError: The store cannot be written, or another process is writing it.
     """
     config = config or IngestConfig()
-    store = Path(out)
-    sources = find([str(path) for path in paths])
+    store = _local_folder(out)
+    sources = find([paths] if isinstance(paths, str) else [str(path) for path in paths])
     try:
         with _locked(store):
-            store_writing.prepare(store)
-            _check_settings(store, config)
-            tasks = _tasks(store, sources, config)
-            results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
-            new_videos = _commit(store, config)
-            shutil.rmtree(store / ".work")
+            store_commit.prepare(store)
+            existing = Store.open(store) if (store / NAME).exists() else None
+            _check_settings(store, existing, config)
+            results, new_videos = _work(store, existing, sources, config, executor)
+            files.remove(store / ".work")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in _CANNOT_WRITE:
             raise
-        raise StoreError(
-            f"the store at {store} cannot be written: {error.strerror}",
-            "free some space or choose another --out, then run the same command again",
-        ) from error
+        raise files.cannot_write(store, error.errno) from error
     return _report(store, results, new_videos, config)
+
+
+def _local_folder(out: str | Path) -> Path:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(out)):
+        raise ConfigError(
+            f"--out {str(out)!r} is a URL, but a store is written to a local folder",
+            "choose a local folder, then copy it with the tools of your object store",
+        )
+    return Path(out)
 
 
 @contextmanager
 def _locked(store: Path) -> Iterator[None]:
     """Hold the store for this process alone; the folder may be new, a store, or unfinished."""
-    is_ours = (store / "store.json").exists() or (store / ".work").exists()
-    if store.exists() and not is_ours and (not store.is_dir() or any(store.iterdir())):
-        raise StoreError(
-            f"{store} exists and is no frame store", "choose a new or empty folder as --out"
-        )
-    work = store / ".work"
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    if store.is_dir():
+        names = {entry.name for entry in store.iterdir()}
+        if names - {_LOCK} and not names & {NAME, ".work"}:
             raise StoreError(
-                f"another ingest is writing to {store}", "wait for it, or choose another --out"
-            ) from None
-        yield
+                f"{str(store)!r} exists and is not a frame store",
+                "choose a new or empty --out folder",
+            )
+    is_new = not store.exists()
+    try:
+        with files.exclusive(store / _LOCK, store):
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):
+                store.rmdir()  # only if nothing was written into it
 
 
-def _check_settings(store: Path, config: IngestConfig) -> None:
+def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -> None:
     """One store has one set of settings, from its first video to its last."""
-    noted = store / ".work" / "settings.json"
+    path = store / ".work" / "settings.json"
     wanted = config.store_settings
-    if (store / "store.json").exists():
-        found = read_description(store)["settings"]
-    elif noted.exists():
-        found = json.loads(noted.read_text("utf-8"))
-    else:
-        found = wanted
+    found = existing.settings if existing else _settings_of_work(path) or wanted
     changed = [name for name in wanted if found.get(name) != wanted[name]]
     if changed:
-        if not any((store / ".work" / "videos").glob("*.parquet")):
-            shutil.rmtree(store / ".work")
         were = ", ".join(f"{name} {found.get(name)} (now {wanted[name]})" for name in changed)
         raise StoreError(
-            f"the store at {store} was begun with other settings: {were}",
+            f"the store at {str(store)!r} was created with different settings: {were}",
             "use the same settings, or choose another --out",
         )
-    noted.with_suffix(".partial").write_text(json.dumps(wanted), "utf-8")
-    noted.with_suffix(".partial").replace(noted)
+    _SETTINGS.write(path, wanted)
 
 
-def _tasks(store: Path, sources: Sequence[Source], config: IngestConfig) -> list[Task]:
+def _settings_of_work(path: Path) -> dict[str, Any] | None:
+    """Settings of an interrupted first ingest; without them, what it finished is of no use."""
+    try:
+        return _SETTINGS.read(path) if path.exists() else None
+    except StoreError as error:
+        log.warning("%s; the videos finished so far will be ingested again", error.message)
+        files.remove(path.parent)
+        return None
+
+
+def _work(
+    store: Path,
+    existing: Store | None,
+    sources: Sequence[Source],
+    config: IngestConfig,
+    executor: Executor | None,
+) -> tuple[list[Result], int]:
+    """Ingest what is not finished and commit it; videos whose files got damaged are repeated."""
+    layers: list[str] = []
+    for _ in range(_ATTEMPTS):
+        tasks = _tasks(store, existing, sources, config)
+        results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
+        layers = next((result.layers for result in results if result.layers), layers)
+        try:
+            new_videos = _commit(store, existing, config)
+        except DamagedWorkError as error:
+            discard(error)
+            continue
+        return [Result(result.video, layers) for result in results], new_videos
+    raise StoreError(
+        f"finished videos in {str(store / '.work')!r} keep being damaged",
+        "check the disk, or choose another --out",
+    )
+
+
+def _tasks(
+    store: Path, existing: Store | None, sources: Sequence[Source], config: IngestConfig
+) -> list[Task]:
     known: dict[str, list[Known]] = {}
-    for row in _finished(store, dataclasses.asdict(config.limits)):
+    for row in _finished(store, existing, dataclasses.asdict(config.limits)):
         name = row["video"].rsplit("#", 1)[0]
         known.setdefault(name, []).append(Known(row["video"], row["num_bytes"]))
     return [
@@ -189,17 +239,19 @@ def _tasks(store: Path, sources: Sequence[Source], config: IngestConfig) -> list
     ]
 
 
-def _finished(store: Path, limits: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _finished(
+    store: Path, existing: Store | None, limits: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Records that need not be made again.
 
     Those quarantined under other limits, or because their bytes could not be had, are tried again.
     """
-    if (store / "store.json").exists():
-        same = read_description(store).get("limits") == limits
-        for row in Store.open(store).videos.to_pylist():
+    if existing:
+        same = existing.description.limits == limits
+        for row in existing.videos.to_pylist():
             if row["content_hash"] and (same or row["status"] != "quarantined"):
                 yield row
-    for work in store_writing.finished_work(store):
+    for work in finished_work(store):
         same = work.limits == limits
         if work.record.content_hash and (same or work.record.status != "quarantined"):
             yield dataclasses.asdict(work.record)
@@ -242,12 +294,10 @@ def _progress() -> Progress:
     )
 
 
-def _commit(store: Path, config: IngestConfig) -> int:
+def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:
     """Put what is new into the store, if anything is; return how many files that is."""
-    stored = {}
-    if (store / "store.json").exists():
-        stored = {row["video"]: row for row in Store.open(store).videos.to_pylist()}
-    new = store_writing.finished_work(store)
+    stored = {row["video"]: row for row in existing.videos.to_pylist()} if existing else {}
+    new = finished_work(store)
     for work in [work for work in new if stored.get(work.record.video) == work.row]:
         work.path.unlink()
         new.remove(work)
@@ -260,7 +310,7 @@ def _commit(store: Path, config: IngestConfig) -> int:
         if not row["content_hash"] and video.rsplit("#", 1)[0] in readable
     ]
     limits = dataclasses.asdict(config.limits)
-    store_writing.commit(store, config.store_settings, limits, _versions(), replaced)
+    store_commit.commit(store, config.store_settings, limits, _versions(), replaced)
     return len(new)
 
 

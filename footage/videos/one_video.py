@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from footage.errors import VideoError
+from footage.files import sha256
 from footage.redaction import redacted
-from footage.store import file_hash
 from footage.store_writing import ShotRecord, VideoRecord, VideoWriter
 from footage.videos.extract import ALIVE, FRAME, FRAME_HEADER, REPORT, Extraction, extract
 from footage.videos.sandbox import Limits, Send, opened, run_confined
@@ -102,7 +102,7 @@ def _hash(path: Path, limits: Limits) -> str:
         if not path.is_file() or _size(path) > 0:
             raise
     try:
-        return file_hash(path)
+        return sha256(path)
     except OSError as error:
         raise VideoError(f"it cannot be read: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ import polars
 import pytest
 import simplejpeg
 
-from footage.errors import ConfigError, FootageError, StoreError
+from footage.errors import BusyError, ConfigError, FootageError, StoreError
 from footage.store import Store
 from footage.verbs.ingest import IngestConfig, ingest
 from footage.videos.sources import find
@@ -137,7 +137,7 @@ def test_nothing_found_is_an_error(tmp_path):
 
 def test_folder_that_is_no_store_is_not_touched(tmp_path, video_folder):
     (tmp_path / "precious").write_text("keep")
-    with pytest.raises(StoreError, match="is no frame store"):
+    with pytest.raises(StoreError, match="is not a frame store"):
         ingest([str(video_folder)], tmp_path, CONFIG)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
@@ -169,7 +169,7 @@ def test_two_ingests_do_not_write_to_one_store(whole, video_folder, tmp_path):
     end = time.monotonic() + 20
     while not (out / ".work" / "videos").exists() and time.monotonic() < end:
         time.sleep(0.01)
-    with pytest.raises(StoreError, match="another ingest is writing"):
+    with pytest.raises(BusyError, match="is being written by process"):
         ingest([str(video_folder)], out, CONFIG, HERE)
     assert process.wait() == 0
     assert hashes(out) == hashes(whole[1])

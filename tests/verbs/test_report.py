@@ -13,7 +13,7 @@ import pytest
 import simplejpeg
 
 from footage import model as models
-from footage import recipes, store_writing
+from footage import recipes, store_commit, store_writing
 from footage.errors import CheckpointError, ConfigError
 from footage.evaluation.suite_rows import write_rows
 from footage.objective import Objective
@@ -63,7 +63,7 @@ def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 num_frames=sum(shot.num_frames for shot in shots),
             )
             writer.finish(record, shots, {})
-    store_writing.commit(path, {"frames_per_second": 2.0}, {}, {})
+    store_commit.commit(path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(path)
 
 
