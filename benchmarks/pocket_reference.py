@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from footage import configuration
+import msgspec
+
 from footage.errors import ConfigError, FootageError
 from footage.evaluation.averages import GROUPS
 from footage.evaluation.suite_rows import read_rows
@@ -94,7 +95,7 @@ def collect(root: Path) -> dict[str, Any]:
                 | told["environment"]
             )
             for row in read_rows(folder):
-                plain = configuration.to_dict(row)
+                plain = msgspec.to_builtins(row)
                 lines.append(
                     {"column": column, "protocol": protocol} | {name: plain[name] for name in KEPT}
                 )

@@ -5,6 +5,7 @@ raises. Reading checks size, syntax, checksum, version, and every field. Writing
 a checksum, so that a flipped bit is found by whatever reads the file.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -63,24 +64,35 @@ class Document(Generic[Content]):
             raise self._bad(name, _reason(error)) from error
         return content
 
-    def read_lines(self, path: Path) -> list[Content]:
+    def read_lines(self, path: Path, *, appended: bool = True) -> list[Content]:
         """Read a file of one document per line.
 
-        A last line without its newline was cut short by a kill and is left out.
+        Args:
+            path: The file.
+            appended: Whether it was written line by line. Then a last line without its newline was
+                cut short by a kill and is left out; otherwise it is damage.
         """
         lines = self._bytes(path).split(b"\n")
+        if lines[-1] and not appended:
+            raise self._bad(str(path), "its last line does not end")
         return [
             self.parse(line, f"line {number} of {path}")
             for number, line in enumerate(lines[:-1], start=1)
         ]
 
-    def write(self, path: Path, value: Any) -> None:  # noqa: ANN401 (any content of the schema)
+    def write(self, path: Path, value: Any, *, replace: bool = True) -> None:  # noqa: ANN401
         """Write one document as indented JSON with a checksum.
+
+        Args:
+            path: The file.
+            value: Any content of the schema.
+            replace: Whether a file that is already there is replaced; otherwise it stays.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        files.write_text(path, json.dumps(self._signed(value), indent=1, allow_nan=False) + "\n")
+        text = json.dumps(self._signed(value), indent=1, allow_nan=False) + "\n"
+        files.write_text(path, text, replace=replace)
 
     def line(self, value: Any) -> str:  # noqa: ANN401
         """One document as a line of JSON with a checksum and a newline."""
@@ -115,19 +127,42 @@ class Document(Generic[Content]):
 
     def _bytes(self, path: Path) -> bytes:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise self._bad(str(path), "not a regular file")
-                data = file.read(self.most_bytes + 1)
+            return read_bytes(path, self.most_bytes)
         except OSError as error:
             raise self._bad(str(path), error.strerror or str(error)) from error
-        if len(data) > self.most_bytes:
-            raise self._bad(str(path), f"larger than {self.most_bytes:,} bytes")
-        return data
 
     def _bad(self, name: str, reason: str) -> FootageError:
         return self.error(f"{name!r} cannot be read as {self.name}: {reason}", self.hint)
+
+
+def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a regular file; a pipe, a device or a larger file is not read.
+
+    Raises:
+        OSError: It cannot be read; `strerror` names the reason.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes")
+    return data
+
+
+def read_list(path: Path, most_bytes: int = MOST_BYTES) -> list[str]:
+    """The lines of a list file in UTF-8, without their ends; see `read_bytes`.
+
+    Raises:
+        OSError: It cannot be read; `strerror` names the reason.
+    """
+    try:
+        text = read_bytes(path, most_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, f"not UTF-8 at byte {error.start}") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def checksum(value: Mapping[str, Any]) -> str:

@@ -28,10 +28,15 @@ TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.partial")
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to `path`; move it into place at the end, or remove it on error.
 
     The file is forced to disk first, so that a power cut leaves the old file or the new one.
+
+    Args:
+        path: The file.
+        replace: Whether a file that is already there is replaced. Otherwise the first writer of
+            several wins, and the file of the others is dropped.
 
     Raises:
         OutputError: The file cannot be written.
@@ -41,7 +46,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if temporary.exists():
             os.chmod(temporary, 0o666 & ~_umask())
             sync(temporary)
-            os.replace(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                with contextlib.suppress(FileExistsError):
+                    os.link(temporary, path)
             sync(path.parent)
 
 
@@ -84,13 +93,13 @@ def _temporary(path: Path) -> Iterator[Path]:
                 remove(temporary)
 
 
-def write_text(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a UTF-8 text file as a whole.
+def write_text(path: Path, text: str, errors: str = "strict", *, replace: bool = True) -> None:
+    """Write a UTF-8 text file as a whole; see `atomic_write`.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    with atomic_write(path) as temporary:
+    with atomic_write(path, replace=replace) as temporary:
         temporary.write_text(text, "utf-8", errors=errors)
 
 

@@ -134,7 +134,7 @@ def rewind_metrics(run: Path, step: int) -> None:
 def environment() -> dict[str, Any]:
     """Package versions, git commit and machine, for run.json and for results."""
     return {
-        "versions": {"python": platform.python_version(), "torch": torch.__version__}
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)}
         | {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "machine": {

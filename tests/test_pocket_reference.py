@@ -1,10 +1,10 @@
 """The reference columns of the pocket suite: rule and tables by hand, and the page as committed."""
 
-import dataclasses
 import json
 import runpy
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from footage.errors import ConfigError
@@ -73,7 +73,7 @@ def test_rows_are_gathered_with_weights_and_commit(tmp_path):
     with pytest.raises(ConfigError, match="holds no results"):
         reference["collect"](tmp_path)
     folder = tmp_path / "untrained" / "linear"
-    made = [dataclasses.replace(row("caltech101", 0.5), task="fashion", suite="pocket")]
+    made = [msgspec.structs.replace(row("caltech101", 0.5), task="fashion", suite="pocket")]
     write_rows(folder, made)
     told = {
         "identity": {"contender": {"model": "lite0", "weights": "abc"}},

@@ -9,10 +9,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
 
 from footage import configuration
+from footage.documents import Document
 from footage.errors import ConfigError
+from footage.evaluation.fields import Count, Record, Text
 from footage.evaluation.suite_rows import GENERATION, SuiteRow
 
 Rule = Literal["tasks", "groups"]
@@ -56,21 +60,23 @@ class Summary:
     missing: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Published(Record, frozen=True):
     """A row that somebody else published, in percent."""
 
-    suite: str
-    model: str
-    protocol: str
-    generation: str
-    sweep_size: int
-    seed_rule: str
-    averaging: str
-    mean: float
-    groups: Mapping[str, float]
+    suite: Text
+    model: Text
+    protocol: Text
+    generation: Text
+    sweep_size: Count
+    seed_rule: Text
+    averaging: Text
+    mean: Percent
+    groups: Mapping[Text, Percent]
     """Group means, as far as they are known."""
-    source: str
+    source: Text
     certain: bool
     """Whether the number was read in a published file, not recalled or seen in a listing."""
 
@@ -84,6 +90,18 @@ class Published:
             sweep_size=self.sweep_size,
             seed_rule=self.seed_rule,
         )
+
+
+class PublishedFile(Record, frozen=True):
+    """Content of published.json."""
+
+    about: Text
+    rows: list[Published]
+
+
+PUBLISHED: Final = Document[PublishedFile](
+    schema=PublishedFile, name="published results", error=ConfigError, hint="reinstall footage"
+)
 
 
 def identity(row: SuiteRow) -> Identity:
@@ -184,8 +202,8 @@ def summarise(rows: Sequence[SuiteRow], rule: Rule = "tasks") -> Summary:
 
 def published(kind: Identity | None = None) -> list[Published]:
     """Published rows: all of them, or those that may stand beside rows of one identity."""
-    text = (resources.files("footage.evaluation") / "published.json").read_text()
-    rows = [configuration.from_dict(Published, row) for row in json.loads(text)["rows"]]
+    data = (resources.files("footage.evaluation") / "published.json").read_bytes()
+    rows = PUBLISHED.parse(data, "footage/evaluation/published.json").rows
     return [row for row in rows if kind is None or row.identity == kind]
 
 

@@ -32,6 +32,7 @@ from footage.evaluation.features import (
     in_threads,
     sizes_of,
 )
+from footage.evaluation.fields import Positive, Share
 from footage.evaluation.geometry import (
     answers,
     distances,
@@ -79,7 +80,7 @@ class Level:
     """Mean distance, 1 - cosine."""
     hit: Estimate
     """How often the nearest allowed frame is of the same frame, shot or video."""
-    chance: float
+    chance: Share
     """The same for features that say nothing."""
     videos: int
     """How many have such pairs."""
@@ -96,8 +97,8 @@ class Profile:
     alignment: float
     """Mean squared distance of two views on the unit sphere (Wang & Isola 2020, equation 1)."""
     uniformity: float
-    rankme: float
-    embedding_std: float
+    rankme: Positive
+    embedding_std: Positive
 
 
 # --- frames -------------------------------------------------------------------------------------

@@ -1,20 +1,23 @@
 """Profiles of several models as a JSON file, and read back from it."""
 
 import dataclasses
-import json
 import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from footage import runs
 from footage.clips.factors import RANGES
+from footage.documents import Document
 from footage.errors import CheckpointError
 from footage.evaluation.bootstrap import CONFIDENCE, DRAWS
 from footage.evaluation.controlled import Factor
+from footage.evaluation.fields import Count, Environment, Hash, Pixels, Record, Seed, Text
 from footage.evaluation.invariance import Profile
 from footage.evaluation.robustness import Robustness
 
@@ -32,7 +35,7 @@ class Profiled:
     is_baseline: bool
     """Whether the others are compared with it."""
     described: Mapping[str, Any]
-    """What `model.describe` says; empty for raw pixels."""
+    """What `model.describe` returns; empty for raw pixels."""
     profile: Profile | None
     """On a store, if one was given."""
     factors: Mapping[str, Factor]
@@ -41,24 +44,72 @@ class Profiled:
     """On labelled videos, by protocol; empty if none were given."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProfileFile:
-    """What stands in one file."""
+class Settings(msgspec.Struct, frozen=True):
+    """The settings of `footage profile` that the report shows; a file has all of them."""
+
+    seed: Seed
+
+
+class StoreData(Record, frozen=True):
+    """The part of a store that was measured."""
+
+    path: Text
+    content_hash: Hash
+    eligible_videos: Count
+    videos: Count
+    shots: Count
+    frames: Count
+    views: dict[str, Any]
+
+
+class SceneData(Record, frozen=True):
+    """The rendered scenes."""
+
+    scenes: Count
+    frame_size: Pixels
+
+
+class VideoData(Record, frozen=True):
+    """The labelled videos, and the labelled images that the classifier was fitted on."""
+
+    videos: Text
+    anchors: Count
+    frames: Count
+    reach: Count
+    labelled: Text
+    split: Text
+    num_train: Count
+    num_val: Count
+    classes: list[Text]
+
+
+class Measured(Record, frozen=True):
+    """Settings and data: everything that a number depends on apart from the model."""
+
+    settings: Settings
+    store: StoreData | None = None
+    scenes: SceneData | None = None
+    videos: VideoData | None = None
+
+
+class ProfileFile(typing.NamedTuple):
+    """Content of one file."""
 
     models: Sequence[Profiled]
-    measured: Mapping[str, Any]
-    """Settings and data: all that a number depends on beside the model."""
-    environment: Mapping[str, Any]
-    """What `runs.environment` said where it was measured."""
+    measured: Measured
+    environment: Environment
 
 
 def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Profiled]) -> Path:
-    """Write profiles as JSON by rename, so that the file is whole or absent.
+    """Write profiles to a JSON file, complete or not at all.
 
     Args:
         path: The file.
-        measured: Settings and data: all that a number depends on beside the model.
-        models: The profiles. What is not defined becomes null.
+        measured: Everything that a number depends on apart from the model, see `Measured`.
+        models: The profiles. Numbers that are not defined become null.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -68,34 +119,23 @@ def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Pro
         "measured": dict(measured),
         "models": [dataclasses.asdict(model) for model in models],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(json.dumps(_finite(content), indent=1, allow_nan=False) + "\n")
-    aside.replace(path)
+    PROFILES.write(path, _finite(content))
     return path
 
 
 def read_profiles(path: Path) -> ProfileFile:
-    """What `write_profiles` wrote.
+    """Read what `write_profiles` wrote.
 
     Raises:
         CheckpointError: The file is missing, damaged, or of another version.
     """
-    again = "measure it again with `footage profile`"
-    try:
-        content = json.loads(path.read_text())
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise CheckpointError(f"{path} was written by another version of footage", again)
-        found: ProfileFile = _typed(ProfileFile, content)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} holds no profile that can be read: {error!r}", again
-        ) from error
-    return found
+    found = PROFILES.read(path)
+    models = [_typed(Profiled, model) for model in found.models]
+    return ProfileFile(models, found.measured, found.environment)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value with null for every number that is not one."""
+    """The value with null in place of every float that is not finite."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -103,20 +143,65 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """A JSON value as a type says; null is nan where a number is wanted."""
+# --- schema of the dataclasses -------------------------------------------------------------------
+
+
+def _schema(hint: Any) -> Any:  # noqa: ANN401 (any annotation)
+    """The type that msgspec checks for an annotation; a float may be null."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        hints = typing.get_type_hints(hint)
-        return hint(**{name: _typed(hints[name], value[name]) for name in hints})
+        hints = typing.get_type_hints(hint, include_extras=True)
+        fields = [(name, _schema(hints[name])) for name in hints]
+        return msgspec.defstruct(hint.__name__, fields, frozen=True, forbid_unknown_fields=True)
+    if origin is types.UnionType:
+        return _schema(arguments[0]) | None
+    if origin is Mapping:
+        return dict[str, _schema(arguments[1])]  # type: ignore[misc]
+    if origin is Sequence:
+        return list[_schema(arguments[0])]  # type: ignore[misc]
+    if hint is float or (origin is Annotated and arguments[0] is float):
+        return hint | None
+    return {int: Count, str: Text}.get(hint, hint)
+
+
+def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401
+    """A checked value as the annotation wants it: a null float is nan."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _typed(arguments[0], value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = typing.get_type_hints(hint, include_extras=True)
+        return hint(**{name: _typed(hints[name], getattr(value, name)) for name in hints})
     if origin is types.UnionType:
         return None if value is None else _typed(arguments[0], value)
     if origin is Mapping:
-        return {str(key): _typed(arguments[1], item) for key, item in value.items()}
+        return {key: _typed(arguments[1], item) for key, item in value.items()}
     if origin is Sequence:
         return [_typed(arguments[0], item) for item in value]
-    if hint is float:
-        return math.nan if value is None else float(value)
-    if hint is not Any and not isinstance(value, hint):
-        raise TypeError(f"{value!r} is no {hint.__name__}")
-    return value
+    return math.nan if hint is float and value is None else value
+
+
+class _Intervals(Record, frozen=True):
+    confidence: float
+    draws: Count
+
+
+class _File(Record, frozen=True):
+    """Content of a file as JSON."""
+
+    schema_version: Count
+    environment: Environment
+    intervals: _Intervals
+    ranges: dict[str, Text]
+    measured: Measured
+    models: list[_schema(Profiled)]  # type: ignore[valid-type]
+
+
+PROFILES: Final = Document[_File](
+    schema=_File,
+    name="an invariance profile",
+    error=CheckpointError,
+    hint="measure it again with `footage profile`",
+    version_key="schema_version",
+    versions=(SCHEMA_VERSION,),
+)

@@ -3,18 +3,30 @@
 Rows of different tasks, protocols or splits are never averaged here; each carries its own identity.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from footage import runs
+from footage.documents import Document
 from footage.errors import CheckpointError
+from footage.evaluation.fields import (
+    Count,
+    DescribedModel,
+    Environment,
+    Pixels,
+    Record,
+    Seed,
+    Share,
+    Text,
+)
+from footage.evaluation.intervals import Interval, few_images, percent, wilson
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 COLUMNS: Final = ("chance", "pixels", "untrained", "model")
 """What stands side by side for every task, weakest first."""
@@ -23,57 +35,80 @@ MAJORITY: Final = "majority"
 """The protocol of the column `chance`."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ResultRow:
+class ResultRow(Record, frozen=True):
     """One number and all that it depends on."""
 
-    model: str
+    model: Text
     """The MODEL argument, or the baseline in words."""
-    column: str
+    column: Text
     """One of `COLUMNS`."""
-    task: str
-    protocol: str
-    metric: str
-    value: float
-    """Share in [0, 1]."""
-    standard_error: float
-    """Of the value, from the number of test images alone."""
-    validation: float
+    task: Text
+    protocol: Text
+    metric: Text
+    value: Share
+    """Fraction in [0, 1]."""
+    standard_error: Share
+    """Of the value, from the number of test images alone; 0 at the extremes, see `interval`."""
+    validation: Share
     """The same metric on the validation part, by which the setting was selected."""
     selected: Mapping[str, float]
     """The selected setting."""
-    num_classes: int
-    num_train: int
-    num_val: int
-    num_test: int
-    split: str
+    num_classes: Count
+    num_train: Count
+    num_val: Count
+    num_test: Count
+    split: Text
     """How the three parts came about, in words."""
-    seed: int
-    architecture: str
-    start: str
+    seed: Seed
+    architecture: Text
+    start: Text
     """Where the weights come from, in words."""
-    size: int
+    size: Pixels
     """Input height and width in pixels."""
+    interval: tuple[Share, Share] = (0.0, 1.0)
+    """95 % interval of the value (Wilson); follows from it and the number of test images."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
+
+
+class ResultFile(Record, frozen=True):
+    """Content of one file."""
+
+    schema_version: Count
+    model: DescribedModel
+    environment: Environment
+    rows: list[ResultRow]
+
+
+RESULTS: Final = Document[ResultFile](
+    schema=ResultFile,
+    name="evaluation results",
+    error=CheckpointError,
+    hint="remove it and run `footage evaluate` again",
+    version_key="schema_version",
+    versions=(1, SCHEMA_VERSION),
+)
 
 
 def write_rows(path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow]) -> Path:
-    """Write result rows by rename, so that the file is whole or absent.
+    """Write result rows to a JSON file, complete or not at all.
 
     Args:
         path: The JSON file.
-        model: What `model.describe` says of the judged model.
+        model: What `model.describe` returns for the evaluated model.
         rows: The results.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
         "model": dict(model),
         "environment": runs.environment(),
-        "rows": [dataclasses.asdict(row) for row in rows],
+        "rows": list(rows),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(json.dumps(content, indent=1) + "\n")
-    aside.replace(path)
+    RESULTS.write(path, content)
     return path
 
 
@@ -83,20 +118,12 @@ def read_rows(path: str | Path) -> list[ResultRow]:
     Raises:
         CheckpointError: The file is missing, damaged or of another version.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"version {content['schema_version']}, expected {SCHEMA_VERSION}")
-        return [ResultRow(**row) for row in content["rows"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"evaluation {path} cannot be read: {error}", "run `footage evaluate` again"
-        ) from error
+    return RESULTS.read(Path(path)).rows
 
 
-def table(rows: Sequence[ResultRow]) -> Table:
+def table(rows: Sequence[ResultRow]) -> RenderableType:
     """Results as a terminal table: one line per task and protocol, one column per `COLUMNS`."""
-    view = Table(title="top-1 accuracy on the test part, percent ± standard error")
+    view = Table(title="top-1 accuracy on the test part, percent [95 % interval]")
     view.add_column("task")
     view.add_column("protocol")
     for column in COLUMNS:
@@ -115,11 +142,9 @@ def table(rows: Sequence[ResultRow]) -> Table:
         view.add_row(
             task,
             protocol,
-            *(
-                f"{100 * cells[name].value:.1f} ± {100 * cells[name].standard_error:.1f}"
-                for name in COLUMNS
-            ),
+            *(percent(cells[name].value, Interval(*cells[name].interval)) for name in COLUMNS),
             f"{gain:+.1f}",
             str(cells["model"].num_test),
         )
-    return view
+    warning = few_images((row.task, row.num_test) for row in rows)
+    return Group(view, *filter(None, [warning]))

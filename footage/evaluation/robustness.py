@@ -24,9 +24,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from footage import documents
 from footage.errors import ConfigError
 from footage.evaluation.adapt import Fitted
 from footage.evaluation.bootstrap import Estimate, estimate, share
+from footage.evaluation.fields import Share
 from footage.images.layout import some
 from footage.images.reading import find_images
 
@@ -73,7 +75,7 @@ class Robustness:
     anchors: int
     videos: int
     reach: int
-    validation: float
+    validation: Share
     """Accuracy on the validation part of the labelled images, by which settings were selected."""
 
 
@@ -91,7 +93,7 @@ def open_videos(folder: str | Path, classes: Sequence[str], *, reach: int) -> Vi
     """
     folder = Path(folder)
     videos = _videos(folder, classes)
-    listed = (folder / ANCHORS).is_file()
+    listed = (folder / ANCHORS).exists()
     wanted = _listed(folder, videos) if listed else _middles(videos)
     numbers = {video: number for number, video in enumerate(videos)}
     anchors = []
@@ -144,15 +146,21 @@ def _numbered(video: Path) -> dict[Path, int]:
 
 
 def _listed(folder: Path, videos: _Videos) -> list[Path]:
-    lines = (folder / ANCHORS).read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = documents.read_list(folder / ANCHORS)
+    except OSError as error:
+        raise ConfigError(
+            f"{str(folder / ANCHORS)!r} cannot be read as a list of anchors: {error.strerror}",
+            "write one CLASS/VIDEO/000123.jpg per line, or remove the file",
+        ) from error
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
         raise ConfigError(f"{folder / ANCHORS} is empty", "list anchors, or remove the file")
     for name in names:
         if folder / name not in videos.get((folder / name).parent, {}):
             raise ConfigError(
-                f"{folder / ANCHORS} names {name}, which is no frame there",
-                "write one CLASS/VIDEO/000123.jpg a line",
+                f"{str(folder / ANCHORS)!r} lists {name[:200]!r}, which is not a frame there",
+                "write one CLASS/VIDEO/000123.jpg per line",
             )
     return [folder / name for name in names]
 

@@ -10,23 +10,23 @@ the same table.
 """
 
 import dataclasses
-import fcntl
 import functools
 import statistics
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 import torch
 
-from footage import configuration, runs
+from footage import configuration, files, runs
 from footage.errors import ConfigError
 from footage.evaluation import contenders, stages
 from footage.evaluation.averages import OTHER
 from footage.evaluation.contenders import Contender
 from footage.evaluation.protocols import Protocol
-from footage.evaluation.sealed import Score, SealedTest, publish, visible
+from footage.evaluation.records import EVALUATED, publish
+from footage.evaluation.sealed import Score, SealedTest, visible
 from footage.evaluation.suite import Suite, SuiteTask
 from footage.evaluation.suite_rows import (
     GENERATION,
@@ -105,13 +105,14 @@ def run(
         progress: What hears of it.
 
     Raises:
-        ConfigError: OUT holds the results of something else, another process works there, a model
-            cannot be judged by a protocol, or images cannot be read.
+        ConfigError: OUT holds the results of something else, a model cannot be evaluated by a
+            protocol, or images cannot be read.
+        BusyError: Another process works there.
     """
     if job.workers > 1 and not isinstance(job.contender.model, str):
         raise ConfigError("a Python function cannot go to other processes", "leave out --workers")
     described = {each.name: _identify(job, suite, each) for each in job.protocols}
-    with _alone(job.out):
+    with files.exclusive(job.out / ".lock", job.out):
         rounds = _items(job, ("frozen", "select")), _items(job, ("final",))
         left = [item for items in rounds for item in items if not _done(job, item)]
         total = sum(item.cost for items in rounds for item in items)
@@ -159,7 +160,7 @@ def collect(
     missing = {name: group for name, group in table.items() if name not in rows}
     order = [name for name in table if name in rows] + sorted(rows.keys() - table.keys())
     return [
-        dataclasses.replace(rows[name], missing=missing, group=table.get(name, OTHER))
+        msgspec.structs.replace(rows[name], missing=missing, group=table.get(name, OTHER))
         for name in order
     ]
 
@@ -296,25 +297,11 @@ def _identify(job: Job, suite: Suite, protocol: Protocol) -> dict[str, Any]:
         "protocol": configuration.to_dict(protocol),
     }
     path = job.out / protocol.name / IDENTITY
-    found = publish(path, {"identity": wanted, "environment": runs.environment()})
-    different = list(configuration.differences(wanted, found["identity"]))
+    found = publish(EVALUATED, path, {"identity": wanted, "environment": runs.environment()})
+    different = list(configuration.differences(wanted, found.identity))
     if different:
         raise ConfigError(
             f"{path.parent} holds the results of something else: {'; '.join(different[:3])}",
             "give another --out",
         )
     return described
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second evaluation out of a folder; the lock goes when this process does."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another evaluation works in {out}", "wait for it, or give another --out"
-            ) from error
-        yield

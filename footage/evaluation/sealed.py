@@ -4,29 +4,23 @@
     SealedTest   the test part: hands its images to one classifier, stores the answers, and only
                  then looks at its labels
 
-What is stored, one file each, written aside and linked to its final name, which fails if another
-process was faster:
-
-    test/TASK/SEED.answers.json    the classifier's choice and its answers; no label was read yet
-    test/TASK/SEED.json            its accuracy
-
-A kill between the two costs nothing: the answers are counted again, no second classifier is asked.
-A classifier of another choice is refused for good.
+Answers and accuracy are files of their own that are written once, see `records`. A kill between the
+two costs nothing: the answers are counted again, no second classifier is asked. A classifier of
+another choice is refused for good.
 """
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from footage.errors import ConfigError
 from footage.evaluation.labelled import Part
+from footage.evaluation.records import ANSWERED, SCORED, Answered, Choice, Scored, publish, read
 from footage.evaluation.suite import SuiteTask
 
 Answers = Int[np.ndarray, " N"]
@@ -56,15 +50,6 @@ class Visible:
     def commonest(self) -> int:
         """The commonest class of both parts, the smallest number among equals."""
         return int(np.bincount(self.both.labels, minlength=self.num_classes).argmax())
-
-
-class Choice(NamedTuple):
-    """What selection came to, without any test part."""
-
-    selected: dict[str, float | str]
-    """The setting, as JSON values."""
-    validation: float
-    """Its accuracy on the validation part."""
 
 
 class Score(NamedTuple):
@@ -97,12 +82,19 @@ class SealedTest:
         Raises:
             ConfigError: They belong to other lists of images.
         """
-        answered = read(self._folder / f"{seed}.answers.json")
+        path = self._folder / f"{seed}.answers.json"
+        answered = read(ANSWERED, path)
         if answered is None:
             return None
-        check_digest(answered, self._digest, self._folder)
-        found = read(self._folder / f"{seed}.json") or self._count(seed, answered)
-        return Score(found["accuracy"], found["chance"], Choice(*answered["choice"]))
+        check_digest(answered.digest, self._digest, self._folder)
+        if len(answered.answers) != len(self.__part.paths):
+            raise ConfigError(
+                f"{str(path)!r} has {len(answered.answers)} answers for"
+                f" {len(self.__part.paths)} images",
+                "remove it to compute it again",
+            )
+        found = read(SCORED, self._folder / f"{seed}.json") or self._count(seed, answered)
+        return Score(found.accuracy, found.chance, answered.choice)
 
     def score(
         self, seed: int, choice: Choice, classify: Callable[[Sequence[Path]], Answers]
@@ -120,7 +112,7 @@ class SealedTest:
         if self.recorded(seed) is None:
             answers = classify(self.__part.paths)
             record = {"digest": self._digest, "choice": choice, "answers": answers.tolist()}
-            publish(self._folder / f"{seed}.answers.json", record)
+            publish(ANSWERED, self._folder / f"{seed}.answers.json", record)
         found = self.recorded(seed)
         assert found is not None
         if found.choice != choice:
@@ -131,14 +123,14 @@ class SealedTest:
             )
         return found
 
-    def _count(self, seed: int, answered: Mapping[str, Any]) -> dict[str, Any]:
+    def _count(self, seed: int, answered: Answered) -> Scored:
         """The one place where labels of a test part are looked at."""
         labels = self.__part.labels
         found = {
-            "accuracy": float((np.array(answered["answers"]) == labels).mean()),
+            "accuracy": float((np.array(answered.answers) == labels).mean()),
             "chance": float((labels == self._commonest).mean()),
         }
-        return publish(self._folder / f"{seed}.json", found)
+        return publish(SCORED, self._folder / f"{seed}.json", found)
 
 
 def visible(task: SuiteTask) -> Visible:
@@ -155,57 +147,14 @@ def digest(num_classes: int, parts: Sequence[Part]) -> str:
     return hashed.hexdigest()[:16]
 
 
-def check_digest(record: Mapping[str, Any], wanted: str, where: Path) -> None:
+def check_digest(found: str, wanted: str, where: Path) -> None:
     """Refuse a record that was made with other lists of images.
 
     Raises:
         ConfigError: It was.
     """
-    if record["digest"] != wanted:
+    if found != wanted:
         raise ConfigError(
             f"{where} holds results for other lists of images",
             "give another --out, or the data that it was begun with",
         )
-
-
-# --- files that are written once ---------------------------------------------------------------
-
-
-def publish(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a JSON file that no one will change; give what stands there, ours or an earlier one.
-
-    It is on the disk, under its name, when this returns.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass  # another process was faster, and its record is the one that counts
-    finally:
-        aside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    found = read(path)
-    assert found is not None
-    return found
-
-
-def read(path: Path) -> dict[str, Any] | None:
-    """A record that `publish` wrote, or None."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ConfigError(
-            f"{path} is not JSON: {error}", "remove it to compute it again"
-        ) from error
-    return found

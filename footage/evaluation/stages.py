@@ -7,7 +7,7 @@
 An item is a pure function of the model, the task, the setting and the seed, so it may be killed and
 done again. Only `final` and `frozen` are given the test part, sealed; what selects never is.
 
-    LEDGER/select/TASK/0.json    {"digest", "validation", "diverged"}, one file a setting
+    LEDGER/select/TASK/0.json    one file per setting, see `records`
     LEDGER/test/TASK/...         see `sealed`
 """
 
@@ -25,15 +25,8 @@ from footage.evaluation.contenders import Contender
 from footage.evaluation.features import extract, refuse_unreadable
 from footage.evaluation.finetune import classify_files, classify_pixels, fine_tune, read_part
 from footage.evaluation.protocols import Protocol, Setting
-from footage.evaluation.sealed import (
-    Answers,
-    Choice,
-    SealedTest,
-    Visible,
-    check_digest,
-    publish,
-    read,
-)
+from footage.evaluation.records import TRIED, Choice, publish, read
+from footage.evaluation.sealed import Answers, SealedTest, Visible, check_digest
 from footage.shapes import Features
 
 Advance = Callable[[float], None]
@@ -60,15 +53,15 @@ def try_setting(
     answers = classify_pixels(tuned.classifier, val.pixels, model.preprocessing, place.batch_size)
     validation = 0.0 if tuned.diverged else float((answers == val.labels).mean())
     record = {"digest": task.digest, "validation": validation, "diverged": tuned.diverged}
-    publish(_setting_path(place.ledger, task, number), record)
+    publish(TRIED, _setting_path(place.ledger, task, number), record)
 
 
 def tried(ledger: Path, task: Visible, number: int) -> bool:
     """Whether a setting's accuracy on the validation part is recorded."""
     path = _setting_path(ledger, task, number)
-    found = read(path)
+    found = read(TRIED, path)
     if found is not None:
-        check_digest(found, task.digest, path)
+        check_digest(found.digest, task.digest, path)
     return found is not None
 
 
@@ -80,10 +73,10 @@ def choose(ledger: Path, task: Visible, protocol: Protocol) -> tuple[int, Choice
     """
     validations: list[float] = []
     for number in range(len(protocol.settings)):
-        found = read(_setting_path(ledger, task, number))
+        found = read(TRIED, _setting_path(ledger, task, number))
         if found is None:
             raise ConfigError(f"setting {number} of {protocol.name} was not tried on {task.name}")
-        validations.append(found["validation"])
+        validations.append(found.validation)
     best = int(np.argmax(validations))
     return best, Choice(_in_words(best, protocol.settings[best]), validations[best])
 

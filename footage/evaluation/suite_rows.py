@@ -1,17 +1,18 @@
-"""One row for a task of a suite: a number and all that it depends on; as JSON lines and Parquet."""
+"""One row per task of a suite: a number and all that it depends on; as JSON lines and Parquet."""
 
-import dataclasses
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from footage import configuration
-from footage.errors import CheckpointError, ConfigError
+from footage import files
+from footage.documents import Document
+from footage.errors import CheckpointError
+from footage.evaluation.fields import Count, Pixels, Positive, Record, Share, Text
+from footage.evaluation.intervals import wilson
 
 LINES: Final = "results.jsonl"
 PARQUET: Final = "results.parquet"
@@ -20,61 +21,80 @@ GENERATION: Final = "v2"
 """Of the VTAB protocol: settings are selected on 200 of the 1000 images. v1 knew no such part."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SuiteRow:
+class SuiteRow(Record, frozen=True):
     """Top-1 accuracy of one model on the test part of one task, under one protocol."""
 
-    suite: str
-    task: str
-    group: str
-    model: str
-    protocol: str
-    sweep_size: int
+    suite: Text
+    task: Text
+    group: Text
+    model: Text
+    protocol: Text
+    sweep_size: Count
     """Settings that were tried on the validation part."""
-    seed_rule: str
+    seed_rule: Text
     """How several runs became the one number."""
-    generation: str
-    value: float
-    """Share in [0, 1]."""
-    standard_error: float
-    """Of one run, from the number of test images alone."""
-    seed_values: tuple[float, ...]
+    generation: Text
+    value: Share
+    """Fraction in [0, 1]."""
+    standard_error: Share
+    """Of one run, from the number of test images alone; 0 at the extremes, see `interval`."""
+    seed_values: tuple[Share, ...]
     """Of each seed, in the order of the rule."""
-    chance: float
+    chance: Share
     """Accuracy of answering the commonest class of training and validation part."""
-    validation: float
+    validation: Share
     """Accuracy on the validation part, by which the setting was selected."""
-    selected: Mapping[str, float | str]
+    selected: Mapping[str, float | Text]
     """The selected setting."""
-    num_classes: int
-    num_train: int
-    num_val: int
-    num_test: int
-    marks: tuple[str, ...]
+    num_classes: Count
+    num_train: Count
+    num_val: Count
+    num_test: Count
+    marks: tuple[Text, ...]
     """What differs from the exact task."""
-    missing: Mapping[str, str]
+    missing: Mapping[Text, Text]
     """Tasks of the suite without a row here, and their groups."""
-    architecture: str
-    start: str
+    architecture: Text
+    start: Text
     """Where the weights come from, in words."""
-    size: int
+    size: Pixels
     """Input height and width in pixels."""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: str
-    precision: str
+    mean: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
+    resize: Text
+    precision: Text
+    interval: tuple[Share, Share] = (0.0, 1.0)
+    """95 % interval of one run (Wilson); follows from value and number of test images."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
+
+
+ROWS: Final = Document[SuiteRow](
+    schema=SuiteRow,
+    name="a row of evaluation results",
+    error=CheckpointError,
+    hint="remove it and run `footage evaluate` again",
+)
 
 
 def write_rows(folder: Path, rows: Sequence[SuiteRow]) -> list[Path]:
-    """Write both files by rename; the same rows give the same bytes."""
-    plain = [configuration.to_dict(row) for row in rows]
+    """Write both files, each complete or not at all; the same rows give the same bytes.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
     lines, parquet = folder / LINES, folder / PARQUET
-    text = "".join(json.dumps(row) + "\n" for row in plain)
-    _replace(lines, lambda aside: aside.write_text(text))
+    ROWS.write_lines(lines, rows)
     flat = [
-        {k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in plain
+        {
+            key: msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+            for key, value in msgspec.to_builtins(row).items()
+        }
+        for row in rows
     ]
-    _replace(parquet, lambda aside: pq.write_table(pa.Table.from_pylist(flat), aside))
+    with files.atomic_write(parquet) as temporary:
+        pq.write_table(pa.Table.from_pylist(flat), temporary, write_page_checksum=True)
     return [lines, parquet]
 
 
@@ -85,18 +105,4 @@ def read_rows(path: str | Path) -> list[SuiteRow]:
         CheckpointError: The file is missing or damaged.
     """
     path = Path(path)
-    path = path / LINES if path.is_dir() else path
-    try:
-        lines = path.read_text().splitlines()
-        return [configuration.from_dict(SuiteRow, json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"results {path} cannot be read: {error}", "run `footage evaluate` again"
-        ) from error
-
-
-def _replace(path: Path, write: Any) -> None:  # noqa: ANN401 (what it returns does not matter)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    write(aside)
-    aside.replace(path)
+    return ROWS.read_lines(path / LINES if path.is_dir() else path, appended=False)

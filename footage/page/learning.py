@@ -86,11 +86,16 @@ def _legend(runs: Sequence[Run]) -> Markup:
 
 
 def level_title(name: str) -> str:
-    """The words for a level: what is alike, and by which loss."""
+    """The words for a level: which views are positives, and which loss pulls them together.
+
+    A level or loss that this version does not know is shown by its own name.
+    """
     if name in LEVELS:
         return LEVELS[name]
     alike, _, loss = name.partition("/")
-    return f"{POSITIVES[alike]}: {LOSSES[loss]}"
+    if alike not in POSITIVES:
+        return name
+    return f"{POSITIVES[alike]}: {LOSSES.get(loss, loss)}"
 
 
 def _level_names(run: Run) -> list[str]:
@@ -98,8 +103,8 @@ def _level_names(run: Run) -> list[str]:
 
 
 def _level_chart(name: str, runs: Sequence[Run]) -> Markup:
-    chances = {run.level_chance[name] for run in runs if name in _level_names(run)}
-    levels = [Level("says nothing", value) for value in sorted(chances)[:1]]
+    chances = {run.level_chance[name] for run in runs if name in run.level_chance}
+    levels = [Level("uninformative features", value) for value in sorted(chances)[:1]]
     lines = _lines(runs, lambda run: run.steps, lambda line: line["levels"].get(name))
     return curves(level_title(name), lines, levels=levels, smooth=True)
 

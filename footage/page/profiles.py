@@ -1,13 +1,14 @@
 """The section on invariance: what moves the features how far, drawn and as one table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from footage.evaluation.bootstrap import Estimate
+from footage.evaluation.fields import Environment
 from footage.evaluation.profile_panels import RATIO_TICKS, Panel, panels
-from footage.evaluation.profile_results import Profiled
+from footage.evaluation.profile_results import Measured, Profiled
 from footage.evaluation.profile_tables import Cell, percent, ratio, sheets
 from footage.page.gathered import GatheredProfile, Run
 from footage.page.marks import Mark, Rows, ratios, sample, shares
@@ -98,27 +99,27 @@ def _legend(columns: Sequence[_Column]) -> Markup:
     return tag("ul", *items, class_="legend")
 
 
-def _facts(measured: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
-    """What was looked at, in a sentence."""
+def _facts(measured: Measured, environment: Environment) -> str:
+    """What was measured, in a sentence."""
     looked_at = []
-    if "store" in measured:
-        store = measured["store"]
+    if measured.store:
+        store = measured.store
         looked_at.append(
-            f"{store['frames']:,} frames of {store['shots']:,} shots of {store['videos']:,} videos "
-            f"in the store {Path(store['path']).name} ({store['content_hash'][:10]})"
+            f"{store.frames:,} frames of {store.shots:,} shots of {store.videos:,} videos "
+            f"in the store {Path(store.path).name} ({store.content_hash[:10]})"
         )
-    if "scenes" in measured:
-        looked_at.append(f"{measured['scenes']['scenes']} rendered scenes")
-    if "videos" in measured:
-        videos = measured["videos"]
+    if measured.scenes:
+        looked_at.append(f"{measured.scenes.scenes} rendered scenes")
+    if measured.videos:
+        videos = measured.videos
         looked_at.append(
-            f"{videos['frames']:,} frames around {videos['anchors']:,} anchors of labelled videos "
-            f"({videos['videos']}), by classifiers fitted on labelled images ({videos['labelled']})"
+            f"{videos.frames:,} frames around {videos.anchors:,} anchors of labelled videos "
+            f"({videos.videos}), by classifiers fitted on labelled images ({videos.labelled})"
         )
     unseen = " Videos that a run among the models learned from were left out."
     return (
-        f"Measured on {'; '.join(looked_at)}; seed {measured['settings']['seed']}, "
-        f"commit {environment['commit']}.{unseen if 'store' in measured else ''}"
+        f"Measured on {'; '.join(looked_at)}; seed {measured.settings.seed}, "
+        f"commit {environment.commit}.{unseen if measured.store else ''}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from footage import files
 from footage import model as models
 from footage import runs as layout
 from footage.errors import CheckpointError, ConfigError, StoreError
@@ -76,6 +77,7 @@ def report(
 
     Raises:
         CheckpointError: One of the folders is nothing of this, or is damaged.
+        OutputError: The page cannot be written.
         ConfigError: No run was given.
     """
     config = config or ReportConfig()
@@ -88,10 +90,7 @@ def report(
         raise ConfigError("no run was given", "name at least one run folder")
     text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
     path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(text, encoding="utf-8", errors="backslashreplace")
-    aside.replace(path)
+    files.write_text(path, text, errors="backslashreplace")
     return path
 
 

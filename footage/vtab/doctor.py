@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from footage import files
 from footage.errors import ConfigError
 from footage.images.layout import some
 from footage.images.reading import ImageError, read_image
@@ -145,6 +146,6 @@ def _copies(folder: Path, lists: Lists) -> str:
     thousand = [folder / name for name in (*lists.train.names, *lists.val.names)]
     sizes = {path.stat().st_size for path in thousand}
     alike = [path for name in lists.test.names if (path := folder / name).stat().st_size in sizes]
-    digests = {manifest.digest(path) for path in thousand} if alike else set()
-    count = sum(manifest.digest(path) in digests for path in alike)
+    digests = {files.sha256(path) for path in thousand} if alike else set()
+    count = sum(files.sha256(path) in digests for path in alike)
     return f"{count} test images have the bytes of one of the thousand" if count else ""

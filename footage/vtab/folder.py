@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from footage import documents
 from footage.errors import ConfigError
 from footage.evaluation.labelled import Part
 from footage.evaluation.suite import Suite, SuiteTask
@@ -42,6 +43,12 @@ PERHAPS_TWICE: Final = "JPEG files, perhaps encoded twice"
 _JPEG: Final = b"\xff\xd8\xff"
 _MOST_DIGITS: Final = 9
 """Of a label."""
+
+_LONGEST_NAME: Final = 255
+"""Bytes in the name of a file or folder."""
+
+_MOST_BYTES: Final = 2**28
+"""Of a list; the longest one of VTAB has 3 MB."""
 
 _LOOKED_AT: Final = 1000
 """Files of each part whose first bytes are read when a task is opened, evenly spread."""
@@ -242,10 +249,10 @@ def read_list(path: Path) -> Listed:
         ConfigError: It is missing, empty, or a line is no relative path with a number from 0 up.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = documents.read_list(path, _MOST_BYTES)
+    except OSError as error:
         raise ConfigError(
-            f"the list {path} cannot be read: {error}",
+            f"the list {path} cannot be read: {error.strerror}",
             "fetch the folder again, or write one `images/000000.png 3` a line",
         ) from error
     entries = [_entry(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -266,6 +273,11 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
             "labels are whole numbers from 0 up, after a space",
         )
     place = PurePosixPath(name)
+    if "\0" in name or any(len(os.fsencode(each)) > _LONGEST_NAME for each in place.parts):
+        raise ConfigError(
+            f"line {number} of {path} names what cannot be a file: {line[:80]!r}",
+            "name files below the folder of the list",
+        )
     if place.is_absolute() or ".." in place.parts:
         raise ConfigError(
             f"line {number} of {path} leads out of its folder: {line[:80]!r}",

@@ -4,35 +4,53 @@
 nothing is known of them beyond what they hold.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
+from msgspec import Meta
+
+from footage import files
+from footage.documents import Document
 from footage.errors import ConfigError
+from footage.evaluation.fields import Count, Record, Text
 
 FILE: Final = "manifest.json"
 SCHEMA_VERSION: Final = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
+class Manifest(Record, frozen=True):
     """Where a folder came from."""
 
-    origin: str
+    origin: Text
     """In words, with the version."""
-    marks: tuple[str, ...]
+    marks: tuple[Text, ...]
     """What differs from the exact protocol."""
-    files: Mapping[str, str]
+    files: Mapping[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]]
     """SHA-256 of each file by its path below the folder, lists included."""
+
+
+class _File(Manifest, frozen=True):
+    """Content of a file."""
+
+    schema_version: Count
+
+
+MANIFEST: Final = Document[Manifest](
+    schema=_File,
+    name="a manifest",
+    error=ConfigError,
+    hint="fetch the folder again, or remove that file",
+    version_key="schema_version",
+    versions=(SCHEMA_VERSION,),
+)
 
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into a folder that is not in its final place yet."""
-    content = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
-    (folder / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    content = {"schema_version": SCHEMA_VERSION, **msgspec.to_builtins(manifest)}
+    MANIFEST.write(folder / FILE, content)
 
 
 def read(folder: Path) -> Manifest | None:
@@ -42,31 +60,17 @@ def read(folder: Path) -> Manifest | None:
         ConfigError: It is damaged or of another version.
     """
     path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"version {content['schema_version']}, expected {SCHEMA_VERSION}")
-        files = {str(name): str(digest) for name, digest in content["files"].items()}
-        marks = tuple(str(mark) for mark in content["marks"])
-        return Manifest(origin=str(content["origin"]), marks=marks, files=files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error!r}", "fetch the folder again, or remove that file"
-        ) from error
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return MANIFEST.read(path) if path.exists() else None
 
 
 def differing(folder: Path, manifest: Manifest) -> list[str]:
     """Files of the manifest that are missing or have another content."""
-    return [
-        name
-        for name, expected in manifest.files.items()
-        if not (folder / name).is_file() or digest(folder / name) != expected
-    ]
+    return [name for name, expected in manifest.files.items() if _hash(folder / name) != expected]
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file; empty if there is none, whatever its name looks like."""
+    try:
+        return files.sha256(path) if path.is_file() else ""
+    except (OSError, ValueError):  # too long for a name, or a zero byte in it
+        return ""

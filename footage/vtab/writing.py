@@ -1,14 +1,14 @@
 """One way to write a task's folder, whatever door it comes through.
 
-Images go to `images/PART/000000.png` in the order in which they come; the folder is written aside,
-read back and held against its row, and only then renamed into place.
+Images go to `images/PART/000000.png` in the order in which they come; the folder is written under a
+temporary name, read back and compared with its row, and only then moved into place.
 """
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from footage import files
 from footage.errors import ConfigError
 from footage.vtab import manifest
 from footage.vtab.folder import BOTH, TEST, TRAIN, VAL, open_folder_task
@@ -56,24 +56,24 @@ def write_task(
 
     Raises:
         ConfigError: The folder is there already, or what was written is not what the row says.
+        OutputError: The folder cannot be written.
     """
     place = out / row.name
     if place.exists():
         raise ConfigError(f"{place} is there already", "remove it to write it anew")
-    aside = out / f".{row.name}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    lines = {
-        name: _write_part(aside, name, images, advance)
-        for name, images in zip(_LISTS, parts, strict=True)
-    }
-    lines[BOTH] = lines[TRAIN] + lines[VAL]
-    for name, listed in lines.items():
-        (aside / name).write_text("".join(listed), encoding="utf-8")
-    open_folder_task(aside, row)
-    files = sorted(path for path in aside.rglob("*") if path.is_file())
-    hashes = {path.relative_to(aside).as_posix(): manifest.digest(path) for path in files}
-    manifest.write(aside, manifest.Manifest(origin=origin, marks=marks, files=hashes))
-    return aside.rename(place)
+    with files.atomic_folder(place) as folder:
+        lines = {
+            name: _write_part(folder, name, images, advance)
+            for name, images in zip(_LISTS, parts, strict=True)
+        }
+        lines[BOTH] = lines[TRAIN] + lines[VAL]
+        for name, listed in lines.items():
+            (folder / name).write_text("".join(listed), encoding="utf-8")
+        open_folder_task(folder, row)
+        written = sorted(path for path in folder.rglob("*") if path.is_file())
+        hashes = {path.relative_to(folder).as_posix(): files.sha256(path) for path in written}
+        manifest.write(folder, manifest.Manifest(origin=origin, marks=marks, files=hashes))
+    return place
 
 
 def _write_part(

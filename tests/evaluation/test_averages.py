@@ -1,8 +1,8 @@
 """What cannot be compared is never averaged, nor put side by side."""
 
-import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from footage.errors import CheckpointError, ConfigError
@@ -79,7 +79,7 @@ def test_rows_come_back_from_json_lines_and_parquet(tmp_path: Path) -> None:
     files = write_rows(tmp_path, suite())
     assert read_rows(tmp_path) == suite()
     table = polars.read_parquet(files[1])
-    assert table.shape == (19, len(dataclasses.fields(SuiteRow)))
+    assert table.shape == (19, len(msgspec.structs.fields(SuiteRow)))
     assert table["task"].to_list() == list(VTAB)
     files[0].write_text('{"suite"')
     with pytest.raises(CheckpointError, match="run `footage evaluate` again"):

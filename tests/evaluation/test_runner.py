@@ -8,17 +8,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from footage.errors import ConfigError
-from footage.evaluation import runner, sealed, stages
+from footage.documents import Document
+from footage.errors import BusyError, ConfigError
+from footage.evaluation import records, runner, sealed, stages
 from footage.evaluation.averages import summarise
 from footage.evaluation.contenders import Contender
 from footage.evaluation.protocols import KNN, LINEAR, Protocol
+from footage.evaluation.records import ANSWERED, TRIED
 from footage.evaluation.sealed import visible
 from footage.evaluation.suite_rows import read_rows
+from footage.files import exclusive
 from footage.vtab.folder import open_suite
 from tests.evaluation import miniature
 from tests.evaluation.miniature import TINY, judge, tiny
@@ -74,8 +78,8 @@ def test_the_selected_setting_is_the_first_of_the_best_on_validation(
     data: Path, whole: Path
 ) -> None:
     task = visible(open_suite(data, ()).tasks[0])
-    tried = [sealed.read(whole / f"tiny/select/first/{n}.json") for n in range(2)]
-    validations = [found["validation"] for found in tried if found]
+    tried = [TRIED.read(whole / f"tiny/select/first/{n}.json") for n in range(2)]
+    validations = [found.validation for found in tried]
     number, choice = stages.choose(whole / "tiny", task, TINY)
     assert number == validations.index(max(validations))
     assert choice.validation == max(validations)
@@ -93,11 +97,11 @@ def test_other_test_labels_change_nothing_but_the_accuracy(
         assert files(tmp_path / "out" / selected) == files(whole / selected)
         for seed in (0, 1):
             answers = [
-                sealed.read(out / f"tiny/test/{name}/{seed}.answers.json")
+                ANSWERED.read(out / f"tiny/test/{name}/{seed}.answers.json")
                 for out in (whole, tmp_path / "out")
             ]
-            assert answers[0]["answers"] == answers[1]["answers"]
-            assert answers[0]["choice"] == answers[1]["choice"]
+            assert answers[0].answers == answers[1].answers
+            assert answers[0].choice == answers[1].choice
 
 
 @pytest.mark.parametrize("protocol", [LINEAR, KNN], ids=lambda protocol: protocol.name)
@@ -110,8 +114,8 @@ def test_frozen_protocols_answer_alike_whatever_the_test_labels_say(
     found = []
     for source, out in ((data, tmp_path / "a"), (other, tmp_path / "b")):
         judge(source, out, protocol=protocol)
-        records = [sealed.read(path) for path in sorted(out.rglob("*.answers.json"))]
-        found.append([(record["choice"], record["answers"]) for record in records if record])
+        answers = [ANSWERED.read(path) for path in sorted(out.rglob("*.answers.json"))]
+        found.append([(each.choice, each.answers) for each in answers])
     assert len(found[0]) == 2
     assert found[0] == found[1]
 
@@ -129,13 +133,13 @@ def test_settings_are_tried_without_the_images_of_the_test_part(data: Path, tmp_
 def test_a_stop_at_any_record_leaves_no_trace(
     data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish, left = sealed.publish, [0]
+    publish, left = records.publish, [0]
 
-    def stopping(path: Path, record: dict[str, object]) -> dict[str, object]:
+    def stopping(document: Document[Any], path: Path, record: object) -> object:
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
-        return publish(path, record)
+        return publish(document, path, record)
 
     for module in (sealed, stages):
         monkeypatch.setattr(module, "publish", stopping)
@@ -204,7 +208,10 @@ def test_a_folder_with_the_results_of_something_else_is_refused(
 
 
 def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) -> None:
-    with runner._alone(tmp_path), pytest.raises(ConfigError, match="another evaluation works in"):
+    with (
+        exclusive(tmp_path / ".lock", tmp_path),
+        pytest.raises(BusyError, match=f"is being written by process {os.getpid()}"),
+    ):
         judge(data, tmp_path, protocol=LINEAR)
 
 

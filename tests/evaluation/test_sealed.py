@@ -1,6 +1,5 @@
 """The test part answers once, and what leaks is caught."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ import pytest
 
 from footage.errors import ConfigError
 from footage.evaluation import stages
-from footage.evaluation.sealed import Choice, SealedTest, publish, read, visible
+from footage.evaluation.records import SCORED, Choice, Scored, publish, read
+from footage.evaluation.sealed import SealedTest, visible
 from footage.evaluation.suite import SuiteTask
 from footage.vtab.folder import open_folder_task
 from tests.evaluation import miniature
@@ -105,9 +105,8 @@ def test_a_protocol_that_selects_on_the_test_part_is_caught(
 
 
 def test_a_record_is_written_once_and_the_first_one_counts(tmp_path: Path) -> None:
-    assert publish(tmp_path / "a" / "b.json", {"n": 1}) == {"n": 1}
-    assert publish(tmp_path / "a" / "b.json", {"n": 2}) == {"n": 1}
+    first, second = Scored(accuracy=0.5, chance=0.1), Scored(accuracy=0.75, chance=0.1)
+    assert publish(SCORED, tmp_path / "a" / "b.json", first) == first
+    assert publish(SCORED, tmp_path / "a" / "b.json", second) == first
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
-    (tmp_path / "c.json").write_text(json.dumps({"n": 1})[:-2])
-    with pytest.raises(ConfigError, match="is not JSON"):
-        read(tmp_path / "c.json")
+    assert read(SCORED, tmp_path / "absent.json") is None

@@ -1,11 +1,11 @@
 """The section on invariance shows what a profile's file holds, and nothing else."""
 
-import json
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from footage.errors import CheckpointError
@@ -21,10 +21,13 @@ MEASURED = {
     "settings": {"seed": 3},
     "store": {
         "path": "data/other", "content_hash": "0123456789abcdef", "eligible_videos": 9,
-        "videos": 8, "shots": 16, "frames": 1200,
+        "videos": 8, "shots": 16, "frames": 1200, "views": {"size": 64},
     },
-    "scenes": {"scenes": 24},
-    "videos": {"videos": "held", "anchors": 5, "frames": 40, "labelled": "photos"},
+    "scenes": {"scenes": 24, "frame_size": 96},
+    "videos": {
+        "videos": "held", "anchors": 5, "frames": 40, "reach": 10, "labelled": "photos",
+        "split": "own train/, val/", "num_train": 30, "num_val": 10, "classes": ["cat", "dog"],
+    },
 }  # fmt: skip
 NOT_DEFINED = Estimate(math.nan, math.nan, math.nan)
 
@@ -89,8 +92,8 @@ def words(text: str) -> str:
 def test_a_profile_comes_back_from_its_file(tmp_path: Path) -> None:
     path = write_profiles(tmp_path / "profile.json", MEASURED, MODELS)
     found = read_profiles(path)
-    assert found.measured == MEASURED
-    assert found.environment["commit"]
+    assert msgspec.to_builtins(found.measured) == MEASURED
+    assert found.environment.commit
     assert repr(list(found.models)) == repr(MODELS)  # nan is not equal to itself
 
 
@@ -147,7 +150,7 @@ def test_only_what_was_measured_is_shown(tmp_path: Path) -> None:
     )  # fmt: skip
     write_profiles(
         tmp_path / "profile.json",
-        {"settings": {"seed": 0}, "scenes": {"scenes": 2}},
+        {"settings": {"seed": 0}, "scenes": {"scenes": 2, "frame_size": 96}},
         [alone],
     )
     found = section(gather_profiles([tmp_path]), [])
@@ -173,22 +176,15 @@ def test_names_in_a_file_cannot_break_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2, "models": [{}]}', "null"])
 def test_a_damaged_profile_is_refused_by_its_path(tmp_path: Path, text: str) -> None:
     (tmp_path / "profile.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"profile\.json holds no profile that can be read"):
+    with pytest.raises(
+        CheckpointError, match=r"profile\.json' cannot be read as an invariance profile"
+    ):
         gather_profiles([tmp_path])
-
-
-def test_a_number_in_words_is_refused(tmp_path: Path) -> None:
-    path = write_profiles(tmp_path / "profile.json", MEASURED, MODELS)
-    content = json.loads(path.read_text())
-    content["models"][0]["name"] = 5
-    path.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match="5 is no str"):
-        read_profiles(path)
 
 
 def test_a_profile_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text('{"schema_version": 1}')
-    with pytest.raises(CheckpointError, match="another version") as caught:
+    with pytest.raises(CheckpointError, match="has version 1, this footage reads 2") as caught:
         read_profiles(tmp_path / "profile.json")
     assert "footage profile" in caught.value.hint
 

@@ -1,7 +1,8 @@
 """The section on suites shows what can be compared, and only that, side by side."""
 
-import dataclasses
 import re
+
+import msgspec
 
 from footage.page.gathered import Judged
 from footage.page.suites import section
@@ -18,7 +19,9 @@ def test_there_is_no_section_without_results() -> None:
 
 def test_runs_stand_beside_the_untrained_network_and_published_rows_of_the_same_kind() -> None:
     rows = suite(model="runs/a")
-    untrained = [dataclasses.replace(each, model="runs/a untrained", value=0.2) for each in rows]
+    untrained = [
+        msgspec.structs.replace(each, model="runs/a untrained", value=0.2) for each in rows
+    ]
     found = section([Judged("a", rows + untrained), Judged("b", suite(model="runs/b"))])
     told = words(found)
     assert "vtab-1k, lightweight: 4 settings tried, median of 3 seeds" in told

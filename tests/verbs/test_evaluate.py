@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -82,9 +83,14 @@ def test_other_test_labels_change_nothing_but_the_accuracy(tmp_path: Path) -> No
 
 
 def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
-    console = Console(width=160, record=True, quiet=True)
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(table(evaluation.rows))
-    assert table(evaluation.rows).row_count == 2
+    text = console.export_text()
+    knn = next(line for line in text.splitlines() if "knn" in line)
+    chance, _, _, _, gain, images = (cell.strip() for cell in knn.split("│")[3:-1])
+    assert chance == "33.3 [18.0, 53.3]"  # Wilson, 8 of 24
+    assert (gain, images) == ("+0.0", "24")
+    assert "very small test sets, fewer than 50 images: shapes (24)" in text
 
 
 def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_path: Path) -> None:
@@ -121,5 +127,6 @@ def test_unknown_protocols_are_refused_by_name() -> None:
 
 def test_a_damaged_result_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"schema_version": 1, "rows": [{"value"')
-    with pytest.raises(CheckpointError, match="run `footage evaluate` again"):
+    with pytest.raises(CheckpointError, match="cannot be read as evaluation results") as caught:
         read_rows(tmp_path / "a.json")
+    assert caught.value.hint == "remove it and run `footage evaluate` again"

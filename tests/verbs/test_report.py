@@ -292,7 +292,7 @@ def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
     with pytest.raises(ConfigError, match="no run was given"):
         report([tmp_path / "beside"], out=tmp_path / "r.html")
     (copy / "profile" / "profile.json").write_text("{")
-    with pytest.raises(CheckpointError, match="holds no profile"):
+    with pytest.raises(CheckpointError, match="cannot be read as an invariance profile"):
         report([copy], out=tmp_path / "r.html", config=SMALL)
 
 

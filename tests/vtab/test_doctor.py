@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from footage import files
 from footage.vtab import manifest
 from footage.vtab.doctor import examine
 from tests.vtab.folders import ROW, encoded, write_task
@@ -13,7 +14,7 @@ ABSENT = dataclasses.replace(ROW, name="resisc45")
 def folder(tmp_path):
     folder = write_task(tmp_path / "cifar")
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    hashes = {name: manifest.digest(folder / name) for name in names}
+    hashes = {name: files.sha256(folder / name) for name in names}
     manifest.write(folder, manifest.Manifest(origin="here", marks=("marked",), files=hashes))
     return folder
 
@@ -42,7 +43,7 @@ def test_an_absent_task_comes_with_its_source(tmp_path):
         ("images/test/000002.jpg", encoded(99), "1 files are not as in manifest.json"),
         ("images/test/000002.jpg", None, "do not exist"),
         ("test.txt", None, "cannot be read"),
-        ("manifest.json", b"{}", "manifest.json cannot be read"),
+        ("manifest.json", b"{}", "cannot be read as a manifest"),
         ("test.txt", b"images/test/000000.jpg 0\n", "lists 1 images, cifar has 6"),
     ],
 )

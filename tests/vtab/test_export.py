@@ -67,7 +67,7 @@ def test_a_record_without_a_valid_label_is_named_and_nothing_is_left(tmp_path, n
 
 
 def test_an_interrupted_export_begins_again(tmp_path):
-    leftover = tmp_path / ".clevr_count.partial" / "images" / "train800"
+    leftover = tmp_path / ".clevr_count.4194305.partial"  # no such process / "images" / "train800"
     leftover.mkdir(parents=True)
     (leftover / "999999.png").write_bytes(b"half")
     small = miniature(CLEVR)

@@ -1,0 +1,97 @@
+"""The files that a suite evaluation keeps so that it can resume; each is written once.
+
+PROTOCOL/evaluation.json               which model is evaluated, and how
+PROTOCOL/select/TASK/N.json            accuracy of one setting on the validation part
+PROTOCOL/test/TASK/SEED.answers.json   a classifier's answers, before a label was read
+PROTOCOL/test/TASK/SEED.json           their accuracy
+"""
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from footage.documents import Document
+from footage.errors import ConfigError
+from footage.evaluation.fields import Count, Environment, Hash, Record, Share, Text
+
+Content = TypeVar("Content")
+
+_HINT: Final = "remove it to compute it again"
+
+
+class Choice(NamedTuple):
+    """What selection came to, without any test part."""
+
+    selected: dict[str, float | Text]
+    """The setting, as JSON values."""
+    validation: Share
+    """Its accuracy on the validation part."""
+
+
+class Answered(Record, frozen=True):
+    """Answers of one classifier on a test part."""
+
+    digest: Hash
+    """Of the lists of images."""
+    choice: Choice
+    answers: list[Count]
+    """Class numbers, in the order of the list."""
+
+
+class Scored(Record, frozen=True):
+    """What counting the answers gave."""
+
+    accuracy: Share
+    chance: Share
+    """Accuracy of always answering the commonest class that was seen."""
+
+
+class Tried(Record, frozen=True):
+    """How one setting did on the validation part."""
+
+    digest: Hash
+    validation: Share
+    diverged: bool
+
+
+class Evaluated(Record, frozen=True):
+    """What the folder of a protocol holds results of."""
+
+    identity: dict[str, Any]
+    environment: Environment
+
+
+ANSWERED: Final = Document[Answered](
+    schema=Answered, name="stored answers", error=ConfigError, hint=_HINT
+)
+SCORED: Final = Document[Scored](
+    schema=Scored, name="a stored accuracy", error=ConfigError, hint=_HINT
+)
+TRIED: Final = Document[Tried](
+    schema=Tried, name="a stored accuracy of a setting", error=ConfigError, hint=_HINT
+)
+EVALUATED: Final = Document[Evaluated](
+    schema=Evaluated,
+    name="the description of an evaluation",
+    error=ConfigError,
+    hint="remove the folder it is in and evaluate again",
+)
+
+
+def publish(document: Document[Content], path: Path, record: Any) -> Content:  # noqa: ANN401
+    """Write a file that no one will change; return what it holds, ours or an earlier one.
+
+    Raises:
+        OutputError: It cannot be written.
+        ConfigError: An earlier one is damaged.
+    """
+    document.write(path, record, replace=False)
+    return document.read(path)
+
+
+def read(document: Document[Content], path: Path) -> Content | None:
+    """A file that `publish` wrote, or None.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    return document.read(path) if path.exists() else None
