@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from footage.errors import ConfigError, StoreError
-from footage.images.reading import ImageError, decode_image, image_size
+from footage.images.reading import Encoded, ImageError, decode_image
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
@@ -163,10 +163,11 @@ def augment_encoded(
     Raises:
         ImageError: The bytes are not a whole image; the message names it.
     """
-    height, width = image_size(data, name)
+    encoded = Encoded(data, name)
+    height, width = encoded.height, encoded.width
     draws = [draw(height, width, random, config) for random in randoms]
     spare = min(min(each.height, each.width) for each in draws) / config.size
-    image = decode_image(data, name, math.ceil(min(height, width) / max(spare, 1.0)))
+    image = encoded.pixels(math.ceil(min(height, width) / max(spare, 1.0)))
     vertical, horizontal = image.shape[0] / height, image.shape[1] / width
     views = np.empty((len(draws), config.size, config.size, 3), dtype=np.uint8)
     for view, full in zip(views, draws, strict=True):
@@ -261,7 +262,7 @@ def decode_resized(jpeg: bytes, size: int) -> UInt8[np.ndarray, "H W 3"]:
 
 def _damaged_frame(error: ImageError) -> StoreError:
     return StoreError(
-        error.message, "the store is damaged: ingest again; or mend or remove the still image"
+        error.message, "the store is damaged: ingest again; or fix or remove the still image"
     )
 
 

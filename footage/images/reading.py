@@ -1,11 +1,13 @@
-"""Read one image of unknown origin: few formats, bounded size, upright, three channels.
+"""Read one image of unknown origin: few formats, bounded cost, upright, three channels.
 
 Everything that opens a still image goes through here, so that a labelled photo, an image to embed
-and a query of the report are decoded alike. A plain JPEG in memory takes a fast path, with the same
-pixels; whatever that refuses is left to Pillow. Decoding videos is `videos.video`'s.
+and a query of the report are decoded alike. A plain JPEG takes a fast decoder with the same pixels;
+everything else is left to Pillow. Decoding videos is `videos.video`'s.
 """
 
 import io
+import os
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +17,10 @@ from typing import Final
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from footage.errors import FootageError
+from footage.images import jpeg, limits
+from footage.images.limits import ImageError as ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """What may be decoded. Pillow's other decoders are rarely used and more often found unsafe."""
@@ -27,24 +30,16 @@ SUFFIXES = frozenset(
 )
 """Which files of a folder are taken for images, in lower case."""
 
-MAX_PIXELS = 89_478_485
-"""Checked before decoding: a quarter of a gigabyte as RGB, where Pillow itself begins to warn."""
-
 RGB = UInt8[np.ndarray, "height width 3"]
 
-File = io.BufferedReader | io.BytesIO
-
-_CURE: Final = "mend it or leave it out"
-_UPRIGHT: Final = 1
-_ORIENTATION: Final = 0x0112
-_SIDEWAYS: Final = (5, 6, 7, 8)
-_EXIF: Final = b"Exif\x00\x00"
-_SCAN: Final = b"\xff\xda"
-"""The marker after which a JPEG's segments end and its pixels begin."""
-
-
-class ImageError(FootageError):
-    """One image cannot be read."""
+_CURE: Final = "fix it or leave it out"
+_WHOLE: Final = limits.MAX_PIXELS
+_SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+_UPSIDE_DOWN: Final = frozenset({3, 4, 7, 8})
+_MIRRORED: Final = frozenset({2, 3, 6, 7})
+_BYTE: Final = 255.0
+_BAND: Final = 64
+"""Rows that are brought to RGB at a time, so that no second whole picture is needed."""
 
 
 def is_image_name(path: Path) -> bool:
@@ -64,155 +59,195 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> RGB:
-    """Decode an image file into upright RGB.
-
-    The EXIF orientation is applied. Transparent pixels are laid over white. Sixteen-bit and
-    floating grey images are brought to eight bits by their full range. Of an animation, the first
-    frame is read.
+    """Decode an image file into upright RGB, as `Encoded` does.
 
     Raises:
-        ImageError: missing, of another format, truncated, damaged, or above `MAX_PIXELS`.
+        ImageError: missing, not a regular file, of another format, damaged, or too large.
     """
     try:
-        with path.open("rb") as file:
-            return _pixels(file, str(path))
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise ImageError(f"{path} cannot be opened: {error.strerror}") from error
+        # Opening a pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(f"{path} is not a regular file", _CURE)
+            limits.check_file(str(path), status.st_size)
+            data = file.read(limits.MAX_FILE_BYTES)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened: {error.strerror}", _CURE) from error
+    return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str, min_short_side: int = MAX_PIXELS) -> RGB:
-    """Decode the bytes of an image file into upright RGB, as `read_image` does.
+def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
+    """Decode the bytes of an image file into upright RGB, as `Encoded` does.
 
     Args:
         data: The file's bytes.
         name: What errors call the image.
-        min_short_side: A plain JPEG may be delivered at half its size or less as long as its short
-            side keeps this many pixels; the default delivers it whole.
+        min_short_side: As in `Encoded.pixels`.
 
     Raises:
-        ImageError: of another format, truncated, damaged, or above `MAX_PIXELS`.
+        ImageError: of another format, truncated, damaged, or too large.
     """
-    if _plain_jpeg_size(data, name) is not None:
+    return Encoded(data, name).pixels(min_short_side)
+
+
+class Encoded:
+    """An encoded image of known size.
+
+    The orientation is applied. Transparent pixels are laid over white. Sixteen-bit and floating
+    grey images are brought to eight bits by their full range. Of an animation, the first frame is
+    read.
+
+    Attributes:
+        height: Of the whole, upright picture.
+        width: Of the whole, upright picture.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Read the size. The size of anything but a plain JPEG is that of its decoded pixels.
+
+        Raises:
+            ImageError: of another format, truncated, damaged, or too large.
+        """
+        self._data = data
+        self._name = name
+        self._decoded: RGB | None = None
+        self._jpeg = jpeg.read_header(data)
+        if self._jpeg is not None and self._jpeg.components in (1, 3):
+            limits.check_jpeg(name, data, self._jpeg)
+            stored = self._jpeg.height, self._jpeg.width
+            self.height, self.width = _upright_size(*stored, self._jpeg.orientation)
+        else:
+            self._jpeg = None
+            self._decoded = _pixels(data, name)
+            self.height, self.width, _ = self._decoded.shape
+
+    def pixels(self, min_short_side: int = _WHOLE) -> RGB:
+        """The upright picture.
+
+        Args:
+            min_short_side: A plain JPEG may be delivered at half its size or less as long as its
+                short side keeps this many pixels; the default delivers it whole.
+
+        Raises:
+            ImageError: truncated or damaged.
+        """
+        if self._decoded is not None:
+            return self._decoded
+        assert self._jpeg is not None
         try:
             # Factors between 1/2 and 1 take longer than a whole decode: they have no fast transform
             image: RGB = simplejpeg.decode_jpeg(
-                data, min_height=min_short_side, min_width=min_short_side, min_factor=2
+                self._data, min_height=min_short_side, min_width=min_short_side, min_factor=2
             )
-            return image
+            return _turned(image, self._jpeg.orientation)
         except ValueError:
-            pass  # Pillow bears more, and says what is wrong
-    return _pixels(io.BytesIO(data), name)
+            pass  # Pillow bears more, and reports what is wrong
+        whole = _pixels(self._data, self._name)
+        if whole.shape != (self.height, self.width, 3):
+            raise ImageError(f"{self._name} is damaged: it declares two sizes", _CURE)
+        return whole
 
 
-def image_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width, in pixels, that `decode_image` would deliver whole; nothing is decoded.
-
-    Raises:
-        ImageError: of another format, damaged at its begin, or above `MAX_PIXELS`.
-    """
-    size = _plain_jpeg_size(data, name)
-    if size is not None:
-        return size
-    with _opened(io.BytesIO(data), name) as image:
-        sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
-        return (image.width, image.height) if sideways else (image.height, image.width)
+def _turned(image: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    if orientation == jpeg.UPRIGHT:
+        return image
+    height, width, channels = image.shape
+    upright = np.empty((*_upright_size(height, width, orientation), channels), dtype=np.uint8)
+    _as_stored(upright, orientation)[...] = image
+    return upright
 
 
-def _plain_jpeg_size(data: bytes, name: str) -> tuple[int, int] | None:
-    """Height and width of a JPEG that needs neither turning nor another colour space; else None."""
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
-        return None
-    if colours in ("CMYK", "YCCK") or (_has_exif(data) and not _is_upright(data, name)):
-        return None
-    _check_size(name, width, height)
-    return height, width
+def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
-def _has_exif(data: bytes) -> bool:
-    """Whether a JPEG has camera data; its segments are walked, since a search reads all of it."""
-    place = 2
-    marker = data[place : place + 2]
-    while marker[:1] == b"\xff" and marker != _SCAN:
-        if data[place + 4 : place + 10] == _EXIF:
-            return True
-        filled = marker == b"\xff\xff"
-        place += 1 if filled else 2 + int.from_bytes(data[place + 2 : place + 4])
-        marker = data[place : place + 2]
-    return False
+def _as_stored(upright: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """A view of upright pixels that is laid out as in the file."""
+    if orientation in _UPSIDE_DOWN:
+        upright = upright[::-1]
+    if orientation in _MIRRORED:
+        upright = upright[:, ::-1]
+    return upright.swapaxes(0, 1) if orientation in _SIDEWAYS else upright
 
 
-def _is_upright(data: bytes, name: str) -> bool:
-    with _opened(io.BytesIO(data), name) as image:
-        return bool(image.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT)
-
-
-def _check_size(name: str, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed",
-            "make it smaller or leave it out",
-        )
-
-
-def _pixels(file: File, name: str) -> RGB:
-    with _opened(file, name) as image:
+def _pixels(data: bytes, name: str) -> RGB:
+    with _opened(data, name) as image:
         return _upright_rgb(image)
 
 
 @contextmanager
-def _opened(file: File, name: str) -> Iterator[Image.Image]:
-    """An image of bounded size whose pixels are not decoded yet; damage becomes an `ImageError`."""
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """An image of bounded cost whose pixels are not decoded yet; damage becomes an `ImageError`."""
     try:
         with warnings.catch_warnings():
             # Pillow warns where we refuse, and about odd metadata that does not touch the pixels.
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
-                _check_size(name, image.width, image.height)
+            limits.check_structure(name, data)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                limits.check_opened(name, data, image)
                 yield image
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        shown = f"{name} is not an image of a known format ({_first_bytes(file)})"
+        begins = f"it begins with {data[:8]!r}" if data else "it is empty"
+        shown = f"{name} is not an image of a known format ({begins})"
         raise ImageError(shown, _CURE) from error
+    except (Image.DecompressionBombError, MemoryError, OverflowError) as error:
+        raise ImageError(f"{name} is too large to decode: {error}", _CURE) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
         # Pillow's decoders report damage by any of these.
         raise ImageError(f"{name} is damaged: {error}", _CURE) from error
-    except (Image.DecompressionBombError, MemoryError, OverflowError) as error:
-        raise ImageError(f"{name} is too large to decode: {error}", _CURE) from error
-    except (TypeError, AttributeError, RuntimeError, ZeroDivisionError) as error:
-        shown = f"{name} is damaged beyond what the decoder foresaw: {error}"
+    except Exception as error:  # the boundary of one image: anything becomes its reason
+        shown = f"{name} is damaged: {type(error).__name__}: {error}"
         raise ImageError(shown, _CURE) from error
 
 
 def _upright_rgb(image: Image.Image) -> RGB:
-    upright: Image.Image = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        upright = _eight_bits(upright)
-    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
+    image.load()
+    # After loading, as in Pillow's exif_transpose: a PNG may declare it behind the pixels
+    declared = image.getexif().get(jpeg.ORIENTATION, jpeg.UPRIGHT)
+    orientation = int(declared) if declared in range(1, 9) else jpeg.UPRIGHT
+    upright = np.empty((*_upright_size(image.height, image.width, orientation), 3), dtype=np.uint8)
+    stored = _as_stored(upright, orientation)
+    is_grey = image.mode.startswith("I") or image.mode == "F"
+    white = _white_level(image) if is_grey else _BYTE
+    for rows, band in _bands(image):
+        stored[rows] = _rgb(_eight_bits(band, white) if is_grey else band)
+    return upright
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    for top in range(0, image.height, _BAND):
+        bottom = min(top + _BAND, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
+
+
+def _rgb(image: Image.Image) -> RGB:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        upright = Image.alpha_composite(white, rgba)
-    pixels: RGB = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+        image = Image.alpha_composite(white, rgba)
+    pixels: RGB = np.asarray(image.convert("RGB"), dtype=np.uint8)
     return pixels
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey values as bytes; Pillow's own conversion would clip them at 255 instead of scaling."""
+def _white_level(image: Image.Image) -> float:
+    """The grey value that becomes white; Pillow's own conversion would clip all above 255."""
+    largest = 0.0
+    for _, band in _bands(image):
+        values = np.asarray(band)
+        if not np.isfinite(values).all():
+            raise ValueError("pixels that are not finite")
+        largest = max(largest, float(values.max(initial=0)))
+    if image.mode.startswith("I;16") or largest > _BYTE:
+        return max(65535.0, largest)
+    return 1.0 if image.mode == "F" and largest <= 1 else _BYTE
+
+
+def _eight_bits(image: Image.Image, white: float) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("pixels that are not finite")
-    if image.mode.startswith("I;16") or values.max(initial=0) > 255:
-        values = values / max(65535.0, values.max(initial=0)) * 255
-    elif image.mode == "F" and values.max(initial=0) <= 1:
-        values = values * 255
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-
-
-def _first_bytes(file: File) -> str:
-    file.seek(0)
-    first = file.read(8)
-    return f"it begins with {first!r}" if first else "it is empty"
+    if white != _BYTE:
+        values = values / white * _BYTE
+    return Image.fromarray(np.clip(np.rint(values), 0, _BYTE).astype(np.uint8))

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from footage.images.reading import ImageError, decode_image, find_images, image_size, read_image
+from footage.images.reading import Encoded, ImageError, decode_image, find_images, read_image
 
 
 def _gradient() -> np.ndarray:
@@ -62,6 +63,12 @@ def test_what_is_no_image_is_refused_by_name(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ImageError, match=message):
         read_image(tmp_path / name)
+
+
+def test_a_named_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"pipe\.png is not a regular file"):
+        read_image(tmp_path / "pipe.png")
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -141,7 +148,8 @@ def test_bytes_give_the_pixels_that_the_file_gives(tmp_path: Path, name: str) ->
     (tmp_path / "image").write_bytes(IMAGES[name])
     pixels = read_image(tmp_path / "image")
     np.testing.assert_array_equal(decode_image(IMAGES[name], name), pixels)
-    assert image_size(IMAGES[name], name) == pixels.shape[:2]
+    encoded = Encoded(IMAGES[name], name)
+    assert (encoded.height, encoded.width) == pixels.shape[:2]
 
 
 def test_a_plain_jpeg_comes_smaller_where_that_is_enough_and_upright_exif_does_not_matter() -> None:
@@ -182,9 +190,8 @@ def test_flipped_bytes_in_memory_raise_an_image_error_or_give_pixels(name: str) 
         places = generator.integers(0, len(damaged), 6)
         damaged[places] = generator.integers(0, 256, 6)
         with contextlib.suppress(ImageError):
-            image_size(damaged.tobytes(), name)
-        with contextlib.suppress(ImageError):
-            assert decode_image(damaged.tobytes(), name).ndim == 3
+            encoded = Encoded(damaged.tobytes(), name)
+            assert encoded.pixels().shape == (encoded.height, encoded.width, 3)
 
 
 def test_a_jpeg_that_claims_to_be_huge_is_refused_before_decoding() -> None:

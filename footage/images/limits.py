@@ -1,0 +1,202 @@
+"""What decoding one image may cost: pixels, memory, passes and pieces, checked before decoding.
+
+The memory of a decode is computed from the header: the decoder's buffers, the picture as Pillow
+holds it, and three bytes per pixel for the result.
+
+    JPEG    2 bytes per coefficient where it is progressive or in several scans
+    WebP    two canvases of 4 bytes per pixel, the lossless decoder's 4, and two copies of the frame
+    TIFF    the largest strip or tile; a second picture where it must be turned
+    PPM, BMP, where Pillow decodes them in Python: two copies of the samples
+
+The file's own bytes are not counted; they are limited by `MAX_FILE_BYTES`.
+"""
+
+import struct
+from typing import Final
+
+from PIL import Image, TiffImagePlugin
+
+from footage.errors import FootageError
+from footage.images import jpeg
+
+MAX_PIXELS: Final = 89_478_485
+"""Largest picture: where Pillow itself begins to warn."""
+
+MAX_BYTES: Final = 2**30
+"""Memory that decoding one image may take: enough for most 8-bit formats at `MAX_PIXELS`."""
+
+MAX_FILE_BYTES: Final = 2**30
+"""Largest file."""
+
+MAX_SCANS: Final = 50
+"""Passes over the picture that a progressive JPEG may ask for; encoders write about ten."""
+
+MAX_PIECES: Final = 100_000
+"""Chunks of a PNG; encoders write one for every 8 kB."""
+
+MAX_TAGS: Final = 4096
+"""Entries in a TIFF directory, as in libtiff."""
+
+MAX_PYTHON_SAMPLES: Final = 8_000_000
+"""Values in a picture that Pillow decodes in Python, which takes about a microsecond for each."""
+
+RGB_BYTES: Final = 3
+OVERHEAD: Final = 24 * 2**20
+"""Tables, rows in flight and what the allocator keeps, for a picture of any size."""
+_WEBP_BYTES: Final = 17
+_SAMPLE_COPIES: Final = 3
+_ONE_BYTE: Final = frozenset({"1", "L", "P"})
+_PYTHON_DECODERS: Final = frozenset({"bmp_rle", "ppm", "ppm_plain"})
+_UNBOUNDED_TIFF: Final = frozenset({"lzma", "webp"})
+"""Compressions whose memory no tag declares."""
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_TIFF: Final = {
+    b"II*\x00": ("<L", 4, "<H"),
+    b"MM\x00*": (">L", 4, ">H"),
+    b"II+\x00": ("<Q", 8, "<Q"),
+    b"MM\x00+": (">Q", 8, ">Q"),
+}
+"""By the first bytes: format and place of the directory's place, format of its number of tags."""
+
+_CURE: Final = "make it smaller or leave it out"
+
+
+class ImageError(FootageError):
+    """One image cannot be read."""
+
+
+def check_file(name: str, num_bytes: int) -> None:
+    """Refuse a file of too many bytes."""
+    if num_bytes > MAX_FILE_BYTES:
+        raise ImageError(
+            f"{name} has {num_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} allowed", _CURE
+        )
+
+
+def check_size(name: str, width: int, height: int) -> None:
+    """Refuse a picture of too many pixels."""
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed", _CURE
+        )
+
+
+def check_jpeg(name: str, data: bytes, header: jpeg.JpegHeader) -> None:
+    """Refuse a plain JPEG that is too large or asks for too many scans."""
+    check_size(name, header.width, header.height)
+    _check_memory(name, memory_of_jpeg(header))
+    if header.coefficient_bytes:
+        _check_scans(name, data)
+
+
+def check_structure(name: str, data: bytes) -> None:
+    """Refuse a file of absurdly many pieces, before Pillow lists them."""
+    if data.startswith(_PNG):
+        place, pieces = len(_PNG), 0
+        while place + 8 <= len(data):
+            place += 12 + int.from_bytes(data[place : place + 4])
+            pieces += 1
+            if pieces > MAX_PIECES:
+                raise ImageError(f"{name} has more than {MAX_PIECES:,} chunks", _CURE)
+    if data[:4] in _TIFF:
+        directory, place, number = _TIFF[data[:4]]
+        try:
+            (first,) = struct.unpack_from(directory, data, place)
+            (count,) = struct.unpack_from(number, data, first)
+        except (struct.error, OverflowError):
+            return  # Pillow reports what is missing
+        if count > MAX_TAGS:
+            raise ImageError(
+                f"{name} has {count:,} tags, more than the {MAX_TAGS:,} allowed", _CURE
+            )
+
+
+def check_opened(name: str, data: bytes, image: Image.Image) -> None:
+    """Refuse an image that Pillow has opened, and not decoded, if decoding it costs too much."""
+    check_size(name, image.width, image.height)
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(name, data)
+    samples = image.width * image.height * len(image.getbands())
+    if _is_python(image) and samples > MAX_PYTHON_SAMPLES:
+        raise ImageError(
+            f"{name} has {samples:,} values in a slow form of {image.format}, more than the "
+            f"{MAX_PYTHON_SAMPLES:,} allowed",
+            "save it as PNG or leave it out",
+        )
+    compression = image.info.get("compression")
+    if compression in _UNBOUNDED_TIFF:
+        raise ImageError(
+            f"{name} is compressed with {compression}, whose memory cannot be bounded",
+            "save it with another compression or leave it out",
+        )
+    _check_memory(name, memory_of(image))
+
+
+def memory_of_jpeg(header: jpeg.JpegHeader) -> int:
+    """Bytes that the fast decoder takes at its peak, its result included."""
+    pixels = header.width * header.height
+    turned = RGB_BYTES * pixels if header.orientation != jpeg.UPRIGHT else 0
+    return RGB_BYTES * pixels + max(header.coefficient_bytes, turned)
+
+
+def memory_of(image: Image.Image) -> int:
+    """Bytes that decoding an image which Pillow has opened takes at its peak, with the result."""
+    pixels = image.width * image.height
+    stored = pixels * _bytes_per_pixel(image.mode)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        is_upright = image.tag_v2.get(jpeg.ORIENTATION, jpeg.UPRIGHT) == jpeg.UPRIGHT
+        turned = 0 if is_upright else stored
+        return stored + max(RGB_BYTES * pixels, turned, _strip_bytes(image))
+    if image.format == "WEBP":
+        return (_WEBP_BYTES + RGB_BYTES) * pixels
+    if image.format in ("JPEG", "MPO"):
+        coefficients = jpeg.COEFFICIENT_BYTES * len(image.getbands()) * pixels
+        return stored + max(RGB_BYTES * pixels, coefficients)
+    if _is_python(image):
+        sample_bytes = 4 if image.mode in ("I", "F") else 1
+        samples = pixels * len(image.getbands()) * sample_bytes
+        return stored + max(RGB_BYTES * pixels, _SAMPLE_COPIES * samples)
+    return stored + RGB_BYTES * pixels
+
+
+def _is_python(image: Image.Image) -> bool:
+    """Whether Pillow decodes this form of the format in Python."""
+    return any(tile[0] in _PYTHON_DECODERS for tile in getattr(image, "tile", ()))
+
+
+def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
+    """Bytes of the largest piece that libtiff decodes at once."""
+    tags = image.tag_v2
+    bits = max(int(each) for each in tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    samples = int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))
+    pixel_bytes = max(4, -(-bits * samples // 8))
+    if TiffImagePlugin.TILEWIDTH in tags:
+        area = int(tags[TiffImagePlugin.TILEWIDTH]) * int(tags[TiffImagePlugin.TILELENGTH])
+        return area * pixel_bytes
+    width, height = (int(tags[each]) for each in (256, 257))
+    rows = min(int(tags.get(TiffImagePlugin.ROWSPERSTRIP, height)), height)
+    return rows * width * pixel_bytes
+
+
+def _bytes_per_pixel(mode: str) -> int:
+    """Bytes per pixel of an image in Pillow's memory."""
+    if mode in _ONE_BYTE:
+        return 1
+    return 2 if mode.startswith("I;16") else 4
+
+
+def _check_scans(name: str, data: bytes) -> None:
+    if jpeg.count_scans(data, MAX_SCANS) > MAX_SCANS:
+        raise ImageError(
+            f"{name} is a JPEG of more than {MAX_SCANS} scans", "encode it again or leave it out"
+        )
+
+
+def _check_memory(name: str, picture_bytes: int) -> None:
+    wanted = picture_bytes + OVERHEAD
+    if wanted > MAX_BYTES:
+        raise ImageError(
+            f"{name} takes {wanted / 2**20:,.0f} MiB to decode, more than the "
+            f"{MAX_BYTES / 2**20:,.0f} MiB allowed",
+            _CURE,
+        )
