@@ -87,7 +87,7 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.name.startswith("."):
             classes[entry.name] = find_images(entry)
-        elif is_image_name(entry):
+        elif is_image_name(entry.name):
             loose += 1
     empty = [name for name, paths in classes.items() if not paths]
     if empty:

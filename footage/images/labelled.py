@@ -22,6 +22,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from footage.errors import ConfigError
+from footage.file_walk import walk
 from footage.images.folders import open_folders, open_list
 from footage.images.layout import (
     Found,
@@ -165,7 +166,7 @@ def _found_in_file(file: Path) -> Found:
 
 def _has_images_in_folders(root: Path) -> bool:
     folders = [entry for entry in root.iterdir() if entry.is_dir()]
-    return any(is_image_name(path) for folder in folders for path in folder.rglob("*"))
+    return any(walk(folder, is_image_name).files for folder in folders)
 
 
 def _content_hash(found: Found, classes: tuple[str, ...]) -> str:

@@ -6,12 +6,13 @@ everything else is left to Pillow. Decoding videos is `videos.video`'s.
 """
 
 import io
+import logging
 import os
 import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 import numpy as np
@@ -19,8 +20,11 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from footage.file_walk import walk
 from footage.images import jpeg, limits
 from footage.images.limits import ImageError as ImageError
+
+log = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """What may be decoded. Pillow's other decoders are rarely used and more often found unsafe."""
@@ -42,20 +46,20 @@ _BAND: Final = 64
 """Rows that are brought to RGB at a time, so that no second whole picture is needed."""
 
 
-def is_image_name(path: Path) -> bool:
+def is_image_name(name: str) -> bool:
     """Whether a file found in a folder counts as an image: by suffix, and not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image below a folder, in the order of their paths; hidden files and folders are not."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_image_name(path)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    """Every image below a folder, in the order of their paths, and a log line of what was skipped.
+
+    Links to folders are followed; hidden files and folders are skipped.
+    """
+    found = walk(folder, is_image_name)
+    if found.skipped():
+        log.info("skipped in %s: %s", folder, found.skipped())
+    return found.files
 
 
 def read_image(path: Path) -> RGB:

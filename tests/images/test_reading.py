@@ -1,5 +1,6 @@
 import contextlib
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -200,3 +201,18 @@ def test_a_jpeg_that_claims_to_be_huge_is_refused_before_decoding() -> None:
     huge = data[: frame + 5] + (60_000).to_bytes(2) * 2 + data[frame + 9 :]
     with pytest.raises(ImageError, match="60000 x 60000 pixels"):
         decode_image(huge, "a")
+
+
+def test_links_to_folders_are_followed_once_and_what_is_skipped_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "class").mkdir()
+    for name in ("elsewhere/a.png", "class/b.jpg", "class/.c.jpg", "class/notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "class" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "class" / "loop").symlink_to(tmp_path / "class")
+    with caplog.at_level(logging.INFO):
+        found = find_images(tmp_path / "class")
+    assert [path.name for path in found] == ["b.jpg", "a.png"]
+    assert "1 of other types (.txt 1), 1 hidden" in caplog.text
