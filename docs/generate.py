@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from docs.images import draw_results, draw_tasks
-from docs.pages import losses, paper_map, recipes, results
+from docs.pages import losses, paper_map, recipes, results, sandbox
 
 FOLDER = Path(__file__).parent
 PAGES = {
@@ -14,6 +14,7 @@ PAGES = {
     "recipes.md": recipes.page,
     "paper-map.md": paper_map.page,
     "results.md": results.page,
+    "sandbox.md": sandbox.page,
 }
 """Every generated page by its file name in this folder."""
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from footage.confinement.system_calls import LIBC, Architecture, check, this_architecture
 
 # fmt: off
-_ALLOWED = (
+ALLOWED = (
     # memory
     "brk", "munmap", "mremap", "madvise",
     # descriptors that are open already
@@ -45,7 +45,6 @@ _ERRORS = {
 # fmt: on
 
 _AT_EMPTY_PATH = 0x1000
-_DUPLICATE_CLOSED_ON_EXEC = 1030
 _X32 = 0x40000000
 _PR_SET_SECCOMP, _FILTER_MODE = 22, 2
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -62,12 +61,12 @@ class _Condition(NamedTuple):
     is_upper: bool = False
 
 
-def _conditions() -> dict[str, tuple[_Condition, ...]]:
-    """Calls that are allowed with some arguments only."""
+def conditions() -> dict[str, tuple[_Condition, ...]]:
+    """Calls that are allowed with some arguments only: nothing that signals or locks others."""
     own_process = _Condition(0, (os.getpid(),))
     abort = signal.SIGABRT  # SIGKILL would look as if it came from outside
     not_executable = _Condition(2, (0,), mask=mmap.PROT_EXEC)
-    plain = (fcntl.F_DUPFD, _DUPLICATE_CLOSED_ON_EXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
+    plain = (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
     return {
         "kill": (own_process, _Condition(1, (abort,))),
         "tgkill": (own_process, _Condition(2, (abort,))),
@@ -94,11 +93,11 @@ def program(architecture: Architecture) -> list[tuple[int, int, int, int]]:
         (_IF_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _KILL),
     ]
-    for name in _ALLOWED:
+    for name in ALLOWED:
         if name in numbers:
             code += [(_IF_EQUAL, 0, 1, numbers[name]), (_RETURN, 0, 0, _ALLOW)]
-    for name, conditions in _conditions().items():
-        code += _if_number(numbers[name], _checked(conditions, _ERRORS.get(name, errno.EPERM)))
+    for name, needed in conditions().items():
+        code += _if_number(numbers[name], _checked(needed, _ERRORS.get(name, errno.EPERM)))
     for name, error in _ERRORS.items():
         if name in numbers:
             code += _if_number(numbers[name], [(_RETURN, 0, 0, _ERRNO | error)])
@@ -111,10 +110,10 @@ def _if_number(
     return [(_IF_EQUAL, 0, len(block), number), *block]
 
 
-def _checked(conditions: Sequence[_Condition], error: int) -> list[tuple[int, int, int, int]]:
+def _checked(needed: Sequence[_Condition], error: int) -> list[tuple[int, int, int, int]]:
     """Instructions that allow the call if all conditions hold; they always return."""
     block: list[tuple[int, int, int, int]] = []
-    for condition in conditions:
+    for condition in needed:
         refuse = (_RETURN, 0, 0, _ERRNO | error)
         block += [
             (_LOAD, 0, 0, 16 + 8 * condition.argument + 4 * condition.is_upper),

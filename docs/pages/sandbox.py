@@ -1,0 +1,84 @@
+"""docs/sandbox.md: what hostile code in a decoder cannot do, from the attacks of the tests."""
+
+from footage.confinement.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURCE_LIMITS, SECCOMP
+from tests.confinement.attacks import ATTACKS, Attack
+
+LAYERS = (
+    ("no new privileges", "nothing can raise the rights of the process", "Linux 3.5"),
+    (
+        NAMESPACES,
+        "no network, no shared memory, no rights over other processes",
+        "user namespaces, or root",
+    ),
+    (EMPTY_ROOT, "the file system consists of one empty, read-only folder", NAMESPACES),
+    (
+        LANDLOCK,
+        "no file can be opened, created, renamed or removed; no TCP; no signals to others",
+        "Linux 5.13; complete since 6.12",
+    ),
+    ("no capabilities", "a process of root has no privileges", ""),
+    (RESOURCE_LIMITS, "memory, CPU time, file size 0, no core dump, 64 descriptors", ""),
+    (
+        SECCOMP,
+        "every system call is refused but those for computing and for open descriptors",
+        "x86_64 or aarch64",
+    ),
+)
+COLUMNS = (LANDLOCK, SECCOMP, NAMESPACES, EMPTY_ROOT, RESOURCE_LIMITS)
+HEAD = """# Sandbox
+
+Generated from `tests/confinement/attacks.py` by `python -m docs.generate`; a test keeps it up to
+date.
+
+Videos and images come from anywhere, and decoders have memory errors. `footage` therefore decodes
+each untrusted file in a process that can only compute, read that one file and answer its parent.
+The parent validates every answer and enforces limits on time and memory.
+
+## Layers
+
+"""
+_AFTER_LAYERS = """
+The environment is wiped, and all descriptors are closed except for the input and the pipe to the
+parent. The process dies with its parent.
+
+`footage ingest` prints which layers were active and which were missing, with the reason.
+`--require-sandbox` stops with an error unless all are active.
+
+## Attacks
+
+Tests attempt every action below from inside the process: without any layer, where it must work;
+with each marked layer alone, where it must fail; and with all layers. An empty cell means that the
+layer is not relied on. Actions without a mark always fail, because of the way the process is
+started.
+
+"""
+TAIL = """
+## What remains possible
+
+- Use memory and CPU time up to the limits, see the clock, random numbers and the kernel version.
+- Where namespaces are not available: find out whether a path exists, its size and its times.
+- Read what the parent had in memory when the process was started. Videos are decoded in a fork of
+  an ingest worker, which holds nothing but the code, its own settings and, for files that it has
+  fetched, the credentials of that storage. Images are decoded in a fresh process.
+- Send wrong pixels for its own input. Images share one process for up to 500 inputs, so a hostile
+  image could falsify the pixels of later ones.
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    kinds = dict.fromkeys(attack.kind for attack in ATTACKS)
+    head = "| action | " + " | ".join(COLUMNS) + " |\n|" + " --- |" * (len(COLUMNS) + 1) + "\n"
+    tables = [
+        f"### {kind}\n\n{head}" + "".join(_row(one) for one in ATTACKS if one.kind == kind)
+        for kind in kinds
+    ]
+    layers = "| layer | what it does | needs |\n| --- | --- | --- |\n" + "".join(
+        f"| {' | '.join(layer)} |\n" for layer in LAYERS
+    )
+    return HEAD + layers + _AFTER_LAYERS + "\n".join(tables) + TAIL
+
+
+def _row(attack: Attack) -> str:
+    cells = ["yes" if layer in attack.stopped_by else "" for layer in COLUMNS]
+    return f"| {attack.name} | " + " | ".join(cells) + " |\n"
