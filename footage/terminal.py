@@ -102,6 +102,11 @@ def run(command: Callable[..., None], words: Sequence[str], program: str) -> Non
         UsageError: The words are not what the command takes.
         SystemExit: Help was asked for, and printed.
     """
+    parse(command, words, program)()
+
+
+def parse(command: Callable[..., None], words: Sequence[str], program: str) -> Callable[[], None]:
+    """The call that the words of a command line ask for; see `run`."""
 
     @functools.wraps(command)
     def bind(*arguments: Any, **options: Any) -> Callable[[], None]:  # noqa: ANN401
@@ -110,12 +115,11 @@ def run(command: Callable[..., None], words: Sequence[str], program: str) -> Non
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            call = tyro.cli(bind, args=words, prog=program)
+            return tyro.cli(bind, args=words, prog=program)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise UsageError(*_message_and_hint(box.getvalue(), command, program)) from None
-    call()
 
 
 def _message_and_hint(box: str, command: Callable[..., None], program: str) -> tuple[str, str]:

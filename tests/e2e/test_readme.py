@@ -1,19 +1,18 @@
 """What the documents say can be typed: every command parses, every link leads somewhere."""
 
 import ast
-import functools
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import tyro
 
 import footage
-from footage import cli, configuration
+from footage import cli, configuration, terminal
 from footage.recipes import recipe
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +36,6 @@ def commands():
                 yield pytest.param(words, id=f"{document}: {' '.join(words)[:60]}")
 
 
-def parse_only(command, **options):
-    """tyro.cli with a command that does nothing."""
-
-    @functools.wraps(command)
-    def nothing(*args, **keywords):
-        del args, keywords
-
-    return tyro_cli(nothing, **options)
-
-
-tyro_cli = tyro.cli
-
-
 @pytest.fixture
 def beside_a_run(tmp_path, monkeypatch):
     """A folder with the run that the README repeats."""
@@ -61,7 +47,7 @@ def beside_a_run(tmp_path, monkeypatch):
     (tmp_path / "runs" / "second").mkdir(parents=True)
     (tmp_path / "runs" / "second" / "run.json").write_text(json.dumps(record))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tyro, "cli", parse_only)
+    monkeypatch.setattr(terminal, "run", terminal.parse)  # parse only
 
 
 @pytest.mark.parametrize("words", list(commands()))
@@ -85,8 +71,7 @@ def test_every_command_of_the_documents_parses(words):
 
 def test_a_command_that_does_not_exist_would_be_noticed(beside_a_run):
     assert cli.main(["digest", "videos/"]) == 2
-    with pytest.raises(SystemExit):
-        cli.main(["report", "runs/first", "--colour", "red"])
+    assert cli.main(["report", "runs/first", "--colour", "red"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -112,6 +97,22 @@ def test_links_within_the_repository_lead_somewhere(path):
     for link in links:
         if not link.startswith("http"):
             assert (path.parent / link).exists(), link
+
+
+@pytest.mark.parametrize(
+    ("target", "command"), [("demo", ".venv/bin/footage demo"), ("test", "-m pytest")]
+)
+def test_the_readme_names_both_commands_and_each_sets_itself_up(target, command, tmp_path):
+    first_screen = (ROOT / "README.md").read_text("utf-8").splitlines()[:40]
+    assert any(line.startswith(f"make {target}") for line in first_screen)
+    for name in ("Makefile", "pyproject.toml"):  # a checkout in which nothing is installed
+        shutil.copy(ROOT / name, tmp_path)
+    steps = subprocess.run(
+        ["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    places = [steps.index(step) for step in ("-m venv .venv", "-m pip", command)]
+    assert places == sorted(places)
+    assert steps.count("-m pip") == 1  # a second one may replace torch
 
 
 def test_the_readme_names_every_verb():
