@@ -23,7 +23,8 @@ import numpy as np
 import simplejpeg
 
 from footage.augment import AugmentConfig, augment, augment_jpeg, decode, decode_resized
-from footage.loading import LoadingConfig, VideoStream, batches
+from footage.batch_making import VideoStream
+from footage.loading import LoadingConfig, batches
 from footage.randomness import generator
 from footage.sampling import BatchSampler, SamplingConfig, shot_table
 from footage.store import Store

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from footage.batch_making import FrameSource, ImageStream, VideoStream
 from footage.errors import ConfigError
 from footage.images.batches import ImageSampler
 from footage.images.frames import ImagesAsVideos
 from footage.images.labelled import LabelledImages, open_images
 from footage.images.share import label_share
-from footage.loading import FrameSource, ImageStream, VideoStream
 from footage.sampling import BatchSampler, hold_out, shot_table
 from footage.store import Store
 from footage.train_config import TrainConfig

@@ -1,80 +1,27 @@
-"""Worker processes that turn plans into batches of views, and pixels into what a backbone takes.
+"""Batches as training takes them: made by worker processes, in order, as tensors.
 
-    step -> plan (sampling) -> JPEGs (store) -> views (augment) -> uint8 V S F A H W 3 -> B 3 H W
-         -> plan (images)   -> files         -> views (images)  -> uint8 B H W 3      /
-            |---------------- a worker, one whole batch at a time ----------------|  |- device -|
+    step -> pixels (batch_making) -> uint8 V S F A H W 3 -> B 3 H W
+                                  -> uint8 B H W 3      /
+            |------ a worker -------|                |- device -|
 
-A batch is a pure function of (seed, step), so any number of workers gives the same batches in the
-same order, ranks take disjoint videos of one global batch, and a resumed run starts at any step.
-Bytes travel as uint8 and become floats on the device.
+A resumed run starts at any step. Bytes travel as uint8 and become floats on the device.
 """
 
-import multiprocessing
-import multiprocessing.forkserver
-import shutil
-import signal
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
-import cv2
-import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from footage import interpreters
-from footage.augment import AugmentConfig, augment_jpeg
-from footage.errors import ConfigError, FootageError, StoreError
-from footage.images.batches import ImageSampler
-from footage.images.labelled import LabelledImages
-from footage.images.views import LabelledViewConfig, labelled_view_of
-from footage.randomness import generator
-from footage.sampling import BatchPlan, BatchSampler
+from footage.batch_making import BatchMaker, ImageStream, Pixels, VideoStream
+from footage.errors import ConfigError
+from footage.loading_workers import BATCHES_AHEAD, Workers
+from footage.sampling import BatchPlan
 from footage.shapes import Views
-
-BATCHES_AHEAD = 2
-"""Batches that each worker prepares in advance."""
-_SHARED_MEMORY = Path("/dev/shm")
-
-
-@runtime_checkable
-class FrameSource(Protocol):
-    """What views are made of: a store of frames, or still images with the face of one."""
-
-    @property
-    def shots(self) -> pa.Table:
-        """One row a shot, with the columns `video`, `shot` and `num_frames`."""
-
-    def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
-        """The files of some frames of a shot."""
-
-
-class VideoStream(NamedTuple):
-    """Where the unlabelled views of a batch come from."""
-
-    frames: FrameSource
-    sampler: BatchSampler
-    """Which frames make the batch of a step."""
-    augment: AugmentConfig
-    """How views are made of a frame."""
-
-
-class ImageStream(NamedTuple):
-    """Where the labelled images of a batch come from."""
-
-    images: LabelledImages
-    sampler: ImageSampler
-    """Which images make the batch of a step."""
-    view: LabelledViewConfig
-    """How a view is made of an image."""
-    size: int
-    """Height and width of that view, in pixels."""
 
 
 class Batch(NamedTuple):
@@ -115,7 +62,7 @@ def batches(
     world: int = 1,
     loading: LoadingConfig,
 ) -> Iterator[Batch]:
-    """The batches of some steps, in order.
+    """The batches of some steps, in order; workers start at once.
 
     Args:
         videos: Where unlabelled views come from; None loads none.
@@ -128,7 +75,7 @@ def batches(
 
     Raises:
         ConfigError: The videos or images of a batch do not divide evenly among the processes, or
-            the batches in flight do not fit into shared memory.
+            the batches in flight do not fit into memory.
         StoreError: A frame cannot be read; the message names its video and shot.
         FootageError: An image cannot be read, or a worker process died.
     """
@@ -136,53 +83,20 @@ def batches(
         _check_even("sampling.videos_per_batch", videos.sampler.config.videos_per_batch, world)
     if images:
         _check_even("labelled.images_per_batch", images.sampler.images_per_batch, world)
-    dataset = _Batches(videos, images, seed, rank, world)
+    maker = BatchMaker(videos, images, seed, rank, world)
     if loading.workers:
-        _check_shared_memory(dataset.bytes_per_batch, loading.workers)
-    return _follow(_items(dataset, steps, loading), dataset, steps)
+        _check_memory(maker.bytes_per_batch, loading.workers)
+    workers = Workers(maker, loading.workers)
+    made = _as_batches(maker, workers, steps)
+    return _pinned_ahead(made, workers) if loading.pin_memory else _closing(made, workers)
 
 
 def _check_even(name: str, count: int, world: int) -> None:
     if count % world:
         raise ConfigError(
-            f"{name} is {count}, which {world} processes cannot share evenly",
+            f"{name} is {count}, which cannot be divided evenly among {world} processes",
             f"set it to a multiple of {world}",
         )
-
-
-def load_views(
-    store: FrameSource,
-    plan: BatchPlan,
-    augmentation: AugmentConfig,
-    views_per_frame: int,
-    key: tuple[int, int],
-) -> UInt8[np.ndarray, "V S F A H W 3"]:
-    """The views of a plan. Each frame is decoded once; draws belong to (key, video, s, f, a).
-
-    Draws go by the position in the batch and not by the frame, so a frame that had to repeat comes
-    in other crops and colours.
-
-    Raises:
-        StoreError: A frame cannot be read; the message names its video and shot.
-    """
-    size = augmentation.size
-    views = np.empty((*plan.frames.shape, views_per_frame, size, size, 3), dtype=np.uint8)
-    for v, video in enumerate(plan.videos):
-        for s, row in enumerate(plan.shots[v]):
-            try:
-                jpegs = store.encoded(int(row), plan.frames[v, s].tolist())
-                for f, jpeg in enumerate(jpegs):
-                    views[v, s, f] = augment_jpeg(
-                        jpeg,
-                        [
-                            generator("augment", *key, video, s, f, a)
-                            for a in range(views_per_frame)
-                        ],
-                        augmentation,
-                    )
-            except StoreError as error:
-                raise _named(error, store, int(row)) from error
-    return views
 
 
 def normalise(
@@ -207,174 +121,68 @@ def normalise(
     return torch.addcmul(shift, flat, scale).permute(0, 3, 1, 2)
 
 
-class _Failure(NamedTuple):
-    """An error on its way out of a worker: raised there, it would arrive as a page of traceback."""
-
-    message: str
-    hint: str
-    of_store: bool
+def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Iterator[Batch]:
+    for step, pixels in zip(steps, workers.make(steps), strict=True):
+        yield Batch(step, *_tensors(pixels, maker, step))
 
 
-class _Pixels(NamedTuple):
-    """What a worker makes of a step."""
+def _tensors(
+    pixels: Pixels, maker: BatchMaker, step: int
+) -> tuple[Views | None, BatchPlan | None, Tensor | None, Tensor | None]:
+    labels = maker.labels(step)
+    return (
+        None if pixels.views is None else torch.from_numpy(pixels.views),
+        maker.plan(step),
+        None if pixels.images is None else torch.from_numpy(pixels.images),
+        None if labels is None else torch.from_numpy(labels),
+    )
 
-    views: Tensor | None
-    images: Tensor | None
+
+def _closing(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch]:
+    with workers:
+        yield from batches
 
 
-class _Batches(Dataset[_Pixels | _Failure]):
-    """One item is one whole batch of this rank; the key is its step."""
+def _pinned_ahead(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch]:
+    """The batches in page-locked memory; a thread copies the next one while this one is used."""
 
-    def __init__(
-        self,
-        videos: VideoStream | None,
-        images: ImageStream | None,
-        seed: int,
-        rank: int,
-        world: int,
-    ) -> None:
-        self.videos = videos
-        self.images = images
-        self.seed = seed
-        self.rank = rank
-        self.world = world
-
-    @property
-    def bytes_per_batch(self) -> int:
-        """Size of this rank's part of a batch."""
-        pixels = 0
-        if self.videos:
-            views = self.videos.sampler.config.images_per_batch
-            pixels += views * self.videos.augment.size**2
-        if self.images:
-            pixels += self.images.sampler.images_per_batch * self.images.size**2
-        return pixels // self.world * 3
-
-    def plan(self, step: int) -> BatchPlan | None:
-        """This rank's part of a step's plan."""
-        return self.videos.sampler.plan(step).part(self.rank, self.world) if self.videos else None
-
-    def rows(self, step: int) -> Int[np.ndarray, " B"] | None:
-        """This rank's labelled images of a step."""
-        if self.images is None:
+    def following() -> Batch | None:
+        batch = next(batches, None)
+        if batch is None:
             return None
-        rows: Int[np.ndarray, " B"] = self.images.sampler.plan(step)[self.rank :: self.world]
-        return rows
+        views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
+        return Batch(batch.step, views, batch.plan, images, labels)
 
-    def labels(self, step: int) -> Tensor | None:
-        """Their classes."""
-        rows = self.rows(step)
-        if self.images is None or rows is None:
-            return None
-        return torch.from_numpy(self.images.images.labels[rows])
-
-    def __getitem__(self, step: int) -> _Pixels | _Failure:
-        try:
-            return _Pixels(self._views(step), self._images(step))
-        except FootageError as error:
-            return _Failure(error.message, error.hint, isinstance(error, StoreError))
-
-    def _views(self, step: int) -> Tensor | None:
-        plan = self.plan(step)
-        if self.videos is None or plan is None:
-            return None
-        views_per_frame = self.videos.sampler.config.views_per_frame
-        return torch.from_numpy(
-            load_views(
-                self.videos.frames, plan, self.videos.augment, views_per_frame, (self.seed, step)
-            )
-        )
-
-    def _images(self, step: int) -> Tensor | None:
-        rows = self.rows(step)
-        if self.images is None or rows is None:
-            return None
-        source, _, view, size = self.images
-        images = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            # the place in the global batch, so that any number of ranks draws alike
-            random = generator("image", self.seed, step, self.rank + place * self.world)
-            data = source.encoded(row)
-            images[place] = labelled_view_of(data, source.name(row), random, view, size)
-        return torch.from_numpy(images)
+    # Closing the workers, which happens first, ends a thread that waits for them.
+    with ThreadPoolExecutor(1) as thread, workers:
+        future = thread.submit(following)
+        while (batch := future.result()) is not None:
+            future = thread.submit(following)
+            yield batch
 
 
-def _items(dataset: _Batches, steps: range, loading: LoadingConfig) -> Iterator[_Pixels | _Failure]:
-    """The items of the steps in order; workers begin at once."""
-    context: BaseContext | None = None
-    if loading.workers:
-        # Forking this process would copy its threads' locks; the server forks one that has none.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        with interpreters.safe_path():
-            multiprocessing.forkserver.ensure_running()
-    with warnings.catch_warnings():
-        # More workers than cores are slow, not wrong, and they were asked for.
-        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        loader = DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=steps,
-            num_workers=loading.workers,
-            prefetch_factor=BATCHES_AHEAD if loading.workers else None,
-            multiprocessing_context=context,
-            worker_init_fn=_begin_worker,
-            pin_memory=loading.pin_memory,
-        )
-        return iter(loader)
+def _pinned(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.pin_memory()
 
 
-def _begin_worker(_: int) -> None:
-    # Terminals and schedulers signal the whole process group. Whether to stop is for the training
-    # process to say, which still wants its last batches; workers end with it.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    # Workers already fill the cores; threads inside them would only take turns.
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-
-
-def _follow(
-    items: Iterator[_Pixels | _Failure], dataset: _Batches, steps: range
-) -> Iterator[Batch]:
-    try:
-        for step in steps:
-            item = _next(items, step)
-            if isinstance(item, _Failure):
-                raise (StoreError if item.of_store else FootageError)(item.message, item.hint)
-            yield Batch(step, item.views, dataset.plan(step), item.images, dataset.labels(step))
-    finally:
-        # The last reference: workers end now, and not when an error's traceback is collected.
-        del items
-
-
-def _next(items: Iterator[_Pixels | _Failure], step: int) -> _Pixels | _Failure:
-    try:
-        return next(items)
-    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
-        # torch itself says so, or the memory of a batch cannot be had from the process that is gone
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        raise FootageError(
-            f"a loading worker died before step {step}: {str(error).partition(chr(10))[0]}",
-            "memory ran out, most often: use fewer workers, smaller batches or more /dev/shm; "
-            'at the first step: a script needs `if __name__ == "__main__":` around its training',
-        ) from error
-
-
-def _named(error: StoreError, store: FrameSource, row: int) -> StoreError:
-    video, shot = (store.shots[name][row].as_py() for name in ("video", "shot"))
-    return StoreError(f"shot {shot} of video {video}: {error.message}", error.hint)
-
-
-def _check_shared_memory(bytes_per_batch: int, workers: int) -> None:
-    """Refuse at the start what would kill a worker with a bus error in the middle of a run."""
-    if not _SHARED_MEMORY.is_dir():
-        return
-    wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, shutil.disk_usage(_SHARED_MEMORY).free
+def _check_memory(bytes_per_batch: int, workers: int) -> None:
+    """Refuse at the start what would end a worker in the middle of a run."""
+    wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
     if wanted > free:
         raise ConfigError(
-            f"{workers} workers hold up to {wanted / 1e6:.0f} MB of batches in {_SHARED_MEMORY}, "
-            f"which has {free / 1e6:.0f} MB free",
-            "use fewer workers or smaller batches, or give the machine more shared memory",
+            f"{workers} workers hold up to {wanted / 1e6:,.0f} MB of batches, but only"
+            f" {free / 1e6:,.0f} MB of memory are available",
+            "use fewer --compute.workers or smaller batches",
         )
+
+
+def _available_bytes(
+    meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
+) -> int:
+    """Memory that this machine, or the container around this process, has to give."""
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(lines["MemAvailable"].split()[0]) * 1024
+    try:
+        return min(available, int(limit.read_text()))
+    except (OSError, ValueError):  # not in a container, or one without a limit
+        return available

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from footage.augment import decode_resized
 from footage.backbone import Backbone
+from footage.batch_making import FrameSource
 from footage.evaluation.geometry import embedding_std, rankme, retrieval
-from footage.loading import FrameSource, normalise
+from footage.loading import normalise
 from footage.store import evenly
 
 COLLAPSED_STD = 0.1

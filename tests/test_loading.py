@@ -1,7 +1,4 @@
-import os
-import pickle
 import shutil
-import signal
 
 import numpy as np
 import pytest
@@ -10,19 +7,12 @@ import torch
 
 from footage import store_commit, store_writing
 from footage.augment import AugmentConfig, augment_jpeg
+from footage.batch_making import ImageStream, VideoStream, load_views
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.batches import ImageSampler
 from footage.images.labelled import open_images
 from footage.images.views import LabelledViewConfig
-from footage.loading import (
-    ImageStream,
-    LoadingConfig,
-    VideoStream,
-    _Batches,
-    batches,
-    load_views,
-    normalise,
-)
+from footage.loading import LoadingConfig, _available_bytes, batches, normalise
 from footage.randomness import generator
 from footage.sampling import BatchSampler, SamplingConfig, shot_table
 from footage.store import Store
@@ -176,7 +166,9 @@ def test_two_processes_share_the_labelled_images_of_one_global_batch(shapes_fold
         for part, batch in zip(parts, whole, strict=True):
             assert torch.equal(part.images, batch.images[rank::2])
             assert torch.equal(part.labels, batch.labels[rank::2])
-    with pytest.raises(ConfigError, match=r"images_per_batch is 4, which 3 processes"):
+    with pytest.raises(
+        ConfigError, match=r"images_per_batch is 4, which cannot be divided evenly among 3"
+    ):
         loaded(None, images=images, world=3)
 
 
@@ -193,15 +185,22 @@ def test_a_damaged_labelled_image_is_one_clear_error_that_names_it(
 
 
 def test_videos_that_processes_cannot_share_evenly_are_refused_at_once(tiny_store):
-    with pytest.raises(ConfigError, match="3 processes cannot share evenly"):
+    with pytest.raises(ConfigError, match="cannot be divided evenly among 3 processes"):
         loaded(tiny_store, world=3)
 
 
-def test_batches_that_do_not_fit_into_shared_memory_are_refused_at_once(tiny_store, monkeypatch):
-    usage = type("Usage", (), {"free": 10_000})
-    monkeypatch.setattr("footage.loading.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(ConfigError, match="0 MB free"):
-        loaded(tiny_store, workers=2)
+def test_batches_that_do_not_fit_into_memory_are_refused_at_once(tiny_store):
+    with pytest.raises(ConfigError, match=r"10000000 workers hold up to [\d,]+ MB of batches"):
+        loaded(tiny_store, workers=10**7)
+
+
+def test_the_limit_of_a_container_counts_as_memory(tmp_path):
+    meminfo, limit = tmp_path / "meminfo", tmp_path / "memory.max"
+    meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:   2000 kB\n")
+    assert _available_bytes(meminfo, limit) == 2_048_000
+    for text, expected in (("max\n", 2_048_000), ("1000\n", 1000), ("9999999\n", 2_048_000)):
+        limit.write_text(text)
+        assert _available_bytes(meminfo, limit) == expected
 
 
 def test_fewer_than_no_workers_are_refused():
@@ -226,25 +225,6 @@ def test_a_missing_part_is_an_error_that_names_a_video(broken_store):
         loaded(broken_store, sampler=sampler_of(broken_store, config))
 
 
-def test_a_worker_that_dies_is_one_clear_error(tiny_store):
-    iterator = batches(
-        videos_of(tiny_store), None, seed=0, steps=range(1000), loading=LoadingConfig(workers=1)
-    )
-    next(iterator)
-    worker = iterator.gi_frame.f_locals["items"]._workers[0]
-    os.kill(worker.pid, signal.SIGTERM)  # ignored: whether to stop is not for the workers to say
-    next(iterator)
-    os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(FootageError, match="a loading worker died before step") as error:
-        list(iterator)
-    assert "fewer workers" in error.value.hint
-
-
-def test_what_is_sent_to_a_worker_is_small(tiny_store):
-    dataset = _Batches(videos_of(tiny_store), None, 0, 0, 1)
-    assert len(pickle.dumps(dataset)) < 40_000
-
-
 def test_normalised_images_are_channels_last_and_centred():
     views = torch.randint(0, 256, (2, 3, 4, 1, 8, 6, 3), dtype=torch.uint8)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -254,6 +234,16 @@ def test_normalised_images_are_channels_last_and_centred():
     assert images.is_contiguous(memory_format=torch.channels_last)
     expected = (views.reshape(24, 8, 6, 3).double() / 255 - torch.tensor(mean)) / torch.tensor(std)
     torch.testing.assert_close(images.double(), expected.permute(0, 3, 1, 2), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_page_locked_batches_are_the_same(tiny_store, workers):
+    expected = loaded(tiny_store)
+    loading = LoadingConfig(workers=workers, pin_memory=True)
+    made = list(batches(videos_of(tiny_store), None, seed=0, steps=range(3), loading=loading))
+    assert same(made, expected)
+    assert all(batch.views.is_pinned() for batch in made)
 
 
 def test_a_plan_can_be_loaded_without_a_loader(tiny_store):

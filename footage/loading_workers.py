@@ -1,0 +1,227 @@
+"""Worker processes that make batches: fresh interpreters that end when the trainer does.
+
+    trainer                                      worker
+    Workers.make ---- step -------------------->  BatchMaker.make(step)
+        arrays <----- shapes, open memory file --    written into a memory file
+
+They are not forks, so it does not matter which threads and libraries the trainer has, and a script
+needs no `if __name__ == "__main__"`. They do not import torch, and see neither the working folder
+nor the folder of the script as a place to import from. A batch travels as an anonymous memory file
+(memfd), so neither the size of /dev/shm nor a kill leaves a trace: there is no name to clean up.
+"""
+
+import contextlib
+import mmap
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from footage import interpreters
+from footage.batch_making import BatchMaker, Pixels
+from footage.errors import FootageError, StoreError
+
+BATCHES_AHEAD = 2
+"""Batches that each worker prepares in advance."""
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_PROGRAM = "import sys; from footage.loading_workers import work; work(int(sys.argv[1]))"
+
+
+class Workers:
+    """A fixed number of worker processes; leaving the context ends them.
+
+    Args:
+        maker: Makes the batch of a step.
+        count: Processes; 0 makes the batches in this one.
+    """
+
+    def __init__(self, maker: BatchMaker, count: int) -> None:
+        self._maker = maker
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(count):
+                self._workers.append(_Worker())
+            for worker in self._workers:
+                worker.send(maker)
+        except BaseException:
+            self.close()
+            raise
+
+    def make(self, steps: Sequence[int]) -> Iterator[Pixels]:
+        """The pixels of some steps, in order.
+
+        Raises:
+            FootageError: A frame or an image cannot be read, or a worker died.
+        """
+        if not self._workers:
+            yield from map(self._maker.make, steps)
+            return
+        count = len(self._workers)
+        ahead = count * BATCHES_AHEAD
+        for place, step in enumerate(steps[:ahead]):
+            self._workers[place % count].send(step)
+        for place, step in enumerate(steps):
+            worker = self._workers[place % count]
+            pixels = worker.receive(step)
+            for following in steps[place + ahead : place + ahead + 1]:
+                worker.send(following)
+            yield pixels
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for worker in self._workers:
+            worker.end()
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Worker:
+    """One process, seen from the trainer."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs, _blocked_signals():
+            self.process = subprocess.Popen(
+                interpreters.command(_PROGRAM, str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._connection = Connection(ours.detach())
+
+    def send(self, message: object) -> None:
+        with contextlib.suppress(OSError):  # it is dead: `receive` reports so
+            self._connection.send(message)
+
+    def receive(self, step: int) -> Pixels:
+        try:
+            answer = self._connection.recv()
+            if isinstance(answer, FootageError):
+                raise answer
+            if isinstance(answer, str):
+                raise RuntimeError(f"a loading worker failed:\n{answer}")
+            return _opened(answer, recv_handle(self._connection))
+        except (EOFError, OSError) as error:
+            raise FootageError(
+                f"a loading worker died before step {step}: {self._cause_of_death()}",
+                "usually out of memory: use fewer --compute.workers or smaller batches",
+            ) from error
+
+    def _cause_of_death(self) -> str:
+        try:
+            code = self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "it closed its connection"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Start processes that never see the signals which ask the trainer to stop.
+
+    Terminals and schedulers signal the whole process group, but the trainer still needs its last
+    batches. A new process inherits the blocked signals, from its first instruction on.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_Shapes = list[tuple[int, ...] | None]
+"""Of the arrays of a `Pixels`, None where there is none."""
+
+
+def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
+    """Arrays over a memory file; the memory is freed with the last of them."""
+    sizes = [0 if shape is None else int(np.prod(shape)) for shape in shapes]
+    try:
+        memory = mmap.mmap(descriptor, max(sum(sizes), 1))
+    finally:
+        os.close(descriptor)
+    arrays, start = [], 0
+    for shape, size in zip(shapes, sizes, strict=True):
+        flat = np.frombuffer(memory, np.uint8, size, start)
+        arrays.append(None if shape is None else flat.reshape(shape))
+        start += size
+    return Pixels(*arrays)
+
+
+# --- in the worker ------------------------------------------------------------------------------
+
+
+def work(descriptor: int) -> None:
+    """The life of a worker: make the batches that are asked for until the trainer is gone."""
+    connection = Connection(descriptor)
+    steps: queue.SimpleQueue[int] = queue.SimpleQueue()
+    maker: BatchMaker = connection.recv()
+    threading.Thread(target=_listen, args=(connection, steps), daemon=True).start()
+    cv2.setNumThreads(0)  # workers already fill the cores
+    while True:
+        step = steps.get()
+        try:
+            pixels = maker.make(step)
+            shared = _shared(pixels)
+        except FootageError as error:
+            kind = StoreError if isinstance(error, StoreError) else FootageError
+            connection.send(kind(error.message, error.hint))
+        except MemoryError:
+            hint = "use fewer --compute.workers or smaller batches"
+            connection.send(FootageError("there is not enough memory for a batch", hint))
+        except Exception:
+            connection.send(traceback.format_exc())
+        else:
+            connection.send([None if part is None else part.shape for part in pixels])
+            send_handle(connection, shared, 0)
+            os.close(shared)
+
+
+def _listen(connection: Connection, steps: "queue.SimpleQueue[int]") -> None:
+    """Take orders as they come, and end the process at once when the trainer ends."""
+    while True:
+        try:
+            steps.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _shared(pixels: Pixels) -> int:
+    """A memory file with the bytes of all arrays.
+
+    Writing reports a lack of memory as an error, where touching mapped memory would be a SIGBUS.
+    """
+    descriptor = os.memfd_create("footage-batch")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            for part in pixels:
+                if part is not None:
+                    file.write(np.ascontiguousarray(part).reshape(-1).data)
+    except OSError as error:
+        os.close(descriptor)
+        raise MemoryError from error
+    return descriptor
