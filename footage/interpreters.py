@@ -1,14 +1,11 @@
 """Starting fresh Python interpreters that import footage, and nothing from the working directory.
 
 `python -c` and `python -m` put the working directory first on the import path: a file `signal.py`
-there would replace the standard library's. Every interpreter that footage starts uses `command`,
-or `safe_path` where the standard library starts it.
+there would replace the standard library's. Every interpreter that footage starts uses `command`.
 """
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -20,19 +17,6 @@ def command(program: str, *arguments: str) -> list[str]:
     """
     prefix = f"import sys; sys.path += [one for one in {_folders()!r} if one not in sys.path]\n"
     return [sys.executable, "-P", "-c", prefix + program, *arguments]
-
-
-@contextlib.contextmanager
-def safe_path() -> Iterator[None]:
-    """Interpreters that the standard library starts meanwhile leave out the working directory."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["PYTHONSAFEPATH"]
-        if before is not None:
-            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _folders() -> list[str]:
