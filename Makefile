@@ -37,17 +37,19 @@ check: .venv/.dev  ## formatting, lint, types, import contracts
 	@$(BIN)/lint-imports >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 	@echo "format, lint, types and imports: ok"
 
-nightly: .venv/.dev  ## the slow tests, with more examples per property
-	@$(QUIET_THREADS) HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -m slow $(ARGS)
+nightly: .venv/.dev  ## all tests and all attacks, slow ones too; writes docs/reliability.md
+	@$(QUIET_THREADS) HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -m "not gpu" \
+	  --trials benchmarks/reliability/trials.json $(ARGS)
+	@$(BIN)/python -m docs.generate
 
 gpu: .venv/.dev  ## the tests that need a CUDA device
 	@$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
-docs: .venv/.dev  ## write the generated pages, check that what the documents say can be run
+docs: .venv/.dev  ## write the generated pages, check that the commands in the documents work
 	@$(QUIET_THREADS) $(BIN)/python -m docs.generate
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/test_documents.py tests/e2e/test_readme.py $(ARGS)
 
-format: .venv/.dev  ## format the code and mend what ruff can mend
+format: .venv/.dev  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 

@@ -1,14 +1,22 @@
 """What several test files share: synthetic videos and a small store made of them."""
 
+import os
 from pathlib import Path
 
 import pytest
 import simplejpeg
+from hypothesis import settings
 
 from footage import store_commit, store_writing
 from footage.store import Store
 from tests import synthetic
 from tests.labelled_shapes import draw_shapes
+
+pytest_plugins = ["tests.trials"]
+
+settings.register_profile("fast", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture(scope="session")
