@@ -52,7 +52,7 @@ class Fitted(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """Share of right answers in [0, 1] and its binomial standard error."""
+    """Share of right answers in [0, 1] and its standard error, 0 at the extremes."""
 
     value: float
     standard_error: float

@@ -1,6 +1,6 @@
 """Confidence intervals by drawing the units of a measurement again, with replacement.
 
-Frames of one video are no independent observations, so the units are whole videos or scenes. A draw
+Frames of one video are not independent, so the units are whole videos or scenes. A draw
 depends on the seed and the number of units alone: two models are measured on the same draws, and a
 difference between their intervals is not one between draws.
 """
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from footage.evaluation.intervals import wilson
 from footage.randomness import generator
 
 Weights = Float[np.ndarray, "R U"]
@@ -49,6 +50,19 @@ def estimate(
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def fraction(part: Float[np.ndarray, " U"], whole: Float[np.ndarray, " U"], seed: int) -> Estimate:
+    """`sum of part / sum of whole`, a fraction in [0, 1], with its interval.
+
+    Units that all agree, as where everything is right, give draws without any spread. Then the
+    interval is Wilson's for as many trials as there are units.
+    """
+    found = estimate(share(part, whole), len(part), seed)
+    if found.high - found.low > 1e-12 or not np.isfinite(found.value):
+        return found
+    value = min(1.0, max(0.0, found.value))
+    return Estimate(value, *wilson(value, int(np.count_nonzero(whole))))
 
 
 def share(

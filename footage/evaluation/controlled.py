@@ -16,7 +16,7 @@ from torch import Tensor
 
 from footage.augment import resized
 from footage.clips.factors import FACTORS, IDENTITY, MOVES, ControlledScene, SceneKey, controlled
-from footage.evaluation.bootstrap import Estimate, divided, estimate, share
+from footage.evaluation.bootstrap import Estimate, divided, estimate, fraction, share
 from footage.evaluation.features import Column, RawImage, forward, in_threads, sizes_of
 from footage.evaluation.geometry import paired_distances
 
@@ -112,6 +112,6 @@ def _factor(
     return Factor(
         ratio=estimate(lambda w: divided(w @ mine, w @ theirs), units, seed),
         distance=estimate(share(mine, whole), units, seed),
-        nearer=estimate(share(won, whole), units, seed),
+        nearer=fraction(won, whole, seed),
         steps=[float(value) for value in torch.mean(moved, dim=0)],
     )

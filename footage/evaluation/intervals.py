@@ -67,6 +67,6 @@ def few_images(counts: Iterable[tuple[str, int]]) -> str:
     if not small:
         return ""
     return (
-        f"very small test sets, fewer than {FEW_TEST_IMAGES} images: {', '.join(small)}; "
-        "differences within the intervals mean nothing"
+        f"Very small test sets, fewer than {FEW_TEST_IMAGES} images: {', '.join(small)}; "
+        "differences within the intervals mean nothing."
     )

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from footage.augment import AugmentConfig, augment_jpeg, decode_resized
 from footage.errors import ConfigError
-from footage.evaluation.bootstrap import Estimate, Weights, divided, estimate, share
+from footage.evaluation.bootstrap import Estimate, Weights, divided, estimate, fraction, share
 from footage.evaluation.features import (
     BATCHES_AHEAD,
     Column,
@@ -267,7 +267,7 @@ def _level(
     return Level(
         ratio=estimate(lambda w: divided(mean(w), between(w)), between.units, seed),
         distance=estimate(mean, between.units, seed),
-        hit=estimate(share((found.hit * asked).numpy() @ members, queries), between.units, seed),
+        hit=fraction((found.hit * asked).numpy() @ members, queries, seed),
         chance=float((found.chance * asked).sum() / asked.sum()),
         videos=int(has_pairs.sum()),
     )

@@ -27,7 +27,7 @@ from torch import Tensor
 from footage import documents
 from footage.errors import ConfigError
 from footage.evaluation.adapt import Fitted
-from footage.evaluation.bootstrap import Estimate, estimate, share
+from footage.evaluation.bootstrap import Estimate, fraction
 from footage.evaluation.fields import Share
 from footage.images.layout import some
 from footage.images.reading import find_images
@@ -195,7 +195,7 @@ def robustness(
     whole = members.sum(axis=0)
 
     def accuracy(part: Float[np.ndarray, " U"]) -> Estimate:
-        return estimate(share(part, whole), len(units), seed)
+        return fraction(part, whole, seed)
 
     return Robustness(
         anchor=accuracy(on_anchor),

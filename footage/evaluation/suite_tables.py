@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from footage.evaluation.averages import Summary, identity, one_identity, published
+from footage.evaluation.intervals import few_images, percent
 from footage.evaluation.suite_rows import SuiteRow
 
 
@@ -27,7 +28,10 @@ def suite_tables(
 def _table(rows: Sequence[SuiteRow], summary: Summary) -> RenderableType:
     kind = one_identity([identity(row) for row in rows])
     first = rows[0]
-    view = Table(title=f"{first.model} on {kind.suite}, {kind.protocol}: top-1 accuracy, percent")
+    view = Table(
+        title=f"{first.model} on {kind.suite}, {kind.protocol}: top-1 accuracy,"
+        " percent [95 % interval]",
+    )
     for name in ("group", "task"):
         view.add_column(name)
     for name in ("test", "chance", "validation", "test images"):
@@ -37,7 +41,7 @@ def _table(rows: Sequence[SuiteRow], summary: Summary) -> RenderableType:
         view.add_row(
             row.group,
             row.task + "".join(f" ({mark})" for mark in row.marks),
-            f"{100 * row.value:.1f} ± {100 * row.standard_error:.1f}",
+            percent(row.value, row.interval),
             f"{100 * row.chance:.1f}",
             f"{100 * row.validation:.1f}",
             str(row.num_test),
@@ -47,7 +51,8 @@ def _table(rows: Sequence[SuiteRow], summary: Summary) -> RenderableType:
     groups = summary.groups.values() if len(summary.groups) > 1 else ()
     for average in (*groups, *summary.headline):
         view.add_row("", average.averaging, f"{100 * average.value:.1f}")
-    return Group(view, *_words(first, summary))
+    warning = few_images((row.task, row.num_test) for row in rows)
+    return Group(view, *_words(first, summary), *filter(None, [warning]))
 
 
 def _words(row: SuiteRow, summary: Summary) -> list[str]:

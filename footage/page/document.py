@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from footage.page import judged, learning, pictures, profiles, suites
 from footage.page.frames import ShownVideo
 from footage.page.gathered import GatheredProfile, Judged, Run
-from footage.page.markup import Markup, join, tag
+from footage.page.markup import Markup, caution, join, tag
 from footage.page.pictures import Comparison
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -77,9 +77,7 @@ def _header(runs: Sequence[Run], footage: Footage) -> Markup:
             name = tag("strong", run.name, class_=f"run{number % 6}")
             leads.append(tag("p", name, ". ", " ".join(_found(run)), class_="lead"))
     advice = [
-        tag("p", ("" if alone else f"{run.name}: ") + sentence)
-        for run in runs
-        for sentence in run.advice
+        ("" if alone else f"{run.name}: ") + sentence for run in runs for sentence in run.advice
     ]
     figures = _figures(runs[0]) if alone else []
     return tag(
@@ -88,7 +86,7 @@ def _header(runs: Sequence[Run], footage: Footage) -> Markup:
         tag("h1", _headline(runs, footage)),
         *leads,
         tag("dl", *figures, class_="figures") if figures else Markup(""),
-        tag("div", *advice, class_="advice", role="note") if advice else Markup(""),
+        caution(advice),
     )
 
 

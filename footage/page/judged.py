@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from footage.evaluation.intervals import difference, few_images
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
 from footage.page.gathered import Run
 from footage.page.marks import Mark, accuracy, sample, shares
-from footage.page.markup import Markup, tag
+from footage.page.markup import Markup, caution, tag
 
 BASELINE_SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring"}
 
@@ -36,13 +37,15 @@ def section(runs: Sequence[Run]) -> Markup:
         "Top-1 accuracy in percent on images that took part in nothing else. The backbone is "
         "frozen; settings are selected on a validation part, then the classifier is fitted on "
         "training and validation part and the test part is read once. "
-        "Bars are two standard errors to each side."
+        "Bars and brackets are 95 % intervals (Wilson), from the number of test images."
     )
     tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
+    few = few_images((row.task, row.num_test) for run in runs for row in run.rows)
     return tag(
         "section",
         title,
         tag("p", note, class_="note"),
+        caution([few]),
         _legend(runs),
         tag("div", *(_chart(task, runs) for task in tasks), class_="charts"),
         tag("h3", "The same numbers"),
@@ -57,9 +60,9 @@ def linear_cells(rows: Sequence[ResultRow]) -> dict[str, dict[str, ResultRow]]:
 
 
 def verdict(rows: Sequence[ResultRow]) -> str:
-    """What a linear probe says about the model against the untrained network, in a sentence.
+    """How a linear probe on the model compares with one on the untrained network, in a sentence.
 
-    Clearly means: by more than two standard errors of the difference.
+    Clearly means: the 95 % interval of the difference does not contain 0.
     """
     tasks = linear_cells(rows)
     if not tasks:
@@ -68,10 +71,9 @@ def verdict(rows: Sequence[ResultRow]) -> str:
     for task, cells in tasks.items():
         model, untrained = cells["model"], cells["untrained"]
         gain = model.value - untrained.value
-        # The two share their test images, so this error is if anything too large.
-        error = (model.standard_error**2 + untrained.standard_error**2) ** 0.5
-        clear += gain > 2 * error
-        gains.append(f"{task} {100 * gain:+.1f} ± {100 * error:.1f}")
+        low, high = difference(model.value, model.num_test, untrained.value, untrained.num_test)
+        clear += low > 0
+        gains.append(f"{task} {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
     network = "the same network untrained"
     if len(tasks) == 1:
         claim = f"{'clearly beats' if clear else 'does not clearly beat'} {network}"
@@ -115,7 +117,7 @@ def _chart(task: str, runs: Sequence[Run]) -> Markup:
                     f"run{number % 6}" if is_model else column,
                     "dot" if is_model else BASELINE_SHAPES[column],
                     row.value,
-                    row.standard_error if column != "chance" else 0.0,
+                    row.interval if column != "chance" else None,
                 )
                 # Runs of one backbone and seed share their baselines.
                 if is_model or mark not in marks:
@@ -162,12 +164,13 @@ def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) 
             numbers.append(tag("td", "", class_="figure"))
             continue
         row = cells[column]
-        error = "" if column == "chance" else f" ± {100 * row.standard_error:.1f}"
+        low, high = (100 * bound for bound in row.interval)
+        bounds = "" if column == "chance" else f" [{low:.1f}, {high:.1f}]"
         numbers.append(
             tag(
                 "td",
                 f"{100 * row.value:.1f}",
-                tag("span", error, class_="error-of"),
+                tag("span", bounds, class_="error-of"),
                 class_="figure best" if row.value == best else "figure",
             )
         )

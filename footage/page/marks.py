@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from footage.evaluation.intervals import percent
 from footage.page.charts import BOTTOM, RIGHT, WIDTH, Axis, Number, svg, ticks
 from footage.page.markup import Markup, join, tag
 
@@ -43,19 +44,16 @@ Rows = Sequence[tuple[str, Sequence[Mark]]]
 
 
 def accuracy(
-    label: str, colour: str, shape: str, value: float, standard_error: float = 0.0
+    label: str,
+    colour: str,
+    shape: str,
+    value: float,
+    interval: tuple[float, float] | None = None,
 ) -> Mark:
-    """The mark of an accuracy in [0, 1]; its bar is two standard errors to each side."""
-    error = f" ± {100 * standard_error:.1f}" if standard_error else ""
-    return Mark(
-        label,
-        colour,
-        shape,
-        value,
-        max(0.0, value - 2 * standard_error),
-        min(1.0, value + 2 * standard_error),
-        f"{100 * value:.1f}{error} %",
-    )
+    """The mark of an accuracy in [0, 1] with its interval, or without one."""
+    low, high = interval or (value, value)
+    words = percent(value, interval) if interval else f"{100 * value:.1f}"
+    return Mark(label, colour, shape, value, low, high, f"{words} %")
 
 
 def shares(title: str, rows: Rows) -> Markup:

@@ -6,6 +6,7 @@ Text is escaped unless it is `Markup`, and only `tag` and its friends make `Mark
 
 import base64
 import html
+from collections.abc import Iterable
 
 import simplejpeg
 from jaxtyping import UInt8
@@ -44,6 +45,12 @@ def join(*content: str) -> Markup:
     return Markup(
         "".join(piece if isinstance(piece, Markup) else html.escape(piece) for piece in content)
     )
+
+
+def caution(sentences: Iterable[str]) -> Markup:
+    """A box of warnings that the reader must not miss; nothing where all are empty."""
+    given = [tag("p", sentence) for sentence in dict.fromkeys(sentences) if sentence]
+    return tag("div", *given, class_="advice", role="note") if given else Markup("")
 
 
 def photograph(image: UInt8[ndarray, "H W 3"], alt: str, quality: int = 82) -> Markup:

@@ -18,10 +18,11 @@ from footage.evaluation.averages import (
     summarise,
 )
 from footage.evaluation.contenders import UNTRAINED
+from footage.evaluation.intervals import few_images, percent
 from footage.evaluation.suite_rows import SuiteRow
 from footage.page.gathered import Judged
 from footage.page.marks import Mark, accuracy, sample, shares
-from footage.page.markup import Markup, join, tag
+from footage.page.markup import Markup, caution, join, tag
 
 CHANCE: Final = "chance"
 
@@ -36,13 +37,14 @@ def section(judged: Sequence[Judged]) -> Markup:
         return Markup("")
     note = (
         "Top-1 accuracy in percent. Settings are selected on the 200 validation images, the "
-        "test part is read once for each seed. Bars are two standard errors of one run to each "
-        "side, from the number of test images."
+        "test part is read once for each seed. Bars and brackets are 95 % intervals of one run "
+        "(Wilson), from the number of test images."
     )
     return tag(
         "section",
         tag("h2", "Judged on suites of tasks"),
         tag("p", note, class_="note"),
+        caution([few_images((row.task, row.num_test) for each in judged for row in each.rows)]),
         *(_kind(kind, judged) for kind in kinds),
         id="suites",
     )
@@ -98,7 +100,7 @@ def _marks(task: str, columns: Sequence[Column]) -> list[Mark]:
     found = [each for each in found if each[2].task == task]
     marks = [accuracy("chance", CHANCE, "tick", found[0][2].chance)]
     return marks + [
-        accuracy(name, colour, _shape(colour), row.value, row.standard_error)
+        accuracy(name, colour, _shape(colour), row.value, row.interval)
         for name, colour, row in found
     ]
 
@@ -125,9 +127,7 @@ def _table(
     for task, group in tasks:
         rows = [found.get(task) for found in by_task]
         known = [row for row in rows if row is not None]
-        cells = [
-            f"{100 * row.value:.1f} ± {100 * row.standard_error:.1f}" if row else "" for row in rows
-        ]
+        cells = [percent(row.value, row.interval) if row else "" for row in rows]
         marks = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
         body.append(_line(group, task, f"{100 * known[0].chance:.1f}", *cells, marks))
     body += _averages(summaries)

@@ -57,7 +57,7 @@ def test_listed_anchors_are_taken_and_a_video_may_have_several(folder):
         (video("bird/a", range(3)), None, "classes that the labelled images lack: bird"),
         (["cat/a/first.jpg"], None, "has no frame number"),
         (video("cat/a", [1, 100]), None, "no anchor of .* has another frame within 10"),
-        (video("cat/a", range(3)), "cat/a/000009.jpg\n", "names cat/a/000009.jpg, which is no"),
+        (video("cat/a", range(3)), "cat/a/000009.jpg\n", "lists .cat/a/000009.jpg., which is not"),
         (video("cat/a", range(3)), "\n", "anchors.txt is empty"),
     ],
 )

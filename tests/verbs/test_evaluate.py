@@ -90,7 +90,7 @@ def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
     chance, _, _, _, gain, images = (cell.strip() for cell in knn.split("│")[3:-1])
     assert chance == "33.3 [18.0, 53.3]"  # Wilson, 8 of 24
     assert (gain, images) == ("+0.0", "24")
-    assert "very small test sets, fewer than 50 images: shapes (24)" in text
+    assert "Very small test sets, fewer than 50 images: shapes (24)" in text
 
 
 def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_path: Path) -> None:
