@@ -23,6 +23,7 @@ USAGE = """\
 footage: from a folder of raw videos to an image backbone, without labels
 
   footage ingest   PATHS... --out STORE              find, check, cut into shots, keep frames
+  footage store    verify STORE [--repair VIDEOS]    check every byte of a store, and repair it
   footage train    RECIPE --store STORE --out RUN    learn a backbone; again to go on
   footage evaluate MODEL --labelled FOLDER           kNN and linear probe, beside baselines
   footage evaluate MODEL --suite vtab --data DIR     VTAB-1k, or another suite of tasks
@@ -136,6 +137,25 @@ def _ingest(words: Sequence[str]) -> None:
             raise
 
     terminal.run(command, words, "footage ingest")
+
+
+def _store(words: Sequence[str]) -> None:
+    from footage.verbs.store import require_sound, verify
+
+    def command(store: Positional[str], *, repair: tuple[str, ...] | None = None) -> None:
+        """Read every byte of a frame store and compare it with what was written.
+
+        Args:
+            store: A frame store that `footage ingest` wrote.
+            repair: Restore what is damaged. Videos of damaged frames are searched for in these
+                files, folders or URLs and ingested again; without any, only what needs no video
+                is restored.
+        """
+        report = verify(store, repair)
+        print(report.summary())
+        require_sound(report)
+
+    cli_evaluation.one_of("store", words, {"verify": command})
 
 
 def _train(words: Sequence[str]) -> None:
@@ -307,6 +327,7 @@ def _recipes(words: Sequence[str]) -> None:
 
 VERBS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "ingest": _ingest,
+    "store": _store,
     "train": _train,
     "evaluate": cli_evaluation.evaluate,
     "profile": cli_evaluation.profile,

@@ -162,7 +162,7 @@ def vtab(words: Sequence[str]) -> None:
         """
         print(vtab.imported(folder, task=task, out=out))
 
-    _one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
+    one_of("vtab", words, {"doctor": doctor, "export": export, "import-parquet": import_parquet})
 
 
 def pocket(words: Sequence[str]) -> None:
@@ -184,10 +184,10 @@ def pocket(words: Sequence[str]) -> None:
         for name, reason in built.missing.items():
             log.warning("not there: %s (%s)", name, reason)
 
-    _one_of("pocket", words, {"build": build})
+    one_of("pocket", words, {"build": build})
 
 
-def _one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:
+def one_of(verb: str, words: Sequence[str], commands: Mapping[str, Callable[..., None]]) -> None:
     """Run one of the commands of a verb."""
     first = words[0] if words else ""
     if first in ("-h", "--help"):

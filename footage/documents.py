@@ -19,6 +19,7 @@ import msgspec
 
 from footage import files
 from footage.errors import FootageError
+from footage.retrying import retried
 
 Content = TypeVar("Content")
 
@@ -127,7 +128,7 @@ class Document(Generic[Content]):
 
     def _bytes(self, path: Path) -> bytes:
         try:
-            return read_bytes(path, self.most_bytes)
+            return retried(lambda: read_bytes(path, self.most_bytes), str(path))
         except OSError as error:
             raise self._bad(str(path), error.strerror or str(error)) from error
 

@@ -10,7 +10,7 @@ Parts are uncompressed and their row groups never hold frames of two shots, so o
 read. `docs/store.md` describes every column. `store_commit` creates such folders.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,24 +167,28 @@ class Store:
         """Close the parts that are open in this process; reading opens them again."""
         self._parts.close()
 
-    def damage(self) -> Iterator[Damage]:
+    def damage(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Damage]:
         """Read every byte of the parts and compare it with what was recorded when it was written.
 
         The tables were verified when the store was opened.
+
+        Args:
+            progress: Called with the number of bytes of each part that was read.
         """
         rows_of: dict[int, list[int]] = {part: [] for part in self.description.parts()}
         for row, part in enumerate(self._part_of.tolist()):
             rows_of[part].append(row)
         for part, rows in rows_of.items():
             name = part_name(part)
-            reason = difference(self.path / name, self.description.files[name])
-            if reason and self.description.files[name].footer_crc32 is None:
-                yield Damage(name, reason, self._videos_of(rows))  # any frame may be wrong
-                continue
-            unreadable = [row for row in rows if not self._is_sound(row)]
+            entry = self.description.files[name]
+            reason = difference(self.path / name, entry)
+            # Without checksums any frame may be wrong.
+            is_unknown = bool(reason) and entry.footer_crc32 is None
+            unreadable = [row for row in rows if is_unknown or not self._is_sound(row)]
             if reason or unreadable:
                 yield Damage(name, reason or "its frames are wrong", self._videos_of(unreadable))
             self.close()
+            progress(entry.num_bytes)
 
     def _is_sound(self, row: int) -> bool:
         part, first, length = self._position(row)

@@ -38,6 +38,8 @@ from footage.store_writing import ShotRecord, WorkFile, finished_work, frames_of
 
 PART_BYTES = 256 * 2**20
 """A part is closed once it holds this much, after the video that brought it there."""
+LOCK = ".lock"
+"""File that whoever changes a store holds; see `footage.files.exclusive`."""
 COPIES = "copies"
 """Folder of the second copies of `store.json` and of the tables."""
 
@@ -75,7 +77,8 @@ def commit(
         OutputError: The store cannot be written.
     """
     work = finished_work(store)
-    content = Content.of(store).without({*replaced, *(one.record.video for one in work)})
+    existing = Store.open(store) if (store / NAME).exists() else None
+    content = Content.of(existing).without({*replaced, *(one.record.video for one in work)})
     content.videos += [one.row for one in work]
     with next_version(store) as folder:
         part = max((part_number(name) for name in content.parts), default=-1) + 1
@@ -85,7 +88,7 @@ def commit(
             ]
             rows, entry = write_part(folder, part, sources)
             content.shots += rows
-            if entry is not None:
+            if entry:
                 content.parts[part_name(part)] = entry
                 part += 1
         seal(folder, content, settings, limits, versions)
@@ -102,14 +105,13 @@ class Content:
     parts: dict[str, FileEntry]
 
     @classmethod
-    def of(cls, store: Path) -> "Content":
+    def of(cls, store: Store | None) -> "Content":
         """The content of a store, or of none if there is none yet."""
-        if not (store / NAME).exists():
+        if store is None:
             return cls([], [], {})
-        opened = Store.open(store)
-        entries = opened.description.files
-        parts = {part_name(part): entries[part_name(part)] for part in opened.description.parts()}
-        return cls(opened.videos.to_pylist(), opened.every_shot.to_pylist(), parts)
+        entries = store.description.files
+        parts = {name: entries[name] for name in map(part_name, store.description.parts())}
+        return cls(store.videos.to_pylist(), store.every_shot.to_pylist(), parts)
 
     def without(self, gone: set[str]) -> "Content":
         """The same without some videos; their frames, if any, stay in the parts."""
@@ -195,11 +197,11 @@ def _batches(work: Sequence[WorkFile]) -> Iterator[list[WorkFile]]:
 
 
 def write_part(
-    folder: Path, part: int, videos: Iterable[VideoFrames]
+    folder: Path, part: int, videos: Iterable[VideoFrames], version: int = SCHEMA_VERSION
 ) -> tuple[list[dict[str, Any]], FileEntry | None]:
     """Join videos into a part; return the rows of their shots, and no entry if none has frames."""
     path = folder / part_name(part)
-    writer = FramesWriter(path)
+    writer = FramesWriter(path, version)
     rows = []
     try:
         for video, shots, groups in videos:
@@ -212,7 +214,7 @@ def write_part(
                 writer.write(table)
         if writer.num_groups:
             writer.finish()
-            return rows, frames_entry(path)
+            return rows, frames_entry(path, version)
     finally:
         writer.close()
     files.remove(path)

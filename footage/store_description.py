@@ -108,6 +108,8 @@ def read_description(path: Path) -> Description:
         StoreError: There is no store, or it is damaged or of another version.
     """
     if not (path / NAME).exists():
+        if (path / VIDEOS).exists():
+            raise damaged(path, f"{NAME} is missing")
         raise StoreError(
             f"there is no frame store at {str(path)!r}",
             f"create one with: footage ingest VIDEOS --out {path}",

@@ -20,7 +20,14 @@ from footage import files
 from footage.documents import Document
 from footage.errors import StoreError
 from footage.retrying import retried
-from footage.store_description import Checksum, Description, FileEntry, part_name, unreadable
+from footage.store_description import (
+    SCHEMA_VERSION,
+    Checksum,
+    Description,
+    FileEntry,
+    part_name,
+    unreadable,
+)
 
 OPEN_PARTS = 16
 """Parts a reader keeps open: a footer of a full part takes a few megabytes."""
@@ -62,8 +69,9 @@ class FramesWriter:
     JPEG does not compress further, and plain pages are found without decoding any other.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, version: int = SCHEMA_VERSION) -> None:
         self._path = path
+        self._has_checksums = version > 1
         self._jpeg: list[list[int]] = []
         self._seconds: list[int] = []
         with files.output_errors(path):
@@ -73,7 +81,7 @@ class FramesWriter:
                 compression="NONE",
                 use_dictionary=False,
                 write_statistics=False,
-                write_page_checksum=True,
+                write_page_checksum=self._has_checksums,
             )
 
     def write(self, table: pa.Table) -> None:
@@ -92,7 +100,8 @@ class FramesWriter:
         """Write the footer, with more metadata if there is any, and force the file to disk."""
         checksums = CHECKSUMS.line(Checksums(self._jpeg, self._seconds)).encode()
         with files.output_errors(self._path):
-            self._writer.add_key_value_metadata({CHECKSUMS_KEY: checksums, **(metadata or {})})
+            if self._has_checksums:
+                self._writer.add_key_value_metadata({CHECKSUMS_KEY: checksums, **(metadata or {})})
             self._writer.close()
             files.sync(self._path)
 
@@ -234,9 +243,10 @@ def read_footer(path: Path) -> bytes:
         return file.read(length)
 
 
-def frames_entry(path: Path) -> FileEntry:
+def frames_entry(path: Path, version: int = SCHEMA_VERSION) -> FileEntry:
     """Describe a finished part for `store.json`."""
-    return FileEntry(path.stat().st_size, files.sha256(path), zlib.crc32(read_footer(path)))
+    footer = zlib.crc32(read_footer(path)) if version > 1 else None
+    return FileEntry(path.stat().st_size, files.sha256(path), footer)
 
 
 UNREADABLE = (OSError, ValueError, MemoryError, pa.ArrowException)

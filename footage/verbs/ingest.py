@@ -26,7 +26,7 @@ from footage import files, store_commit
 from footage.documents import Document
 from footage.errors import ConfigError, StoreError
 from footage.store import Store
-from footage.store_description import NAME, Setting
+from footage.store_description import NAME, VIDEOS, Setting
 from footage.store_writing import DamagedWorkError, discard, finished_work
 from footage.videos.executors import Executor, LocalProcesses
 from footage.videos.extract import Extraction
@@ -35,7 +35,6 @@ from footage.videos.report import IngestReport, TooManyRejectedError
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
 
-_LOCK = ".lock"
 _ATTEMPTS = 3
 """How often videos are ingested again whose finished files were damaged before the commit."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -129,7 +128,8 @@ def ingest(
     try:
         with _locked(store):
             store_commit.prepare(store)
-            existing = Store.open(store) if (store / NAME).exists() else None
+            is_store = (store / NAME).exists() or (store / VIDEOS).exists()
+            existing = Store.open(store) if is_store else None
             _check_settings(store, existing, config)
             results, new_videos = _work(store, existing, sources, config, executor)
             files.remove(store / ".work")
@@ -154,14 +154,14 @@ def _locked(store: Path) -> Iterator[None]:
     """Hold the store for this process alone; the folder may be new, a store, or unfinished."""
     if store.is_dir():
         names = {entry.name for entry in store.iterdir()}
-        if names - {_LOCK} and not names & {NAME, ".work"}:
+        if names - {store_commit.LOCK} and not names & {NAME, VIDEOS, ".work"}:
             raise StoreError(
                 f"{str(store)!r} exists and is not a frame store",
                 "choose a new or empty --out folder",
             )
     is_new = not store.exists()
     try:
-        with files.exclusive(store / _LOCK, store):
+        with files.exclusive(store / store_commit.LOCK, store):
             yield
     finally:
         if is_new:
@@ -186,8 +186,10 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
 
 def _settings_of_work(path: Path) -> dict[str, Any] | None:
     """Settings of an interrupted first ingest; without them, what it finished is of no use."""
+    if not any((path.parent / "videos").glob("*.parquet")):
+        return None
     try:
-        return _SETTINGS.read(path) if path.exists() else None
+        return _SETTINGS.read(path)
     except StoreError as error:
         log.warning("%s; the videos finished so far will be ingested again", error.message)
         files.remove(path.parent)
