@@ -138,6 +138,7 @@ def _bad_numbering(videos: pa.Table, shots: pa.Table) -> Iterator[str]:
     groups = shots.group_by("video", use_threads=False).aggregate(
         [("shot", "count"), ("num_frames", "sum")]
     )
+    groups = groups.sort_by("video")  # groups come in no particular order
     listed = videos.filter(pc.greater(videos["num_shots"], 0))
     expected = {"video": "video", "num_shots": "shot_count", "num_frames": "num_frames_sum"}
     for ours, theirs in expected.items():
