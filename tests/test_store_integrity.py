@@ -1,6 +1,5 @@
 """Damage to a frame store: whatever reads it returns what was written, or an error."""
 
-import hashlib
 import json
 import shutil
 from itertools import pairwise
@@ -16,6 +15,7 @@ from footage.store import Store
 from footage.store_description import DOCUMENT, Totals, content_hash, file_entry, read_description
 from footage.store_frames import FRAMES_SCHEMA, FramesFile, FramesWriter
 from footage.store_tables import totals
+from tests.earlier_stores import as_version_1
 from tests.mutations import bit_flips, mutations
 
 FILES = ("store.json", "videos.parquet", "shots.parquet", "frames/part-00000.parquet")
@@ -213,34 +213,6 @@ def test_part_that_is_cut_short_after_opening_is_an_error(store):
 
 
 # --- stores of version 1 -------------------------------------------------------------------------
-
-
-def as_version_1(store):
-    """Rewrite a store as footage 0.1 wrote it: without checksums, copies and new columns."""
-    opened = Store.open(store)
-    part, name = store / FILES[3], FILES[3]
-    with FramesFile.open(part) as file:
-        groups = [file.file.read_row_group(one) for one in range(file.file.num_row_groups)]
-    writer = FramesWriter(part, version=1)
-    for group in groups:
-        writer.write(group)
-    writer.finish()
-    videos = opened.videos.drop_columns(["mirrored"])
-    pq.write_table(videos, store / "videos.parquet")
-    files = {one: file_entry(store / one) for one in ("videos.parquet", "shots.parquet", name)}
-    content = {
-        "schema_version": 1,
-        "settings": opened.settings,
-        "limits": {},
-        "versions": {},
-        "totals": msgspec.to_builtins(totals(videos, files)),
-        "files": {one: {"num_bytes": e.num_bytes, "sha256": e.sha256} for one, e in files.items()},
-    }
-    text = json.dumps([content["settings"], content["files"]], sort_keys=True)
-    content["content_hash"] = hashlib.sha256(text.encode()).hexdigest()
-    (store / "store.json").write_text(json.dumps(content, indent=2))
-    shutil.rmtree(store / "copies")
-    return content["content_hash"]
 
 
 def test_store_of_version_1_is_read_and_keeps_its_hash(store):

@@ -34,10 +34,12 @@ from footage.videos.one_video import Known, Result, Task, ingest_one, quarantine
 from footage.videos.report import IngestReport, TooManyRejectedError
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
+from footage.videos.space import SpaceWatch, check_before
 
 _ATTEMPTS = 3
 """How often videos are ingested again whose finished files were damaged before the commit."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_SETTINGS_NAME = ".work/settings.json"
 _SETTINGS: Document[dict[str, Any]] = Document(
     schema=dict[str, Setting],
     name="the settings of an interrupted ingest",
@@ -171,9 +173,8 @@ def _locked(store: Path) -> Iterator[None]:
 
 def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -> None:
     """One store has one set of settings, from its first video to its last."""
-    path = store / ".work" / "settings.json"
     wanted = config.store_settings
-    found = existing.settings if existing else _settings_of_work(path) or wanted
+    found = existing.settings if existing else _settings_of_work(store) or wanted
     changed = [name for name in wanted if found.get(name) != wanted[name]]
     if changed:
         were = ", ".join(f"{name} {found.get(name)} (now {wanted[name]})" for name in changed)
@@ -181,18 +182,17 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
             f"the store at {str(store)!r} was created with different settings: {were}",
             "use the same settings, or choose another --out",
         )
-    _SETTINGS.write(path, wanted)
 
 
-def _settings_of_work(path: Path) -> dict[str, Any] | None:
+def _settings_of_work(store: Path) -> dict[str, Any] | None:
     """Settings of an interrupted first ingest; without them, what it finished is of no use."""
-    if not any((path.parent / "videos").glob("*.parquet")):
+    if not any((store / ".work" / "videos").glob("*.parquet")):
         return None
     try:
-        return _SETTINGS.read(path)
+        return _SETTINGS.read(store / _SETTINGS_NAME)
     except StoreError as error:
         log.warning("%s; the videos finished so far will be ingested again", error.message)
-        files.remove(path.parent)
+        files.remove(store / ".work")
         return None
 
 
@@ -207,6 +207,9 @@ def _work(
     layers: list[str] = []
     for _ in range(_ATTEMPTS):
         tasks = _tasks(store, existing, sources, config)
+        new_bytes = sum(task.source.num_bytes for task in tasks if not task.known)
+        check_before(store, existing, new_bytes)
+        _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
         results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
         layers = next((result.layers for result in results if result.layers), layers)
         try:
@@ -261,10 +264,10 @@ def _finished(
 
 def _run(tasks: Sequence[Task], executor: Executor) -> list[Result]:
     results = []
+    num_bytes = sum(task.source.num_bytes for task in tasks)
+    space = SpaceWatch(tasks[0].store, num_bytes)
     with _progress() as progress:
-        bar = progress.add_task(
-            "ingest", total=sum(task.source.num_bytes for task in tasks), files=f"0/{len(tasks)}"
-        )
+        bar = progress.add_task("ingest", total=num_bytes, files=f"0/{len(tasks)}")
         for outcome in executor.run(ingest_one, tasks):
             task: Task = outcome.task
             result: Result | None = outcome.result
@@ -279,8 +282,9 @@ def _run(tasks: Sequence[Task], executor: Executor) -> list[Result]:
                 quarantine(task, blank, outcome.failure)
                 result = Result(video, [])
             results.append(result)
-            files = f"{len(results)}/{len(tasks)}"
-            progress.update(bar, advance=task.source.num_bytes, files=files)
+            space.finished(result.video, task.source.num_bytes)
+            counts = f"{len(results)}/{len(tasks)}"
+            progress.update(bar, advance=task.source.num_bytes, files=counts)
     return results
 
 

@@ -17,7 +17,10 @@ from footage.store import Store
 from footage.verbs.ingest import IngestConfig, ingest
 from footage.videos.sources import find
 from tests import synthetic
+from tests.earlier_stores import as_version_1
 from tests.ingesting import CONFIG, HERE, RUN, hashes
+
+PART = "frames/part-00000.parquet"
 
 
 def test_videos_become_shots_and_frames(whole):
@@ -87,6 +90,26 @@ def test_videos_that_come_later_are_added(whole, video_folder, tmp_path):
     store.verify()
     assert hashes(out)["frames/part-00000.parquet"] == first
     reference = Store.open(whole[1])
+    assert store.videos.equals(reference.videos)
+    for row in range(18):
+        assert store.frames_of_shot(row) == reference.frames_of_shot(row)
+
+
+def test_store_of_version_1_grows_and_keeps_its_hash_until_then(whole, video_folder, tmp_path):
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    shutil.copytree(video_folder, folder)
+    (folder / "group0" / "video2.mp4").rename(tmp_path / "later.mp4")
+    ingest([str(folder)], out, CONFIG, HERE)
+    recorded = as_version_1(out)
+    before = hashes(out)
+    assert ingest([str(folder)], out, CONFIG, HERE).new_videos == 0
+    assert (hashes(out), Store.open(out).content_hash) == (before, recorded)
+    (tmp_path / "later.mp4").rename(folder / "group0" / "video2.mp4")
+    ingest([str(folder)], out, CONFIG, HERE)
+    store, reference = Store.open(out), Store.open(whole[1])
+    store.verify()
+    assert hashes(out)[PART] == before[PART]
+    assert store.description.schema_version == 2
     assert store.videos.equals(reference.videos)
     for row in range(18):
         assert store.frames_of_shot(row) == reference.frames_of_shot(row)

@@ -2,14 +2,17 @@
 
 import shutil
 
+import msgspec
 import pytest
 
 from footage import cli
 from footage.errors import StoreError
 from footage.store import Store
+from footage.store_description import DOCUMENT, content_hash
 from footage.verbs.ingest import ingest
 from footage.verbs.store import require_sound, verify
 from tests import synthetic
+from tests.earlier_stores import as_version_1
 from tests.ingesting import CONFIG, HERE, hashes
 
 PART = "frames/part-00000.parquet"
@@ -143,3 +146,37 @@ def test_folder_without_a_store_is_an_error(tmp_path, capsys):
     assert code == 1
     assert "there is no frame store at" in err
     assert not (tmp_path / "absent").exists()
+
+
+def test_damaged_part_of_version_1_is_restored_to_the_same_bytes(store, video_folder):
+    recorded = as_version_1(store)
+    before = hashes(store)
+    data = (store / PART).read_bytes()
+    flip(store / PART, place=len(data) // 2)
+    report = verify(store, [str(video_folder)])
+    assert len(report.checked.damage[0].videos) == 6
+    assert (report.remaining, hashes(store)) == ([], before)
+    assert Store.open(store).content_hash == recorded
+    assert "have no checksums of frames" in report.summary()
+
+
+def test_other_frames_are_restored_under_another_content_hash(store, video_folder):
+    opened = Store.open(store)
+    settings = opened.settings | {"jpeg_quality": 50}  # as if another encoder were installed
+    recorded = content_hash(settings, opened.description.files)
+    changed = msgspec.structs.replace(opened.description, settings=settings, content_hash=recorded)
+    for folder in (store, store / "copies"):
+        DOCUMENT.write(folder / "store.json", changed)
+    frames = [opened.frames_of_shot(row) for row in range(18)]
+    damage_frame(store, 4)
+    report = verify(store, [str(video_folder)])
+    assert report.remaining == []
+    assert f"the content hash changed from {recorded[:16]} to" in report.summary()
+    repaired = Store.open(store)
+    repaired.verify()
+    assert repaired.content_hash == report.content_hash != recorded
+    for row in range(18):
+        found = repaired.frames_of_shot(row)
+        assert [one[:2] for one in found] == [one[:2] for one in frames[row]]
+        assert (found == frames[row]) == (row not in (3, 4, 5))
+    assert verify(store).checked.damage == []
