@@ -10,7 +10,6 @@ sign of life, and one `REPORT` at the end.
 
 import dataclasses
 import json
-import math
 import struct
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from footage.videos.pictures import Scaler, TinyFrames
 from footage.videos.sandbox import Send
 from footage.videos.shot_builder import Placed, Shot, ShotBuilder
 from footage.videos.shots import CutDetector, TinyFrame, difference
+from footage.videos.times import EvenTimes
 from footage.videos.video import TimedFrame, Video
 
 FRAME, ALIVE, REPORT = b"F", b"A", b"R"
@@ -36,8 +36,6 @@ BLACK_BRIGHTNESS = 16.0
 """Mean brightness (of 255) below which a kept frame counts as black."""
 STATIC_DIFFERENCE = 0.004
 """Mean difference to the frame sampled before (0 to 1) below which a frame counts as static."""
-SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
-"""A video may be shorter than it declares by the larger of these without being partial."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +86,7 @@ class _Pass:
         self._tiny = TinyFrames()
         self._builder: ShotBuilder | None = None
         self._start, self._end = 0.0, 0.0
-        self._next_sample = -math.inf
+        self._even = EvenTimes(settings.frames_per_second)
         self._sampled: TinyFrame | None = None
         self._said = time.monotonic()
         self._frames, self._orientation = 0, Orientation()
@@ -106,7 +104,7 @@ class _Pass:
         if found:
             self._builder.add(found)
         # A damaged frame shows what the decoder made up: the next whole one is sampled instead.
-        if frame.seconds >= self._next_sample and not frame.is_damaged:
+        if not frame.is_damaged and self._even.takes(frame.seconds, is_guessed=frame.is_guessed):
             self._sample(frame, tiny, self._builder)
             self._keep(self._builder.settle(self._detector.settled_seconds))
         now = time.monotonic()
@@ -123,10 +121,6 @@ class _Pass:
         )
 
     def _sample(self, frame: TimedFrame, tiny: TinyFrame, builder: ShotBuilder) -> None:
-        rate = self._settings.frames_per_second
-        # The slack is for containers that round times to a millisecond.
-        passed = math.floor((frame.seconds - self._start) * rate + 1e-3)
-        self._next_sample = self._start + (passed + 1) / rate - 1e-3 / rate
         jpeg = simplejpeg.encode_jpeg(
             self._scale(frame),
             quality=self._settings.jpeg_quality,
@@ -154,7 +148,7 @@ class _Pass:
         self._builder.add(self._detector.finish())
         placed, shots = self._builder.finish(self._end)
         self._keep(placed)
-        damage = self._damage()
+        damage = self._video.damage(self._end - self._start)
         if not self._kept:
             raise VideoError(f"no frame could be kept: {damage or 'every frame is damaged'}")
         self._send(REPORT, json.dumps(self._report(shots, damage)).encode())
@@ -172,13 +166,3 @@ class _Pass:
             "reason": damage,
             "shots": [list(shot) for shot in shots],
         }
-
-    def _damage(self) -> str:
-        """What is missing, in words; nothing if all that was declared could be decoded."""
-        found = []
-        if self._video.decode_errors:
-            found.append(f"{self._video.decode_errors} packets or frames were damaged")
-        declared, decoded = self._video.info.declared_seconds, self._end - self._start
-        if declared and decoded < declared - max(SHORT_SECONDS, SHORT_SHARE * declared):
-            found.append(f"{decoded:.2f} s of {declared:.2f} s could be decoded")
-        return "; ".join(found)

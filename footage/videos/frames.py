@@ -26,6 +26,7 @@ from footage.augment import resized
 from footage.errors import MachineError, VideoError
 from footage.videos.pictures import Scaler
 from footage.videos.sandbox import Limits, Send, opened, run_confined
+from footage.videos.times import EvenTimes
 from footage.videos.video import Video
 
 HEADER = struct.Struct("<cI")
@@ -33,8 +34,6 @@ SECONDS = struct.Struct("<d")
 FRAME, ALIVE, END, FAILED = b"F", b"A", b"E", b"X"
 
 ALIVE_SECONDS = 1.0
-SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
-"""A video may be shorter than it declares by the larger of these and still be whole."""
 
 
 class SquareFrame(NamedTuple):
@@ -49,7 +48,8 @@ class FrameReader:
 
     Args:
         size: Height and width of the frames, in pixels.
-        frames_per_second: The first frame at or after every multiple of its inverse is given.
+        frames_per_second: The first frame at or after every multiple of its inverse is given,
+            counted from the first frame.
     """
 
     def __init__(self, size: int, frames_per_second: float) -> None:
@@ -154,32 +154,24 @@ def serve() -> None:
 def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: Send) -> None:
     """Runs confined: send the sampled frames, and at the end what was wrong, if anything."""
     size = int(str(request["size"]))
-    interval = 1 / float(str(request["frames_per_second"]))
+    even = EvenTimes(float(str(request["frames_per_second"])))
     with Video(descriptor, max_pixels) as video:
         scale = Scaler(size)
-        wanted, shown_until, num_sent = 0.0, 0.0, 0
+        start: float | None = None
+        decoded_seconds, num_sent = 0.0, 0
         said = time.monotonic()
         for frame in video.frames():
-            shown_until = frame.seconds + frame.duration
-            if frame.seconds >= wanted - 1e-6:
+            start = frame.seconds if start is None else start
+            decoded_seconds = frame.seconds + frame.duration - start
+            # A damaged frame shows what the decoder made up: the next whole one is taken instead.
+            if not frame.is_damaged and even.takes(frame.seconds, is_guessed=frame.is_guessed):
                 pixels = resized(scale(frame), size)
                 send(FRAME, SECONDS.pack(frame.seconds) + pixels.tobytes())
                 num_sent += 1
-                wanted = interval * (np.floor(frame.seconds / interval + 1e-6) + 1)
                 said = time.monotonic()
             elif time.monotonic() - said > ALIVE_SECONDS:
                 send(ALIVE, b"")
                 said = time.monotonic()
         if not num_sent:
-            raise VideoError("no frame could be decoded")
-        send(END, _damage(video, shown_until).encode())
-
-
-def _damage(video: Video, decoded_seconds: float) -> str:
-    """What is missing of a video of which some frames could be read; empty when nothing is."""
-    declared = video.info.declared_seconds
-    if declared and declared - decoded_seconds > max(SHORT_SECONDS, SHORT_SHARE * declared):
-        return f"only {decoded_seconds:.2f} of {declared:.2f} s could be decoded"
-    if video.decode_errors:
-        return f"{video.decode_errors} packets or frames are damaged"
-    return ""
+            raise VideoError(f"no frame could be decoded ({video.decode_errors} errors)")
+        send(END, video.damage(decoded_seconds).encode())

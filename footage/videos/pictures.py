@@ -21,9 +21,9 @@ CONVERTIBLE = frozenset([0, 1, UNSPECIFIED, 4, 5, 6, 7, 9])
 class Scaler:
     """Turns decoded pictures into upright RGB with a given short side, without aliasing.
 
-    Smaller pictures keep their size. Alpha is dropped. Colours of high pictures whose file declares
-    no matrix are read as BT.709, of others as BT.601, as players do; so are those of matrices that
-    FFmpeg does not convert. Fields are not separated and HDR is not mapped to SDR.
+    Smaller pictures keep their size. Colours of high pictures whose file declares no matrix are
+    read as BT.709, of others as BT.601, as players do; so are those of matrices that FFmpeg does
+    not convert. docs/store.md lists what is not done to pictures.
 
     Raises:
         VideoError: FFmpeg cannot convert the pixel format.
@@ -92,15 +92,18 @@ def _rgb(
             f"its pixel format {picture.format.name!r} cannot be converted to RGB"
         ) from error
     image: UInt8[np.ndarray, "H W 3"] = small.to_ndarray()
-    return image
+    is_limited = picture.format.name.startswith("gray") and int(picture.color_range) == 1
+    return cv2.LUT(image, _LIMITED) if is_limited else image  # FFmpeg takes all grey for full range
+
+
+_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
+"""Brightness of limited range (16 to 235) as full range."""
 
 
 TINY_WIDTH, TINY_HEIGHT = 48, 27
 """What cut detectors look at; TransNetV2 was trained on this size."""
 ROWS_PER_CELL = 2
 """Rows that are averaged into one row of a tiny frame: all would cost twice as much."""
-
-_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).astype(np.uint8)
 
 
 class TinyFrames:
@@ -120,7 +123,10 @@ class TinyFrames:
             return _rgb(self._reformatter, picture, TINY_WIDTH, TINY_HEIGHT, None)
         bits = picture.format.components[0].bits
         planes = [_tiny_plane(plane, bits) for plane in picture.planes[:3]]
-        is_full = int(picture.color_range) == 2 or picture.format.name.startswith("yuvj")
+        is_grey = picture.format.name.startswith("gray")
+        is_full = picture.format.name.startswith("yuvj") or (
+            int(picture.color_range) != 1 if is_grey else int(picture.color_range) == 2
+        )
         if not is_full:
             planes[0] = cv2.LUT(planes[0], _LIMITED)
         if len(planes) < 3:

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 
 import av
 import av.subtitles.stream  # opening a file imports it, which a confined process cannot
-import numpy as np
+from av.format import Flags
 
 from footage.errors import VideoError
+from footage.videos.declared import (
+    LARGEST_SECONDS,
+    picture_stream,
+    read_info,
+    reason_not_opened,
+    usual_step,
+)
 from footage.videos.orientation import Orientation, Orientations
+from footage.videos.times import LONGEST_GAP_SECONDS, Timeline
 
 # fmt: off
 SUFFIXES = frozenset([
@@ -35,36 +43,24 @@ FORMATS = ",".join([
 # fmt: on
 
 OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": FORMATS, "max_streams": "64"}
-FALLBACK_FPS = 25.0
-"""Taken for the step between frames when neither times nor a frame rate are given."""
-
-
-class VideoInfo(NamedTuple):
-    """What a file declares about its picture, before anything is decoded.
-
-    `declared_seconds` is None where the container does not say; `rotation` is in degrees
-    counter-clockwise, as it must be applied to show the picture upright.
-    """
-
-    container: str
-    codec: str
-    pixel_format: str
-    width: int
-    height: int
-    fps: float
-    declared_seconds: float | None
+SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
+"""A video may be shorter than it declares by the larger of these and still be whole."""
+WAITING_BYTES = 256 * 2**20
+"""Most memory for decoded frames that wait for those after them."""
 
 
 class TimedFrame(NamedTuple):
     """A decoded picture, when it is shown (seconds) and how.
 
-    `is_damaged`: the decoder concealed errors in it. `aspect`: width over height of one pixel.
+    `is_damaged`: the decoder concealed errors in it. `is_guessed`: its time is not its timestamp,
+    which cannot be right. `aspect`: width over height of one pixel.
     """
 
     picture: av.VideoFrame
     seconds: float
     duration: float
     is_damaged: bool = False
+    is_guessed: bool = False
     orientation: Orientation = Orientation()
     aspect: float = 1.0
 
@@ -83,75 +79,50 @@ class Video:
 
     def __init__(self, file: str | Path | int, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._descriptor = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        options = OPTIONS | {"fd": str(self._descriptor)}
         try:
-            self._container = av.open("fd:", options=options, metadata_errors="ignore")
-        except (av.FFmpegError, ValueError) as error:
-            os.close(self._descriptor)
-            raise VideoError(f"cannot be opened: {_words(error)}") from error
+            self._descriptor = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDONLY)
+        except OSError as error:
+            raise VideoError(f"it cannot be read: {error.strerror}") from error
+        self._container = self._open()
         try:
-            self._stream = self._picture_stream()
+            self._stream = picture_stream(self._container, max_pixels)
         except VideoError:
             self.close()
             raise
-        self.info = self._read_info()
-        of_stream, of_codec = (
-            one.sample_aspect_ratio for one in (self._stream, self._stream.codec_context)
-        )
-        self._container_aspect = of_stream if of_stream != of_codec else None
+        self.info = read_info(self._container, self._stream)
+        context = self._stream.codec_context
+        self._stream.thread_type = "NONE"
+        context.thread_count = 1
+        context.options = {"max_pixels": str(max_pixels)}
+        ratio = self._stream.sample_aspect_ratio
+        self._container_aspect = ratio if ratio != context.sample_aspect_ratio else None
+        self._timeline = self._new_timeline()
         self.decode_errors = 0
         """Packets that could not be decoded and frames that the decoder marked as damaged."""
 
-    def _picture_stream(self) -> av.VideoStream:
-        """The largest picture stream; cover art is none."""
-        streams = [
-            stream
-            for stream in self._container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not streams:
-            raise VideoError("it has no video stream")
-        stream = max(streams, key=lambda one: (one.width or 0) * (one.height or 0))
-        if stream.codec_context is None:
-            raise VideoError("no decoder is known for its video stream")
-        pixels = (stream.width or 0) * (stream.height or 0)
-        if pixels > self._max_pixels:
-            raise VideoError(
-                f"its picture of {stream.width}x{stream.height} is larger than"
-                f" {self._max_pixels} pixels"
-            )
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
-        return stream
+    def _open(self) -> av.container.InputContainer:
+        first_bytes = os.pread(self._descriptor, 64, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        options = OPTIONS | {"fd": str(self._descriptor)}
+        try:
+            return av.open("fd:", options=options, metadata_errors="ignore")
+        except (av.FFmpegError, ValueError) as error:
+            os.close(self._descriptor)
+            _no_memory(error)
+            raise VideoError(reason_not_opened(error, first_bytes)) from error
 
-    def _read_info(self) -> VideoInfo:
-        stream, context = self._stream, self._stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-        return VideoInfo(
-            container=self._container.format.name,
-            codec=context.codec.canonical_name,
-            pixel_format=context.pix_fmt or "",
-            width=stream.width or 0,
-            height=stream.height or 0,
-            fps=float(rate) if rate else 0.0,
-            declared_seconds=self._declared_seconds(),
+    def _new_timeline(self) -> Timeline:
+        flags: Any = self._container.format.flags
+        clocks_restart = bool(flags & Flags.ts_discont.value)
+        has_no_clock = bool(flags & Flags.no_timestamps.value)
+        info = self.info
+        frame_bytes = 8 * (info.width * info.height or self._max_pixels)
+        return Timeline(
+            usual_step(self._stream),
+            None if clocks_restart or has_no_clock else info.declared_seconds,
+            clocks_restart=clocks_restart,
+            most_waiting=max(4, WAITING_BYTES // frame_bytes),
         )
-
-    def _declared_seconds(self) -> float | None:
-        """The stream's own duration; the container's may be that of longer sound."""
-        stream = self._stream
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        noted = _clock(stream.metadata.get("DURATION", ""))
-        if noted is not None:
-            start = float((stream.start_time or 0) * (stream.time_base or 0))
-            return noted - start
-        if self._container.duration and len(self._container.streams) == 1:
-            return self._container.duration / av.time_base
-        return None
 
     def _aspect(self) -> float:
         """Width over height of one pixel, from the container or else the bitstream by now.
@@ -164,38 +135,55 @@ class Video:
     def frames(self) -> Iterator[TimedFrame]:
         """All frames that can be had, in order of time.
 
-        Times are presentation times (pts x time base). Where a file has none, or where they run
-        backwards, the nominal frame rate carries on from the frame before.
+        Times are presentation times (pts x time base), strictly increasing. Wrong and missing ones
+        are replaced: see `Timeline`.
         """
-        step = 1 / self.info.fps if self.info.fps > 0 else 1 / FALLBACK_FPS
-        last, shift = -np.inf, 0.0
+        for shown in self._timeline.times(self._stamped()):
+            frame: TimedFrame = shown.item
+            room = self._timeline.end - shown.seconds
+            duration = min(frame.duration, room) if room > 0 else frame.duration
+            yield frame._replace(
+                seconds=shown.seconds, duration=duration, is_guessed=shown.is_guessed
+            )
+
+    def _stamped(self) -> Iterator[tuple[float | None, TimedFrame]]:
+        """Decoded frames with their timestamps in seconds, if they have any."""
         orientation, aspect = Orientations(), self._aspect()
+        step = usual_step(self._stream)
         for picture in self._pictures():
             if picture.width * picture.height > self._max_pixels:
                 self.decode_errors += 1
                 continue
-            base = float(picture.time_base or self._stream.time_base or 0)
-            ticks = picture.pts if picture.pts is not None else picture.dts
-            if ticks is None or base == 0:
-                seconds = last + step if np.isfinite(last) else 0.0
-            else:
-                seconds = ticks * base + shift
-            if seconds <= last:
-                shift += last + step - seconds
-                seconds = last + step
-            duration = picture.duration * base if picture.duration else step
-            last = seconds
-            self.decode_errors += picture.is_corrupt
             if picture.key_frame:  # the decoder reads ahead: a new ratio waits for its first frame
                 aspect = self._aspect()
-            yield TimedFrame(
+            self.decode_errors += picture.is_corrupt
+            duration = picture.duration * self._tick(picture)
+            frame = TimedFrame(
                 picture,
-                seconds,
-                duration,
-                bool(picture.is_corrupt),
-                orientation(picture),
-                aspect,
+                0.0,
+                duration if 0 < duration <= LONGEST_GAP_SECONDS else step,
+                is_damaged=bool(picture.is_corrupt),
+                orientation=orientation(picture),
+                aspect=aspect,
             )
+            yield self._stamp(picture), frame
+
+    def _tick(self, picture: av.VideoFrame) -> float:
+        return float(picture.time_base or self._stream.time_base or 0)
+
+    def _stamp(self, picture: av.VideoFrame) -> float | None:
+        """When a picture is to be shown according to the file, in seconds.
+
+        AVI stores only the order of decoding: what FFmpeg makes of it as presentation times is
+        wrong with B-frames, and the decoding time of the packet that completed the frame is right.
+        """
+        stamps = [picture.pts, picture.dts]
+        if self.info.container == "avi":
+            stamps.reverse()
+        ticks = stamps[0] if stamps[0] is not None else stamps[1]
+        seconds = 0.0 if ticks is None else ticks * self._tick(picture)
+        is_good = ticks is not None and abs(seconds) <= LARGEST_SECONDS and self._tick(picture) > 0
+        return seconds if is_good else None
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Decoded frames; a packet that cannot be decoded is counted and skipped."""
@@ -223,6 +211,19 @@ class Video:
                 self.decode_errors += 1
             return []
 
+    def damage(self, decoded_seconds: float) -> str:
+        """What is missing after so much was decoded, in words; "" if nothing is."""
+        found = []
+        if self.decode_errors:
+            found.append(f"{self.decode_errors} packets or frames were damaged")
+        # Where clocks start again, the declared length is that of one of them. Elsewhere it may be
+        # that of a wrong timestamp, and then the frame with that timestamp is not missing.
+        declared = None if self._timeline.has_restarted else self.info.declared_seconds
+        reached = max(decoded_seconds, self._timeline.stamped_seconds)
+        if declared and reached < declared - max(SHORT_SECONDS, SHORT_SHARE * declared):
+            found.append(f"{decoded_seconds:.2f} s of {declared:.2f} s could be decoded")
+        return "; ".join(found)
+
     def close(self) -> None:
         """Give the file back."""
         self._container.close()
@@ -240,20 +241,7 @@ class Video:
         self.close()
 
 
-def _clock(text: str) -> float | None:
-    """Seconds of `hh:mm:ss.fraction`, as Matroska notes the length of a stream."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
-
-
-def _no_memory(error: av.FFmpegError) -> None:
+def _no_memory(error: Exception) -> None:
     """Running out of memory is the end of this video, not one more bad packet."""
     if isinstance(error, MemoryError):
         raise error
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""Videos that are whole but odd: turned, mirrored, or with pixels that are not square."""
+"""Videos that are whole but odd: turned, mirrored, or with timestamps that cannot be right."""
 
 from fractions import Fraction
 
@@ -89,3 +89,32 @@ def copied(source, target, display_matrix):
             packet.pts = packet.dts = number
             output.mux(packet)
     return target
+
+
+def write_stamped(path, images, seconds, *, codec="libx264", container_format=None):
+    """Write pictures with any presentation times, in milliseconds, in any order.
+
+    Decoding times far before them keep FFmpeg from refusing them.
+    """
+    options = {"x264-params": "bframes=0", "preset": "ultrafast", "crf": "12"}
+    with av.open(
+        str(path), "w", format=container_format, options={"avoid_negative_ts": "disabled"}
+    ) as container:
+        stream = container.add_stream(codec, rate=20, options=options)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        packets = []
+        for image in images:
+            packets += stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))
+        packets += stream.encode()
+        ticks = [round(1000 * one) for one in seconds]
+        for number, (packet, tick) in enumerate(zip(packets, ticks, strict=True)):
+            packet.time_base, packet.duration = Fraction(1, 1000), 50
+            packet.pts, packet.dts = tick, min(ticks) - 2 * len(ticks) + number
+            container.mux(packet)
+    return path
+
+
+def numbered(count, size=(64, 48)):
+    """Pictures that tell by their brightness which one they are, up to 50 of them."""
+    return [np.full((size[1], size[0], 3), 20 + 4 * (n % 50), np.uint8) for n in range(count)]

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 
-from footage import store_writing
-from footage.store import VIDEOS_SCHEMA, Store
+from footage import store_commit
+from footage.store import Store
+from footage.store_tables import VIDEOS_SCHEMA
 from footage.verbs.ingest import ingest
 from tests import synthetic
 from tests.ingesting import CONFIG, HERE
@@ -41,12 +42,12 @@ def test_a_store_from_before_mirroring_was_recorded_opens_and_grows(tmp_path, mo
     synthetic.encode(tmp_path / "in" / "a.mp4", synthetic.scene(1, 1.0))
     earlier = pa.schema([field for field in VIDEOS_SCHEMA if field.name != "mirrored"])
     with monkeypatch.context() as patch:
-        patch.setattr(store_writing, "VIDEOS_SCHEMA", earlier)
+        patch.setattr(store_commit, "VIDEOS_SCHEMA", earlier)
         ingested(tmp_path / "in", tmp_path)
-    assert Store.open(tmp_path / "out").videos["mirrored"].to_pylist() == [None]
+    assert Store.open(tmp_path / "out").videos["mirrored"].to_pylist() == [False]
     flipped = odd_videos.matrix(-1, 0, 0, 1)
     odd_videos.write(
         tmp_path / "in" / "b.mp4", [odd_videos.marked_picture()] * 24, display_matrix=flipped
     )
     store = ingested(tmp_path / "in", tmp_path)
-    assert store.videos["mirrored"].to_pylist() == [None, True]
+    assert store.videos["mirrored"].to_pylist() == [False, True]

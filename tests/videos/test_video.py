@@ -45,40 +45,6 @@ def test_frames_without_times_go_on_at_the_nominal_rate(tmp_path):
     assert steps == pytest.approx(np.full(23, 1 / video.info.fps), rel=1e-3)
 
 
-def test_times_never_run_backwards(tmp_path, monkeypatch):
-    path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(1, 1.0))
-    with Video(path, MAX_PIXELS) as video:
-        pictures = list(video._pictures())
-        jump = pictures[12].pts
-        for picture in pictures[12:]:
-            picture.pts -= jump
-        for picture in pictures[20:]:
-            picture.pts, picture.dts = None, None
-        monkeypatch.setattr(video, "_pictures", lambda: iter(pictures))
-        seconds = [frame.seconds for frame in video.frames()]
-    assert seconds == pytest.approx([number / 24 for number in range(24)], abs=1e-6)
-
-
-@pytest.mark.parametrize("turn", [90, 180, -90])
-def test_rotation_is_applied_counter_clockwise(tmp_path, turn):
-    image = np.zeros((64, 96, 3), np.uint8)
-    image[:32, :48] = (255, 255, 255)
-    path = tmp_path / "a.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=24, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        stream.set_display_rotation(turn)
-        for _ in range(4):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    with Video(path, MAX_PIXELS) as video:
-        frame = next(video.frames())
-        upright = Scaler(32)(frame)
-    expected = cv2.resize(np.rot90(image, turn // 90), upright.shape[1::-1])
-    assert min(upright.shape[:2]) == 32
-    assert np.abs(upright.astype(int) - expected).mean() < 6
-
-
 @pytest.mark.parametrize(
     ("pixel_format", "codec", "suffix"),
     [
@@ -261,3 +227,46 @@ def test_colours_are_read_as_they_were_meant(colorspace, colour_range):
     small = Scaler(48)(TimedFrame(picture, 0.0, 0.04)).astype(int)
     assert np.abs(small[:, :28] - image[0, 0]).max() <= 6
     assert np.abs(small[:, 36:] - image[0, 127]).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("colour_range", "dark", "bright"), [(0, 16, 235), (1, 0, 255), (2, 16, 235)]
+)
+@pytest.mark.parametrize("name", ["gray", "gray10le"])
+def test_grey_of_limited_range_is_stretched(name, colour_range, dark, bright):
+    image = np.full((96, 128), 16, np.uint8)
+    image[:, 64:] = 235
+    picture = av.VideoFrame.from_ndarray(image, format="gray").reformat(format=name)
+    picture.color_range = colour_range
+    small = Scaler(48)(TimedFrame(picture, 0.0, 0.04)).astype(int)
+    tiny = TinyFrames()(picture).astype(int)
+    for found in (small, tiny):
+        assert np.abs(found[:, :20] - dark).max() <= 1
+        assert np.abs(found[:, -20:] - bright).max() <= 1
+
+
+@pytest.mark.parametrize("colorspace", [3, 8, 10, 12, 13, 14, 17, 200])
+@pytest.mark.parametrize("colour_range", [0, 3])
+def test_colours_that_ffmpeg_cannot_convert_are_read_as_undeclared(colorspace, colour_range):
+    image = np.full((96, 128, 3), (200, 40, 30), np.uint8)
+    picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p10le")
+    picture.colorspace, picture.color_range = colorspace, colour_range
+    assert np.abs(Scaler(48)(TimedFrame(picture, 0.0, 0.04)).astype(int) - image[0, 0]).max() <= 6
+    assert TinyFrames()(picture).shape == (27, 48, 3)
+
+
+@pytest.mark.parametrize("name", ["grayf32le", "yuv444p10msble", "yuv410p", "gray16be", "xyz12le"])
+def test_unusual_pixel_formats_are_seen_by_the_cut_detectors(name):
+    picture = av.VideoFrame.from_ndarray(next(synthetic.scene(3, 0.1, size=(192, 108))), "rgb24")
+    expected = cv2.resize(picture.to_ndarray(), (48, 27), interpolation=cv2.INTER_AREA)
+    if name.startswith("gray"):
+        grey = cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY)
+        expected = cv2.merge((grey, grey, grey))
+    tiny = TinyFrames()(picture.reformat(format=name))
+    assert np.abs(tiny.astype(int) - expected).mean() < 8
+
+
+def test_a_pixel_format_that_cannot_be_converted_is_named():
+    picture = av.VideoFrame(96, 72, "rgb4")
+    with pytest.raises(VideoError, match="its pixel format 'rgb4' cannot be converted to RGB"):
+        Scaler(48)(TimedFrame(picture, 0.0, 0.04))
