@@ -4,6 +4,7 @@ Each test function gets its outcome, how many cases it had, and how many trials:
 what the test counted itself with the `trials` fixture. `docs/reliability.md` is made from the file.
 """
 
+import datetime
 import json
 from pathlib import Path
 
@@ -46,7 +47,11 @@ class Recorder:
     def pytest_sessionfinish(self):
         from footage.runs import environment
 
-        content = {"environment": environment(), "tests": dict(sorted(self.tests.items()))}
+        content = {
+            "date": datetime.date.today().isoformat(),
+            "environment": environment(),
+            "tests": dict(sorted(self.tests.items())),
+        }
         self.path.write_text(json.dumps(content, indent=1) + "\n")
 
 
