@@ -17,6 +17,9 @@ UNSPECIFIED = 2
 CONVERTIBLE = frozenset([0, 1, UNSPECIFIED, 4, 5, 6, 7, 9])
 """Colour matrices that FFmpeg converts: RGB, BT.709, FCC, BT.601, SMPTE 240M, BT.2020."""
 
+LONGEST_SIDE = 65_500
+"""The most pixels that a side of a JPEG file may have."""
+
 
 class Scaler:
     """Turns decoded pictures into upright RGB with a given short side, without aliasing.
@@ -56,7 +59,7 @@ class Scaler:
 
     def _size(self, picture: av.VideoFrame, aspect: float) -> tuple[int, int]:
         width, height = picture.width * aspect, float(picture.height)
-        scale = min(1.0, self._short_side / min(width, height))
+        scale = min(1.0, self._short_side / min(width, height), LONGEST_SIDE / max(width, height))
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from footage.errors import VideoError
@@ -211,3 +212,15 @@ def test_absurd_pixel_aspects_are_not_believed(tmp_path, ratio):
         container.mux(stream.encode())
     with Video(path, MAX_PIXELS) as video:
         assert {frame.aspect for frame in video.frames()} == {1.0}
+
+
+@pytest.mark.parametrize("size", [(70000, 16), (16, 70000)])
+def test_a_picture_with_a_side_too_long_for_jpeg_is_kept_smaller(tmp_path, size):
+    image = np.full((size[1], size[0], 3), 120, np.uint8)
+    path = synthetic.encode(tmp_path / "a.nut", [image] * 3, codec="rawvideo", pixel_format="rgb24")
+    ingest([str(path)], tmp_path / "out", IngestConfig(), HERE)
+    store = Store.open(tmp_path / "out")
+    assert store.videos["status"].to_pylist() == ["ok"]
+    (frame,) = store.frames_of_shot(0)
+    height, width, _, _ = simplejpeg.decode_jpeg_header(frame.jpeg)
+    assert sorted((width, height)) == [15, 65500]
