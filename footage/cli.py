@@ -116,7 +116,7 @@ def _refuse(message: str, hint: str, code: int = 1) -> int:
 
 def _ingest(words: Sequence[str]) -> None:
     from footage.verbs.ingest import IngestConfig, ingest
-    from footage.videos.report import TooManyRejectedError
+    from footage.videos.report import TooManyRejectedError, UnprocessedError
 
     default = IngestConfig()
 
@@ -132,7 +132,7 @@ def _ingest(words: Sequence[str]) -> None:
         """
         try:
             print(printable(ingest(paths, out, config).summary()))
-        except TooManyRejectedError as error:
+        except (TooManyRejectedError, UnprocessedError) as error:
             print(printable(error.report.summary()))
             raise
 

@@ -40,7 +40,7 @@ from footage.store_writing import (
 )
 from footage.videos.executors import LocalProcesses
 from footage.videos.extract import Extraction
-from footage.videos.one_video import Task, ingest_one
+from footage.videos.one_video import IngestTask, ingest_one
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
 
@@ -229,7 +229,7 @@ def _sha256(location: str) -> str:
         return ""
 
 
-def _task(store: Store, video: str, source: Source) -> Task:
+def _task(store: Store, video: str, source: Source) -> IngestTask:
     settings = store.settings
     detector = settings.pop("detector", "adaptive")
     names = {field.name for field in dataclasses.fields(Limits)}
@@ -243,7 +243,7 @@ def _task(store: Store, video: str, source: Source) -> Task:
             f"the settings of the store at {str(store.path)!r} are not those of this version",
             "repair it with the version of footage that wrote it",
         ) from error
-    return Task(
+    return IngestTask(
         source=source._replace(name=_name(video)),
         store=store.path.absolute(),
         settings=extraction,

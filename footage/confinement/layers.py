@@ -91,6 +91,18 @@ def wipe_environment() -> None:
     os.environ.clear()
 
 
+class _Memory(NamedTuple):
+    """Address space, and the part of it that can be written, in bytes."""
+
+    total: int
+    writable: int
+
+    @classmethod
+    def now(cls) -> "_Memory":
+        pages = Path("/proc/self/statm").read_text().split()
+        return cls(*(int(pages[place]) * resource.getpagesize() for place in (0, 5)))
+
+
 def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS) -> Sandbox:
     """Put layers on this process, for good; it must have one thread.
 
@@ -105,10 +117,10 @@ def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS)
         EMPTY_ROOT: _empty_root,
         LANDLOCK: _landlock,
         NO_CAPABILITIES: _no_capabilities,
-        RESOURCE_LIMITS: lambda: _limit(used_bytes + memory_bytes, cpu_seconds),
+        RESOURCE_LIMITS: lambda: _limit(used, memory_bytes, cpu_seconds),
         SECCOMP: seccomp.restrict,
     }
-    used_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = _Memory.now()
     active: list[str] = []
     missing: dict[str, str] = {}
     wanted = set(layers)
@@ -158,13 +170,18 @@ def _no_capabilities() -> None:
     check(LIBC.capset(header, (ctypes.c_uint32 * 6)()), NO_CAPABILITIES)
 
 
-def _limit(memory_bytes: int, cpu_seconds: int) -> None:
-    """Set limits, each at most what the process was given itself."""
+def _limit(used: _Memory, memory_bytes: int, cpu_seconds: int) -> None:
+    """Set limits, each at most what the process was given itself.
+
+    The C library reserves address space for threads that a fork does not have, and would use it up
+    without a new reservation: so what can be written is limited, too.
+    """
     cpu = _at_most_given(resource.RLIMIT_CPU, cpu_seconds + 5)
     # The kernel sends SIGKILL at the hard limit. The soft one comes first: its signal is a reason.
     resource.setrlimit(resource.RLIMIT_CPU, (max(1, min(cpu_seconds, cpu - 1)), cpu))
     for what, value in {
-        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_AS: used.total + memory_bytes,
+        resource.RLIMIT_DATA: used.writable + memory_bytes,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CORE: 0,

@@ -24,6 +24,8 @@ Send = Callable[[bytes, bytes], None]
 
 LARGEST_MESSAGE = 64 * 2**20
 LONGEST_REASON = 1000
+SPARE_BYTES = 32 * 2**20
+"""Work that failed with less memory than this to spare failed for want of memory."""
 DYING_SECONDS = 5.0
 """How long a process may take to end after it closed its side (a core dump, perhaps)."""
 HEADER = struct.Struct("<cI")
@@ -76,6 +78,23 @@ def lower_limits(confinement: Confinement) -> list[str]:
     return found
 
 
+def tight_limits() -> list[str]:
+    """Limits of this process that may be too low for decoding, in words."""
+    enough = {
+        "RLIMIT_CPU": (resource.RLIMIT_CPU, resource.RLIM_INFINITY, "s"),
+        "RLIMIT_AS": (resource.RLIMIT_AS, resource.RLIM_INFINITY, "bytes"),
+        "RLIMIT_DATA": (resource.RLIMIT_DATA, resource.RLIM_INFINITY, "bytes"),
+        "RLIMIT_NOFILE": (resource.RLIMIT_NOFILE, 256, "descriptors"),
+        "RLIMIT_NPROC": (resource.RLIMIT_NPROC, 256, "processes"),
+    }
+    found = []
+    for name, (what, wanted, unit) in enough.items():
+        soft = resource.getrlimit(what)[0]
+        if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or soft < wanted):
+            found.append(f"{name} is {soft} {unit}")
+    return found
+
+
 def sender(descriptor: int) -> Send:
     """A function that writes messages to a descriptor."""
 
@@ -96,9 +115,20 @@ def do_and_send(work: Callable[[Send], None], send: Send) -> None:
     except MemoryError:
         send(NO_MEMORY, b"")
     except FootageError as error:
-        send(FAILED, error.message.encode("utf-8", "backslashreplace"))
+        if _is_short_of_memory():  # decoders report many things when they get no memory
+            send(NO_MEMORY, b"")
+        else:
+            send(FAILED, error.message.encode("utf-8", "backslashreplace"))
     except Exception as error:  # the boundary of one input: anything becomes its reason
         send(FAILED, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
+
+
+def _is_short_of_memory() -> bool:
+    try:
+        bytearray(SPARE_BYTES)
+    except MemoryError:
+        return True
+    return False
 
 
 def cpu_seconds_of(process: int) -> float:
@@ -172,7 +202,9 @@ class Listener:
         while len(buffer) >= HEADER.size:
             kind, length = HEADER.unpack_from(buffer)
             if length > self._largest_message:
-                raise ConfinedError(f"received an invalid message of {length} bytes")
+                raise ConfinedError(
+                    f"received an invalid message from the decoder process: {length} bytes"
+                )
             if len(buffer) < HEADER.size + length:
                 break
             content = bytes(buffer[HEADER.size : HEADER.size + length])

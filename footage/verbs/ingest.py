@@ -1,4 +1,4 @@
-"""The verb that turns videos into a frame store, and says what it found and what it rejected."""
+"""The command that turns videos into a frame store, and reports what it stored and rejected."""
 
 import dataclasses
 import errno
@@ -23,19 +23,33 @@ from rich.progress import (
 )
 
 from footage import files, store_commit
+from footage.confinement.layers import Sandbox
+from footage.confinement.messages import tight_limits
 from footage.documents import Document
-from footage.errors import ConfigError, StoreError
+from footage.errors import ConfigError, MachineError, StoreError
 from footage.store import Store
 from footage.store_description import NAME, VIDEOS, Setting
 from footage.store_writing import DamagedWorkError, discard, finished_work
 from footage.videos.executors import Executor, LocalProcesses
 from footage.videos.extract import Extraction
-from footage.videos.one_video import Known, Result, Task, ingest_one, quarantine, video_id
-from footage.videos.report import IngestReport, TooManyRejectedError
+from footage.videos.one_video import (
+    IngestedVideo,
+    IngestResult,
+    IngestTask,
+    ingest_one,
+    video_id,
+)
+from footage.videos.report import IngestReport, TooManyRejectedError, UnprocessedError
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
 from footage.videos.space import SpaceWatch, check_before
 
+MOST_FAILURES = 5
+"""After so many videos in a row that this machine could not process, the ingest stops."""
+_MACHINE_HINT = (
+    "nothing is recorded of them; free memory, or raise the limit that was met (see `ulimit -a`)"
+    " or lower --workers or --limits.memory-bytes, then rerun to resume"
+)
 _ATTEMPTS = 3
 """How often videos are ingested again whose finished files were damaged before the commit."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -70,8 +84,10 @@ class IngestConfig:
     """Videos that are worked on at the same time."""
     max_quarantined_share: float = 0.2
     """Share of rejected files, 0 to 1, above which the run ends with an error."""
+    require_sandbox: bool = False
+    """Stop with an error unless every layer of the decoder sandbox is available."""
     limits: Limits = dataclasses.field(default_factory=Limits)
-    """What one video may cost."""
+    """Per-video resource limits."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -202,22 +218,22 @@ def _work(
     sources: Sequence[Source],
     config: IngestConfig,
     executor: Executor | None,
-) -> tuple[list[Result], int]:
+) -> tuple[list[IngestResult], int]:
     """Ingest what is not finished and commit it; videos whose files got damaged are repeated."""
-    layers: list[str] = []
+    sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
         tasks = _tasks(store, existing, sources, config)
         new_bytes = sum(task.source.num_bytes for task in tasks if not task.known)
         check_before(store, existing, new_bytes)
         _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
         results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
-        layers = next((result.layers for result in results if result.layers), layers)
+        sandbox = next((result.sandbox for result in results if result.sandbox), sandbox)
         try:
             new_videos = _commit(store, existing, config)
         except DamagedWorkError as error:
             discard(error)
             continue
-        return [Result(result.video, layers) for result in results], new_videos
+        return [result._replace(sandbox=sandbox) for result in results], new_videos
     raise StoreError(
         f"finished videos in {str(store / '.work')!r} keep being damaged",
         "check the disk, or choose another --out",
@@ -226,18 +242,19 @@ def _work(
 
 def _tasks(
     store: Path, existing: Store | None, sources: Sequence[Source], config: IngestConfig
-) -> list[Task]:
-    known: dict[str, list[Known]] = {}
+) -> list[IngestTask]:
+    known: dict[str, list[IngestedVideo]] = {}
     for row in _finished(store, existing, dataclasses.asdict(config.limits)):
         name = row["video"].rsplit("#", 1)[0]
-        known.setdefault(name, []).append(Known(row["video"], row["num_bytes"]))
+        known.setdefault(name, []).append(IngestedVideo(row["video"], row["num_bytes"]))
     return [
-        Task(
+        IngestTask(
             source=source,
             store=store.absolute(),
             settings=config.extraction,
             detector=config.detector,
             limits=config.limits,
+            require_sandbox=config.require_sandbox,
             known=tuple(known.get(source.name, ())),
         )
         for source in sources
@@ -262,30 +279,32 @@ def _finished(
             yield dataclasses.asdict(work.record)
 
 
-def _run(tasks: Sequence[Task], executor: Executor) -> list[Result]:
-    results = []
+def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
+    results: list[IngestResult] = []
     num_bytes = sum(task.source.num_bytes for task in tasks)
     space = SpaceWatch(tasks[0].store, num_bytes)
+    failures = 0
     with _progress() as progress:
         bar = progress.add_task("ingest", total=num_bytes, files=f"0/{len(tasks)}")
         for outcome in executor.run(ingest_one, tasks):
-            task: Task = outcome.task
-            result: Result | None = outcome.result
-            if result is None:
-                video = video_id(task.source.name, "")
-                blank = {
-                    "video": video,
-                    "path": task.source.name,
-                    "content_hash": "",
-                    "num_bytes": task.source.num_bytes,
-                }
-                quarantine(task, blank, outcome.failure)
-                result = Result(video, [])
+            task: IngestTask = outcome.task
+            result: IngestResult = outcome.result or IngestResult(
+                video_id(task.source.name, ""), None, outcome.failure
+            )
             results.append(result)
+            failures = failures + 1 if result.failure else 0
+            if failures == MOST_FAILURES:
+                raise _machine_error(f"{failures} videos in a row", result.failure)
             space.finished(result.video, task.source.num_bytes)
             counts = f"{len(results)}/{len(tasks)}"
             progress.update(bar, advance=task.source.num_bytes, files=counts)
     return results
+
+
+def _machine_error(what: str, reason: str) -> MachineError:
+    limits = tight_limits()
+    words = f" (limits of this process: {', '.join(limits)})" if limits else ""
+    return MachineError(f"{what} could not be processed: {reason}{words}", _MACHINE_HINT)
 
 
 def _progress() -> Progress:
@@ -307,7 +326,7 @@ def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:
     for work in [work for work in new if stored.get(work.record.video) == work.row]:
         work.path.unlink()
         new.remove(work)
-    if not new and stored:
+    if not new:
         return 0
     readable = {work.record.video.rsplit("#", 1)[0] for work in new if work.record.content_hash}
     replaced = [
@@ -331,8 +350,14 @@ def _versions() -> dict[str, str]:
 
 
 def _report(
-    store: Path, results: Sequence[Result], new_videos: int, config: IngestConfig
+    store: Path, results: Sequence[IngestResult], new_videos: int, config: IngestConfig
 ) -> IngestReport:
+    failures = [
+        (result.video.rpartition("#")[0], result.failure) for result in results if result.failure
+    ]
+    what = f"{len(failures)} of {len(results)} videos"
+    if failures and not (store / NAME).exists():
+        raise _machine_error(what, failures[0][1])
     opened = Store.open(store)
     rows = {row["video"]: row for row in opened.videos.to_pylist()}
     report = IngestReport(
@@ -344,17 +369,22 @@ def _report(
             if row["status"] != "ok"
         ],
         new_videos=new_videos,
-        layers=next((result.layers for result in results if result.layers), []),
+        sandbox=results[0].sandbox,
+        failures=failures,
     )
-    lost = [row for result in results if (row := rows[result.video])["status"] == "quarantined"]
+    done = [rows[result.video] for result in results if not result.failure]
+    lost = [row for row in done if row["status"] == "quarantined"]
     if len(lost) > config.max_quarantined_share * len(results):
         reasons = Counter(row["reason"] for row in lost).most_common(3)
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons)
         raise TooManyRejectedError(
             f"{len(lost)} of {len(results)} files were quarantined, more than"
             f" {config.max_quarantined_share:.0%}: {most}",
-            f"the rest is in {store} (reasons in videos.parquet); mend the files or raise"
-            " --max-quarantined-share",
+            f"the remaining videos are in {store} (see videos.parquet for reasons); fix the files"
+            " or raise --max-quarantined-share",
             report,
         )
+    if failures:
+        error = _machine_error(what, failures[0][1])
+        raise UnprocessedError(error.message, error.hint, report)
     return report

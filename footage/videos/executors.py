@@ -5,6 +5,7 @@ libraries the caller has, and a script needs no `if __name__ == "__main__"`. The
 caller. A task whose worker dies is tried again, and given up after `ATTEMPTS`.
 """
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -16,14 +17,20 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from footage import interpreters
+from footage.errors import MachineError
 
 ATTEMPTS = 3
-"""How often a task is begun before the deaths of its workers are held against it."""
+"""How often a task is begun before it is given up."""
+DYING_SECONDS = 5.0
+"""How long a worker may take to end after it closed its connection."""
 _PR_SET_PDEATHSIG = 1
 
 
 class Outcome(NamedTuple):
-    """What became of a task: the function's result, or why there is none."""
+    """What became of a task: the function's result, or why there is none.
+
+    The reason is never the task's: its workers were killed, or could not start.
+    """
 
     task: Any
     result: Any
@@ -51,8 +58,7 @@ class LocalProcesses:
         pool: list[_Worker] = []
         try:
             while waiting or any(worker.task is not None for worker in pool):
-                while waiting and len(pool) < self._workers:
-                    pool.append(_Worker(function))
+                self._fill(pool, len(waiting), function)
                 for worker in pool:
                     if waiting and worker.task is None:
                         worker.give(*waiting.pop())
@@ -63,14 +69,31 @@ class LocalProcesses:
                         yield outcome
                         continue
                     pool.remove(worker)
+                    death = worker.death
                     worker.end()
                     if attempt < ATTEMPTS:
                         waiting.append((task, attempt + 1))
                     else:
-                        yield Outcome(task, None, f"its worker process died {ATTEMPTS} times")
+                        failure = f"its worker process died {ATTEMPTS} times ({death})"
+                        yield Outcome(task, None, failure)
         finally:
             for worker in pool:
                 worker.end()
+
+    def _fill(self, pool: list["_Worker"], waiting: int, function: Callable[[Any], Any]) -> None:
+        """Start workers; fewer than wanted do as well if this machine allows no more."""
+        idle = sum(worker.task is None for worker in pool)
+        while len(pool) < self._workers and idle < waiting:
+            try:
+                pool.append(_Worker(function))
+            except OSError as error:
+                if pool:
+                    return
+                raise MachineError(
+                    f"no worker process can be started: {error.strerror}",
+                    "see `ulimit -a`, and raise the limit that was met",
+                ) from error
+            idle += 1
 
 
 class _Worker:
@@ -121,6 +144,14 @@ class _Worker:
         self.connection.close()
         self._process.kill()
         self._process.wait()
+
+    @property
+    def death(self) -> str:
+        """How a process that closed its connection ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(DYING_SECONDS)
+            return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return "it closed its connection"
 
 
 def _with_news(pool: list[_Worker]) -> list[_Worker]:

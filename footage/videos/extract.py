@@ -4,8 +4,8 @@
                      |                                                  +--> kept frames, as JPEG
                      +--> one frame at or after every t = k / fps ------+
 
-Runs inside the confined child, so it talks by messages: `FRAME` for each kept frame, `ALIVE` as a
-sign of life, and one `REPORT` at the end.
+Runs inside the confined child, so it answers with messages: `DECLARED` for what there is to decode,
+`FRAME` for each kept frame, `ALIVE` as a sign of life, and one `REPORT` at the end.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ import simplejpeg
 from footage.errors import VideoError
 from footage.videos.orientation import Orientation
 from footage.videos.pictures import Scaler, TinyFrames
-from footage.videos.sandbox import Send
+from footage.videos.sandbox import Declared, Send
 from footage.videos.shot_builder import Placed, Shot, ShotBuilder
 from footage.videos.shots import CutDetector, TinyFrame, difference
 from footage.videos.times import EvenTimes
 from footage.videos.video import TimedFrame, Video
 
-FRAME, ALIVE, REPORT = b"F", b"A", b"R"
+DECLARED, FRAME, ALIVE, REPORT = b"D", b"F", b"A", b"R"
 FRAME_HEADER = struct.Struct("<iid")
 """Before the JPEG bytes of a FRAME: shot, number in the shot, seconds."""
 
@@ -66,6 +66,9 @@ def extract(
         VideoError: Nothing can be kept; the message is the reason.
     """
     with Video(file, max_pixels) as video:
+        info = video.info
+        num_frames = round((info.declared_seconds or 0) * info.fps)
+        send(DECLARED, Declared(num_frames, info.width * info.height).pack())
         one_pass = _Pass(video, settings, detector, send)
         for frame in video.frames():
             one_pass.take(frame)

@@ -7,8 +7,11 @@ The process between has no torch and no threads, so it may fork a confined child
 lives as long as a `FrameReader` and is replaced when it dies.
 """
 
+import dataclasses
 import functools
 import json
+import math
+import os
 import struct
 import subprocess
 import sys
@@ -23,6 +26,7 @@ from jaxtyping import UInt8
 
 from footage import interpreters
 from footage.augment import resized
+from footage.confinement.messages import plain_text
 from footage.errors import MachineError, VideoError
 from footage.videos.pictures import Scaler
 from footage.videos.sandbox import Limits, Send, opened, run_confined
@@ -146,9 +150,59 @@ def serve() -> None:
         try:
             with opened(Path(request["path"])) as descriptor:
                 work = functools.partial(_decode, request, descriptor, limits.max_pixels)
-                run_confined(work, answer, limits, (descriptor,))
+                confinement = dataclasses.replace(
+                    limits.confinement(os.fstat(descriptor).st_size),
+                    wall_seconds=limits.wall_seconds,  # whoever reads the frames may be slow
+                )
+                checked = _Checked(answer, int(request["size"]))
+                run_confined(work, checked.take, confinement, (descriptor,))
+                checked.finish()
         except (VideoError, MachineError) as error:
-            answer(FAILED, error.message.encode())
+            answer(FAILED, error.message.encode("utf-8", "replace"))
+
+
+class _Checked:
+    """Passes on the messages of the confined child, which a hostile video may have taken over."""
+
+    def __init__(self, answer: Send, size: int) -> None:
+        self._answer = answer
+        self._frame_bytes = SECONDS.size + size * size * 3
+        self._seconds = -math.inf
+        self._has_ended = False
+
+    def take(self, kind: bytes, content: bytes) -> None:
+        """Check one message and pass it on.
+
+        Raises:
+            VideoError: It is not valid.
+        """
+        if self._has_ended:
+            raise _invalid("it had ended")
+        if kind == FRAME:
+            self._check_frame(content)
+        elif kind == END:
+            self._has_ended = True
+            content = plain_text(content).encode() if content else b""
+        elif kind != ALIVE or content:
+            raise _invalid(f"{len(content)} bytes of kind {kind!r}")
+        self._answer(kind, content)
+
+    def _check_frame(self, content: bytes) -> None:
+        if len(content) != self._frame_bytes:
+            raise _invalid(f"a frame of {len(content)} bytes")
+        (seconds,) = SECONDS.unpack_from(content)
+        if not self._seconds < seconds < math.inf:
+            raise _invalid(f"a frame at {seconds} s after one at {self._seconds} s")
+        self._seconds = seconds
+
+    def finish(self) -> None:
+        """Check that the end was announced."""
+        if not self._has_ended:
+            raise _invalid("no end")
+
+
+def _invalid(reason: str) -> VideoError:
+    return VideoError(f"received an invalid message from the decoder process: {reason}")
 
 
 def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: Send) -> None:

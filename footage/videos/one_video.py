@@ -1,21 +1,23 @@
 """What a worker does with one file: fetch, hash, decode in confinement, and seal the result."""
 
+import contextlib
 import dataclasses
-import json
-import math
+import errno
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import cv2
 
-from footage.errors import VideoError
+from footage.errors import FootageError, MachineError, VideoError
 from footage.files import sha256
 from footage.redaction import redacted
-from footage.store_writing import ShotRecord, VideoRecord, VideoWriter
-from footage.videos.extract import ALIVE, FRAME, FRAME_HEADER, REPORT, Extraction, extract
-from footage.videos.sandbox import Limits, Send, opened, run_confined
+from footage.store_writing import VideoRecord, VideoWriter
+from footage.videos.extract import Extraction, extract
+from footage.videos.receiving import Receiver
+from footage.videos.sandbox import Limits, Sandbox, Send, opened, run_confined
 from footage.videos.shots import AdaptiveCuts
 from footage.videos.sources import Source, check_local, fetch
 from footage.videos.transnet_client import TransnetProcess
@@ -23,18 +25,24 @@ from footage.videos.transnet_client import TransnetProcess
 Decoder = Callable[[int, Extraction, int, Send], None]
 """Decodes an open file (settings, largest picture in pixels) and sends what `extract` sends."""
 
+ATTEMPTS = 3
+"""How often a file is tried when the machine fails, not the file."""
+PAUSE_SECONDS = 0.5
+"""Pause after the first failure; each later pause is twice as long."""
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
 UNKNOWN_HASH = "unknown"
 """Stands in the id of a file whose bytes could not be read."""
 
 
-class Known(NamedTuple):
+class IngestedVideo(NamedTuple):
     """A video that an earlier run has finished."""
 
     video: str
     num_bytes: int
 
 
-class Task(NamedTuple):
+class IngestTask(NamedTuple):
     """One file, and all that is needed to ingest it anywhere."""
 
     source: Source
@@ -42,14 +50,20 @@ class Task(NamedTuple):
     settings: Extraction
     detector: Literal["adaptive", "transnet"]
     limits: Limits
-    known: tuple[Known, ...]
+    known: tuple[IngestedVideo, ...]
+    require_sandbox: bool = False
 
 
-class Result(NamedTuple):
-    """The id that the file got, and the layers of protection that were active (none if known)."""
+class IngestResult(NamedTuple):
+    """What became of one file.
+
+    `video` is its id, `sandbox` the layers around its decoder (None if nothing was decoded), and
+    `failure` why it could not be processed here and now; then nothing is recorded of it.
+    """
 
     video: str
-    layers: list[str]
+    sandbox: Sandbox | None = None
+    failure: str = ""
 
 
 def video_id(name: str, content_hash: str) -> str:
@@ -57,34 +71,63 @@ def video_id(name: str, content_hash: str) -> str:
     return f"{name}#{content_hash[:16] or UNKNOWN_HASH}"
 
 
-def ingest_one(task: Task) -> Result:
-    """Ingest one file unless that is done already; whatever is wrong with it is only noted."""
+def ingest_one(task: IngestTask) -> IngestResult:
+    """Ingest one file unless that is done already.
+
+    What is wrong with the file is recorded as the reason of its quarantine. What is wrong with the
+    machine is not the file's fault: after some attempts it is returned as a failure.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with _machine_errors():
+                return _ingest(task)
+        except MachineError as error:
+            failure = error.message
+            time.sleep(PAUSE_SECONDS * 2**attempt)
+    return IngestResult(video_id(task.source.name, ""), None, failure)
+
+
+@contextlib.contextmanager
+def _machine_errors() -> Iterator[None]:
+    """Turn a lack of memory or descriptors in this process into a `MachineError`."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MachineError("a worker process ran out of memory") from error
+    except (OSError, VideoError) as error:
+        cause = error.__cause__ if isinstance(error, VideoError) else error
+        if not isinstance(cause, OSError) or cause.errno not in _LACKS:
+            raise
+        raise MachineError(f"a worker process met a limit: {cause.strerror}") from error
+
+
+def _ingest(task: IngestTask) -> IngestResult:
     source, limits = task.source, task.limits
     for known in task.known if source.url else ():
         if known.num_bytes == source.num_bytes:  # hashing would mean to fetch it once more
-            return Result(known.video, [])
+            return IngestResult(known.video)
     scratch = task.store / ".work" / "fetched"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder, "video") if source.url else Path(source.location)
-        content_hash, num_bytes = "", source.num_bytes
+        content_hash, num_bytes, sandbox = "", source.num_bytes, None
         try:
-            if source.url:
-                fetch(source, path, limits.max_file_bytes)
-            num_bytes = _size(path)
-            content_hash = _hash(path, limits)
-            video = video_id(source.name, content_hash)
-            if any(known.video == video for known in task.known):
-                return Result(video, [])
-            check_local(path, limits.max_file_bytes)
-            layers = decode_into_store(task, path, _blank(source, content_hash, num_bytes))
+            with _machine_errors():
+                if source.url:
+                    fetch(source, path, limits.max_file_bytes)
+                num_bytes = _size(path)
+                content_hash = _hash(path, limits)
+                video = video_id(source.name, content_hash)
+                if any(known.video == video for known in task.known):
+                    return IngestResult(video)
+                check_local(path, limits.max_file_bytes)
+                sandbox = decode_into_store(task, path, _blank(source, content_hash, num_bytes))
         except VideoError as error:
             video = video_id(source.name, content_hash)
             if any(known.video == video for known in task.known):
-                return Result(video, [])
+                return IngestResult(video)
             quarantine(task, _blank(source, content_hash, num_bytes), error.message)
-            layers = []
-    return Result(video, layers)
+    return IngestResult(video, sandbox)
 
 
 def _size(path: Path) -> int:
@@ -116,21 +159,24 @@ def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
     }
 
 
-def quarantine(task: Task, known: dict[str, Any], reason: str) -> None:
-    """Note that nothing is kept of a file, and why."""
+def quarantine(task: IngestTask, known: dict[str, Any], reason: str) -> None:
+    """Record that nothing is kept of a file, and why."""
     record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
     with VideoWriter(task.store, record.video) as writer:
         writer.finish(record, [], dataclasses.asdict(task.limits))
 
 
 def decode_into_store(
-    task: Task, path: Path, known: dict[str, Any], decoder: Decoder | None = None
-) -> list[str]:
-    """Decode a file in a confined child and seal its frames; return the layers of protection.
+    task: IngestTask, path: Path, known: dict[str, Any], decoder: Decoder | None = None
+) -> Sandbox:
+    """Decode a file in a confined child and seal its frames; return the layers of the sandbox.
 
     Raises:
         VideoError: Nothing can be kept; nothing was written.
+        MachineError: The file could not be tried here and now; nothing was written.
+        SandboxError: A layer is missing and the task requires all.
     """
+    limits = task.limits
     transnet = TransnetProcess.of_this_worker() if task.detector == "transnet" else None
 
     # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
@@ -139,66 +185,19 @@ def decode_into_store(
 
         def decode(send: Send) -> None:
             if decoder is not None:
-                decoder(file, task.settings, task.limits.max_pixels, send)
+                decoder(file, task.settings, limits.max_pixels, send)
                 return
             detector = transnet.detector() if transnet else AdaptiveCuts()
-            extract(file, task.settings, detector, task.limits.max_pixels, send)
+            extract(file, task.settings, detector, limits.max_pixels, send)
 
-        receiver = _Receiver(writer)
+        receiver = Receiver(writer, task.settings, limits, known["num_bytes"])
+        confinement = limits.confinement(known["num_bytes"], task.require_sandbox)
         keep = (file, *transnet.descriptors) if transnet else (file,)
         try:
-            layers = list(run_confined(decode, receiver.take, task.limits, keep).active)
+            sandbox = run_confined(decode, receiver.take, confinement, keep)
             record, shots = receiver.finish(known)
-        except VideoError:
+        except FootageError:
             TransnetProcess.end_of_this_worker()  # it may be in the middle of this video
             raise
-        writer.finish(record, shots, dataclasses.asdict(task.limits))
-    return layers
-
-
-class _Receiver:
-    """Takes the child's messages. The child may have been taken over by a file: believe nothing."""
-
-    def __init__(self, writer: VideoWriter) -> None:
-        self._writer = writer
-        self._report: dict[str, Any] = {}
-        self._counts: list[int] = []
-        self._seconds = -math.inf
-
-    def take(self, kind: bytes, content: bytes) -> None:
-        """Write a frame, or keep the report."""
-        if kind == FRAME:
-            shot, number, seconds = FRAME_HEADER.unpack_from(content)
-            jpeg = content[FRAME_HEADER.size :]
-            self._counts += [0] * min(shot + 1 - len(self._counts), 10**6)
-            if (
-                shot != len(self._counts) - 1
-                or number != self._counts[shot]
-                or not self._seconds < seconds < math.inf
-                or jpeg[:2] != b"\xff\xd8"
-            ):
-                raise VideoError("the decoder process sent nonsense")
-            self._counts[shot] += 1
-            self._seconds = seconds
-            self._writer.add(shot, number, seconds, jpeg)
-        elif kind == REPORT:
-            self._report = json.loads(content)
-        elif kind != ALIVE:
-            raise VideoError("the decoder process sent nonsense")
-
-    def finish(self, known: dict[str, Any]) -> tuple[VideoRecord, list[ShotRecord]]:
-        """The record and the shots that the messages add up to."""
-        told = self._report
-        try:
-            spans = [(float(a), float(b), float(score)) for a, b, score in told.pop("shots")]
-            counts = self._counts + [0] * (len(spans) - len(self._counts))
-            shots = [
-                ShotRecord(start, end, score, count)
-                for (start, end, score), count in zip(spans, counts, strict=True)
-            ]
-            record = VideoRecord(
-                **known, **told, num_shots=len(shots), num_frames=sum(self._counts)
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise VideoError("the decoder process sent nonsense") from error
-        return record, shots
+        writer.finish(record, shots, dataclasses.asdict(limits))
+    return sandbox

@@ -1,10 +1,11 @@
-"""What an ingest found, in words: printed before the verb ends, whether that is well or not."""
+"""The report of an ingest: printed at its end, whether it succeeded or not."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from footage.errors import FootageError
+from footage.confinement.layers import Sandbox
+from footage.errors import FootageError, MachineError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,8 +17,10 @@ class IngestReport:
     rejected: list[tuple[str, str, str]]
     """Video, status and reason of every file that is not wholly there."""
     new_videos: int
-    layers: list[str]
-    """Protection that was active while decoding; empty if nothing had to be decoded."""
+    sandbox: Sandbox | None
+    """Layers around the decoders; None if nothing had to be decoded."""
+    failures: list[tuple[str, str]]
+    """Name and reason of every file that could not be processed; nothing is recorded of them."""
 
     def rows(self) -> list[tuple[str, str]]:
         """The numbers worth knowing, each with its name."""
@@ -33,7 +36,7 @@ class IngestReport:
             ("shots", f"{totals['shots']} ({totals['shots'] / videos:.1f} per video)"),
             ("frames", f"{totals['frames']}"),
             (
-                "dull frames",
+                "uninformative frames",
                 f"{totals['black_frames'] / frames:.1%} black,"
                 f" {totals['static_frames'] / frames:.1%} unchanged since the frame before",
             ),
@@ -43,8 +46,9 @@ class IngestReport:
                 f" {totals['store_bytes'] / 1e6:.1f} MB of store",
             ),
         ]
-        if self.layers:
-            rows.append(("decoders were kept from", ", ".join(self.layers)))
+        if self.sandbox is not None:
+            active, missing = self.sandbox.lines()
+            rows += [("decoder sandbox", active), ("missing layers", missing)]
         return rows
 
     def lines(self) -> list[str]:
@@ -54,6 +58,7 @@ class IngestReport:
         lines += [
             f"{status:<{width}}  {video}: {reason}" for video, status, reason in self.rejected
         ]
+        lines += [f"{'not processed':<{width}}  {name}: {reason}" for name, reason in self.failures]
         return lines
 
     def summary(self) -> str:
@@ -63,6 +68,14 @@ class IngestReport:
 
 class TooManyRejectedError(FootageError):
     """More files were quarantined than the user allows; the store was written all the same."""
+
+    def __init__(self, message: str, hint: str, report: IngestReport) -> None:
+        super().__init__(message, hint)
+        self.report = report
+
+
+class UnprocessedError(MachineError):
+    """Some files could not be processed; the store was written without them."""
 
     def __init__(self, message: str, hint: str, report: IngestReport) -> None:
         super().__init__(message, hint)

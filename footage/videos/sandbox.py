@@ -2,17 +2,28 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import stat
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from footage.confinement.child import run_confined as run_in_child
 from footage.confinement.layers import Sandbox
 from footage.confinement.messages import Confinement, Deadline, Send
 from footage.errors import ConfigError, ConfinedError, VideoError
 
-__all__ = ["Limits", "Sandbox", "Send", "run_confined"]
+__all__ = ["Declared", "Limits", "Sandbox", "Send", "opened", "run_confined"]
+
+FLOOR_SECONDS = 30.0
+"""CPU time that every video may take."""
+BYTE_SECONDS, FRAME_SECONDS, PIXEL_SECONDS = 2e-6, 5e-3, 80e-9
+"""CPU time for what a file contains and declares: ten times what ordinary videos take."""
+WALL_FLOOR_SECONDS, WALL_PER_CPU = 300.0, 20.0
+"""Time on the clock for a CPU deadline: processors are shared, and a cut detector has its own."""
+_DECLARED = struct.Struct("<QQ")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,35 +37,89 @@ class Limits:
     memory_bytes: int = 2 * 2**30
     """Memory for decoding one video, in bytes."""
     cpu_seconds: int = 7200
-    """CPU time for one video, in seconds."""
+    """Most CPU time for one video, in seconds, however large it is."""
     wall_seconds: float = 14400.0
-    """Time for one video, in seconds."""
+    """Most time for one video, in seconds, however large it is."""
     silent_seconds: float = 60.0
     """Kill a decoder that makes no progress for this many seconds."""
 
+    cpu_seconds_per_megabyte: float = 40.0
+    """CPU seconds per megabyte of the file, in addition to half a minute."""
+
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value <= 0:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # a NaN is within no bounds
                 raise ConfigError(
-                    f"limits.{field.name} must be above 0, got {value}", "raise it, or leave it out"
+                    f"limits.{name} must be between {least:,} and {most:,}, got {value!r}",
+                    f"choose a value within these bounds, or leave out --limits.{_option(name)}",
                 )
 
-    @property
-    def confinement(self) -> Confinement:
-        """What a confined process that decodes one video may cost."""
+    def deadline(self, num_bytes: int, declared: "Declared | None" = None) -> Deadline:
+        """How long decoding a file may take, by its size and by what it declares.
+
+        Args:
+            num_bytes: Its size.
+            declared: What it declares; None while that is not known.
+        """
+        allowed = num_bytes / 1e6 * self.cpu_seconds_per_megabyte
+        if declared is not None and declared.num_frames:
+            seconds_per_frame = FRAME_SECONDS + PIXEL_SECONDS * declared.num_pixels
+            allowed = min(
+                allowed, BYTE_SECONDS * num_bytes + seconds_per_frame * declared.num_frames
+            )
+        cpu_seconds = min(float(self.cpu_seconds), FLOOR_SECONDS + allowed)
+        wall_seconds = min(self.wall_seconds, WALL_FLOOR_SECONDS + WALL_PER_CPU * cpu_seconds)
+        return Deadline(cpu_seconds, wall_seconds)
+
+    def confinement(self, num_bytes: int, require_all: bool = False) -> Confinement:
+        """What a confined process that decodes a file of some size may cost."""
+        deadline = self.deadline(num_bytes)
         return Confinement(
             memory_bytes=self.memory_bytes,
-            cpu_seconds=self.cpu_seconds,
-            wall_seconds=self.wall_seconds,
+            cpu_seconds=math.ceil(deadline.cpu_seconds),
+            wall_seconds=deadline.wall_seconds,
             silent_seconds=self.silent_seconds,
+            require_all=require_all,
         )
+
+
+_BOUNDS = {
+    "max_pixels": (1, 2**31),
+    "max_file_bytes": (1, 2**50),
+    "memory_bytes": (2**20, 2**46),
+    "cpu_seconds": (1, 10**8),
+    "wall_seconds": (0.01, 1e8),
+    "silent_seconds": (0.01, 1e8),
+    "cpu_seconds_per_megabyte": (0.001, 1e8),
+}
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class Declared(NamedTuple):
+    """What a file declares before anything is decoded: frames (0: unknown), pixels of each."""
+
+    num_frames: int
+    num_pixels: int
+
+    def pack(self) -> bytes:
+        """As a message; what is out of range becomes unknown."""
+        fits = all(0 <= value < 2**40 for value in self)
+        return _DECLARED.pack(*self if fits else (0, 0))
+
+    @classmethod
+    def unpack(cls, content: bytes) -> "Declared":
+        """From a message; `struct.error` if it is not one."""
+        return cls(*_DECLARED.unpack(content))
 
 
 def run_confined(
     work: Callable[[Send], None],
     on_message: Callable[[bytes, bytes], Deadline | None],
-    limits: Limits,
+    confinement: Confinement,
     keep: Sequence[int] = (),
 ) -> Sandbox:
     """Decode one video in a confined child; see `footage.confinement.child.run_confined`.
@@ -62,9 +127,10 @@ def run_confined(
     Raises:
         VideoError: The video cannot be decoded within its limits; the message is the reason.
         MachineError: It could not be tried here and now.
+        SandboxError: A required layer is missing.
     """
     try:
-        return run_in_child(work, on_message, limits.confinement, keep)
+        return run_in_child(work, on_message, confinement, keep)
     except ConfinedError as error:
         raise VideoError(error.message) from error
 

@@ -22,7 +22,7 @@ from footage.verbs.ingest import IngestConfig, ingest
 from footage.videos import one_video
 from footage.videos.executors import Outcome
 from footage.videos.extract import FRAME, FRAME_HEADER, REPORT
-from footage.videos.report import TooManyRejectedError
+from footage.videos.report import TooManyRejectedError, UnprocessedError
 from footage.videos.sandbox import Limits
 from footage.videos.sources import fetch, find
 from tests import synthetic
@@ -148,9 +148,9 @@ def say_nothing(path, settings, max_pixels, send):
         (segfault, "crashed"),
         (hang, "stalled"),
         (allocate, "needs more than"),
-        (lie, "nonsense"),
-        (lie_at_the_end, "nonsense"),
-        (say_nothing, "nonsense"),
+        (lie, "invalid message"),
+        (lie_at_the_end, "invalid message"),
+        (say_nothing, "invalid message"),
     ],
 )
 def test_decoder_that_goes_wrong_costs_one_video(tmp_path, monkeypatch, decoder, reason):
@@ -180,13 +180,16 @@ class LosesEverything:
                 yield Outcome(task, None, "its worker process died 3 times")
 
 
-def test_video_whose_worker_keeps_dying_is_quarantined(tmp_path):
+def test_video_whose_worker_keeps_dying_is_not_recorded_and_tried_again(tmp_path):
     for seed in range(2):
         synthetic.encode(tmp_path / "in" / f"{seed}.mp4", synthetic.scene(seed, 1.0))
-    config = IngestConfig(max_quarantined_share=0.5)
-    report = ingest([str(tmp_path / "in")], tmp_path / "out", config, LosesEverything())
-    assert report.rejected == [("0.mp4#unknown", "quarantined", "its worker process died 3 times")]
-    again = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
+    with pytest.raises(UnprocessedError, match="1 of 2 videos could not be processed: ") as e:
+        ingest([str(tmp_path / "in")], tmp_path / "out", CONFIG, LosesEverything())
+    assert "its worker process died 3 times" in e.value.message
+    assert "rerun to resume" in e.value.hint
+    assert "0.mp4: its worker process died 3 times" in e.value.report.summary()
+    assert e.value.report.totals["seen"] == e.value.report.totals["ok"] == 1
+    again = ingest([str(tmp_path / "in")], tmp_path / "out", CONFIG, HERE)
     assert (again.totals["seen"], again.totals["ok"]) == (2, 2)
 
 
@@ -220,11 +223,11 @@ def test_killed_ingest_is_resumed_to_the_same_bytes(whole, video_folder, tmp_pat
     class Counts(InThisProcess):
         def run(self, function, tasks):
             for outcome in super().run(function, tasks):
-                calls.append(outcome.result.layers)
+                calls.append(outcome.result.sandbox)
                 yield outcome
 
     ingest([str(video_folder)], out, CONFIG, Counts())
-    assert sum(bool(layers) for layers in calls) == 6 - len(kept)
+    assert sum(sandbox is not None for sandbox in calls) == 6 - len(kept)
     assert hashes(out) == hashes(whole[1])
 
 

@@ -51,7 +51,7 @@ def test_work_is_done_in_several_processes():
 
 def test_task_that_kills_its_worker_every_time_is_given_up():
     outcomes = {one.task: one for one in LocalProcesses(2).run(die_on_three, range(6))}
-    assert outcomes[3].failure == "its worker process died 3 times"
+    assert outcomes[3].failure == "its worker process died 3 times (SIGKILL)"
     assert [outcomes[n].result for n in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
 
 

@@ -19,10 +19,12 @@ def children():
 
 def run(work, **limits):
     messages = []
-    layers = run_confined(
-        work, lambda kind, content: messages.append((kind, content)), Limits(**limits)
+    sandbox = run_confined(
+        work,
+        lambda kind, content: messages.append((kind, content)),
+        Limits(**limits).confinement(0),
     )
-    return messages, layers
+    return messages, sandbox
 
 
 def test_messages_arrive_in_order_and_whole():
