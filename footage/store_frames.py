@@ -17,8 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from footage import files
-from footage.documents import Document
-from footage.errors import StoreError
 from footage.retrying import retried
 from footage.store_description import (
     SCHEMA_VERSION,
@@ -55,12 +53,7 @@ class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """CRC-32 of the times of each row group, as little-endian 64-bit floats."""
 
 
-CHECKSUMS: Document[Checksums] = Document(
-    schema=Checksums,
-    name="checksums of frames",
-    error=StoreError,
-    hint="run `footage store verify` on the store",
-)
+_DECODER = msgspec.json.Decoder(Checksums)
 
 
 class FramesWriter:
@@ -96,12 +89,16 @@ class FramesWriter:
         """Row groups written so far."""
         return len(self._seconds)
 
+    def checksums(self) -> bytes:
+        """Checksums of the frames written so far, as the footer contains them."""
+        return msgspec.json.encode(Checksums(self._jpeg, self._seconds))
+
     def finish(self, metadata: dict[bytes, bytes] | None = None) -> None:
         """Write the footer, with more metadata if there is any, and force the file to disk."""
-        checksums = CHECKSUMS.line(Checksums(self._jpeg, self._seconds)).encode()
         with files.output_errors(self._path):
             if self._has_checksums:
-                self._writer.add_key_value_metadata({CHECKSUMS_KEY: checksums, **(metadata or {})})
+                added = {CHECKSUMS_KEY: self.checksums(), **(metadata or {})}
+                self._writer.add_key_value_metadata(added)
             self._writer.close()
             files.sync(self._path)
 
@@ -164,13 +161,15 @@ class FramesFile:
             raise ValueError("its footer is damaged")
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
         text = (metadata.metadata or {}).get(CHECKSUMS_KEY)
-        try:
-            checksums = None if text is None else CHECKSUMS.parse(text, str(path))
-        except StoreError as error:
-            raise ValueError(error.message) from error
+        checksums = None if text is None else _DECODER.decode(text)
         if checksums is None and footer_crc32 is not None:
             raise ValueError("it has no checksums")
-        file = pq.ParquetFile(path, metadata=metadata, page_checksum_verification=every_page)
+        file = pq.ParquetFile(
+            path,
+            metadata=metadata,
+            pre_buffer=False,  # one column of one row group is one read, without other threads
+            page_checksum_verification=every_page,
+        )
         return cls(file, checksums)
 
     def read(self, group: int, num_rows: int, columns: Sequence[str]) -> pa.Table:

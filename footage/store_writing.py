@@ -9,6 +9,7 @@ damaged file is found when it is used, and its video is ingested again.
 import dataclasses
 import hashlib
 import logging
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,9 @@ import pyarrow as pa
 from footage import files
 from footage.documents import Document
 from footage.errors import StoreError, VideoError
-from footage.store_description import Setting
+from footage.store_description import Checksum, Setting
 from footage.store_frames import (
+    CHECKSUMS_KEY,
     FRAMES_SCHEMA,
     UNREADABLE,
     FramesFile,
@@ -84,6 +86,8 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     record: VideoRecord
     shots: list[ShotRecord]
     limits: dict[str, Setting]
+    checksums_crc32: Checksum
+    """CRC-32 of the checksums of its frames."""
 
     def __post_init__(self) -> None:
         counts = [shot.num_frames for shot in self.shots]
@@ -152,7 +156,12 @@ class VideoWriter:
             OutputError: The file cannot be written.
         """
         self._flush()
-        content = {"record": record, "shots": list(shots), "limits": limits}
+        content = {
+            "record": record,
+            "shots": list(shots),
+            "limits": limits,
+            "checksums_crc32": zlib.crc32(self._writer.checksums()),
+        }
         try:
             text = WORK.line(content)
             WORK.parse(text, record.video)
@@ -186,17 +195,25 @@ def read_work(path: Path) -> WorkFile:
     Raises:
         DamagedWorkError: The file is damaged, or was written by an earlier version.
     """
+    file, work = _open(path)
+    file.file.close()
+    return WorkFile(path, work.record, work.shots, work.limits)
+
+
+def _open(path: Path) -> tuple[FramesFile, Work]:
     try:
-        with FramesFile.open(path) as file:
-            text = (file.file.metadata.metadata or {}).get(RECORD_KEY)
-            if text is None or file.checksums is None:
-                raise ValueError("it has no record or no checksums")
-        work = WORK.parse(text, str(path))
+        file = FramesFile.open(path, every_page=True)
+        metadata = file.file.metadata.metadata or {}
+        if RECORD_KEY not in metadata or CHECKSUMS_KEY not in metadata:
+            raise ValueError("it has no record or no checksums")
+        work = WORK.parse(metadata[RECORD_KEY], str(path))
+        if zlib.crc32(metadata[CHECKSUMS_KEY]) != work.checksums_crc32:
+            raise ValueError("its checksums are not what was written")
         if path.name != work_path(path, work.record.video).name:
             raise ValueError("it has the name of another video")
     except (*UNREADABLE, StoreError) as error:
         raise DamagedWorkError(path, error) from error
-    return WorkFile(path, work.record, work.shots, work.limits)
+    return file, work
 
 
 def finished_work(store: Path) -> list[WorkFile]:
@@ -230,8 +247,9 @@ def frames_of_work(work: WorkFile) -> Iterator[pa.Table]:
     Raises:
         DamagedWorkError: The file is damaged.
     """
+    file, _ = _open(work.path)
     try:
-        with FramesFile.open(work.path, every_page=True) as file:
+        with file:
             for group, expected in enumerate(groups_of(work.record.video, work.shots)):
                 yield file.whole(group, expected)
     except UNREADABLE as error:

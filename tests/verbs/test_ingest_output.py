@@ -60,7 +60,7 @@ DAMAGE = {
     "empty": lambda _: b"",
     "cut short": lambda data: data[:-50],
     "record": lambda data: flipped(data, b'"decoded_frames"'),
-    "checksums": lambda data: flipped(data, b'"seconds": ['),
+    "checksums": lambda data: flipped(data, b'"seconds":['),
     "frame": lambda data: flipped(data, b"\xff\xd8\xff\xe0"),
 }
 

@@ -1,0 +1,180 @@
+"""What verifying frames costs: loading from a store, compared with readers that verify nothing.
+
+One of those reads as footage 0.1 did, the other is today's without its checks. All readers take the
+same frames of the same shots and turn them into views, one shot at a time and in alternating order,
+so that a machine whose speed drifts slows all alike. CPU time of the process is compared; the
+median of several rounds is reported.
+
+    python -m benchmarks.store_integrity --out results.json
+"""
+
+import argparse
+import dataclasses
+import json
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.loading import drawn_frames
+from footage import store_commit, store_writing
+from footage.augment import AugmentConfig, augment_jpeg
+from footage.randomness import generator
+from footage.store import Store
+from footage.store_description import part_name
+from footage.store_tables import FRAMES_PER_GROUP
+
+VIDEOS = 40
+FRAMES_TAKEN = 4
+"""Frames of a shot in a batch, as in the default recipe."""
+
+
+class UnverifiedReader:
+    """Reads frames as footage 0.1 did: footers and frames are believed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._parts: dict[int, pq.ParquetFile] = {}
+
+    def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
+        """The JPEG bytes of some frames of a shot."""
+        shots = self._store.shots
+        part, first = shots["part"][row].as_py(), shots["row_group"][row].as_py()
+        if part not in self._parts:
+            self._parts[part] = pq.ParquetFile(self._store.path / part_name(part))
+        groups = {
+            group: self._parts[part].read_row_group(
+                first + group, columns=["seconds", "jpeg"], use_threads=False
+            )
+            for group in sorted({index // FRAMES_PER_GROUP for index in indices})
+        }
+        frames = []
+        for index in indices:
+            table = groups[index // FRAMES_PER_GROUP]
+            place = index % FRAMES_PER_GROUP
+            frames.append((table["seconds"][place].as_py(), table["jpeg"][place].as_py()))
+        return [jpeg for _, jpeg in frames]
+
+
+def drawn_store(path: Path, frames_per_shot: int) -> Store:
+    """A store of videos of three shots whose frames have the size and the bytes of real ones."""
+    jpegs = drawn_frames()
+    for number in range(VIDEOS):
+        video = f"folder/video{number:04d}.mp4#{number:016x}"
+        with store_writing.VideoWriter(path, video) as writer:
+            for shot in range(3):
+                for index in range(frames_per_shot):
+                    jpeg = jpegs[(number + 7 * shot + index) % len(jpegs)]
+                    writer.add(shot, index, 100.0 * shot + index / 2, jpeg)
+            record = store_writing.VideoRecord(
+                video=video,
+                path=video.partition("#")[0],
+                content_hash=f"{number:064x}",
+                num_bytes=1,
+                num_shots=3,
+                num_frames=3 * frames_per_shot,
+            )
+            span = frames_per_shot / 2
+            shots = [
+                store_writing.ShotRecord(100.0 * shot, 100.0 * shot + span, 1.0, frames_per_shot)
+                for shot in range(3)
+            ]
+            writer.finish(record, shots, {})
+    store_commit.commit(path, {"frames_per_second": 2.0}, {}, {})
+    return Store.open(path)
+
+
+def cpu_seconds(
+    read: Callable[[int, Sequence[int]], list[bytes]], row: int, length: int, size: int
+) -> float:
+    """CPU time of loading a few frames of a shot; 0 pixels reads them only."""
+    places = np.linspace(0, length - 1, FRAMES_TAKEN).astype(int).tolist()
+    config = AugmentConfig(size=size or 224)
+    began = time.process_time()
+    for place, jpeg in enumerate(read(row, places)):
+        if size:
+            augment_jpeg(jpeg, [generator("benchmark", row, place)], config)
+    return time.process_time() - began
+
+
+def without_checks(store: Store) -> Store:
+    """The same store, whose one part is open without its checksums."""
+    store.encoded(0, [0])
+    blind = Store.open(store.path)
+    blind._parts._open[0] = dataclasses.replace(store._parts._open[0], checksums=None)
+    return blind
+
+
+def ratios(store: Store, size: int, rounds: int) -> dict[str, float]:
+    """Time of loading all shots with verification, over the times without."""
+    readers = {
+        "verified": store.encoded,
+        "footage 0.1": UnverifiedReader(store).encoded,
+        "without checks": without_checks(store).encoded,
+    }
+    lengths = store.shots["num_frames"].to_pylist()
+    for reader in readers.values():
+        reader(0, [0])  # opens the part
+    found: dict[str, list[float]] = {}
+    for number in range(rounds):
+        sums = dict.fromkeys(readers, 0.0)
+        for row, length in enumerate(lengths):
+            names = list(readers)[:: 1 if (row + number) % 2 else -1]
+            for name in names:
+                sums[name] += cpu_seconds(readers[name], row, length, size)
+        verified = sums.pop("verified")
+        found.setdefault("milliseconds per shot", []).append(1000 * verified / len(lengths))
+        for name, taken in sums.items():
+            found.setdefault(f"ratio to {name}", []).append(verified / taken)
+    return {name: round(statistics.median(values), 4) for name, values in found.items()}
+
+
+def opening(store: Store, rounds: int) -> dict[str, float]:
+    """Milliseconds for opening a part with and without verification of its footer."""
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds * 10):
+        began = time.process_time()
+        UnverifiedReader(store).encoded(0, [0])
+        times[0].append(time.process_time() - began)
+        store.close()
+        began = time.process_time()
+        store.encoded(0, [0])
+        times[1].append(time.process_time() - began)
+    without, with_checks = (1000 * statistics.median(one) for one in times)
+    return {"footage 0.1": round(without, 3), "verified": round(with_checks, 3)}
+
+
+def main() -> None:
+    """Measure shots of two lengths, for reading alone and for views of two sizes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    cv2.setNumThreads(0)
+    results: dict[str, object] = {
+        "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip(),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.processor() or platform.machine()}, {platform.platform()}",
+    }
+    for frames in (9, 64):
+        with tempfile.TemporaryDirectory() as folder:
+            store = drawn_store(Path(folder), frames)
+            for name, size in {"read only": 0, "64 px": 64, "224 px": 224}.items():
+                key = f"shots of {frames} frames, {name}"
+                results[key] = ratios(store, size, options.rounds)
+                print(key, results[key], flush=True)
+            key = f"shots of {frames} frames, part opened for one frame, milliseconds"
+            results[key] = opening(store, options.rounds)
+            print(key, results[key], flush=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
