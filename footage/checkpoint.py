@@ -138,6 +138,11 @@ def save(
     return target
 
 
+def steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, damaged ones included, in order."""
+    return [int(path.name.removeprefix("step-")) for path in _all(folder)]
+
+
 def newest(folder: Path) -> Checkpoint | None:
     """The newest intact checkpoint; None when there is none at all.
 

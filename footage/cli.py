@@ -1,8 +1,8 @@
 """The command line: parse, call a verb, print what it returns, choose the exit code.
 
-Data goes to stdout, talk to stderr. Exit code 0: done; 1: the user can mend it (`error:`, `hint:`);
-2: the command line itself is wrong. Only this module and `cli_evaluation` print. Each verb imports
-what it needs when it is called, so that `footage --help` answers at once.
+Data goes to stdout, logs to stderr. The end of `USAGE` lists the exit codes; an error carries its
+own. Only this module and `cli_evaluation` print. Each verb imports what it needs when it is called,
+so that `footage --help` answers at once.
 """
 
 import contextlib
@@ -37,7 +37,11 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage demo                                       all of it on a laptop in minutes
 
 MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help tells the options.
---debug, anywhere, shows where an error came from."""
+--debug, anywhere, shows where an error came from.
+
+Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written (no space, no
+permission), 75 output is in use by another process, 128 + N stopped by signal N: 130 Ctrl-C,
+138 SIGUSR1 (requeue), 143 SIGTERM. Training saves before it stops; rerun to resume."""
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +175,7 @@ def _train(words: Sequence[str]) -> None:
         images: str = "",
         config: Annotated[TrainConfig, arg(name="")],
     ) -> None:
-        """Learn a backbone from a store; the same command again goes on where it stopped.
+        """Train a backbone on a frame store. Rerun the same command to resume.
 
         `footage train --from RUN/run.json --out OTHER` repeats a run.
 

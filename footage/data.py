@@ -75,6 +75,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
         names = frames.shots["video"].to_pylist()
         ids = list(dict.fromkeys(names))
         if config.learn_from == "videos":
+            _check_enough_videos(len(ids), config, str(store))
             mask = hold_out(ids, config.held_out_share, config.seed)
             watched = held_out = [ids[number] for number in mask.nonzero()[0]]
         else:
@@ -111,6 +112,19 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
             "learn from their labels",
             "take vivi-ex4-co, or set --objective.supervised.weight 1",
         )
+
+
+def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> None:
+    """Refuse a store that no batch size suits, before anything else gives advice on it."""
+    trained, held_out = config.objective.least_videos, int(config.held_out_share > 0)
+    if num_videos >= trained + held_out:
+        return
+    kept = f" and {held_out} to hold out" if held_out else ""
+    raise ConfigError(
+        f"the store {store!r} contains {num_videos} video{'s' * (num_videos != 1)}, but this"
+        f" configuration needs at least {trained} to train on{kept}",
+        f"ingest at least {trained + held_out} videos into the store",
+    )
 
 
 def _check_enough(num_images: int, config: TrainConfig) -> None:

@@ -14,6 +14,7 @@ In a single process every function does nothing and returns what it was given.
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 from torch import distributed as dist
 
-from footage.errors import ConfigError
+from footage.errors import ConfigError, FootageError, PeerError
 
 
 def is_distributed() -> bool:
@@ -71,12 +72,6 @@ def shutdown() -> None:
         dist.destroy_process_group()
 
 
-def barrier() -> None:
-    """Wait until every process is here."""
-    if is_distributed():
-        dist.barrier()
-
-
 def gather(local: Shaped[Tensor, "V ..."]) -> Shaped[Tensor, "W ..."]:
     """The rows of all ranks in the global order, with gradient; all ranks bring as many rows."""
     if world_size() == 1:
@@ -103,18 +98,38 @@ class _Gather(torch.autograd.Function):
         return summed[rank() :: world_size()]
 
 
-def all_true(flag: bool) -> bool:
-    """Whether the flag holds on every rank; all ranks get the same answer."""
+def largest(number: int) -> int:
+    """The largest of every rank's numbers; all ranks get the same answer."""
     if world_size() == 1:
-        return bool(flag)
-    value = torch.tensor(int(flag), device=_device())
-    dist.all_reduce(value, op=dist.ReduceOp.MIN)
-    return bool(value.item())
+        return number
+    value = torch.tensor(number, device=_device())
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return int(value.item())
 
 
 def all_finite(*tensors: Tensor) -> bool:
     """Whether every number of every tensor is finite, on every rank; so all stop, or none."""
-    return all_true(all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
+    return not largest(not all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
+
+
+def on_main(action: Callable[[], None]) -> None:
+    """Run an action on the first rank while the others wait; if it fails there, all ranks end.
+
+    Raises:
+        FootageError: What the action raised; on the other ranks a silent `PeerError` with the same
+            exit code.
+    """
+    failure: FootageError | None = None
+    if rank() == 0:
+        try:
+            action()
+        except FootageError as error:
+            failure = error
+    code = largest(0 if failure is None else failure.exit_code)
+    if failure is not None:
+        raise failure
+    if code:
+        raise PeerError(code)
 
 
 def _device() -> torch.device:

@@ -4,8 +4,6 @@ A message states what is wrong and what was found; the hint states how to fix it
 prints each on one line and exits with the error's exit code. Any other exception is a bug.
 """
 
-from typing import ClassVar
-
 from footage.redaction import redacted
 
 
@@ -19,7 +17,7 @@ class FootageError(Exception):
         hint: What to do about it, in the imperative.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     """What the command line exits with."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -77,3 +75,19 @@ class BusyError(OutputError):
     """Another process is writing the same output."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class StoppedError(FootageError):
+    """A signal asked training to stop; everything so far is saved."""
+
+    def __init__(self, message: str, hint: str, number: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = 128 + number  # as a shell reports a process that the signal ended
+
+
+class PeerError(FootageError):
+    """Another process of the same training failed and reports why; nothing is printed for this."""
+
+    def __init__(self, exit_code: int, message: str = "", hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code

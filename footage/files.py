@@ -221,7 +221,7 @@ def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
     )
 
 
-def require_space(path: Path, num_bytes: int, what: str) -> None:
+def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> None:
     """Check that `num_bytes` can be written at `path` before long work starts.
 
     Space is reserved for a moment and given back, which also finds quotas and file size limits.
@@ -230,6 +230,7 @@ def require_space(path: Path, num_bytes: int, what: str) -> None:
         path: The file or folder that will be written.
         num_bytes: How much will be written, in bytes.
         what: Subject of the error message, such as "a checkpoint".
+        copies: How many outputs of this size must fit at the same time.
 
     Raises:
         OutputError: There is not enough space, or nothing can be written there.
@@ -240,7 +241,7 @@ def require_space(path: Path, num_bytes: int, what: str) -> None:
         _remove_abandoned(path.with_name(f"{path.name}.space"))
         free, limit = _free_bytes(path), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         try:
-            if num_bytes <= free:
+            if copies * num_bytes <= free:
                 with probe.open("wb") as file:
                     os.posix_fallocate(file.fileno(), 0, max(num_bytes, 1))
                 return
@@ -251,7 +252,7 @@ def require_space(path: Path, num_bytes: int, what: str) -> None:
             probe.unlink(missing_ok=True)
     most = f"; files are limited to {_megabytes(limit)}" if 0 <= limit < num_bytes else ""
     raise OutputError(
-        f"{what} at {str(path)!r} needs {_megabytes(num_bytes)}, but only"
+        f"{what} at {str(path)!r} needs {_megabytes(copies * num_bytes)}, but only"
         f" {_megabytes(free)} are free{most}",
         "free some space, raise the quota or file size limit, or choose another place",
     )

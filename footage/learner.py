@@ -159,6 +159,21 @@ class LearningState:
         self.ema_decay = ema_decay
         weights = learner.state_dict() if ema_decay else {}
         self.average = {name: value.clone() for name, value in weights.items()}
+        self._buffers = [(buffer, buffer.clone()) for buffer in learner.buffers()]
+
+    def remember_buffers(self) -> None:
+        """Keep what a forward pass changes, such as running averages, for `restore_buffers`."""
+        for buffer, kept in self._buffers:
+            kept.copy_(buffer)
+
+    def restore_buffers(self) -> None:
+        """Undo what the forward pass since `remember_buffers` changed."""
+        for buffer, kept in self._buffers:
+            buffer.copy_(kept)
+
+    def is_finite(self) -> bool:
+        """Whether all weights and buffers are finite numbers."""
+        return all(bool(value.isfinite().all()) for value in self.learner.state_dict().values())
 
     def update(self, learning_rate: float, *, teacher_decay: float) -> None:
         """One step of the optimiser; teacher and average follow, counters are taken over."""

@@ -7,7 +7,7 @@
 A resumed run starts at any step. Bytes travel as uint8 and become floats on the device.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def batches(
     rank: int = 0,
     world: int = 1,
     loading: LoadingConfig,
-) -> Iterator[Batch]:
+) -> "BatchStream":
     """The batches of some steps, in order; workers start at once.
 
     Args:
@@ -86,9 +86,28 @@ def batches(
     maker = BatchMaker(videos, images, seed, rank, world)
     if loading.workers:
         _check_memory(maker.bytes_per_batch, loading.workers)
-    workers = Workers(maker, loading.workers)
-    made = _as_batches(maker, workers, steps)
-    return _pinned_ahead(made, workers) if loading.pin_memory else _closing(made, workers)
+    return BatchStream(maker, steps, loading)
+
+
+class BatchStream(Iterator[Batch]):
+    """Batches in order; its worker processes end when it is exhausted, closed, or fails."""
+
+    def __init__(self, maker: BatchMaker, steps: range, loading: LoadingConfig) -> None:
+        self._workers = Workers(maker, loading.workers)
+        made = _as_batches(maker, self._workers, steps)
+        self._batches = _pinned_ahead(made) if loading.pin_memory else made
+
+    def __next__(self) -> Batch:
+        try:
+            return next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the worker processes, whatever they are doing."""
+        self._workers.close()  # first, because it ends a thread that waits for them
+        self._batches.close()
 
 
 def _check_even(name: str, count: int, world: int) -> None:
@@ -121,7 +140,7 @@ def normalise(
     return torch.addcmul(shift, flat, scale).permute(0, 3, 1, 2)
 
 
-def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Iterator[Batch]:
+def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[Batch, None, None]:
     for step, pixels in zip(steps, workers.make(steps), strict=True):
         yield Batch(step, *_tensors(pixels, maker, step))
 
@@ -138,12 +157,7 @@ def _tensors(
     )
 
 
-def _closing(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch]:
-    with workers:
-        yield from batches
-
-
-def _pinned_ahead(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch]:
+def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
     """The batches in page-locked memory; a thread copies the next one while this one is used."""
 
     def following() -> Batch | None:
@@ -153,8 +167,7 @@ def _pinned_ahead(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch]
         views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
         return Batch(batch.step, views, batch.plan, images, labels)
 
-    # Closing the workers, which happens first, ends a thread that waits for them.
-    with ThreadPoolExecutor(1) as thread, workers:
+    with ThreadPoolExecutor(1) as thread:
         future = thread.submit(following)
         while (batch := future.result()) is not None:
             future = thread.submit(following)

@@ -22,7 +22,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -30,15 +29,15 @@ import numpy as np
 from footage import interpreters
 from footage.batch_making import BatchMaker, Pixels
 from footage.errors import FootageError, StoreError
+from footage.signals import STOP_SIGNALS
 
 BATCHES_AHEAD = 2
 """Batches that each worker prepares in advance."""
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _PROGRAM = "import sys; from footage.loading_workers import work; work(int(sys.argv[1]))"
 
 
 class Workers:
-    """A fixed number of worker processes; leaving the context ends them.
+    """A fixed number of worker processes; `close` ends them.
 
     Args:
         maker: Makes the batch of a step.
@@ -79,19 +78,8 @@ class Workers:
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
-        for worker in self._workers:
-            worker.end()
-
-    def __enter__(self) -> "Workers":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        while self._workers:
+            self._workers.pop().end()
 
 
 class _Worker:
@@ -146,7 +134,7 @@ def _blocked_signals() -> Iterator[None]:
     Terminals and schedulers signal the whole process group, but the trainer still needs its last
     batches. A new process inherits the blocked signals, from its first instruction on.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

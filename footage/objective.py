@@ -101,7 +101,19 @@ class ObjectiveConfig:
         """Whether views are rotated before the backbone sees them."""
         return self.frame_shot.weight > 0 and self.frame_shot.loss == "rotation"
 
-    def check(self, *, shots_per_video: int, frames_per_shot: int, views_per_frame: int) -> None:
+    @property
+    def least_videos(self) -> int:
+        """Videos that a batch must have, so that each level finds something to compare."""
+        return 2 if self.future.weight > 0 and self.future.loss == "nce" else 1
+
+    def check(
+        self,
+        *,
+        videos_per_batch: int,
+        shots_per_video: int,
+        frames_per_shot: int,
+        views_per_frame: int,
+    ) -> None:
         """Refuse batches in which a level that is on finds nothing to learn from.
 
         Raises:
@@ -119,6 +131,12 @@ class ObjectiveConfig:
                 f"objective.frame_shot.positives = {level.positives} finds no pair in "
                 f"{frames_per_shot} frames a shot and {views_per_frame} views a frame",
                 "Raise sampling.views_per_frame, or sampling.frames_per_shot for shot positives.",
+            )
+        if videos_per_batch < self.least_videos:
+            raise ConfigError(
+                f"objective.future.loss = nce compares videos, but a batch has {videos_per_batch}",
+                f"set sampling.videos_per_batch to {self.least_videos} or more, or"
+                " objective.future.weight to 0",
             )
         self.check_shots(shots_per_video)
 

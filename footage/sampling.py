@@ -268,7 +268,7 @@ class BatchSampler:
                 f"{config.shots_per_video} shots of {config.frames_per_shot} frames",
                 f"set videos_per_batch to at most {self.num_eligible}, ingest more videos, or ask "
                 "for fewer shots and frames"
-                if self.num_eligible
+                if self.num_eligible > 1
                 else "ingest more or longer videos, or ask for fewer shots and frames",
             )
         self._passes = Passes("pass", seed, self.num_eligible, config.videos_per_batch)

@@ -1,7 +1,8 @@
-"""Asked to stop: remember it, finish the step, save, and only then stop.
+"""Stop on request: remember the signal, finish the step, save, and only then stop.
 
-Nothing is done inside a signal handler but to remember, for a handler may interrupt a half-written
-checkpoint. Clusters send SIGTERM or SIGUSR1 before they take a machine back; Ctrl-C sends SIGINT.
+A signal handler only remembers, because it may interrupt a checkpoint that is half written.
+Clusters send SIGTERM or SIGUSR1 before they take a machine back; Ctrl-C sends SIGINT. SIGHUP is
+left alone: it ends the process as SIGKILL does, and a resumed run continues from its checkpoint.
 """
 
 import signal
@@ -9,19 +10,20 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """While open, the first such signal sets `received`; a second Ctrl-C interrupts at once."""
+    """While open, such a signal sets `number`; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
-        self.received = ""
+        self.number = 0
+        """Number of the first signal; 0 while there was none."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():  # signals reach no other thread
-            self._before = {number: signal.signal(number, self._remember) for number in _SIGNALS}
+            self._before = {one: signal.signal(one, self._remember) for one in STOP_SIGNALS}
         return self
 
     def __exit__(
@@ -34,6 +36,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.received and number == signal.SIGINT:
+        if self.number and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
+        self.number = self.number or number

@@ -150,6 +150,7 @@ class TrainConfig:
                     "set sampling.frames_per_shot and sampling.shots_per_video to 1",
                 )
         self.objective.check(
+            videos_per_batch=self.sampling.videos_per_batch,
             shots_per_video=self.sampling.shots_per_video,
             frames_per_shot=self.sampling.frames_per_shot,
             views_per_frame=self.sampling.views_per_frame,

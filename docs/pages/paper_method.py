@@ -34,7 +34,7 @@ SECTIONS = {
         Row(
             "x[v,s,f], frame f of shot s of video v",
             "paper",
-            "shapes:Views sampling:BatchPlan loading:load_views",
+            "shapes:Views sampling:BatchPlan batch_making:load_views",
             "a fourth axis A for the views of a frame",
         ),
         Row("phi, the backbone", "paper", "backbone:Backbone"),

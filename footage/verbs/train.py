@@ -4,13 +4,15 @@
           --objective--> loss --optimiser--> weights
                                           with labelled images [B H W 3] beside them, if asked for
 
-Step n uses batch n and the draws that belong to (seed, n), so a run that is killed goes on from its
+Step n uses batch n and the draws that belong to (seed, n), so a run that is killed resumes from its
 newest checkpoint as if nothing had happened: on a CPU, with a fixed number of threads, to the last
 bit.
 """
 
+import contextlib
 import dataclasses
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -21,17 +23,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from footage import checkpoint, configuration, distributed, monitor, runs
+from footage import configuration, distributed, monitor, run_folder, runs
 from footage.backbone import BackboneConfig
 from footage.data import Data, open_data
-from footage.errors import CheckpointError, ConfigError, FootageError
+from footage.errors import FootageError, OutputError, PeerError, StoppedError
 from footage.images.share import write_share
 from footage.journal import Journal
 from footage.learner import Learner, LearningState, computes_in_bf16
-from footage.loading import Batch, LoadingConfig, batches
+from footage.loading import Batch, BatchStream, LoadingConfig, batches
 from footage.model import Model, describe
 from footage.objective import Objective
 from footage.randomness import generator
+from footage.run_folder import RunFolder
 from footage.schedule import learning_rate, teacher_decay
 from footage.signals import StopRequest
 from footage.start import start, take_heads
@@ -49,12 +52,12 @@ def train(
     images: str | Path = "",
     recipe: str = "",
 ) -> Path:
-    """Train, or go on training, and leave a run folder behind (see `footage.runs`).
+    """Train, or resume training, in a run folder (see `footage.runs`).
 
     Args:
         config: Everything that decides what is learned.
-        out: The run folder. If it holds the same run, training resumes from its newest checkpoint;
-            another run is refused.
+        out: The run folder. If it contains the same run, training resumes from its newest
+            checkpoint, and more steps extend it; another run is refused.
         store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
         images: Labelled images, for recipes that learn from them: class folders, a list file,
             Parquet, WebDataset or a Hugging Face folder (docs/images.md).
@@ -65,45 +68,65 @@ def train(
 
     Raises:
         StoreError: The store is missing or damaged.
-        ConfigError: Settings contradict each other, or `out` holds another run.
-        CheckpointError: No checkpoint can be read or written.
+        ConfigError: Settings contradict each other, or `out` contains another run.
+        BusyError: Another process trains in `out`.
+        OutputError: The run folder cannot be written, or checkpoints do not fit on the disk.
+        CheckpointError: No checkpoint can be read.
+        StoppedError: A signal asked to stop; the run is saved and can be resumed.
+        PeerError: Another process of this training failed.
         FootageError: The loss or its gradient is not finite; the weights before that step are
             kept in a checkpoint.
     """
     device = distributed.init_from_env()
-    run = Path(out)
     data = open_data(config, store, images)
     config, state, words = _first_state(config, data, device)
     record = _record(config, recipe, data, state, words)
-    first_step = _begin_or_resume(run, record, state)
-    watch = _watch(config, data, record["chance"])
-    is_main = distributed.rank() == 0
-    if is_main:
-        _keep_labels(run, data)
-        _say_hello(config, data, words, device, first_step)
+    with run_folder.opened(Path(out), record, config, state) as folder:
+        if folder.is_complete:
+            log.info(
+                "the run is complete: all %d steps are taken; a larger --steps extends it",
+                folder.step,
+            )
+        else:
+            distributed.on_main(lambda: _keep_labels(folder.path, data))
+            if distributed.rank() == 0:
+                _report_start(config, data, words, device, folder.step)
+            _train(folder, data, device, record["chance"])
+    distributed.shutdown()
+    return folder.path
 
+
+def _train(
+    folder: RunFolder, data: Data, device: torch.device, chance: Mapping[str, float]
+) -> None:
+    """Take all steps that are left."""
+    config, state, is_main = folder.config, folder.state, distributed.rank() == 0
+    watch = _watch(config, data, chance)
     learner = _in_parallel(state.learner.train(), device)
     with (
-        Journal(run, first_step=first_step, total_steps=config.steps, active=is_main) as journal,
+        Journal(
+            folder.path, first_step=folder.step, total_steps=config.steps, active=is_main
+        ) as journal,
         StopRequest() as stop,
         _threads(config, device) as after_step,
+        contextlib.closing(_loader(config, data, folder.step, device)) as loader,
     ):
-        if is_main and first_step == 0:
+        if is_main and folder.step == 0:
             probed, _ = watch.look(state.learner.backbone, {})  # nothing is learned, nothing wrong
             journal.probe(0, probed, [])
-        for batch, waited in _timed(_loader(config, data, first_step, device)):
+        for batch, waited in _timed(loader):
             began = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
+            state.remember_buffers()
 
             loss, levels = learner(batch)
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = _clip(state.learner, config.gradient_clip)
             if not distributed.all_finite(loss.detach(), norm):
-                if is_main:
-                    _save(run, step, config, state)
-                raise _not_finite(step, loss.detach(), norm, levels, data, batch)
+                state.restore_buffers()
+                raise _not_finite(folder, journal, data, batch, loss.detach(), levels, norm)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )
@@ -125,16 +148,11 @@ def train(
             if is_main and (last or done % config.probe_every == 0):
                 recent = {name: journal.mean(name) for name in levels}
                 journal.probe(done, *watch.look(state.learner.backbone, recent))
-            stopping = not distributed.all_true(not stop.received)
-            if is_main and (last or stopping or done % config.checkpoint_every == 0):
-                journal.flush()
-                _save(run, done, config, state)
-            if stopping and not last:
-                log.warning("stopped at step %d; run the same command again to go on", done)
-                break
-    distributed.barrier()  # the others stay until the first process has saved
-    distributed.shutdown()
-    return run
+            number = distributed.largest(stop.number)
+            if last or number or done % config.checkpoint_every == 0:
+                folder.save(done, journal.flush, is_last=bool(last or number))
+            if number and not last:
+                raise _stopped(number, done, config.steps)
 
 
 def _first_state(
@@ -194,9 +212,7 @@ def _threads(
     return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
 
 
-def _loader(
-    config: TrainConfig, data: Data, first_step: int, device: torch.device
-) -> Iterator[Batch]:
+def _loader(config: TrainConfig, data: Data, first_step: int, device: torch.device) -> BatchStream:
     return batches(
         data.videos,
         data.images,
@@ -246,47 +262,14 @@ def _record(
     }
 
 
-def _begin_or_resume(run: Path, record: dict[str, Any], state: LearningState) -> int:
-    """Write run.json, or check that it is the same run and load its newest checkpoint.
-
-    Returns:
-        Steps already taken.
-    """
-    if (run / runs.RUN).exists():
-        _refuse_another(run, runs.read_record(run), record)
-    elif distributed.rank() == 0:
-        if run.exists() and any(run.iterdir()):
-            raise CheckpointError(f"{run} is not empty and holds no run", "give another --out")
-        runs.write_record(run, record)
-    distributed.barrier()
-    found = checkpoint.newest(run / runs.CHECKPOINTS)
-    if found is None:
-        return 0
-    state.restore(found)
-    return found.step
-
-
-def _refuse_another(run: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    def decisive(record: dict[str, Any]) -> dict[str, Any]:
-        config = {key: value for key, value in record["config"].items() if key != "compute"}
-        hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
-        return {**config, **hashes}
-
-    differ = list(configuration.differences(decisive(here), decisive(there)))
-    if differ:
-        raise ConfigError(
-            f"{run} holds another run; {'; '.join(differ[:5])}",
-            "give another --out, or the settings of the run that is there",
-        )
-
-
-def _save(run: Path, step: int, config: TrainConfig, state: LearningState) -> None:
-    state.save(
-        run / runs.CHECKPOINTS,
-        step,
-        keep=config.keep_checkpoints,
-        seed=config.seed,
-        config=configuration.to_dict(config),
+def _stopped(number: int, step: int, steps: int) -> FootageError:
+    """The error that ends a training which a signal stopped; the first process reports it."""
+    if distributed.rank() > 0:
+        return PeerError(128 + number)
+    return StoppedError(
+        f"stopped by {signal.Signals(number).name} after step {step} of {steps}; the run is saved",
+        "rerun the same command to resume",
+        number,
     )
 
 
@@ -295,7 +278,7 @@ def _keep_labels(run: Path, data: Data) -> None:
         write_share(run / runs.LABELS, data.images.images, data.picked)
 
 
-def _say_hello(
+def _report_start(
     config: TrainConfig, data: Data, words: str, device: torch.device, first_step: int
 ) -> None:
     network = config.backbone.architecture
@@ -324,8 +307,20 @@ def _say_hello(
 
 
 def _not_finite(
-    step: int, loss: Tensor, norm: Tensor, levels: dict[str, Tensor], data: Data, batch: Batch
+    folder: RunFolder,
+    journal: Journal,
+    data: Data,
+    batch: Batch,
+    loss: Tensor,
+    levels: dict[str, Tensor],
+    norm: Tensor,
 ) -> FootageError:
+    """Save the state before the failed step; the error, which one rank reports."""
+    saved = _save_finite(folder, batch.step, journal)
+    is_fine = bool(torch.isfinite(loss))
+    first = -distributed.largest(-distributed.world_size() if is_fine else -distributed.rank())
+    if distributed.rank() != first % distributed.world_size():
+        return PeerError(FootageError.exit_code)
     parts = ", ".join(f"{name} {float(value):.4g}" for name, value in levels.items())
     seen = ""
     if data.videos and batch.plan:
@@ -333,7 +328,20 @@ def _not_finite(
         videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
         seen = f"; videos of the batch: {', '.join(videos)}, ..."
     return FootageError(
-        f"step {step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g}; "
-        f"the weights stay as step {step} left them, in the newest checkpoint{seen}",
+        f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
+        f" {saved}{seen}",
         "lower --optimizer.learning-rate, lengthen --schedule.warmup-share or use --precision fp32",
     )
+
+
+def _save_finite(folder: RunFolder, step: int, journal: Journal) -> str:
+    """Save the state before a failed step unless it has overflowed; a sentence about that."""
+    if not distributed.largest(not folder.state.is_finite()):
+        try:
+            folder.save(step, journal.flush, is_last=True)
+        except (OutputError, PeerError):
+            log.warning("the checkpoint before the failed step cannot be written")
+        else:
+            return f"the weights of step {step} are saved"
+    newest = folder.saved_step
+    return f"the newest checkpoint is of step {newest}" if newest else "there is no checkpoint yet"

@@ -7,6 +7,8 @@ from footage.levels.frame_shot import FrameConfig, FrameShotConfig
 from footage.objective import ObjectiveConfig
 from tests.objectives import CONFIGS, SHAPE, SMALL, A, D, F, S, V, answer, features, objective, seen
 
+BATCH = {"videos_per_batch": 4, "shots_per_video": 4}
+
 
 def test_rotation_names_the_turns_that_were_asked_for():
     whole = objective(CONFIGS["rotation"])
@@ -89,19 +91,27 @@ def test_a_frame_level_stands_only_beside_a_shot_level_of_embeddings(frame_shot)
 def test_a_frame_level_needs_two_views_of_a_frame():
     both = CONFIGS["frame beside shot"]
     with pytest.raises(ConfigError, match=r"objective.frame.weight = 0.5, but 1 view"):
-        both.check(shots_per_video=4, frames_per_shot=2, views_per_frame=1)
-    both.check(shots_per_video=4, frames_per_shot=2, views_per_frame=2)
+        both.check(**BATCH, frames_per_shot=2, views_per_frame=1)
+    both.check(**BATCH, frames_per_shot=2, views_per_frame=2)
 
 
 def test_batches_without_a_positive_pair_are_refused_by_the_name_of_the_field():
     views_of_a_frame = ObjectiveConfig(frame_shot=FrameShotConfig(positives="frame"))
     with pytest.raises(ConfigError, match=r"objective.frame_shot.positives = frame"):
-        views_of_a_frame.check(shots_per_video=4, frames_per_shot=4, views_per_frame=1)
-    views_of_a_frame.check(shots_per_video=4, frames_per_shot=1, views_per_frame=2)
-    SMALL.check(shots_per_video=4, frames_per_shot=4, views_per_frame=1)
+        views_of_a_frame.check(
+            videos_per_batch=4, shots_per_video=4, frames_per_shot=4, views_per_frame=1
+        )
+    views_of_a_frame.check(
+        videos_per_batch=4, shots_per_video=4, frames_per_shot=1, views_per_frame=2
+    )
+    SMALL.check(**BATCH, frames_per_shot=4, views_per_frame=1)
     with pytest.raises(ConfigError, match=r"1 frames a shot and 1 views"):
-        SMALL.check(shots_per_video=4, frames_per_shot=1, views_per_frame=1)
+        SMALL.check(**BATCH, frames_per_shot=1, views_per_frame=1)
     other_frames = CONFIGS["other frames"]
     with pytest.raises(ConfigError, match=r"other_frames finds no pair in 1 frames"):
-        other_frames.check(shots_per_video=4, frames_per_shot=1, views_per_frame=4)
-    CONFIGS["rotation"].check(shots_per_video=4, frames_per_shot=1, views_per_frame=1)
+        other_frames.check(
+            videos_per_batch=4, shots_per_video=4, frames_per_shot=1, views_per_frame=4
+        )
+    CONFIGS["rotation"].check(
+        videos_per_batch=4, shots_per_video=4, frames_per_shot=1, views_per_frame=1
+    )

@@ -12,33 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from footage import checkpoint, runs
-from footage.errors import CheckpointError, ConfigError, FootageError
+from footage import runs
+from footage.errors import CheckpointError, ConfigError
 from footage.learner import computes_in_bf16
 from footage.model import load
-from footage.optim import OptimizerConfig
 from footage.train_config import ComputeConfig
 from footage.verbs.train import train
-from tests.training import AS_OPTIONS, smallest
-
-
-def _losses(run):
-    return {
-        line["step"]: (line["loss"].hex(), {k: v.hex() for k, v in line["levels"].items()})
-        for line in runs.read_metrics(run)
-        if "loss" in line
-    }
-
-
-def _weights(run):
-    return checkpoint.newest(run / runs.CHECKPOINTS).tensors
-
-
-def _assert_same_run(one, two):
-    assert _losses(one) == _losses(two)
-    for group, tensors in _weights(one).items():
-        for name, value in tensors.items():
-            assert torch.equal(value, _weights(two)[group][name]), f"{group} {name}"
+from tests.training import AS_OPTIONS, assert_same_run, lines, losses, smallest, weights
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +50,7 @@ def test_a_run_leaves_its_record_metrics_checkpoints_and_tensorboard(run, tiny_s
 
 
 def test_training_moves_every_weight_and_the_average_follows(run):
-    tensors = _weights(run)
+    tensors = weights(run)
     start = load("test_resnet", size=32).backbone.network.state_dict()
     for name, value in start.items():
         trained = tensors["model"][f"backbone.network.{name}"]
@@ -91,13 +71,7 @@ def test_the_same_configuration_gives_the_same_run_with_any_number_of_workers(
     run, tiny_store, tmp_path
 ):
     config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=2, threads=1))
-    _assert_same_run(run, train(config, store=tiny_store.path, out=tmp_path / "again"))
-
-
-def test_a_finished_run_is_left_alone(run, tiny_store):
-    before = (run / runs.METRICS).read_text()
-    train(smallest(ema_decay=0.9), store=tiny_store.path, out=run)
-    assert (run / runs.METRICS).read_text() == before
+    assert_same_run(run, train(config, store=tiny_store.path, out=tmp_path / "again"))
 
 
 def test_another_run_in_the_same_place_is_refused_with_what_differs(run, tiny_store):
@@ -119,7 +93,7 @@ def test_the_precision_of_this_device_is_kept_and_another_device_does_not_change
 
 def test_a_folder_with_other_files_is_refused(tiny_store, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(CheckpointError, match="is not empty and holds no run"):
+    with pytest.raises(CheckpointError, match="is not empty and is not a run folder"):
         train(smallest(), store=tiny_store.path, out=tmp_path)
 
 
@@ -130,73 +104,70 @@ def test_more_videos_than_there_are_is_refused(tiny_store, tmp_path):
         train(dataclasses.replace(config, sampling=sampling), store=tiny_store.path, out=tmp_path)
 
 
-def test_nan_stops_the_run_before_it_reaches_the_weights(tiny_store, tmp_path):
-    config = smallest(
-        optimizer=OptimizerConfig(name="sgd", learning_rate=1e30), gradient_clip=0.0, steps=30
-    )
-    with pytest.raises(FootageError, match=r"step \d+: loss .*learning-rate"):
-        train(config, store=tiny_store.path, out=tmp_path / "run")
-    tensors = checkpoint.newest(tmp_path / "run" / runs.CHECKPOINTS).tensors["model"]
-    parameters = load("test_resnet", size=32).backbone.network.named_parameters()
-    assert all(tensors[f"backbone.network.{name}"].isfinite().all() for name, _ in parameters)
-
-
-def test_sigterm_saves_and_the_same_command_goes_on(run, tiny_store, tmp_path):
-    class StopsAtThree:
-        def __init__(self):
-            self.left = 3
-
-        def __call__(self, *_):
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    config = smallest(ema_decay=0.9, checkpoint_every=100)
-    hook = StopsAtThree()
-    handle = torch.nn.modules.module.register_module_forward_hook(
-        lambda module, *_: hook() if type(module).__name__ == "Learner" else None
-    )
-    try:
-        train(config, store=tiny_store.path, out=tmp_path / "run")
-    finally:
-        handle.remove()
-    assert checkpoint.newest(tmp_path / "run" / runs.CHECKPOINTS).step == 3
-    train(config, store=tiny_store.path, out=tmp_path / "run")
-    _assert_same_run(run, tmp_path / "run")
-
-
-def _command(store, out, steps):
+def _command(store, out, steps, every):
     return [
         sys.executable, "-m", "footage", "train", "vivi-ex4-tiny",
         "--store", str(store), "--out", str(out),
-        *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", "3", "--probe-every", "10",
+        *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", str(every), "--probe-every", "10",
     ]  # fmt: skip
+
+
+def _finish(command):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, timeout=300, capture_output=True)
+
+
+def _kill(command, is_due):
+    """Start a training and kill it with its workers when it is due; whether that was in time."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not is_due():
+        time.sleep(0.005)
+    in_time = process.poll() is None
+    if in_time:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return in_time
 
 
 def test_sigkill_at_random_moments_changes_nothing_to_the_last_bit(tiny_store, tmp_path):
     steps, draws = 24, random.Random(3)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    subprocess.run(
-        _command(tiny_store.path, straight, steps), check=True, env=environment, timeout=300
-    )
+    _finish(_command(tiny_store.path, straight, steps, 3))
+    command = _command(tiny_store.path, killed, steps, 3)
     kills = 0
     for _ in range(2):
-        process = subprocess.Popen(
-            _command(tiny_store.path, killed, steps), env=environment, start_new_session=True
-        )
-        target = len(_losses(killed)) + 1 + draws.randrange(8)
-        while process.poll() is None and len(_losses(killed)) < min(target, steps - 2):
-            time.sleep(0.02)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    subprocess.run(
-        _command(tiny_store.path, killed, steps), check=True, env=environment, timeout=300
-    )
+        target = min(len(losses(killed)) + 1 + draws.randrange(8), steps - 2)
+        kills += _kill(command, lambda target=target: len(losses(killed)) >= target)
+    _finish(command)
     assert kills == 2
-    _assert_same_run(straight, killed)
+    assert_same_run(straight, killed)
+
+
+@pytest.mark.slow
+def test_many_kills_at_any_moment_lose_and_repeat_no_line(tiny_store, tmp_path):
+    # A checkpoint at each step, so that most kills hit a save; some come before the first step.
+    steps, draws = 60, random.Random(5)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    _finish(_command(tiny_store.path, straight, steps, 1))
+    command = _command(tiny_store.path, killed, steps, 1)
+    kills, begun = 0, killed / runs.METRICS
+    for _ in range(30):
+        before = begun.stat().st_mtime_ns if begun.exists() else 0
+        end = []
+
+        def is_due(before=before, end=end):
+            if not end and begun.exists() and begun.stat().st_mtime_ns != before:
+                end.append(time.monotonic() + draws.random() * 0.4)
+            return bool(end) and time.monotonic() > end[0]
+
+        kills += _kill(command, is_due)
+        assert lines(killed) == lines(straight)[: len(lines(killed))]
+    _finish(command)
+    assert kills > 10
+    assert_same_run(straight, killed)
 
 
 def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
@@ -206,7 +177,7 @@ def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
     subprocess.run(
         [*command, "--out", str(tmp_path / "again")], check=True, env=environment, timeout=300
     )
-    _assert_same_run(run, tmp_path / "again")
+    assert_same_run(run, tmp_path / "again")
 
     record = json.loads(source.read_text())
     record["config"]["sampling"]["shot_per_video"] = 3
@@ -240,5 +211,5 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
     assert [line["step"] for line in lines[two]] == [1, 2, 3, 4, 5]
     for ours, theirs in zip(lines[one], lines[two], strict=True):
         assert theirs["levels"] == pytest.approx(ours["levels"], abs=1e-4)
-    for name, value in _weights(one)["model"].items():
-        torch.testing.assert_close(_weights(two)["model"][name], value, atol=1e-3, rtol=1e-3)
+    for name, value in weights(one)["model"].items():
+        torch.testing.assert_close(weights(two)["model"][name], value, atol=1e-3, rtol=1e-3)
