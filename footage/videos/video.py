@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import av
-import av.subtitles.stream  # opening a file imports it, which a confined process cannot
+import av.subtitles.codeccontext  # opening a file imports both, which a confined process cannot
+import av.subtitles.stream
 from av.format import Flags
 
 from footage.errors import VideoError
@@ -45,7 +46,7 @@ FORMATS = ",".join([
 OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": FORMATS, "max_streams": "64"}
 SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
 """A video may be shorter than it declares by the larger of these and still be whole."""
-WAITING_BYTES = 256 * 2**20
+WAITING_BYTES = 512 * 2**20
 """Most memory for decoded frames that wait for those after them."""
 
 
@@ -115,11 +116,12 @@ class Video:
         flags: Any = self._container.format.flags
         clocks_restart = bool(flags & Flags.ts_discont.value)
         has_no_clock = bool(flags & Flags.no_timestamps.value)
-        info = self.info
-        frame_bytes = 8 * (info.width * info.height or self._max_pixels)
+        pixels = self.info.width * self.info.height or self._max_pixels
+        form = self._stream.codec_context.format
+        frame_bytes = pixels * (form.padded_bits_per_pixel if form else 64) // 8 or 1
         return Timeline(
             usual_step(self._stream),
-            None if clocks_restart or has_no_clock else info.declared_seconds,
+            None if clocks_restart or has_no_clock else self.info.declared_seconds,
             clocks_restart=clocks_restart,
             most_waiting=max(4, WAITING_BYTES // frame_bytes),
         )

@@ -83,11 +83,10 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("name", SOUND)
-def test_sound_has_no_video_stream(tmp_path, name):
-    path = tmp_path / name
+def write_tone(path, codec):
+    """One second of sound."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(SOUND[name], rate=48000, layout="mono")
+        stream = container.add_stream(codec, rate=48000, layout="mono")
         resampler = av.AudioResampler(stream.format, "mono", 48000, 960)
         tone = (8000 * np.sin(np.arange(48000) / 20)).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
@@ -95,6 +94,12 @@ def test_sound_has_no_video_stream(tmp_path, name):
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(part))
         container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_has_no_video_stream(tmp_path, name):
+    path = tmp_path / name
+    write_tone(path, SOUND[name])
     with pytest.raises(VideoError, match=r"^it has no video stream$"):
         Video(path, MAX_PIXELS)
 
@@ -224,3 +229,28 @@ def test_a_picture_with_a_side_too_long_for_jpeg_is_kept_smaller(tmp_path, size)
     (frame,) = store.frames_of_shot(0)
     height, width, _, _ = simplejpeg.decode_jpeg_header(frame.jpeg)
     assert sorted((width, height)) == [15, 65500]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_sound_and_subtitles_beside_the_picture_do_not_matter(tmp_path, suffix):
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\nHello\n\n")
+    synthetic.encode(tmp_path / "picture.mkv", synthetic.scene(1, 1.0))
+    write_tone(tmp_path / "sound.mka", "aac")
+    path = tmp_path / f"a.{suffix}"
+    names = (
+        ["a.srt", "picture.mkv", "sound.mka"] if suffix == "mkv" else ["picture.mkv", "sound.mka"]
+    )
+    inputs = [av.open(str(tmp_path / name)) for name in names]
+    with av.open(str(path), "w") as output:
+        copies = [output.add_stream_from_template(one.streams[0]) for one in inputs]
+        for one, copy in zip(inputs, copies, strict=True):
+            for packet in one.demux():
+                if packet.size:
+                    packet.stream = copy
+                    output.mux(packet)
+            one.close()
+    ingest([str(path)], tmp_path / "out", IngestConfig(), HERE)
+    (row,) = Store.open(tmp_path / "out").videos.to_pylist()
+    assert (row["status"], row["reason"], row["num_frames"]) == ("ok", "", 2)
+    with FrameReader(32, 2.0) as reader:
+        assert len(list(reader.frames(path))) == 2

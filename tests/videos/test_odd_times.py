@@ -93,13 +93,23 @@ def test_constant_timestamps_stay_within_the_declared_length(tmp_path):
     assert damage == ""
 
 
-def test_a_clock_set_back_once_stays_within_the_declared_length(tmp_path):
-    stamps = changed(lambda n, t: t - 0.4 * (n >= 20))
-    found, length, damage, _ = decoded(write_stamped(tmp_path / "a.mkv", numbered(42), stamps))
-    assert found[:20] == pytest.approx(stamps[:20])
-    assert found[28:] == pytest.approx(stamps[28:])
+@pytest.mark.parametrize(
+    ("size", "back"),
+    [
+        ((64, 48), 0.4),
+        ((64, 48), 1.0),
+        pytest.param((1920, 1080), 1.0, marks=pytest.mark.slow),
+    ],
+)
+def test_a_clock_set_back_once_stays_within_the_declared_length(tmp_path, size, back):
+    stamps = changed(lambda n, t: t - back * (n >= 25), count=50)
+    path = write_stamped(tmp_path / "a.mkv", numbered(50, size), stamps)
+    found, length, damage, _ = decoded(path)
+    again = 25 + round(back / STEP)
+    assert found[:25] == pytest.approx(stamps[:25])
+    assert found[again:] == pytest.approx(stamps[again:])
     assert all(a < b for a, b in itertools.pairwise(found))
-    assert length == pytest.approx(1.7)
+    assert length == pytest.approx(2.5 - back)
     assert damage == ""
 
 
