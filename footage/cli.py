@@ -16,7 +16,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from footage import cli_evaluation, terminal
-from footage.errors import FootageError, OutputError
+from footage.confinement.shortage import is_out_of_memory, with_limits
+from footage.errors import FootageError, MachineError, OutputError
 from footage.terminal import one_line, printable
 
 USAGE = """\
@@ -104,6 +105,14 @@ def _run(words: list[str], debug: bool) -> int:
         if debug:
             raise
         return _refuse(error.message, error.hint, error.exit_code)
+    except (MemoryError, ImportError) as error:
+        if debug or not is_out_of_memory(error):
+            raise
+        return _refuse(
+            with_limits("out of memory"),
+            "free memory, or raise the limit (see `ulimit -a`), and run the same command again",
+            MachineError.exit_code,
+        )
     except KeyboardInterrupt:
         return _refuse("interrupted", "run the same command again to go on", code=130)
     return 0

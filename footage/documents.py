@@ -26,6 +26,7 @@ Content = TypeVar("Content")
 CHECKSUM = "checksum"
 """Key that holds the checksum of the rest of an object; files of earlier versions have none."""
 MOST_BYTES = 64 * 2**20
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +147,12 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        data = file.read(most_bytes + 1)
+        data = bytearray()
+        while len(data) <= most_bytes and (more := file.read(_CHUNK)):  # it is reserved beforehand
+            data += more
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes")
-    return data
+    return bytes(data)
 
 
 def read_list(path: Path, most_bytes: int = MOST_BYTES) -> list[str]:

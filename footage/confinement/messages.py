@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from footage.confinement.layers import LAYERS, Sandbox
+from footage.confinement.shortage import lower_limits
 from footage.errors import ConfinedError, FootageError, MachineError, SandboxError
 
 Send = Callable[[bytes, bytes], None]
@@ -60,39 +61,6 @@ class Deadline(NamedTuple):
 
     cpu_seconds: float
     wall_seconds: float
-
-
-def lower_limits(confinement: Confinement) -> list[str]:
-    """Limits of this process that are lower than what its confined children would be allowed."""
-    wanted = {
-        "RLIMIT_CPU": (resource.RLIMIT_CPU, confinement.cpu_seconds, "s"),
-        "RLIMIT_AS": (resource.RLIMIT_AS, confinement.memory_bytes, "bytes"),
-    }
-    found = []
-    for name, (what, value, unit) in wanted.items():
-        hard = resource.getrlimit(what)[1]
-        if hard != resource.RLIM_INFINITY and hard < value:
-            found.append(
-                f"{name} is {hard} {unit}, below the {value} {unit} that decoding may take"
-            )
-    return found
-
-
-def tight_limits() -> list[str]:
-    """Limits of this process that may be too low for decoding, in words."""
-    enough = {
-        "RLIMIT_CPU": (resource.RLIMIT_CPU, resource.RLIM_INFINITY, "s"),
-        "RLIMIT_AS": (resource.RLIMIT_AS, resource.RLIM_INFINITY, "bytes"),
-        "RLIMIT_DATA": (resource.RLIMIT_DATA, resource.RLIM_INFINITY, "bytes"),
-        "RLIMIT_NOFILE": (resource.RLIMIT_NOFILE, 256, "descriptors"),
-        "RLIMIT_NPROC": (resource.RLIMIT_NPROC, 256, "processes"),
-    }
-    found = []
-    for name, (what, wanted, unit) in enough.items():
-        soft = resource.getrlimit(what)[0]
-        if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or soft < wanted):
-            found.append(f"{name} is {soft} {unit}")
-    return found
 
 
 def sender(descriptor: int) -> Send:
@@ -232,11 +200,12 @@ class Listener:
         return False
 
     def _no_memory(self) -> FootageError:
-        wanted = self._confinement.memory_bytes
-        lower = [words for words in lower_limits(self._confinement) if "RLIMIT_AS" in words]
+        confinement = self._confinement
+        lower = lower_limits(confinement.cpu_seconds, confinement.memory_bytes)
+        lower.pop("RLIMIT_CPU", None)
         if lower:
-            return MachineError(f"decoding ran out of memory: {lower[0]}")
-        return ConfinedError(f"decoding needs more than {wanted} bytes")
+            return MachineError(f"decoding ran out of memory: {'; '.join(lower.values())}")
+        return ConfinedError(f"decoding needs more than {confinement.memory_bytes} bytes")
 
 
 def plain_text(content: bytes) -> str:
@@ -263,11 +232,12 @@ def error_of_death(
     """
     if code is None:
         return ConfinedError("the decoder process closed its pipe and did not end")
+    lower = lower_limits(confinement.cpu_seconds, confinement.memory_bytes)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    given = confinement.cpu_seconds if hard == resource.RLIM_INFINITY else hard - 1
-    if code == -signal.SIGXCPU or cpu_seconds >= min(given, confinement.cpu_seconds):
-        if given < confinement.cpu_seconds:
-            return MachineError(f"decoding ran out of CPU time: {lower_limits(confinement)[0]}")
+    given = hard - 1 if "RLIMIT_CPU" in lower else confinement.cpu_seconds
+    if code == -signal.SIGXCPU or cpu_seconds >= given:
+        if "RLIMIT_CPU" in lower:
+            return MachineError(f"decoding ran out of CPU time: {lower['RLIMIT_CPU']}")
         return ConfinedError(_too_much_cpu(float(confinement.cpu_seconds)))
     if code == -signal.SIGKILL:
         return MachineError(
@@ -275,8 +245,8 @@ def error_of_death(
         )
     words = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
     if not has_begun:
-        limits = "; ".join(["", *lower_limits(confinement)])
-        return MachineError(f"the decoder process could not start ({words}){limits}")
+        reason = "; ".join([words, *lower.values()])
+        return MachineError(f"the decoder process could not start: {reason}")
     if code >= 0:
         return ConfinedError(f"the decoder process ended early ({words})")
     return ConfinedError(f"the decoder crashed ({words})")

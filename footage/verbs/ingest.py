@@ -24,7 +24,7 @@ from rich.progress import (
 
 from footage import files, store_commit
 from footage.confinement.layers import Sandbox
-from footage.confinement.messages import tight_limits
+from footage.confinement.shortage import with_limits
 from footage.documents import Document
 from footage.errors import ConfigError, MachineError, StoreError
 from footage.store import Store
@@ -302,9 +302,7 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
 
 
 def _machine_error(what: str, reason: str) -> MachineError:
-    limits = tight_limits()
-    words = f" (limits of this process: {', '.join(limits)})" if limits else ""
-    return MachineError(f"{what} could not be processed: {reason}{words}", _MACHINE_HINT)
+    return MachineError(with_limits(f"{what} could not be processed: {reason}"), _MACHINE_HINT)
 
 
 def _progress() -> Progress:
