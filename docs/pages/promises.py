@@ -29,7 +29,16 @@ TRAINING = (
         "A disk that is too small is reported before the first step. A save that fails leaves"
         " nothing half-written and never costs an earlier checkpoint.",
     ),
-    Promise("A5", "A read that fails is tried again for a bounded time before it is an error."),
+    Promise(
+        "A5",
+        "A read that fails is tried again for a bounded time before it is an error.",
+        (
+            "tests/test_retrying.py::test_read_is_repeated_with_longer_and_longer_pauses",
+            "tests/test_retrying.py::test_no_attempt_begins_after_a_minute",
+            "tests/test_retrying.py::test_disk_that_recovers_costs_a_pause",
+            "tests/test_retrying.py::test_part_on_a_failing_disk_is_one_error_after_five_attempts",
+        ),
+    ),
     Promise("A6", "A signal to stop ends training after the current step, with a checkpoint."),
     Promise("A7", "Any number of processes trains on the same samples in the same order."),
     Promise("A8", "A dead or stuck process ends the whole job within a bounded time."),
@@ -66,7 +75,15 @@ SECURITY = (
     Promise("C7", "Secrets in URLs and in the environment are written nowhere."),
 )
 INTEGRITY = (
-    Promise("D1", "A flipped bit in a store is detected by whatever reads it."),
+    Promise(
+        "D1",
+        "A flipped bit in a store is detected by whatever reads it.",
+        (
+            "tests/test_store_integrity.py::test_no_flipped_bit_of_many_changes_what_is_read",
+            "tests/test_store_integrity.py::test_verify_finds_every_flipped_bit_and_names_a_damaged_video",
+            "tests/verbs/test_ingest_output.py::test_no_flipped_bit_in_finished_work_goes_unnoticed",
+        ),
+    ),
     Promise(
         "D2", "A flipped bit in a run, an export or a result is detected by whatever reads it."
     ),

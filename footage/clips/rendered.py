@@ -13,21 +13,41 @@ so what stays the same inside a shot and inside a video is there to be learned, 
 colour cast differ between the shots of one video and palettes are shared between videos.
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any, cast
 
 import av
 import cv2
+import msgspec
 import numpy as np
 
 from footage.clips.art import LABELLED_SHAPES, LABELLED_TEXTURES, noise, painted, sprite
 from footage.clips.shots import Frame, Shot, actor_matrix, frames, lay_over, shot
 from footage.clips.world import SPRITE_SIZE, World, random_colours, world
-from footage.errors import ConfigError
+from footage.documents import Document
+from footage.errors import ConfigError, FootageError
 
 TRUTH_VERSION = 1
+
+
+class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is true of a set of rendered videos."""
+
+    schema_version: int
+    settings: dict[str, int | float]
+    """What the set was rendered from."""
+    videos: list[dict[str, Any]]
+    """One entry per video: its file, its size, its cuts, and the factors of its shots."""
+
+
+TRUTH: Document[Truth] = Document(
+    schema=Truth,
+    name="the truth of rendered videos",
+    hint="delete the folder to render the videos again",
+    version_key="schema_version",
+    versions=(TRUTH_VERSION,),
+)
 SIZES = ((320, 180), (320, 240), (288, 216), (256, 256))
 """Width and height of rendered videos, in pixels."""
 
@@ -75,31 +95,21 @@ def render_clips(
         generator = np.random.default_rng([seed, number])
         seconds = float(generator.uniform(shortest_seconds, longest_seconds))
         videos.append({"file": path.name, **_render(path, generator, seconds)})
-    truth = {"schema_version": TRUTH_VERSION, "settings": settings, "videos": videos}
-    _write(folder / "truth.json", truth)
+    TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
     return paths
 
 
 def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
     """Whether the very same set was rendered here before: the truth is written last."""
-    truth = folder / "truth.json"
-    if not truth.exists() or not all(path.exists() for path in paths):
+    if not all(path.exists() for path in paths):
         return False
     try:
-        written = json.loads(truth.read_text(encoding="utf-8"))
-    except ValueError:
+        written = TRUTH.read(folder / "truth.json")
+    except FootageError:
         return False
-    return bool(
-        isinstance(written, dict)
-        and written.get("schema_version") == TRUTH_VERSION
-        and written.get("settings") == settings
-    )
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(partial, path)
+    return written.settings == settings and [video["file"] for video in written.videos] == [
+        path.name for path in paths
+    ]
 
 
 def _render(path: Path, generator: np.random.Generator, seconds: float) -> dict[str, Any]:

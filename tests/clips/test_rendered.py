@@ -15,8 +15,9 @@ from footage.clips.art import (
     VIDEO_SHAPES,
     VIDEO_TEXTURES,
 )
-from footage.clips.rendered import LABELLED_TASKS, render_clips, render_labelled
-from footage.errors import ConfigError
+from footage.clips.rendered import LABELLED_TASKS, TRUTH, render_clips, render_labelled
+from footage.errors import ConfigError, FootageError
+from tests.mutations import bit_flips, mutations
 
 
 def decoded(path):
@@ -96,6 +97,19 @@ def test_rendering_twice_leaves_finished_videos_alone(tmp_path):
     render_clips(tmp_path, **settings)
     assert path.stat().st_mtime_ns != before
     assert json.loads((tmp_path / "truth.json").read_text())["videos"]
+
+
+def test_damaged_truth_is_an_error_and_never_another_truth(clips):
+    path = clips[0][0].parent / "truth.json"
+    plain = json.loads(path.read_text())
+    for name, data in mutations({key: plain[key] for key in ("schema_version", "settings")}):
+        with pytest.raises(FootageError):
+            TRUTH.parse(data, name)
+    for place, data in bit_flips(path.read_bytes(), 100):
+        try:
+            assert TRUTH.parse(data, str(place)) == TRUTH.read(path)
+        except FootageError as error:
+            assert error.hint  # noqa: PT017 (either outcome is right)
 
 
 def test_out_of_range_settings_name_the_field(tmp_path):

@@ -1,16 +1,21 @@
 """Ingest where its output goes wrong: damaged work, unusable places, full disks."""
 
+import dataclasses
+import json
 import logging
 import os
 import resource
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from footage import cli
+from footage.documents import CHECKSUM
 from footage.errors import ConfigError, OutputError, StoreError, VideoError
 from footage.store_writing import (
+    WORK,
     DamagedWorkError,
     VideoRecord,
     VideoWriter,
@@ -22,7 +27,7 @@ from footage.store_writing import (
 from footage.verbs.ingest import IngestConfig, ingest
 from footage.videos.space import SpaceWatch
 from tests.ingesting import CONFIG, HERE, InThisProcess, hashes
-from tests.mutations import bit_flips
+from tests.mutations import bit_flips, mutations
 
 
 class StopsAfter(InThisProcess):
@@ -93,7 +98,7 @@ def test_damaged_settings_of_an_interrupted_ingest_do_not_block_it(
     assert hashes(out) == hashes(whole[1])
 
 
-def test_no_flipped_bit_in_finished_work_goes_unnoticed(stopped, tmp_path):
+def test_no_flipped_bit_in_finished_work_goes_unnoticed(stopped, tmp_path, trials):
     path = sorted((stopped / ".work" / "videos").glob("*.parquet"))[0]
     expected = read_work(path)._replace(path=None), list(frames_of_work(read_work(path)))
     copy = tmp_path / path.name
@@ -108,6 +113,7 @@ def test_no_flipped_bit_in_finished_work_goes_unnoticed(stopped, tmp_path):
             continue
         assert found == expected, f"bit {place} changes the frames"
     assert refused > 140
+    trials(150)
 
 
 def test_other_settings_are_refused_while_work_is_unfinished(video_folder, stopped, tmp_path):
@@ -193,3 +199,29 @@ def test_projection_stops_an_ingest_that_cannot_fit(tmp_path, caplog):
     write("large", free * 3)
     with pytest.raises(OutputError, match=r"needs about .* MB more"):
         watch.finished("large", 100)
+
+
+def test_record_of_a_finished_video_is_read_as_it_stands_or_refused(stopped):
+    work = read_work(sorted((stopped / ".work" / "videos").glob("*.parquet"))[0])
+    content = {"record": work.row, "shots": work.shots, "limits": work.limits, "checksums_crc32": 7}
+    plain = json.loads(WORK.line(content))
+    del plain[CHECKSUM]
+    assert WORK.parse(json.dumps(plain), "a record").record == work.record
+    accepted = set()
+    for name, data in mutations(plain):
+        try:
+            found = json.loads(msgspec.json.encode(WORK.parse(data, name)))
+        except StoreError as error:
+            assert error.hint  # noqa: PT017 (either outcome is right)
+            continue
+        accepted.add(name)
+        assert found == defaults(json.loads(data)), f"{name} is replaced"
+    refused = ("number", "NaN", "nested", "surrogate")
+    outside = [name for name in accepted if not name.startswith("limits")]
+    assert not [name for name in outside if name.endswith(refused)]
+
+
+def defaults(content):
+    """The content with the fields that it may leave out."""
+    blank = VideoRecord(video="", path="", content_hash="", num_bytes=0)
+    return content | {"record": dataclasses.asdict(blank) | content["record"]}
