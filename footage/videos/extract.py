@@ -91,7 +91,7 @@ class _Pass:
         self._start, self._end = 0.0, 0.0
         self._even = EvenTimes(settings.frames_per_second)
         self._sampled: TinyFrame | None = None
-        self._said = time.monotonic()
+        self._last_sent = time.monotonic()
         self._frames, self._orientation = 0, Orientation()
         self._kept, self._black, self._static = 0, 0, 0
 
@@ -111,8 +111,8 @@ class _Pass:
             self._sample(frame, tiny, self._builder)
             self._keep(self._builder.settle(self._detector.settled_seconds))
         now = time.monotonic()
-        if now > self._said + ALIVE_SECONDS:
-            self._said = now
+        if now > self._last_sent + ALIVE_SECONDS:
+            self._last_sent = now
             self._send(ALIVE, b"")
 
     def _begin(self, frame: TimedFrame) -> None:

@@ -213,7 +213,7 @@ def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: 
         scale = Scaler(size)
         start: float | None = None
         decoded_seconds, num_sent = 0.0, 0
-        said = time.monotonic()
+        last_sent = time.monotonic()
         for frame in video.frames():
             start = frame.seconds if start is None else start
             decoded_seconds = frame.seconds + frame.duration - start
@@ -222,10 +222,10 @@ def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: 
                 pixels = resized(scale(frame), size)
                 send(FRAME, SECONDS.pack(frame.seconds) + pixels.tobytes())
                 num_sent += 1
-                said = time.monotonic()
-            elif time.monotonic() - said > ALIVE_SECONDS:
+                last_sent = time.monotonic()
+            elif time.monotonic() - last_sent > ALIVE_SECONDS:
                 send(ALIVE, b"")
-                said = time.monotonic()
+                last_sent = time.monotonic()
         if not num_sent:
             raise VideoError(f"no frame could be decoded ({video.decode_errors} errors)")
         send(END, video.damage(decoded_seconds).encode())

@@ -15,7 +15,7 @@ TinyFrame = UInt8[np.ndarray, "27 48 3"]
 class Boundary(NamedTuple):
     """The time of the first frame of a new shot, and how sure the detector is (0 to 1).
 
-    A gradual transition also says when it begins and when it is over.
+    A gradual transition also has a begin and an end.
     """
 
     seconds: float
@@ -73,8 +73,8 @@ class AdaptiveCuts:
     `ShotBuilder` merges by seconds. The score is the difference of the two frames at the cut.
 
     A frame that repeats the one before it is not shown to the detector: slow footage in a fast
-    container has many, and beside their zeros every ordinary change would stand out as a cut. A
-    picture that stands still for longer is shown again, so that its neighbours are judged by it.
+    container has many, and next to their zeros every ordinary change would stand out as a cut. A
+    picture that stands still for longer is shown again, so that the next ones are compared with it.
     """
 
     REPEATED = 2.5e-3
@@ -113,7 +113,7 @@ class AdaptiveCuts:
         return min(oldest, self._fades.settled_seconds, self._dissolves.settled_seconds)
 
     def finish(self) -> list[Boundary]:
-        """A dissolve may wait for its end; a cut needs two frames behind it to be one."""
+        """A dissolve may wait for its end; a cut is only known two frames later."""
         return self._dissolves.finish()
 
 
@@ -150,7 +150,7 @@ class FadeTest:
             self._is_long = True
             return [Boundary(self._dark_since, 1.0)]
         begin, self._dark_since = self._dark_since, None
-        if not self._has_seen_picture:  # black before the first picture is no shot to part from it
+        if not self._has_seen_picture:  # black before the first picture is not a shot of its own
             self._has_seen_picture = True
             return [Boundary(seconds, 1.0)] if gap > self.LONGEST_GAP_SECONDS else []
         if self._is_long:
@@ -243,7 +243,7 @@ class DissolveTest:
         return min(oldest, self._first - self.WINDOW_SECONDS / 2)
 
     def finish(self) -> list[Boundary]:
-        """The dissolve that was seen and not yet told.
+        """The dissolve that was seen and not yet returned.
 
         The middle frame is off by as much of the change as the stretch is off the dissolve's
         middle, in shares of its length: from how long it passes follows how long that is.

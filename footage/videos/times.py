@@ -90,7 +90,7 @@ class Timeline:
                 self._latest_stamp = max(self._latest_stamp, stamp)
             if stamp is not None and not is_guessed:
                 self._first_stamp = min(self._first_stamp, stamp)
-                if seconds > self.end + self._step:  # it goes on after its declared end
+                if seconds > self.end + self._step:  # it continues after its declared end
                     self.end = math.inf
             yield Shown(self._last, is_guessed, item)
 
@@ -140,7 +140,7 @@ class Timeline:
         return [None if stamp is None else stamp + self._shift for stamp, _ in waiting]
 
     def _choose_clock(self) -> None:
-        """Go back to the clock before the present one if only that goes on from the last frame."""
+        """Return to the clock before the present one if only that continues from the last frame."""
         stamp, _ = self._waiting[0]
         if stamp is None or self._shift == self._shift_before:
             return
@@ -174,9 +174,9 @@ class Timeline:
     def _starts_again(self, ahead: Sequence[float | None], *, is_sure: bool) -> bool:
         """Whether the clock has gone back for good.
 
-        Where clocks may start again, two frames that go on from an earlier time are enough, if both
-        lie before the last one. Elsewhere it takes more, and they must begin where the video began,
-        or never come back.
+        Where clocks may start again, two frames that continue from an earlier time are enough, if
+        both lie before the last one. Elsewhere it takes more, and they must begin where the video
+        began, or never come back.
         """
         time = ahead[0]
         if time is None or time > self._last - JITTER_SECONDS or self._last == -math.inf:

@@ -20,7 +20,7 @@ from footage.videos.shots import Boundary, TinyFrame
 THRESHOLD = 0.5
 """Probability above which a frame belongs to a transition, as its authors use it."""
 TURN = struct.Struct("<iI")
-"""One turn of the talk: a video begins (1), goes on (0) or ends (2); how many frames follow."""
+"""Header of a request: whether a video begins (1), continues (0) or ends (2), and its frames."""
 BEGINS, GOES_ON, ENDS = 1, 0, 2
 FRAMES_PER_TURN = 50
 
@@ -29,7 +29,7 @@ class TransnetCuts:
     """Cuts from the probabilities that TransNetV2 gives to frames of being in a transition.
 
     Tran, Lokoč: TransNet V2, arXiv 2008.04838. A run of likely frames is one boundary: the first
-    frame behind its middle. The score is the highest probability in the run.
+    frame after its middle. The score is the highest probability in the run.
     """
 
     def __init__(self, to_process: int, from_process: int) -> None:
@@ -74,7 +74,7 @@ class TransnetCuts:
         return found
 
     def _close(self, after: float | None) -> list[Boundary]:
-        """The boundary that a run of likely frames makes, once a frame comes behind it."""
+        """The boundary that a run of likely frames makes, once a frame follows it."""
         run, self._run = self._run, []
         if not run or after is None:
             return []
@@ -107,7 +107,7 @@ class TransnetProcess:
         return TransnetCuts(*self.descriptors)
 
     def end(self) -> None:
-        """Kill it: it holds the beginning of a video that will not go on."""
+        """Kill it: it holds the beginning of a video that will not continue."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()

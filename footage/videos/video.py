@@ -1,6 +1,6 @@
 """One video file: what it declares, and its frames with exact times, however broken it is.
 
-Decoding goes packet by packet, so that frames behind a damaged packet are still found, and counts
+Decoding goes packet by packet, so that frames after a damaged packet are still found, and counts
 what it had to skip. Only container formats that cannot point at other files are opened, and only
 by the `fd` protocol, which opens nothing: see decisions/0011.
 """
@@ -75,7 +75,7 @@ class Video:
         max_pixels: Larger pictures are refused before any memory is taken for them.
 
     Raises:
-        VideoError: It is no video that we read, or its picture is too large.
+        VideoError: It is not a video that footage reads, or its picture is too large.
     """
 
     def __init__(self, file: str | Path | int, max_pixels: int) -> None:
@@ -99,7 +99,7 @@ class Video:
         self._container_aspect = ratio if ratio != context.sample_aspect_ratio else None
         self._timeline = self._new_timeline()
         self.decode_errors = 0
-        """Packets that could not be decoded and frames that the decoder marked as damaged."""
+        """Packets that could not be decoded, and frames that the decoder marked as damaged."""
 
     def _open(self) -> av.container.InputContainer:
         first_bytes = os.pread(self._descriptor, 64, 0)

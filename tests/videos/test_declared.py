@@ -3,6 +3,8 @@
 import io
 import math
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -254,3 +256,57 @@ def test_sound_and_subtitles_beside_the_picture_do_not_matter(tmp_path, suffix):
     assert (row["status"], row["reason"], row["num_frames"]) == ("ok", "", 2)
     with FrameReader(32, 2.0) as reader:
         assert len(list(reader.frames(path))) == 2
+
+
+DECODE_ALL = """
+import sys
+from pathlib import Path
+import footage.videos.frames, footage.videos.one_video
+from footage.errors import VideoError
+from footage.videos.extract import Extraction, extract
+from footage.videos.shots import AdaptiveCuts
+settings = Extraction(
+    frames_per_second=2.0, short_side=64, jpeg_quality=90,
+    minimum_shot_seconds=0.5, boundary_margin_seconds=0.25,
+)
+before = set(sys.modules)
+for path in sys.argv[1:]:
+    try:
+        extract(Path(path), settings, AdaptiveCuts(), 10**6, lambda kind, content: None)
+    except VideoError as error:
+        print(error.message)
+print("imported:", sorted(set(sys.modules) - before))
+"""
+
+
+def test_decoding_imports_nothing_for_a_confined_process_cannot(tmp_path):
+    paths = [
+        synthetic.encode(tmp_path / f"a.{suffix}", synthetic.cuts([1, 2], 1.0), codec=codec, **how)
+        for suffix, codec, how in [
+            ("mp4", "libx264", {}),
+            ("webm", "libvpx-vp9", {"pixel_format": "yuva420p"}),
+            ("avi", "mjpeg", {"pixel_format": "yuvj420p"}),
+            ("gif", "gif", {"pixel_format": "rgb8"}),
+            ("ts", "mpeg2video", {}),
+            ("mkv", "ffv1", {"pixel_format": "gray10le"}),
+        ]
+    ]
+    damaged = bytearray(paths[0].read_bytes())
+    damaged[3000:3400] = bytes(400)
+    for name, content in {"damaged.mp4": damaged, "text.mp4": b"text" * 100}.items():
+        (tmp_path / name).write_bytes(content)
+        paths.append(tmp_path / name)
+    write_tone(tmp_path / "song.m4a", "aac")
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\nHello\n\n")
+    names = [str(tmp_path / name) for name in ("a.srt", "subtitles.mkv")]
+    with av.open(names[0]) as source, av.open(names[1], "w") as output:
+        copy = output.add_stream_from_template(source.streams[0])
+        for packet in source.demux():
+            packet.stream = copy
+            if packet.size:
+                output.mux(packet)
+    paths += [tmp_path / "song.m4a", tmp_path / "subtitles.mkv"]
+    command = [sys.executable, "-c", DECODE_ALL, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    assert done.stdout.count("it has no video stream") == 2

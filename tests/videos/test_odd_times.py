@@ -114,7 +114,7 @@ def test_a_clock_set_back_once_stays_within_the_declared_length(tmp_path, size, 
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
-def test_a_recording_that_starts_again_goes_on(tmp_path, suffix):
+def test_a_recording_that_starts_again_continues(tmp_path, suffix):
     path = write_stamped(tmp_path / f"a.{suffix}", numbered(50), even(25) + even(25))
     found, length, damage, _ = decoded(path)
     assert found == pytest.approx(even(50), abs=1e-4)

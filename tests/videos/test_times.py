@@ -109,7 +109,7 @@ def test_a_clock_set_back_once_loses_nothing_and_stays_within_the_declared_lengt
 @pytest.mark.parametrize("clocks_restart", [False, True])
 @pytest.mark.parametrize(("first", "second"), [(20, 60), (60, 20), (200, 200)])
 @pytest.mark.parametrize("start", [0.0, 1.4])
-def test_a_second_recording_goes_on_after_the_first(clocks_restart, first, second, start):
+def test_a_second_recording_continues_after_the_first(clocks_restart, first, second, start):
     stamps = even(first, start) + even(second, start)
     found = times(stamps, declared_seconds=first * STEP, clocks_restart=clocks_restart)
     assert found == pytest.approx(even(first + second, start))
@@ -135,7 +135,7 @@ def test_a_short_return_of_the_clock_in_a_second_recording_is_not_followed():
 
 
 @pytest.mark.parametrize("start", [40000.0, 80000.0])
-def test_another_recording_that_looks_like_a_gap_of_hours_goes_on_after_the_first(start):
+def test_another_recording_that_looks_like_a_gap_of_hours_continues_after_the_first(start):
     wrapped = 2**33 / 90000  # FFmpeg adds this to times before the first one
     stamps = even(100, start) + even(100, wrapped)
     assert times(stamps, clocks_restart=True) == pytest.approx(even(200, start))
@@ -147,7 +147,7 @@ def test_a_gap_of_minutes_is_kept_where_clocks_may_restart():
     assert times(stamps, clocks_restart=True) == stamps
 
 
-def test_frames_without_timestamps_go_on_at_the_usual_rate():
+def test_frames_without_timestamps_continue_at_the_usual_rate():
     assert times([None] * 300) == pytest.approx(even(300))
     assert times([None] * 300, declared_seconds=15.0) == pytest.approx(even(300))
     assert not any(one.is_guessed for one in shown(enumerate([None] * 20)))
@@ -170,7 +170,7 @@ def test_constant_timestamps_stay_within_the_declared_length(declared):
     assert found[-1] < 2.0 + declared + 1e-9
 
 
-def test_constant_timestamps_go_on_at_the_usual_rate_where_no_length_is_declared():
+def test_constant_timestamps_continue_at_the_usual_rate_where_no_length_is_declared():
     assert times([2.0] * 300) == pytest.approx(even(300, 2.0))
 
 

@@ -35,7 +35,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path):
     assert [frame.seconds for frame in frames] == pytest.approx(times, abs=1e-3)
 
 
-def test_frames_without_times_go_on_at_the_nominal_rate(tmp_path):
+def test_frames_without_times_continue_at_the_nominal_rate(tmp_path):
     raw = tmp_path / "a.h264"
     synthetic.encode(raw, synthetic.scene(1, 1.0), container_format="h264")
     with Video(raw, MAX_PIXELS) as video:
