@@ -5,7 +5,6 @@
 The features before any head are what is trained, transferred and exported.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
-from footage import networks, pretrained
+from footage import files, networks, pretrained, tensor_files
 from footage.errors import ConfigError
+from footage.model_records import LEAST_STD, MOST_MEAN, MOST_PIXELS, PreprocessingRecord
 from footage.networks import Option
 from footage.shapes import Features, Images
 
@@ -52,6 +50,19 @@ class Preprocessing:
 
     std: tuple[float, float, float]
     """Divides red, green, blue, on the scale 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MOST_PIXELS:
+            raise ConfigError(
+                f"the image size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
+                "choose a size such as 224",
+            )
+        for name, values, least in (("mean", self.mean, -MOST_MEAN), ("std", self.std, LEAST_STD)):
+            if len(values) != 3 or not all(least <= value <= MOST_MEAN for value in values):
+                raise ConfigError(
+                    f"{name} must be three numbers from {least} to {MOST_MEAN}, got {values}",
+                    "give one number for each of red, green and blue, on the scale 0 to 1",
+                )
 
 
 class Backbone(nn.Module):
@@ -129,23 +140,33 @@ def usual_size(architecture: str) -> int:
 
 
 def load_weights(backbone: Backbone, path: Path) -> str:
-    """Fill a backbone from a safetensors file of its architecture; every tensor must be there.
+    """Fill a backbone from a safetensors file of its architecture.
+
+    A classifier in the file is left out, because a backbone has none.
 
     Returns:
         Where the weights come from, in words.
 
-    A classifier in the file is left out, for a backbone has none.
+    Raises:
+        CheckpointError: The file cannot be read or is damaged.
+        ConfigError: It lacks a tensor, or contains one of another shape.
+    """
+    tensors = tensor_files.read(path).tensors
+    fill(backbone, tensors, f"weights {str(path)!r}")
+    return f"weights of {path.name}, sha256 {files.sha256(path)[:12]}"
+
+
+def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a backbone; every tensor of the network must be there.
+
+    Args:
+        backbone: The network.
+        tensors: By the names that timm's network gives them; others are ignored.
+        what: Subject of the error message, such as "weights 'a.safetensors'".
 
     Raises:
-        ConfigError: The file is unreadable, lacks a tensor or holds one of another shape.
+        ConfigError: A tensor is missing or has another shape.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(
-            f"weights {str(path)!r} cannot be read as safetensors: {error}",
-            "give a .safetensors file",
-        ) from error
     wanted = backbone.network.state_dict()
     wrong = [
         f"{name} {tuple(tensor.shape)}"
@@ -154,13 +175,17 @@ def load_weights(backbone: Backbone, path: Path) -> str:
     ]
     if wrong:
         raise ConfigError(
-            f"weights {str(path)!r} do not fit {backbone.architecture}: "
-            f"{len(wrong)} of {len(wanted)} tensors absent or of another shape, first {wrong[0]}",
-            "name the architecture and image size that the file was made with",
+            f"{what} do not fit {backbone.architecture}: "
+            f"{len(wrong)} of {len(wanted)} tensors are missing or have another shape, first"
+            f" {wrong[0]}",
+            "name the architecture, options and image size that they were made with",
         )
     backbone.network.load_state_dict({name: tensors[name] for name in wanted})
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    return f"weights of {path.name}, sha256 {digest}"
+
+
+def preprocessing_of(record: PreprocessingRecord) -> Preprocessing:
+    """What a file that describes a model says of its input."""
+    return Preprocessing(size=record.size, mean=record.mean, std=record.std)
 
 
 def _preprocessing(cfg: Mapping[str, Any], size: int) -> Preprocessing:

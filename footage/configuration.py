@@ -1,26 +1,42 @@
-"""Configurations to JSON and back: nested frozen dataclasses, unknown keys refused.
+"""Configurations to JSON and back: nested frozen dataclasses; unknown keys are errors.
 
-Every configuration class stands beside the code that it configures; this module only carries them
-to and from the files that a run or a store leaves behind.
+Every configuration class is defined next to the code that it configures. This module only converts
+them to and from the files of a run or a store.
 """
 
 import dataclasses
 import difflib
-import types
+import math
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
 
 from footage.errors import ConfigError
 
 Config = TypeVar("Config")
 
+LARGEST: Final = 2**63
+"""Whole numbers stay below it, whatever their sign."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
     """A configuration as plain JSON values."""
-    plain = _plain(config)
-    assert isinstance(plain, dict)
-    return plain
+    values = plain(config)
+    assert isinstance(values, dict)
+    return values
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """A value as JSON has it: dataclasses and mappings as objects, tuples as lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
@@ -32,16 +48,25 @@ def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") ->
         where: Dotted prefix for messages.
 
     Raises:
-        ConfigError: A key is unknown, or a value is not of its field's type.
+        ConfigError: A key is unknown or missing, or a value is not of its field's type.
     """
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"did you mean {where}{near[0]}?" if near else f"known: {', '.join(names)}"
-            raise ConfigError(f"unknown setting {where}{key}", hint)
-    return kind(**{key: _value(hints[key], values[key], where + key) for key in values})
+        if key not in fields:
+            near = difflib.get_close_matches(str(key)[:100], fields, n=1)
+            hint = f"did you mean {where}{near[0]}?" if near else f"known: {', '.join(fields)}"
+            raise ConfigError(f"unknown setting {where}{str(key)[:100]}", hint)
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"setting {where}{name} is missing", f"add {where}{name}")
+    try:
+        return kind(**{key: _value(hints[key], values[key], where + key) for key in values})
+    except ConfigError as error:
+        if error.hint:
+            raise
+        name = where.rstrip(".")
+        raise ConfigError(error.message, f"change the settings of {name or 'this file'}") from error
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
@@ -50,16 +75,6 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[
     for key in sorted(ours_flat.keys() | theirs_flat.keys()):
         if ours_flat.get(key) != theirs_flat.get(key):
             yield f"{key}: {theirs_flat.get(key)!r} there, {ours_flat.get(key)!r} here"
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -75,23 +90,51 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a group of settings, got {value!r}")
+            raise ConfigError(
+                f"{where} must be a group of settings, got {_short(value)}",
+                f"give {where} an object with the keys "
+                + ", ".join(field.name for field in dataclasses.fields(hint)),
+            )
         return from_dict(hint, value, where + ".")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        fits = value in arguments
-    elif origin is tuple:
-        fits = isinstance(value, list | tuple)
-        value = tuple(value) if fits else value
-    elif origin in (types.UnionType, typing.Union):
-        fits = isinstance(value, arguments)
-    elif hint is float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        value = float(value) if fits else value
-    elif hint is int:
-        fits = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        converted = msgspec.convert(value, hint, strict=True)
+        if not all(map(_is_bounded, _leaves(converted))):
+            raise ValueError("a number is not finite or too large")
+    except (ValueError, TypeError, RecursionError) as error:
+        wanted = _words(hint)
+        raise ConfigError(
+            f"{where} must be {wanted}, got {_short(value)}", f"set {where} to {wanted}"
+        ) from error
+    return converted
+
+
+def _leaves(value: Any) -> Iterator[Any]:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
     else:
-        fits = isinstance(value, origin or hint)
-    if not fits:
-        raise ConfigError(f"{where} must be {hint}, got {value!r}")
-    return value
+        yield value
+
+
+def _is_bounded(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) < LARGEST
+
+
+def _words(hint: Any) -> str:  # noqa: ANN401
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words.get(hint) or f"of the type {hint}".replace("typing.", "")
+
+
+def _short(value: object) -> str:
+    """A value for a message; hostile ones may be large or nested deeply."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or a deep list
+        return f"a {type(value).__name__} that is too large"
+    return text if len(text) <= 100 else f"{text[:100]}..."

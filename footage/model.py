@@ -8,28 +8,32 @@ resnet50                    a bare timm name: random weights
 """
 
 import dataclasses
-import json
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from footage import checkpoint, configuration, runs
+from footage import checkpoint, configuration, files, model_records, runs, tensor_files
 from footage.backbone import (
     Backbone,
     BackboneConfig,
     Preprocessing,
     build,
-    load_weights,
+    fill,
+    preprocessing_of,
     usual_size,
 )
-from footage.errors import CheckpointError, ConfigError
+from footage.errors import CheckpointError
+from footage.model_records import ModelRecord
 
-HEADER = "footage"
+HEADER: Final = "footage"
 """Key of the description in the header of an exported safetensors file."""
+TIMM_CONFIG: Final = "config.json"
+TIMM_WEIGHTS: Final = "model.safetensors"
+"""Files of a folder that timm loads."""
 
 
 class Model(NamedTuple):
@@ -63,13 +67,13 @@ def load(spec: str, *, size: int = 0, seed: int = 0) -> Model:
     path = Path(spec)
     if (path / runs.RUN).is_file():
         return _from_run(spec, path, size)
-    if (path / "config.json").is_file():
+    if (path / TIMM_CONFIG).is_file():
         return _from_timm_folder(spec, path, size)
     if path.is_file():
         return _from_file(spec, path, size)
     if path.exists() or "/" in spec or spec.endswith(".safetensors"):
         raise CheckpointError(
-            f"{spec!r} is no run, exported file or timm folder",
+            f"{spec!r} is not a run, an exported file, or a timm folder",
             "give a folder with run.json, a .safetensors file, or a timm name such as resnet50",
         )
     return _from_timm(spec, size, seed)
@@ -97,13 +101,17 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _from_run(spec: str, run: Path, size: int) -> Model:
-    record = runs.read_record(run)
+    record = model_records.RUN.read(run / runs.RUN).model
     found = checkpoint.newest(run / runs.CHECKPOINTS)
     if found is None:
-        raise CheckpointError(f"run {spec} has no checkpoint yet", "let `footage train` go further")
-    weights = found.tensors.get("ema") or found.tensors["model"]
-    start = f"step {found.step} of {spec}, begun from {record['model']['start']}"
-    return _assemble(spec, record["model"], start, size, backbone_part(weights))
+        raise CheckpointError(f"run {spec!r} has no checkpoint yet", "train it for longer")
+    weights = found.tensors.get("ema") or found.tensors.get("model")
+    if not weights:
+        raise CheckpointError(
+            f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
+        )
+    start = f"step {found.step} of {spec}, begun from {record.start}"
+    return _assemble(spec, record, start, size, backbone_part(weights))
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -117,40 +125,44 @@ def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def describes_itself(path: Path) -> bool:
-    """Whether a safetensors file says of which architecture it is, as exported ones do."""
+    """Whether a safetensors file names its architecture, as exported ones do."""
     try:
         with safe_open(path, framework="pt") as file:
             return HEADER in (file.metadata() or {})
     except (OSError, SafetensorError):
-        return False  # reading the weights will say what is wrong
+        return False  # reading the weights will report what is wrong
 
 
 def _from_file(spec: str, path: Path, size: int) -> Model:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{spec!r} cannot be read as safetensors: {error}") from error
-    if header is None:
+    found = tensor_files.read(path)
+    if HEADER not in found.metadata:
         raise CheckpointError(
-            f"{spec!r} does not say of which architecture it is",
+            f"{spec!r} does not name its architecture",
             "give a file that `footage export --to safetensors` wrote",
         )
-    return _assemble(spec, header, header["start"], size, weights)
+    record = model_records.HEADER.parse(found.metadata[HEADER], spec)
+    return _assemble(spec, record, record.start, size, found.tensors)
 
 
 def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
-    record = json.loads((folder / "config.json").read_text())
-    cfg = record["pretrained_cfg"]
-    config = BackboneConfig(
-        architecture=record["architecture"], options=record.get("model_args", {})
-    )
-    size = size or int(cfg["input_size"][-1])
-    backbone, _ = build(config, size=size, seed=0)
-    load_weights(backbone, folder / "model.safetensors")
-    mean, std = tuple(cfg["mean"]), tuple(cfg["std"])
-    backbone.preprocessing = Preprocessing(size=size, mean=mean, std=std)
+    record = model_records.TIMM.read(folder / TIMM_CONFIG)
+    weights = folder / TIMM_WEIGHTS
+    if not weights.is_file():
+        raise CheckpointError(
+            f"{spec!r} contains no {TIMM_WEIGHTS}, and footage reads no other file of weights",
+            "save it again with timm.models.save_for_hf(..., safe_serialization=True)",
+        )
+    tensors = tensor_files.read(weights).tensors
+    expected = record.footage.weights_sha256
+    if expected and files.sha256(weights) != expected:
+        raise CheckpointError(
+            f"{str(weights)!r} is not the file that {TIMM_CONFIG} was written with",
+            "export both again",
+        )
+    cfg, size = record.pretrained_cfg, size or record.size
+    backbone = Backbone(record.architecture, size=size, options=record.options)
+    fill(backbone, tensors, f"weights {str(weights)!r}")
+    backbone.preprocessing = Preprocessing(size=size, mean=cfg.mean, std=cfg.std)
     return Model(spec, backbone.eval(), f"weights of {spec}")
 
 
@@ -162,18 +174,14 @@ def _from_timm(spec: str, size: int, seed: int) -> Model:
 
 
 def _assemble(
-    spec: str, record: dict[str, Any], start: str, size: int, weights: dict[str, Tensor]
+    spec: str, record: ModelRecord, start: str, size: int, weights: Mapping[str, Tensor]
 ) -> Model:
-    preprocessing = configuration.from_dict(Preprocessing, record["preprocessing"])
+    preprocessing = preprocessing_of(record.preprocessing)
     if size:
         preprocessing = dataclasses.replace(preprocessing, size=size)
-    backbone = Backbone(record["architecture"], size=preprocessing.size, options=record["options"])
+    backbone = Backbone(record.architecture, size=preprocessing.size, options=record.options)
     backbone.preprocessing = preprocessing
-    try:
-        backbone.network.load_state_dict(weights)
-    except RuntimeError as error:
-        problem = re.sub(r"\s+", " ", str(error))
-        raise ConfigError(f"the weights of {spec!r} do not fit: {problem[:200]}") from error
+    fill(backbone, weights, f"the weights of {spec!r}")
     return Model(spec, backbone.eval(), start)
 
 

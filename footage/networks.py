@@ -16,13 +16,11 @@ import torch
 
 import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError
+from footage.model_records import MOST_PIXELS
 
 import timm  # isort: skip
 
 Option = int | float | str | bool
-
-MOST_PIXELS: Final = 4096
-"""Largest height and width of an input."""
 
 NAME: Final = re.compile(r"(?P<network>[A-Za-z0-9_]{1,100})(\.[A-Za-z0-9_.-]{1,100})?")
 """A timm name, with or without the tag of its weights; never a path, a URL or a repository."""

@@ -10,7 +10,6 @@ RUN/*/profile.json   what `footage profile` found, where it was told to write in
 """
 
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -21,9 +20,10 @@ from typing import Annotated, Any
 import msgspec
 import torch
 
-from footage import files
+from footage import configuration, files, model_records
 from footage.documents import Document
 from footage.errors import CheckpointError
+from footage.model_records import RunRecord
 
 RUN = "run.json"
 LABELS = "labels.txt"
@@ -36,33 +36,32 @@ _PACKAGES = ("footage", "timm", "numpy", "opencv-python-headless", "simplejpeg",
 
 
 def write_record(run: Path, record: Mapping[str, Any]) -> None:
-    """Write run.json by rename, so that it is whole or absent."""
-    run.mkdir(parents=True, exist_ok=True)
-    aside = run / f".{RUN}"
-    aside.write_text(json.dumps(record, indent=1) + "\n")
-    aside.replace(run / RUN)
+    """Write run.json with a checksum, as a whole.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    unknown = record.keys() - set(RunRecord.__struct_fields__)
+    assert not unknown, f"RunRecord has no fields {unknown}"
+    model_records.RUN.write(run / RUN, {"version": 1, **record})
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """The content of run.json.
+    """Read run.json; fields that earlier versions did not write have their defaults.
 
     Args:
         run: A run folder, or a run.json itself.
 
     Raises:
-        CheckpointError: There is no run here, or its file is damaged.
+        CheckpointError: There is no run here, or something in its file is not what was written.
     """
     path = run / RUN if run.is_dir() else run
-    try:
-        record = json.loads(path.read_text())
-    except OSError as error:
+    if not path.exists():
         raise CheckpointError(
-            f"{run} is not a run: {path} cannot be read", "give a folder that `footage train` wrote"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
-    if not isinstance(record, dict) or "config" not in record:
-        raise CheckpointError(f"{path} holds no training configuration")
+            f"{str(run)!r} is not a run: there is no {str(path)!r}",
+            "give a folder that `footage train` wrote",
+        )
+    record: dict[str, Any] = configuration.plain(msgspec.to_builtins(model_records.RUN.read(path)))
     return record
 
 

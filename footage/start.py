@@ -1,4 +1,4 @@
-"""Where the weights of a run begin: at random, or where another training ended."""
+"""Initial weights of a run: random, or from another training."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -50,19 +50,19 @@ def start(
         return Start(backbone, load_weights(backbone, path), {})
     if not path.exists() and "/" not in init and "." not in init:
         raise ConfigError(
-            f"init = {init!r} names no weights",
+            f"init = {init!r} does not name any weights",
             f"give a timm name with its tag (such as {init}.a1_in1k), a run or a .safetensors file",
         )
     found = model.load(init, size=size)
     there = found.backbone
     architecture = there.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, there.options) != (config.architecture, dict(config.options)):
-        log.info("%s of init, in the place of %s", architecture, config.architecture)
+        log.info("%s of init replaces %s", architecture, config.architecture)
     return Start(there.train(), found.start, _heads(path, classes))
 
 
 def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
-    """Fill the heads that fit whole; the others keep their random weights, and both are named."""
+    """Load the heads that fit completely; the others keep their random weights. Both are logged."""
     wanted = objective.state_dict()
     parts = {_part(name) for name in wanted}
     fitting = {
@@ -79,18 +79,18 @@ def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
             if _part(name) in fitting:
                 value.copy_(heads[name])
     if heads:
-        log.info("heads taken over: %s", ", ".join(sorted(fitting)) or "none")
+        log.info("loaded heads: %s", ", ".join(sorted(fitting)) or "none")
         if parts - fitting:
-            log.info("heads begun anew: %s", ", ".join(sorted(parts - fitting)))
+            log.info("reinitialised heads: %s", ", ".join(sorted(parts - fitting)))
 
 
 def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
-    """Those of a run; other starts have none."""
+    """The heads of a run; nothing else has any."""
     if not (path / runs.RUN).is_file():
         return {}
     found = checkpoint.newest(path / runs.CHECKPOINTS)
     assert found is not None  # the backbone was read from it
-    weights = found.tensors.get("ema") or found.tensors["model"]
+    weights = found.tensors.get("ema") or found.tensors.get("model") or {}
     prefix = "objective."
     heads = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if runs.read_record(path).get("classes") == list(classes):
@@ -100,5 +100,5 @@ def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
 
 def _part(name: str) -> str:
     """The level that a tensor belongs to: `levels.future.x.y` is of `future`."""
-    first, second = name.split(".")[:2]
-    return second if first == "levels" else first
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "levels" else first

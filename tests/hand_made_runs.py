@@ -1,10 +1,12 @@
 """A run folder made by hand in milliseconds, and a pickle that leaves a mark where it is read."""
 
+import json
 import os
 import pickle
 
 from footage import checkpoint, configuration, runs
 from footage.backbone import Backbone
+from footage.documents import CHECKSUM
 from footage.model import Model, describe
 from tests.training import smallest
 
@@ -32,8 +34,21 @@ def hand_made_run(folder, *, options=None, size=32):
         },
     )
     weights = {f"backbone.network.{k}": v for k, v in backbone.network.state_dict().items()}
-    checkpoint.save(folder / runs.CHECKPOINTS, config.steps, {"model": weights}, {}, keep=1)
+    state = checkpoint.State(
+        config.steps,
+        checkpoint.OptimizerState({}, []),
+        checkpoint.Randomness(0, config.steps),
+        configuration.to_dict(config),
+    )
+    checkpoint.save(folder / runs.CHECKPOINTS, {"model": weights}, state, keep=1)
     return folder
+
+
+def record_of(run):
+    """The content of a run's run.json, without its checksum."""
+    record = json.loads((run / runs.RUN).read_text())
+    del record[CHECKSUM]
+    return record
 
 
 class _Payload:

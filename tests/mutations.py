@@ -98,3 +98,10 @@ def bit_flips(data, count, seed=0):
         flipped = bytearray(data)
         flipped[place] ^= 1 << bit
         yield (place, bit), bytes(flipped)
+
+
+def states(written, values):
+    """Whether what was read has each of the given values; objects may leave keys out."""
+    if isinstance(written, dict) and isinstance(values, dict):
+        return all(states(written[key], value) for key, value in values.items())
+    return written == values and isinstance(written, bool) == isinstance(values, bool)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from footage.backbone import Backbone, BackboneConfig, build, load_weights, timm
-from footage.errors import ConfigError
+from footage.errors import CheckpointError, ConfigError
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         load_weights(backbone, tmp_path / "other.safetensors")
 
 
-def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ConfigError, match="cannot be read as safetensors"):
+    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
         load_weights(Backbone("test_resnet", size=64), tmp_path / "x.safetensors")
 
 

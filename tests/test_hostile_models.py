@@ -12,15 +12,17 @@ from safetensors.torch import save_file
 from footage import cli, runs
 from footage.backbone import timm
 from footage.verbs.export import export
-from tests.hand_made_runs import hand_made_run, write_pickle_that_marks
+from tests.hand_made_runs import hand_made_run, record_of, write_pickle_that_marks
 
 HOSTILE = {
     "checkpoint_path": "{evil}",
-    "pretrained_cfg_overlay": {"file": "{evil}", "custom_load": False},
-    "pretrained_cfg": {"file": "{evil}", "state_dict": {"x": 1}},
     "pretrained": True,
     "cache_dir": "{folder}",
     "features_only": True,
+}
+NESTED = {
+    "pretrained_cfg_overlay": {"file": "{evil}", "custom_load": False},
+    "pretrained_cfg": {"file": "{evil}", "state_dict": {"x": 1}},
 }
 
 
@@ -41,15 +43,14 @@ def _quiet_root():
 
 
 def hostile_options(evil, *names):
-    text = json.dumps({name: HOSTILE[name] for name in names or HOSTILE})
+    text = json.dumps({name: {**HOSTILE, **NESTED}[name] for name in names or HOSTILE})
     return json.loads(text.replace("{evil}", str(evil)).replace("{folder}", str(evil.parent)))
 
 
 def hostile_run(folder, evil, *names):
     """A run whose record passes options to timm that open files or fetch weights."""
     run = hand_made_run(folder)
-    record = json.loads((run / runs.RUN).read_text())
-    record.pop("checksum", None)
+    record = record_of(run)
     options = hostile_options(evil, *names)
     record["model"]["options"] = options
     record["config"]["backbone"]["options"] = options
@@ -126,6 +127,18 @@ def test_no_command_lets_a_model_file_pass_options_that_open_files(
     assert "error: backbone.options: 'checkpoint_path' is not an option" in lines[-2]
     assert not marker.exists()
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name", NESTED)
+@pytest.mark.parametrize("door", MAKERS)
+def test_options_that_are_not_numbers_or_text_are_refused(tmp_path, trap, door, name, capsys):
+    evil, marker = trap
+    model = MAKERS[door](tmp_path / door, evil, name)
+    assert cli.main(["export", str(model), "--to", "timm", "--out", str(tmp_path / "out")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"]
+    assert not marker.exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_json_that_is_trained_from_cannot_pass_them_either(

@@ -1,24 +1,93 @@
+import json
+
 import pytest
 
 from footage import runs
-from footage.errors import CheckpointError
+from footage.documents import CHECKSUM
+from footage.errors import CheckpointError, FootageError
+from tests.hand_made_runs import hand_made_run, record_of
+from tests.mutations import bit_flips, mutations, states
 
 
-def test_a_record_comes_back_from_its_folder_or_its_file(tmp_path):
-    runs.write_record(tmp_path / "run", {"config": {"steps": 3}})
-    assert runs.read_record(tmp_path / "run") == {"config": {"steps": 3}}
-    assert runs.read_record(tmp_path / "run" / runs.RUN) == {"config": {"steps": 3}}
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run; read only."""
+    return hand_made_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_a_record_comes_back_from_its_folder_or_its_file(run):
+    record = record_of(run)
+    assert runs.read_record(run) == record
+    assert runs.read_record(run / runs.RUN) == record
+    assert record["version"] == 1
+
+
+def test_a_record_of_an_earlier_version_has_the_defaults_of_what_it_lacks(tmp_path, run):
+    record = record_of(run)
+    wanted = {name: record[name] for name in ("config", "model")}
+    (tmp_path / runs.RUN).write_text(json.dumps({**wanted, "gone": 1}))
+    found = runs.read_record(tmp_path)
+    assert {name: found[name] for name in wanted} == wanted
+    assert (found["store"], found["labels_used"], found["held_out"]) == ("", 0, [])
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "is not a run"), ("{", "is not JSON"), ("[]", "no training configuration")],
+    [
+        (None, "is not a run: there is no"),
+        ("{", "cannot be read as the record of a run: Input data was truncated"),
+        ("[]", "cannot be read as the record of a run: Expected `object`, got `array`"),
+        ('{"config": {}}', "missing required field `model`"),
+    ],
 )
-def test_what_is_no_record_is_refused(tmp_path, content, message):
+def test_what_is_not_a_record_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / runs.RUN).write_text(content)
     with pytest.raises(CheckpointError, match=message):
         runs.read_record(tmp_path)
+
+
+def test_every_mutation_is_one_error_with_a_hint_or_is_read_as_written(tmp_path, run):
+    sound = record_of(run)
+    unchecked = [("config",), ("machine",)]
+    for what, data in mutations(sound, skip=unchecked):
+        (tmp_path / runs.RUN).write_bytes(data)
+        try:
+            found = runs.read_record(tmp_path)
+        except CheckpointError as error:
+            found = error
+        if isinstance(found, FootageError):
+            assert found.hint, what
+            assert "\n" not in found.message, what
+        else:
+            assert states(found, json.loads(data)), what
+
+
+def test_no_flipped_bit_changes_a_record_unnoticed(tmp_path, run):
+    sound = runs.read_record(run)
+    for place, data in bit_flips((run / runs.RUN).read_bytes(), 500):
+        (tmp_path / runs.RUN).write_bytes(data)
+        try:
+            assert runs.read_record(tmp_path) == sound, place
+        except CheckpointError:
+            continue
+
+
+def test_an_edited_record_names_the_way_to_use_it(tmp_path, run):
+    record = json.loads((run / runs.RUN).read_text())
+    record["config"]["seed"] = 7
+    (tmp_path / runs.RUN).write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=f"edited it on purpose, remove '{CHECKSUM}'"):
+        runs.read_record(tmp_path)
+    del record[CHECKSUM]
+    (tmp_path / runs.RUN).write_text(json.dumps(record))
+    assert runs.read_record(tmp_path)["config"]["seed"] == 7
+
+
+def test_a_record_that_cannot_be_written_is_one_error(tmp_path, run):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FootageError, match="cannot be written: Not a directory"):
+        runs.write_record(tmp_path / "file" / "run", record_of(run))
 
 
 def test_the_environment_names_versions_commit_and_machine():

@@ -32,14 +32,16 @@ def test_a_timm_tag_brings_its_weights_and_its_architecture(tmp_path, monkeypatc
     caplog.set_level(logging.INFO, logger="footage")
     begun = start(NETWORK, tag, size=32, seed=0)
     assert begun.words == f"timm weights of {tag}"
-    assert "test_convnext of init, in the place of test_resnet" in caplog.text
+    assert "test_convnext of init replaces test_resnet" in caplog.text
     for name, value in begun.backbone.network.state_dict().items():
         assert torch.equal(value, given.state_dict()[name]), name
     assert begun.backbone.training
 
 
 def test_a_name_without_weights_is_refused_with_its_cure():
-    with pytest.raises(ConfigError, match=r"'resnet18' names no weights.*resnet18\.a1_in1k"):
+    with pytest.raises(
+        ConfigError, match=r"'resnet18' does not name any weights.*resnet18\.a1_in1k"
+    ):
         start(NETWORK, "resnet18", size=32, seed=0)
 
 

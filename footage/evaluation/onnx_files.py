@@ -1,12 +1,11 @@
-"""Features of an ONNX file, by onnxruntime on the CPU; nothing of it is run as Python.
+"""Compute the features of an ONNX file with onnxruntime on the CPU; nothing in it runs as Python.
 
-The first input is images (B, 3, H, W), the first output features (B, D). The file's metadata may
-hold its preprocessing under the key `footage`, as JSON: {"size": 224, "mean": [...], "std": [...]};
-one that says nothing is taken to want ImageNet's mean and deviation, which is warned about.
+The first input is images (B, 3, H, W), the first output is features (B, D). The file's metadata may
+contain its preprocessing under the key `footage`, as JSON: {"size": 224, "mean": [...], "std":
+[...]}. Without it, ImageNet's mean and standard deviation are used, with a warning. Weights in
+separate files must lie next to the file; onnxruntime refuses other places from version 1.24 on.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from footage import configuration
-from footage.backbone import Preprocessing
+from footage import files
+from footage.backbone import Preprocessing, preprocessing_of
+from footage.documents import Document
 from footage.errors import CheckpointError, ConfigError
+from footage.model_records import PreprocessingRecord
 from footage.shapes import Features, Images
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,16 @@ METADATA: Final = "footage"
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
+_PREPROCESSING: Final = Document[PreprocessingRecord](
+    schema=PreprocessingRecord,
+    name="the preprocessing of a model",
+    error=CheckpointError,
+    hint=f"correct the metadata {METADATA!r} of the file",
+)
+
 
 class Opened(NamedTuple):
-    """An ONNX file that can be asked for features."""
+    """An ONNX file that can compute features."""
 
     function: Callable[[Images], Features]
     preprocessing: Preprocessing
@@ -39,23 +47,25 @@ def open_file(path: Path, given: Preprocessing, size: int) -> Opened:
 
     Args:
         path: The file.
-        given: Its preprocessing, for a file that does not say; of size 0 when unknown.
-        size: Input pixels where neither says them; 0 when unknown.
+        given: Its preprocessing, for a file without any; of size 0 when unknown.
+        size: Input pixels if neither contains them; 0 when unknown.
 
     Raises:
         ConfigError: onnxruntime is not installed, or the input size is unknown.
         CheckpointError: The file cannot be read.
     """
     session = _session(path)
-    image = session.get_inputs()[0]
+    image = _first_input(session, path)
     preprocessing = _preprocessing(session, path, given, size)
 
     def function(images: Images) -> Features:
-        found = session.run(None, {image.name: images.contiguous().cpu().numpy()})[0]
-        return torch.from_numpy(found)
+        try:
+            found = session.run(None, {image.name: images.contiguous().cpu().numpy()})[0]
+            return torch.from_numpy(found)
+        except Exception as error:  # onnxruntime's classes share no other base
+            raise _bad(path, "run", error) from error
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    return Opened(function, preprocessing, f"{path.name}, sha256 {digest}")
+    return Opened(function, preprocessing, f"{path.name}, sha256 {files.sha256(path)[:12]}")
 
 
 def _session(path: Path) -> Any:  # noqa: ANN401 (an optional package)
@@ -66,24 +76,42 @@ def _session(path: Path) -> Any:  # noqa: ANN401 (an optional package)
             f"{path} needs onnxruntime, which is not installed", "pip install 'footage[onnx]'"
         ) from error
     if not path.is_file():
-        raise CheckpointError(f"there is no file {path}", "give the path of an ONNX file")
+        raise CheckpointError(f"there is no file {str(path)!r}", "give the path of an ONNX file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors are raised; they need no second line
     try:
-        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own that share no other base
-        raise CheckpointError(f"{path} cannot be read as ONNX: {error}") from error
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's classes share no other base
+        raise _bad(path, "be read as ONNX", error) from error
+
+
+def _bad(path: Path, verb: str, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())[:300]
+    return CheckpointError(
+        f"{str(path)!r} cannot {verb}: {reason}",
+        "export it again; footage needs images (B, 3, H, W) as the first input and features (B, D)"
+        " as the first output",
+    )
+
+
+def _first_input(session: Any, path: Path) -> Any:  # noqa: ANN401
+    inputs = session.get_inputs()
+    if not inputs or len(inputs[0].shape or ()) != 4:
+        raise _bad(path, "be used", ValueError("its first input is not a batch of images"))
+    return inputs[0]
 
 
 def _preprocessing(session: Any, path: Path, given: Preprocessing, size: int) -> Preprocessing:  # noqa: ANN401
-    said = session.get_modelmeta().custom_metadata_map.get(METADATA)
-    if said:
-        return configuration.from_dict(Preprocessing, json.loads(said), f"{path}: ")
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    if text:
+        return preprocessing_of(_PREPROCESSING.parse(text, str(path)))
     if given.size:
         return given
-    fixed = session.get_inputs()[0].shape[-1]
+    fixed = _first_input(session, path).shape[-1]
     found = fixed if isinstance(fixed, int) else size
     if not found:
-        raise ConfigError(f"{path} does not say its input size", "add --size PIXELS")
+        raise ConfigError(f"{str(path)!r} does not contain its input size", "add --size PIXELS")
     log.warning(
-        "%s does not say how its input is normalised: ImageNet's mean and deviation are taken", path
+        "%s does not contain its normalisation; using ImageNet's mean and standard deviation", path
     )
     return Preprocessing(size=found, mean=IMAGENET_MEAN, std=IMAGENET_STD)

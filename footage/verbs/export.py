@@ -1,39 +1,37 @@
-"""The verb `footage export`: a backbone as files for other programs, checked by reading back.
+"""The command `footage export`: a backbone as files for other programs, verified by reading back.
 
     --to timm          OUT/config.json, OUT/model.safetensors: timm reads them by `local-dir:OUT`
-    --to safetensors   one file; its header holds architecture and preprocessing
+    --to safetensors   one file; its header contains architecture and preprocessing
 
-What was written is loaded again and must answer random images as the original does; only then is it
-renamed into place.
+What was written is loaded again and must give the features of the original for random images. Only
+then does it get its final name.
 """
 
-import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor
 
-import footage.torchvision_compatibility  # noqa: F401  (must come before timm)
+import footage.torchvision_compatibility  # (must come before timm)
+from footage import files, model_records, runs, tensor_files
 from footage import model as models
-from footage import runs
 from footage.errors import CheckpointError, ConfigError
+from footage.model import TIMM_CONFIG, TIMM_WEIGHTS
 
 import timm  # isort: skip
 
 Target = Literal["timm", "safetensors"]
 
-WEIGHTS: Final = "model.safetensors"
-CONFIG: Final = "config.json"
-
 LARGEST_DIFFERENCE: Final = 1e-5
 """Absolute, on features of random images. The same operations run on the same weights: expect 0."""
 
 NUM_PARITY_IMAGES: Final = 4
+
+SPACE_FOR_TEXT: Final = 2**18
+"""Bytes that headers and config.json take at most, next to the weights."""
 
 
 class Exported(NamedTuple):
@@ -44,7 +42,7 @@ class Exported(NamedTuple):
     largest_difference: float
     """Largest absolute difference of any feature between the original and what was read back."""
     usage: str
-    """How to load it, as a line of Python."""
+    """Python that loads it, as one line for a fresh interpreter."""
 
 
 def export(model: str, *, to: Target, out: str | Path = "") -> Exported:
@@ -57,63 +55,72 @@ def export(model: str, *, to: Target, out: str | Path = "") -> Exported:
 
     Raises:
         CheckpointError: The model cannot be read, or what was written does not agree with it.
-        ConfigError: The form is unknown, or something else lies in the place already.
+        ConfigError: The form is unknown, or something else is in that place already.
+        OutputError: The files cannot be written.
     """
     if to not in ("timm", "safetensors"):
-        raise ConfigError(f"to must be timm or safetensors, got {to!r}")
+        raise ConfigError(f"to must be timm or safetensors, got {to!r}", "add --to timm")
     loaded = models.load(model)
     path = Path(out) if str(out) else _default_place(model, to)
+    target = path.resolve()
     if to == "timm":
-        _refuse_foreign_folder(path)
+        _check_folder(target)
     else:
-        _refuse_folder(path)
-    aside = path.resolve().with_name(f".{path.resolve().name}.partial")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    try:
+        _check_file(target)
+    num_bytes = sum(t.numel() * t.element_size() for t in _weights(loaded).values())
+    with files.exclusive(target.with_name(f".{target.name}.lock"), target):
+        files.require_space(target, num_bytes + SPACE_FOR_TEXT, "an export")
         if to == "timm":
-            _write_timm_folder(loaded, aside)
-            difference = _timm_difference(loaded, aside)
+            with files.atomic_folder(target) as temporary:
+                _write_timm_folder(loaded, temporary)
+                difference = _timm_difference(loaded, temporary)
+                _check_difference(loaded, difference)
         else:
-            write_file(loaded, aside)
-            difference = _largest_difference(loaded, models.load(str(aside)))
-        if not difference <= LARGEST_DIFFERENCE:
-            raise CheckpointError(
-                f"the exported {loaded.backbone.architecture} differs from the original by "
-                f"{difference:.2g}, allowed are {LARGEST_DIFFERENCE:.0e}",
-                "this is a fault of footage or of the installed timm; please report it",
-            )
-        if path.is_dir():
-            shutil.rmtree(path)
-        aside.rename(path)
-    finally:
-        _remove(aside)
-    return Exported(path, to, difference, _usage(path, to))
+            with files.atomic_write(target) as temporary:
+                write_file(loaded, temporary)
+                difference = _largest_difference(loaded, models.load(str(temporary)))
+                _check_difference(loaded, difference)
+    return Exported(path, to, difference, _usage(target, to))
+
+
+def _check_difference(model: models.Model, difference: float) -> None:
+    if not difference <= LARGEST_DIFFERENCE:
+        raise CheckpointError(
+            f"the exported {model.backbone.architecture} differs from the original by "
+            f"{difference:.2g}, more than {LARGEST_DIFFERENCE:.0e}",
+            "check the weights for values that are not finite; otherwise this is a bug in footage"
+            " or timm, so please report it",
+        )
 
 
 def _default_place(model: str, to: Target) -> Path:
     run = Path(model)
     if not (run / runs.RUN).is_file():
-        raise ConfigError(f"{model} is no run, so there is no usual place", "add --out PATH")
+        raise ConfigError(f"{model!r} is not a run, so --out is required", "add --out PATH")
     return run / "exports" / ("timm" if to == "timm" else "backbone.safetensors")
 
 
 def _usage(path: Path, to: Target) -> str:
-    if to == "timm":
-        return f'timm.create_model("local-dir:{path}", pretrained=True, num_classes=0)'
-    return f'footage.model.load("{path}")'
+    if to == "safetensors":
+        return f"import footage; model = footage.load({str(path)!r})"
+    needed = footage.torchvision_compatibility.KEPT_ALIVE
+    first = "import footage.torchvision_compatibility; " * bool(needed)
+    name = f"local-dir:{path}"
+    return (
+        f"{first}import timm; network = timm.create_model({name!r}, pretrained=True, num_classes=0)"
+    )
 
 
 # --- timm --------------------------------------------------------------------------------------
 
 
 def _write_timm_folder(model: models.Model, folder: Path) -> None:
-    _remove(folder)
-    folder.mkdir()
-    save_file(_weights(model), folder / WEIGHTS, {"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(_timm_config(model), indent=2) + "\n")
+    tensor_files.write(folder / TIMM_WEIGHTS, _weights(model), {"format": "pt"})
+    digest = files.sha256(folder / TIMM_WEIGHTS)
+    model_records.TIMM.write(folder / TIMM_CONFIG, _timm_config(model, digest))
 
 
-def _timm_config(model: models.Model) -> dict[str, Any]:
+def _timm_config(model: models.Model, weights_sha256: str) -> dict[str, Any]:
     """The layout that timm's `local-dir:` and `hf-hub:` sources read."""
     network_cfg: Mapping[str, Any] = model.backbone.network.pretrained_cfg
     preprocessing = model.preprocessing
@@ -127,8 +134,8 @@ def _timm_config(model: models.Model) -> dict[str, Any]:
             "fixed_input_size": bool(network_cfg.get("fixed_input_size", False)),
             "mean": list(preprocessing.mean),
             "std": list(preprocessing.std),
-            # The nearest that timm has to our resize, which averages areas: a whole-image squash
-            # with torchvision's antialiased bilinear filter.
+            # The closest to our resize, which averages areas, that timm has: a squash of the whole
+            # image with torchvision's antialiased bilinear filter.
             "interpolation": "bilinear",
             "crop_mode": "squash",
             "crop_pct": 1.0,
@@ -137,7 +144,7 @@ def _timm_config(model: models.Model) -> dict[str, Any]:
             "license": "unknown",
         },
         "model_args": model.backbone.options,
-        "footage": models.describe(model),
+        "footage": {**models.describe(model), "weights_sha256": weights_sha256},
     }
 
 
@@ -150,16 +157,19 @@ def _timm_difference(model: models.Model, folder: Path) -> float:
     return max(by_timm, _largest_difference(model, models.load(str(folder))))
 
 
-def _refuse_foreign_folder(path: Path) -> None:
-    """An earlier export is replaced; anything else is somebody's."""
+def _check_folder(path: Path) -> None:
+    """An earlier export is replaced; anything else belongs to somebody."""
     if path.is_file():
-        raise ConfigError(f"{path} is a file; --to timm writes a folder", "give another --out")
+        raise ConfigError(
+            f"{str(path)!r} is a file; --to timm writes a folder", "choose another --out"
+        )
     if path.is_dir():
-        known = {CONFIG, WEIGHTS}
+        known = {TIMM_CONFIG, TIMM_WEIGHTS}
         foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in known)
         if foreign:
             raise ConfigError(
-                f"{path} exists and holds other files, such as {foreign[0]}", "give another --out"
+                f"{str(path)!r} exists and contains other files, such as {foreign[0]!r}",
+                "choose another --out",
             )
 
 
@@ -167,22 +177,27 @@ def _refuse_foreign_folder(path: Path) -> None:
 
 
 def write_file(model: models.Model, path: Path) -> None:
-    """Write a backbone as one safetensors file that says what it is; nothing is checked."""
-    header = json.dumps(models.describe(model))
-    save_file(_weights(model), path, {"format": "pt", models.HEADER: header})
+    """Write a backbone as one safetensors file that describes itself; nothing is verified."""
+    header = model_records.HEADER.line(models.describe(model)).strip()
+    tensor_files.write(path, _weights(model), {"format": "pt", models.HEADER: header})
 
 
-def _refuse_folder(path: Path) -> None:
+def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder; --to safetensors writes a file", "add a file name")
+        raise ConfigError(
+            f"{str(path)!r} is a folder; --to safetensors writes a file", "add a file name to --out"
+        )
     if path.suffix != ".safetensors":
-        raise ConfigError(f"{path} must end in .safetensors", "loaders go by the suffix")
+        raise ConfigError(
+            f"{str(path)!r} must end in .safetensors", "loaders go by the suffix; change --out"
+        )
 
 
 def _largest_difference(ours: models.Model, theirs: models.Model) -> float:
     if theirs.preprocessing != ours.preprocessing:
         raise CheckpointError(
-            f"the preprocessing read back is {theirs.preprocessing}, not {ours.preprocessing}"
+            f"the preprocessing read back is {theirs.preprocessing}, not {ours.preprocessing}",
+            "this is a bug in footage; please report it",
         )
     images = _random_images(ours)
     with torch.no_grad():
@@ -195,13 +210,6 @@ def _random_images(model: models.Model) -> Float[Tensor, "B 3 H W"]:
     return torch.randn(NUM_PARITY_IMAGES, 3, size, size, generator=generator)
 
 
-def _weights(model: models.Model) -> dict[str, Tensor]:
-    """Copies that share no memory, as safetensors asks for."""
-    named = model.backbone.network.state_dict()
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named.items()}
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
+def _weights(model: models.Model) -> Mapping[str, Tensor]:
+    named: Mapping[str, Tensor] = model.backbone.network.state_dict()
+    return named

@@ -43,6 +43,11 @@ def beside_a_run(tmp_path, monkeypatch):
         "config": configuration.to_dict(recipe("vivi-ex4-tiny")),
         "recipe": "vivi-ex4-tiny",
         "store": "store",
+        "model": {
+            "architecture": "resnet18",
+            "options": {},
+            "preprocessing": {"size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+        },
     }
     (tmp_path / "runs" / "second").mkdir(parents=True)
     (tmp_path / "runs" / "second" / "run.json").write_text(json.dumps(record))

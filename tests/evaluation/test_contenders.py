@@ -99,7 +99,7 @@ def test_preprocessing_is_taken_from_the_file_where_it_says(
 ) -> None:
     found = onnx_files._preprocessing(session, Path("a.onnx"), contenders.UNKNOWN, 0)
     assert found == expected
-    with pytest.raises(ConfigError, match="does not say its input size"):
+    with pytest.raises(ConfigError, match="does not contain its input size"):
         onnx_files._preprocessing(Session("h", {}), Path("a.onnx"), contenders.UNKNOWN, 0)
 
 

@@ -194,7 +194,7 @@ def test_a_run_continues_from_another_with_its_heads(run, tiny_store, tmp_path, 
     caplog.set_level(logging.INFO, logger="footage")
     config = smallest(init=str(run), steps=1)
     further = train(config, store=tiny_store.path, out=tmp_path / "further")
-    assert "heads taken over: frame_shot, future, order" in caplog.text
+    assert "loaded heads: frame_shot, future, order" in caplog.text
     assert runs.read_record(further)["model"]["start"].startswith("step 6 of")
     # batch 0 again, now with the weights of step 6
     before, after = _values(run)[0]["shot/exemplar"], _values(further)[0]["shot/exemplar"]
@@ -205,8 +205,8 @@ def test_a_run_continues_from_another_with_its_heads(run, tiny_store, tmp_path, 
         ),
     )  # fmt: skip
     train(narrower, store=tiny_store.path, out=tmp_path / "narrower")
-    assert "heads taken over: future, order" in caplog.text
-    assert "heads begun anew: frame_shot" in caplog.text
+    assert "loaded heads: future, order" in caplog.text
+    assert "reinitialised heads: frame_shot" in caplog.text
 
 
 def test_a_classifier_is_taken_over_for_the_same_classes_only(
@@ -217,8 +217,8 @@ def test_a_classifier_is_taken_over_for_the_same_classes_only(
     others = shutil.copytree(shapes_folder, tmp_path / "others")
     (others / "disc").rename(others / "ring")
     for images, told in (
-        (shapes_folder, "taken over: frame_shot, future, order, supervised"),
-        (others, "begun anew: supervised"),
+        (shapes_folder, "loaded heads: frame_shot, future, order, supervised"),
+        (others, "reinitialised heads: supervised"),
     ):
         out = tmp_path / f"out-{images.name}"
         train(config, store=tiny_store.path, images=images, out=out)
@@ -249,8 +249,8 @@ def test_the_architecture_is_that_of_the_given_weights(run, tiny_store, tmp_path
 @pytest.mark.parametrize(
     ("init", "error", "message"),
     [
-        ("resnet50", ConfigError, r"names no weights.*resnet50\.a1_in1k"),
-        ("runs/nowhere", CheckpointError, "is no run"),
+        ("resnet50", ConfigError, r"does not name any weights.*resnet50\.a1_in1k"),
+        ("runs/nowhere", CheckpointError, "is not a run"),
     ],
 )
 def test_weights_that_are_not_there_are_refused(init, error, message, tiny_store, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import simplejpeg
 
 from footage import model as models
-from footage import recipes, store_commit, store_writing
+from footage import recipes, runs, store_commit, store_writing
 from footage.errors import CheckpointError, ConfigError
 from footage.evaluation.suite_rows import write_rows
 from footage.objective import Objective
@@ -239,7 +239,7 @@ def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path:
 def test_without_the_store_the_page_says_so_and_shows_the_rest(run: Path, tmp_path: Path) -> None:
     lonely = tmp_path / "lonely"
     shutil.copytree(run, lonely)
-    record = json.loads((lonely / "run.json").read_text())
+    record = runs.read_record(lonely)
     (lonely / "run.json").write_text(json.dumps(record | {"store": str(tmp_path / "gone")}))
     words = " ".join(_read(report([lonely], out=tmp_path / "r.html")).texts)
     assert "The store of lonely cannot be read" in words

@@ -179,7 +179,7 @@ def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
     )
     assert_same_run(run, tmp_path / "again")
 
-    record = json.loads(source.read_text())
+    record = runs.read_record(run)
     record["config"]["sampling"]["shot_per_video"] = 3
     (tmp_path / "run.json").write_text(json.dumps(record))
     done = subprocess.run(
