@@ -5,7 +5,7 @@ import re
 import pytest
 
 from docs import generate
-from docs.pages import paper_map
+from docs.pages import paper_map, promises
 from docs.pages.deviations import LIBRARY, deviations
 from docs.pages.paper_row import MARK
 from docs.pages.references import link
@@ -102,3 +102,13 @@ def test_every_recipe_has_its_line_and_its_command():
     for name in RECIPES:
         assert f"| `{name}` |" in page
         assert re.search(rf"footage train {name} --", page)
+
+
+PROMISED = [test for section in promises.SECTIONS.values() for one in section for test in one.tests]
+
+
+@pytest.mark.parametrize("test", PROMISED)
+def test_every_test_that_a_promise_names_exists(test):
+    path, _, name = test.partition("::")
+    source = (generate.FOLDER.parent / path).read_text("utf-8")
+    assert re.search(rf"^def {name}\(", source, re.MULTILINE), test

@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 
 class Promise(NamedTuple):
-    """One promise; `tests` are names of test functions, `gap` is what they do not cover."""
+    """One promise.
+
+    `tests` names the functions that prove it, `gap` what they do not cover.
+    """
 
     key: str
     text: str
@@ -15,82 +18,290 @@ class Promise(NamedTuple):
 TRAINING = (
     Promise(
         "A1",
-        "A killed run loses at most the steps since its last checkpoint. Resumed on a CPU with a"
-        " fixed number of threads, it has the same losses and weights to the last bit.",
+        "A killed run loses at most the steps since its last checkpoint. Resumed on a CPU "
+        "with a fixed number of threads, it has the same losses and weights to the last bit.",
+        (
+            "tests/verbs/test_train.py::test_sigkill_at_random_moments_changes_nothing_to_the_last_bit",
+            "tests/verbs/test_train.py::test_many_kills_at_any_moment_lose_and_repeat_no_line",
+        ),
     ),
-    Promise("A2", "A checkpoint is complete or absent, whenever the process dies."),
+    Promise(
+        "A2",
+        "A checkpoint is complete or absent, whenever the process dies.",
+        (
+            "tests/test_checkpoint.py::test_a_kill_at_every_file_operation_of_a_save_leaves_the_old_or_the_new_checkpoint",
+            "tests/test_checkpoint.py::test_two_hundred_kills_while_saving_never_cost_a_finished_checkpoint",
+        ),
+    ),
     Promise(
         "A3",
-        "A damaged checkpoint is found before anything is loaded from it, and the one before it"
-        " is used, with a warning.",
+        "A damaged checkpoint is found before anything is loaded from it, and the one before "
+        "it is used, with a warning.",
+        (
+            "tests/test_checkpoint.py::test_every_flipped_bit_falls_back_to_the_checkpoint_before",
+            "tests/test_checkpoint.py::test_a_file_that_is_short_absent_or_another_falls_back",
+            "tests/test_checkpoint.py::test_two_tensor_files_that_were_swapped_fall_back",
+            "tests/verbs/test_train_stops.py::test_when_the_newest_checkpoint_is_damaged_the_run_resumes_from_the_one_before",
+        ),
     ),
     Promise(
         "A4",
-        "A disk that is too small is reported before the first step. A save that fails leaves"
-        " nothing half-written and never costs an earlier checkpoint.",
+        "A disk that is too small is reported before the first step. A save that fails leaves "
+        "nothing half-written and never costs an earlier checkpoint.",
+        (
+            "tests/verbs/test_train_stops.py::test_checkpoints_that_do_not_fit_are_refused_at_the_start",
+            "tests/verbs/test_train_stops.py::test_a_disk_that_is_full_for_a_while_costs_nothing",
+            "tests/verbs/test_train_stops.py::test_after_three_failed_checkpoints_training_stops_and_can_be_resumed",
+        ),
     ),
     Promise(
         "A5",
         "A read that fails is tried again for a bounded time before it is an error.",
         (
-            "tests/test_retrying.py::test_read_is_repeated_with_longer_and_longer_pauses",
-            "tests/test_retrying.py::test_no_attempt_begins_after_a_minute",
+            "tests/test_checkpoint.py::test_read_errors_of_the_device_are_retried_and_then_fall_back",
             "tests/test_retrying.py::test_disk_that_recovers_costs_a_pause",
+            "tests/test_retrying.py::test_disk_that_does_not_recover_is_one_error",
             "tests/test_retrying.py::test_part_on_a_failing_disk_is_one_error_after_five_attempts",
+            "tests/test_retrying.py::test_no_attempt_begins_after_a_minute",
+            "tests/test_retrying.py::test_read_is_repeated_with_longer_and_longer_pauses",
         ),
     ),
-    Promise("A6", "A signal to stop ends training after the current step, with a checkpoint."),
-    Promise("A7", "Any number of processes trains on the same samples in the same order."),
-    Promise("A8", "A dead or stuck process ends the whole job within a bounded time."),
-    Promise("A9", "The first error is the one that is shown, from the process where it arose."),
-    Promise("A10", "Memory does not grow with the number of videos that were read."),
-    Promise("A11", "A shared memory that is too small is reported at the start."),
-    Promise("A12", "Values that are not finite never reach the weights, on any process."),
+    Promise(
+        "A6",
+        "A signal to stop ends training after the current step, with a checkpoint.",
+        (
+            "tests/verbs/test_train_stops.py::test_a_signal_saves_and_the_same_command_resumes",
+            "tests/verbs/test_train_stops.py::test_the_command_line_exits_with_the_code_of_the_signal",
+        ),
+    ),
+    Promise(
+        "A7",
+        "Any number of processes trains on the same samples in the same order.",
+        (
+            "tests/test_loading.py::test_two_processes_share_one_global_batch",
+            "tests/verbs/test_train.py::test_two_processes_train_as_one",
+        ),
+    ),
+    Promise("A8", "A dead or stuck process ends the whole job within a bounded time.", ()),
+    Promise(
+        "A9", "The first error is the one that is shown, from the process where it arose.", (), ""
+    ),
+    Promise("A10", "Memory does not grow with the number of videos that were read.", ()),
+    Promise("A11", "A shared memory that is too small is reported at the start.", ()),
+    Promise(
+        "A12",
+        "Values that are not finite never reach the weights, on any process.",
+        (
+            "tests/verbs/test_train_stops.py::test_nan_stops_the_run_with_the_weights_of_the_step_before",
+            "tests/verbs/test_train_stops.py::test_running_averages_that_a_bad_batch_spoilt_are_restored",
+            "tests/verbs/test_train_stops.py::test_weights_that_overflow_are_never_saved",
+        ),
+    ),
 )
 INGEST = (
     Promise(
         "B1",
-        "One bad file never fails an ingest: ok + partial + quarantined = seen, each with its"
-        " reason.",
+        "One bad file never fails an ingest: ok + partial + quarantined = seen, each with its "
+        "reason.",
+        (
+            "tests/verbs/test_ingest_faults.py::test_every_broken_file_is_accounted_for_with_its_reason",
+            "tests/attacks/test_mutants.py::test_every_mutant_is_accounted_for",
+        ),
     ),
-    Promise("B2", "A source that is broken as a whole ends with an error."),
-    Promise("B3", "A decoder that crashes, hangs or takes too much costs one video."),
-    Promise("B4", "Pictures, files and streams that are too large are refused before decoding."),
-    Promise("B5", "Decoding opens no other file and no network connection."),
-    Promise("B6", "Names of files are data: any name that Linux allows works."),
     Promise(
-        "B7", "A killed ingest is resumed to the same bytes; running it twice changes nothing."
+        "B2",
+        "A source that is broken as a whole ends with an error.",
+        (
+            "tests/verbs/test_ingest_faults.py::test_too_many_rejected_files_end_in_an_error_but_the_rest_is_stored",
+        ),
     ),
-    Promise("B8", "Any number of workers writes the same bytes."),
-    Promise("B9", "Frames before damage are kept, and the video is marked as partial."),
-    Promise("B10", "A failure of the environment is never recorded as a fault of the video."),
+    Promise(
+        "B3",
+        "A decoder that crashes, hangs or takes too much costs one video.",
+        (
+            "tests/verbs/test_ingest_faults.py::test_decoder_that_goes_wrong_costs_one_video",
+            "tests/videos/test_sandbox.py::test_whatever_happens_to_the_child_has_a_reason",
+            "tests/videos/test_hostile_decoder.py::test_hostile_messages_are_refused_where_they_arrive",
+            "tests/videos/test_hostile_decoder.py::test_hostile_decoders_cost_their_own_videos_only",
+            "tests/videos/test_hostile_decoder.py::test_mutated_messages_are_refused_or_lead_to_a_valid_record",
+        ),
+    ),
+    Promise(
+        "B4",
+        "Pictures, files and streams that are too large are refused before decoding.",
+        (
+            "tests/videos/test_video.py::test_picture_that_is_too_large_is_refused_before_it_is_decoded",
+            "tests/verbs/test_ingest_faults.py::test_fetching_stops_at_the_size_limit",
+        ),
+    ),
+    Promise(
+        "B5",
+        "Decoding opens no other file and no network connection.",
+        (
+            "tests/videos/test_video.py::test_file_that_points_at_another_is_refused",
+            "tests/confinement/test_layers.py::test_every_attack_is_refused_by_all_layers_together",
+        ),
+    ),
+    Promise(
+        "B6",
+        "Names of files are data: any name that Linux allows works.",
+        (
+            "tests/videos/test_video.py::test_names_of_files_are_only_names",
+            "tests/videos/test_sources.py::test_names_that_are_not_utf8_are_found_behind_a_file_url",
+            "tests/verbs/test_embed.py::test_files_are_found_as_by_every_other_command",
+        ),
+    ),
+    Promise(
+        "B7",
+        "A killed ingest is resumed to the same bytes; running it twice changes nothing.",
+        (
+            "tests/verbs/test_ingest_faults.py::test_killed_ingest_is_resumed_to_the_same_bytes",
+            "tests/verbs/test_ingest_faults.py::test_ingest_killed_at_random_moments_ends_in_the_same_bytes",
+            "tests/verbs/test_ingest_faults.py::test_kill_while_the_store_is_put_together_loses_nothing",
+            "tests/verbs/test_ingest.py::test_ingesting_twice_changes_nothing",
+        ),
+    ),
+    Promise(
+        "B8",
+        "Any number of workers writes the same bytes.",
+        ("tests/verbs/test_ingest.py::test_any_number_of_workers_gives_the_same_bytes",),
+    ),
+    Promise(
+        "B9",
+        "Frames before damage are kept, and the video is marked as partial.",
+        (
+            "tests/videos/test_video.py::test_frames_behind_damage_are_found",
+            "tests/verbs/test_embed.py::test_a_video_with_damage_keeps_its_frames_and_says_what_is_missing",
+        ),
+    ),
+    Promise(
+        "B10",
+        "A failure of the environment is never recorded as a fault of the video.",
+        (
+            "tests/verbs/test_ingest_machine.py::test_ingest_under_a_limit_quarantines_nothing_and_the_next_one_completes_it",
+            "tests/verbs/test_ingest_machine.py::test_decoder_that_is_killed_from_outside_once_is_started_again",
+            "tests/verbs/test_ingest_machine.py::test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_file",
+            "tests/videos/test_sources.py::test_a_full_disk_while_fetching_is_not_the_fault_of_the_video",
+        ),
+    ),
 )
 SECURITY = (
-    Promise("C1", "Decoders run in a sandbox; docs/sandbox.md lists what it stops."),
-    Promise("C2", "No file can run code: nothing is unpickled, and options of models are listed."),
-    Promise("C3", "What is fetched has a bounded size, and cannot lead to a local file."),
-    Promise("C4", "Images are decoded with bounded time and memory, in few formats."),
-    Promise("C5", "The report is one static page without scripts; names in it are text."),
-    Promise("C6", "footage opens no listening port."),
-    Promise("C7", "Secrets in URLs and in the environment are written nowhere."),
+    Promise(
+        "C1",
+        "Decoders run in a sandbox; docs/sandbox.md lists what it stops.",
+        (
+            "tests/confinement/test_layers.py::test_each_layer_alone_stops_what_the_table_says",
+            "tests/confinement/test_layers.py::test_every_attack_is_refused_by_all_layers_together",
+            "tests/confinement/test_layers.py::test_attack_works_without_any_layer",
+            "tests/confinement/test_seccomp.py::test_no_other_system_call_reaches_the_kernel",
+        ),
+    ),
+    Promise(
+        "C2",
+        "No file can run code: nothing is unpickled, and options of models are listed.",
+        (
+            "tests/test_hostile_models.py::test_no_command_lets_a_model_file_pass_options_that_open_files",
+            "tests/test_hostile_models.py::test_a_run_json_that_is_trained_from_cannot_pass_them_either",
+            "tests/test_hostile_models.py::test_the_command_line_cannot_pass_them_either",
+            "tests/test_checkpoint.py::test_a_checkpoint_contains_no_pickle",
+        ),
+    ),
+    Promise(
+        "C3",
+        "What is fetched has a bounded size, and cannot lead to a local file.",
+        (
+            "tests/videos/test_sources.py::test_an_endless_answer_is_cut_at_the_largest_size",
+            "tests/videos/test_sources.py::test_a_redirection_to_a_local_file_is_not_followed",
+            "tests/verbs/test_demo.py::test_a_wheel_that_is_not_the_known_file_is_not_opened",
+            "tests/verbs/test_demo.py::test_a_clip_that_claims_to_be_huge_is_refused",
+        ),
+    ),
+    Promise(
+        "C4",
+        "Images are decoded with bounded time and memory, in few formats.",
+        (
+            "tests/images/test_limits.py::test_a_small_file_that_would_cost_much_is_refused_from_its_header",
+            "tests/images/test_limits.py::test_a_decode_takes_the_memory_that_is_known_from_the_header",
+            "tests/images/test_limits.py::test_the_largest_image_that_is_let_pass_takes_no_more_than_the_limit",
+        ),
+    ),
+    Promise(
+        "C5",
+        "The report is one static page without scripts; names in it are text.",
+        (
+            "tests/verbs/test_report.py::test_the_page_needs_nothing_from_outside_and_runs_nothing",
+            "tests/verbs/test_report.py::test_a_hostile_file_name_is_shown_and_does_nothing",
+        ),
+    ),
+    Promise("C6", "footage opens no listening port.", ()),
+    Promise(
+        "C7",
+        "Secrets in URLs and in the environment are written nowhere.",
+        (
+            "tests/e2e/test_secrets.py::test_no_secret_of_a_url_or_of_the_environment_is_written_or_printed",
+        ),
+    ),
 )
 INTEGRITY = (
     Promise(
         "D1",
         "A flipped bit in a store is detected by whatever reads it.",
         (
+            "tests/test_store_integrity.py::test_flipped_bit_is_an_error_or_changes_nothing",
             "tests/test_store_integrity.py::test_no_flipped_bit_of_many_changes_what_is_read",
             "tests/test_store_integrity.py::test_verify_finds_every_flipped_bit_and_names_a_damaged_video",
             "tests/verbs/test_ingest_output.py::test_no_flipped_bit_in_finished_work_goes_unnoticed",
         ),
     ),
     Promise(
-        "D2", "A flipped bit in a run, an export or a result is detected by whatever reads it."
+        "D2",
+        "A flipped bit in a run, an export or a result is detected by whatever reads it.",
+        (
+            "tests/test_document_files.py::test_no_flipped_bit_changes_a_value_unnoticed",
+            "tests/test_document_files.py::test_no_flipped_bit_in_a_tensor_file_goes_unnoticed",
+            "tests/evaluation/test_result_files.py::test_no_flipped_bit_in_any_result_file_goes_unnoticed",
+        ),
     ),
-    Promise("D3", "A malformed document ends in one error, never in a traceback or wrong value."),
-    Promise("D4", "A full disk is one error with exit code 74, and nothing is left half-written."),
-    Promise("D5", "Two processes never write the same output."),
-    Promise("D6", "Results, names and errors are safe to print; streams may be closed or full."),
+    Promise(
+        "D3",
+        "A malformed document ends in one error, never in a traceback or wrong value.",
+        (
+            "tests/test_document_files.py::test_every_mutation_is_one_error_with_a_hint",
+            "tests/test_store_integrity.py::test_no_mutation_of_the_description_is_accepted",
+            "tests/test_checkpoint.py::test_every_malformed_manifest_falls_back",
+            "tests/test_checkpoint.py::test_every_malformed_state_falls_back",
+            "tests/evaluation/test_result_files.py::test_every_mutation_is_one_error_with_a_hint",
+            "tests/evaluation/test_result_files.py::test_every_mutation_of_a_profile_is_one_error_with_a_hint",
+        ),
+    ),
+    Promise(
+        "D4",
+        "A full disk is one error with exit code 74, and nothing is left half-written.",
+        (
+            "tests/attacks/test_full_disk.py::test_a_small_disk_is_one_error_and_leaves_nothing_half_written",
+            "tests/test_files.py::test_a_file_size_limit_is_one_clear_error_and_leaves_nothing",
+            "tests/verbs/test_ingest_output.py::test_disk_that_fills_up_is_one_error_and_finished_videos_are_kept",
+        ),
+    ),
+    Promise(
+        "D5",
+        "Two processes never write the same output.",
+        (
+            "tests/test_files.py::test_a_lock_is_held_by_one_of_many_at_a_time",
+            "tests/verbs/test_ingest.py::test_two_ingests_do_not_write_to_one_store",
+            "tests/verbs/test_train_stops.py::test_a_second_training_in_the_same_folder_is_refused_and_names_the_first",
+            "tests/verbs/test_embed.py::test_two_processes_do_not_write_one_table",
+        ),
+    ),
+    Promise(
+        "D6",
+        "Results, names and errors are safe to print; streams may be closed or full.",
+        (
+            "tests/test_terminal.py::test_a_hostile_name_reaches_the_terminal_as_text",
+            "tests/test_terminal.py::test_streams_that_are_closed_or_full_end_it_like_any_tool",
+            "tests/test_terminal.py::test_a_wrong_command_line_is_one_error_and_one_hint",
+        ),
+    ),
 )
 SECTIONS = {
     "Training": TRAINING,
