@@ -216,7 +216,7 @@ def plain_text(content: bytes) -> str:
 
 
 def _too_much_cpu(seconds: float) -> str:
-    return f"decoding took more than {seconds:g} s of CPU time"
+    return f"decoding took more than {round(seconds, 1):g} s of CPU time"
 
 
 def error_of_death(

