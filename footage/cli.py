@@ -18,7 +18,8 @@ from tyro.conf import Positional, arg
 from footage import cli_evaluation, terminal
 from footage.confinement.shortage import is_out_of_memory, with_limits
 from footage.errors import FootageError, MachineError, OutputError
-from footage.terminal import one_line, printable
+from footage.printable import printable
+from footage.terminal import one_line
 
 USAGE = """\
 footage: from a folder of raw videos to an image backbone, without labels

@@ -15,6 +15,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from footage import terminal
 from footage.errors import FootageError
+from footage.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def show(view: RenderableType) -> None:
     """Print a table, as wide as the terminal; names in it are text, not markup."""
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False)
     safe = [
-        part if part.control else Segment(terminal.printable(part.text), part.style)
+        part if part.control else Segment(printable(part.text), part.style)
         for part in console.render(view)
     ]
     console.print(Segments(safe), end="")
@@ -48,6 +49,7 @@ def evaluate(words: Sequence[str]) -> None:
         suite: str = "",
         data: str = "",
         out: str = "",
+        overwrite: bool = False,
         config: Annotated[EvaluateConfig, arg(name="")] = default,
     ) -> None:
         """Judge a model on your labelled images, beside baselines, or on the tasks of a suite.
@@ -61,6 +63,7 @@ def evaluate(words: Sequence[str]) -> None:
             suite: vtab, pocket, or folder for tasks that no table knows.
             data: The folder of the suite's tasks.
             out: Also write the results to this JSON file; of a suite, the folder for all results.
+            overwrite: On labelled images: evaluate anew, and replace other results in --out.
             config: How to judge.
         """
         if suite and labelled:
@@ -74,7 +77,7 @@ def evaluate(words: Sequence[str]) -> None:
             files = judged.files
         else:
             folders = [folder for given in labelled for folder in given]
-            found = judge(model, labelled=folders, out=out, config=config)
+            found = judge(model, labelled=folders, out=out, config=config, overwrite=overwrite)
             show(table(found.rows))
             files = found.files
         for path in files:

@@ -39,11 +39,17 @@ class Data(NamedTuple):
         return self.images.images.classes if self.images else ()
 
     @property
+    def num_videos(self) -> int:
+        """Videos of the store that are trained on."""
+        return self.videos.sampler.num_eligible if self.videos and self.sources["store"] else 0
+
+    @property
     def record(self) -> dict[str, Any]:
         """What run.json says of it."""
         return {
             **self.sources,
             "classes": list(self.classes),
+            "videos_used": self.num_videos,
             "labels_used": len(self.picked),
             "held_out": self.held_out,
         }

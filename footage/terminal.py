@@ -18,11 +18,7 @@ from typing import Any
 import tyro
 
 from footage.errors import UsageError
-
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""What a terminal would obey instead of showing; tabs and line ends are left alone."""
+from footage.printable import printable
 
 _COLLECTED_BYTES = 16 * 2**20
 _OPTION = re.compile(r"--[\w.-]+")
@@ -34,11 +30,6 @@ _PLAIN = {
     "could not convert string to float:": "not a number:",
 }
 """How the parser words its messages, and how footage does."""
-
-
-def printable(text: str) -> str:
-    """Text in which control characters, and characters that no stream can hold, are escapes."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from footage import model as models
 from footage.evaluation.adapt import PROTOCOLS, Examples, Fitted, Protocol, accuracy, majority
+from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import (
     Column,
     extract,
@@ -22,6 +23,7 @@ from footage.evaluation.features import (
 )
 from footage.evaluation.labelled import Task
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
+from footage.file_walk import text
 
 PIXEL_SIZE: Final = 16
 """Height and width of the raw-pixel baseline."""
@@ -129,8 +131,9 @@ def _row(
 
 def _described(model: models.Model) -> dict[str, Any]:
     return {
-        "model": model.name,
+        "model": text(model.name),
         "architecture": model.backbone.architecture,
-        "start": model.start,
+        "start": text(model.start),
         "size": model.preprocessing.size,
+        "weights": weights_digest(model.backbone),
     }

@@ -7,21 +7,23 @@
 How pixels are normalised and how large they are belongs to the model, and stands in every row.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from footage import model as models
 from footage.backbone import Preprocessing
 from footage.errors import ConfigError
 from footage.evaluation import onnx_files
 from footage.evaluation.columns import PIXEL_SIZE
+from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import Column, RawBatch, model_column, pixel_column
+from footage.evaluation.training_data import NOTHING, TrainingData, training_data, unknown
+from footage.file_walk import text
 from footage.loading import normalise
 from footage.shapes import Features, Images
 
@@ -59,6 +61,13 @@ class Contender:
     def has_backbone(self) -> bool:
         """Whether it can be trained further."""
         return isinstance(self.model, str) and not self._is_onnx and self.model != PIXELS
+
+    @property
+    def training_data(self) -> TrainingData:
+        """What it was trained on, as far as that is recorded."""
+        if self.untrained:
+            return NOTHING
+        return training_data(self.model) if isinstance(self.model, str) else unknown(self.name)
 
     @property
     def _is_onnx(self) -> bool:
@@ -156,25 +165,16 @@ def _of_model(contender: Contender, model: models.Model) -> dict[str, Any]:
     return _described(contender, model.start, model.preprocessing) | {
         "architecture": model.backbone.architecture,
         "options": dict(model.backbone.options),
-        "weights": _digest(model.backbone),
+        "weights": weights_digest(model.backbone),
     }
 
 
 def _described(contender: Contender, start: str, preprocessing: Preprocessing) -> dict[str, Any]:
     return {
-        "model": contender.name,
+        "model": text(contender.name),
         "architecture": "",
-        "start": start,
+        "start": text(start),
         "size": preprocessing.size,
         "mean": list(preprocessing.mean),
         "std": list(preprocessing.std),
     }
-
-
-def _digest(network: nn.Module) -> str:
-    hashed = hashlib.sha256()
-    state: Mapping[str, Tensor] = network.state_dict()
-    for name, tensor in state.items():
-        hashed.update(name.encode())
-        hashed.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return hashed.hexdigest()[:16]

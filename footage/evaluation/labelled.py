@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from footage.errors import ConfigError
+from footage.file_walk import text
 from footage.images.folders import read_classes, read_list
 from footage.images.layout import (
     TEST_NAMES,
@@ -75,12 +76,12 @@ def open_task(path: str | Path, seed: int = 0) -> Task:
     """
     source = Path(path)
     if source.is_file():
-        return _stratified_task(source.stem, read_list(source), seed)
+        return _stratified_task(text(source.stem), read_list(source), seed)
     if not source.is_dir():
         raise ConfigError(
             f"no labelled folder or list at {source}", "give one subfolder per class or a list file"
         )
-    name = source.resolve().name
+    name = text(source.resolve().name)
     train = named_subfolder(source, TRAIN_NAMES)
     val = named_subfolder(source, VAL_NAMES)
     test = named_subfolder(source, TEST_NAMES)

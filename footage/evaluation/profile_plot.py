@@ -1,6 +1,7 @@
 """One picture of several profiles: a panel a measurement, a row a change, a mark a model."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -8,8 +9,10 @@ from typing import Any, Final, NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
+from footage import files
 from footage.evaluation.profile_panels import RATIO_TICKS, Panel, panels
 from footage.evaluation.profile_results import Profiled
+from footage.printable import printable
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288")
 """Told apart by the colour-blind, after Okabe & Ito; more models take them again, other marks."""
@@ -33,28 +36,41 @@ def draw_profiles(path: Path, models: Sequence[Profiled]) -> Path:
     Args:
         path: An SVG, PDF or PNG file.
         models: What was measured, one mark each; baselines are drawn hollow.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     shown = panels(models)
     lines = math.ceil(len(shown) / PANELS_ABREAST)
     tallest = max(len(panel.rows) for panel in shown)
     height = 0.5 + lines * (1.0 + tallest * (0.3 + 0.08 * len(models)))
     styles = _styles([model.is_baseline for model in models])
-    with matplotlib.rc_context({"svg.hashsalt": "footage", "font.size": 9}):
+    # A name with two dollar signs is a name, not a formula.
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "footage", "font.size": 9, "text.parse_math": False}
+    ):
         abreast = min(PANELS_ABREAST, len(shown))
         figure = Figure(figsize=(4.2 * abreast, height), layout="constrained")
         axes = [figure.add_subplot(lines, abreast, place + 1) for place in range(len(shown))]
         for place, panel in zip(axes, shown, strict=True):
             _draw(place, panel, styles)
         handles = [
-            _sample(axes[0], style, model.name) for style, model in zip(styles, models, strict=True)
+            _sample(axes[0], style, _label(model.name))
+            for style, model in zip(styles, models, strict=True)
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.stem}.partial{path.suffix}")
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(aside, metadata=metadata, dpi=120)
-    aside.replace(path)
+        kind = path.suffix.removeprefix(".")
+        metadata = {"Date": None} if kind == "svg" else None
+        with files.atomic_write(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # shown as a box
+            figure.savefig(temporary, format=kind, metadata=metadata, dpi=120)
     return path
+
+
+def _label(name: str) -> str:
+    """A name as the legend shows it; one that begins with an underscore would be left out."""
+    shown = printable(name)
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _styles(is_baseline: Sequence[bool]) -> list[_Style]:

@@ -60,6 +60,8 @@ class StoreData(Record, frozen=True):
     shots: Count
     frames: Count
     views: dict[str, Any]
+    unchecked: list[Text] | None = None
+    """Why the training data of some models is not known; None in earlier files."""
 
 
 class SceneData(Record, frozen=True):

@@ -35,6 +35,8 @@ class Answered(Record, frozen=True):
     choice: Choice
     answers: list[Count]
     """Class numbers, in the order of the list."""
+    images: Hash = ""
+    """Of the images themselves; empty in files of earlier versions."""
 
 
 class Scored(Record, frozen=True):
@@ -51,6 +53,7 @@ class Tried(Record, frozen=True):
     digest: Hash
     validation: Share
     diverged: bool
+    images: Hash = ""
 
 
 class Evaluated(Record, frozen=True):

@@ -3,6 +3,7 @@
 Rows of different tasks, protocols or splits are never averaged here; each carries its own identity.
 """
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,15 @@ from footage.evaluation.fields import (
     Count,
     DescribedModel,
     Environment,
+    Hash,
     Pixels,
     Record,
     Seed,
     Share,
     Text,
 )
-from footage.evaluation.intervals import Interval, few_images, percent, wilson
+from footage.evaluation.intervals import few_images, percent, wilson
+from footage.evaluation.leakage import Leakage, sentences
 
 SCHEMA_VERSION: Final = 2
 
@@ -65,6 +68,12 @@ class ResultRow(Record, frozen=True):
     """Where the weights come from, in words."""
     size: Pixels
     """Input height and width in pixels."""
+    images: Hash = ""
+    """Digest of the task's images and labels; empty in files of version 1."""
+    weights: Hash = ""
+    """Digest of the network's weights; empty without a network and in files of version 1."""
+    leakage: Leakage | None = None
+    """Test images that were seen before; None in files of version 1, where none was looked for."""
     interval: tuple[Share, Share] = (0.0, 1.0)
     """95 % interval of the value (Wilson); follows from it and the number of test images."""
 
@@ -79,6 +88,12 @@ class ResultFile(Record, frozen=True):
     model: DescribedModel
     environment: Environment
     rows: list[ResultRow]
+    evaluations: tuple[Hash, ...] = ()
+    """For each task what its rows depend on, as a digest; empty in files of version 1."""
+    warnings: tuple[Text, ...] = ()
+    """What a reader must know, in sentences; see `warnings`."""
+    written: Text = ""
+    """Date and time in UTC; empty in files of version 1."""
 
 
 RESULTS: Final = Document[ResultFile](
@@ -91,13 +106,16 @@ RESULTS: Final = Document[ResultFile](
 )
 
 
-def write_rows(path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow]) -> Path:
+def write_rows(
+    path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow], evaluations: Sequence[str] = ()
+) -> Path:
     """Write result rows to a JSON file, complete or not at all.
 
     Args:
         path: The JSON file.
         model: What `model.describe` returns for the evaluated model.
         rows: The results.
+        evaluations: What the rows of each task depend on, as digests.
 
     Raises:
         OutputError: The file cannot be written.
@@ -107,6 +125,9 @@ def write_rows(path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow]) 
         "model": dict(model),
         "environment": runs.environment(),
         "rows": list(rows),
+        "evaluations": list(evaluations),
+        "warnings": warnings(rows),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     RESULTS.write(path, content)
     return path
@@ -119,6 +140,30 @@ def read_rows(path: str | Path) -> list[ResultRow]:
         CheckpointError: The file is missing, damaged or of another version.
     """
     return RESULTS.read(Path(path)).rows
+
+
+def is_untrained(cells: Mapping[str, ResultRow]) -> bool:
+    """Whether the columns `model` and `untrained` are the same random network."""
+    model, untrained = cells["model"], cells["untrained"]
+    if model.weights:
+        return model.weights == untrained.weights
+    return model.start == untrained.start
+
+
+def warnings(rows: Sequence[ResultRow]) -> list[str]:
+    """What a reader must know of these rows: few images, images seen before, random weights."""
+    models = [row for row in rows if row.column == "model"]
+    found = [few_images((row.task, row.num_test) for row in models)]
+    for row in {row.task: row for row in models}.values():
+        found += sentences(row.task, row.leakage, row.num_test)
+    for row in models:
+        cells = {each.column: each for each in rows if each.task == row.task}
+        if "untrained" in cells and is_untrained(cells | {"model": row}):
+            found.append(
+                f"{row.model} has random weights: the columns model and untrained are the same"
+                " network. Evaluate a run, or a timm name with its tag, such as resnet18.a1_in1k."
+            )
+    return [sentence for sentence in dict.fromkeys(found) if sentence]
 
 
 def table(rows: Sequence[ResultRow]) -> RenderableType:
@@ -139,12 +184,12 @@ def table(rows: Sequence[ResultRow]) -> RenderableType:
             if row.task == task and row.protocol in (protocol, MAJORITY)
         }
         gain = 100 * (cells["model"].value - cells["untrained"].value)
+        gained = "same network" if is_untrained(cells) else f"{gain:+.1f}"
         view.add_row(
             task,
             protocol,
-            *(percent(cells[name].value, Interval(*cells[name].interval)) for name in COLUMNS),
-            f"{gain:+.1f}",
+            *(percent(cells[name].value, cells[name].interval) for name in COLUMNS),
+            gained,
             str(cells["model"].num_test),
         )
-    warning = few_images((row.task, row.num_test) for row in rows)
-    return Group(view, *filter(None, [warning]))
+    return Group(view, *warnings(rows))

@@ -24,6 +24,8 @@ from footage.errors import ConfigError
 from footage.evaluation import contenders, stages
 from footage.evaluation.averages import OTHER
 from footage.evaluation.contenders import Contender
+from footage.evaluation.digests import task_images
+from footage.evaluation.leakage import Compared, Leakage, leakage
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.records import EVALUATED, publish
 from footage.evaluation.sealed import Score, SealedTest, visible
@@ -112,6 +114,7 @@ def run(
     if job.workers > 1 and not isinstance(job.contender.model, str):
         raise ConfigError("a Python function cannot go to other processes", "leave out --workers")
     described = {each.name: _identify(job, suite, each) for each in job.protocols}
+    job, seen = _with_images(job)
     with files.exclusive(job.out / ".lock", job.out):
         rounds = _items(job, ("frozen", "select")), _items(job, ("final",))
         left = [item for items in rounds for item in items if not _done(job, item)]
@@ -121,25 +124,40 @@ def run(
             _do(job, [item for item in items if item in left], progress)
         rows = []
         for protocol in job.protocols:
-            found = collect(job.out, suite, protocol, described[protocol.name], table)
+            found = collect(job, suite.name, protocol, described[protocol.name], table, seen)
             write_rows(job.out / protocol.name, found)
             rows += found
     return rows
 
 
+def _with_images(job: Job) -> tuple[Job, dict[str, Leakage]]:
+    """The job with a digest of each task's images, and the test images that were seen before."""
+    images = [task_images(task.num_classes, task.train, task.val, task.test) for task in job.tasks]
+    tasks = tuple(
+        dataclasses.replace(task, images=each.digest, fitted_images=each.fitted_digest)
+        for task, each in zip(job.tasks, images, strict=True)
+    )
+    compared = {
+        task.name: Compared(task.test, each) for task, each in zip(tasks, images, strict=True)
+    }
+    seen = leakage(compared, job.contender.training_data)
+    return dataclasses.replace(job, tasks=tasks), seen
+
+
 def collect(
-    out: Path,
-    suite: Suite,
+    job: Job,
+    suite: str,
     protocol: Protocol,
     described: Mapping[str, Any],
     table: Mapping[str, str],
+    seen: Mapping[str, Leakage],
 ) -> list[SuiteRow]:
     """A row for each task whose runs are all in the ledger, tasks of earlier calls included."""
-    ledger = out / protocol.name
+    ledger = job.out / protocol.name
     rows = {row.task: row for row in read_rows(ledger)} if (ledger / LINES).exists() else {}
     precision = "bfloat16" if torch.cuda.is_available() and not protocol.frozen else "float32"
     shared = {
-        "suite": suite.name,
+        "suite": suite,
         "protocol": protocol.name,
         "sweep_size": protocol.sweep_size,
         "seed_rule": protocol.seed_rule,
@@ -150,13 +168,16 @@ def collect(
         **{name: described[name] for name in ("model", "architecture", "start", "size")},
         "mean": tuple(described["mean"]),
         "std": tuple(described["std"]),
+        "weights": described.get("weights", ""),
     }
-    for task in suite.tasks:
+    for task in job.tasks:
         test = SealedTest(task, ledger)
         found = [test.recorded(seed) for seed in protocol.seeds]
         scores = [score for score in found if score is not None]
         if len(scores) == len(found):
-            rows[task.name] = _row(task, protocol, scores, shared)
+            rows[task.name] = _row(
+                task, protocol, scores, shared | {"leakage": seen.get(task.name)}
+            )
     missing = {name: group for name, group in table.items() if name not in rows}
     order = [name for name in table if name in rows] + sorted(rows.keys() - table.keys())
     return [
@@ -187,6 +208,7 @@ def _row(
         num_val=len(task.val.paths),
         num_test=num_test,
         marks=task.marks,
+        images=task.images,
         **shared,
     )
 

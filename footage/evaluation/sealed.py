@@ -34,6 +34,8 @@ class Visible:
     num_classes: int
     train: Part
     val: Part
+    images: str
+    """Digest of its images; empty before they were read."""
 
     @property
     def both(self) -> Part:
@@ -74,6 +76,7 @@ class SealedTest:
         self.name = task.name
         self._commonest = visible(task).commonest
         self._digest = digest(task.num_classes, (task.train, task.val, task.test))
+        self._images = task.images
         self._folder = folder / "test" / task.name
 
     def recorded(self, seed: int) -> Score | None:
@@ -86,7 +89,8 @@ class SealedTest:
         answered = read(ANSWERED, path)
         if answered is None:
             return None
-        check_digest(answered.digest, self._digest, self._folder)
+        check_digest(answered.digest, self._digest, "lists of images", self._folder)
+        check_digest(answered.images, self._images, "images", self._folder)
         if len(answered.answers) != len(self.__part.paths):
             raise ConfigError(
                 f"{str(path)!r} has {len(answered.answers)} answers for"
@@ -111,7 +115,9 @@ class SealedTest:
         """
         if self.recorded(seed) is None:
             answers = classify(self.__part.paths)
-            record = {"digest": self._digest, "choice": choice, "answers": answers.tolist()}
+            record = Answered(
+                digest=self._digest, choice=choice, answers=answers.tolist(), images=self._images
+            )
             publish(ANSWERED, self._folder / f"{seed}.answers.json", record)
         found = self.recorded(seed)
         assert found is not None
@@ -135,7 +141,13 @@ class SealedTest:
 
 def visible(task: SuiteTask) -> Visible:
     """A task without its test part."""
-    return Visible(name=task.name, num_classes=task.num_classes, train=task.train, val=task.val)
+    return Visible(
+        name=task.name,
+        num_classes=task.num_classes,
+        train=task.train,
+        val=task.val,
+        images=task.fitted_images,
+    )
 
 
 def digest(num_classes: int, parts: Sequence[Part]) -> str:
@@ -147,14 +159,14 @@ def digest(num_classes: int, parts: Sequence[Part]) -> str:
     return hashed.hexdigest()[:16]
 
 
-def check_digest(found: str, wanted: str, where: Path) -> None:
-    """Refuse a record that was made with other lists of images.
+def check_digest(found: str, wanted: str, what: str, where: Path) -> None:
+    """Refuse a record that was made with other images; an empty digest is not known.
 
     Raises:
         ConfigError: It was.
     """
-    if found != wanted:
+    if found and wanted and found != wanted:
         raise ConfigError(
-            f"{where} holds results for other lists of images",
-            "give another --out, or the data that it was begun with",
+            f"{str(where)!r} contains results for other {what}",
+            "choose another --out, or restore the images that it was started with",
         )

@@ -25,7 +25,7 @@ from footage.evaluation.contenders import Contender
 from footage.evaluation.features import extract, refuse_unreadable
 from footage.evaluation.finetune import classify_files, classify_pixels, fine_tune, read_part
 from footage.evaluation.protocols import Protocol, Setting
-from footage.evaluation.records import TRIED, Choice, publish, read
+from footage.evaluation.records import TRIED, Choice, Tried, publish, read
 from footage.evaluation.sealed import Answers, SealedTest, Visible, check_digest
 from footage.shapes import Features
 
@@ -52,7 +52,9 @@ def try_setting(
     tuned = fine_tune(model, train, task.num_classes, protocol, setting, 0, place.device, advance)
     answers = classify_pixels(tuned.classifier, val.pixels, model.preprocessing, place.batch_size)
     validation = 0.0 if tuned.diverged else float((answers == val.labels).mean())
-    record = {"digest": task.digest, "validation": validation, "diverged": tuned.diverged}
+    record = Tried(
+        digest=task.digest, validation=validation, diverged=tuned.diverged, images=task.images
+    )
     publish(TRIED, _setting_path(place.ledger, task, number), record)
 
 
@@ -61,7 +63,8 @@ def tried(ledger: Path, task: Visible, number: int) -> bool:
     path = _setting_path(ledger, task, number)
     found = read(TRIED, path)
     if found is not None:
-        check_digest(found.digest, task.digest, path)
+        check_digest(found.digest, task.digest, "lists of images", path)
+        check_digest(found.images, task.images, "images", path)
     return found is not None
 
 

@@ -24,6 +24,10 @@ class SuiteTask:
     """The whole test split."""
     marks: tuple[str, ...] = ()
     """What differs from the exact protocol, e.g. "lossy JPEG dump", "Hugging Face order"."""
+    images: str = ""
+    """Digest of images and labels; empty before they were read."""
+    fitted_images: str = ""
+    """The same of training and validation part."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

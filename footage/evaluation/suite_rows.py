@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from footage import files
 from footage.documents import Document
 from footage.errors import CheckpointError
-from footage.evaluation.fields import Count, Pixels, Positive, Record, Share, Text
-from footage.evaluation.intervals import wilson
+from footage.evaluation.fields import Count, Hash, Pixels, Positive, Record, Share, Text
+from footage.evaluation.intervals import few_images, wilson
+from footage.evaluation.leakage import Leakage, sentences
 
 LINES: Final = "results.jsonl"
 PARQUET: Final = "results.parquet"
@@ -63,6 +64,12 @@ class SuiteRow(Record, frozen=True):
     std: tuple[Positive, Positive, Positive]
     resize: Text
     precision: Text
+    images: Hash = ""
+    """Digest of the task's images and labels; empty in results of earlier versions."""
+    weights: Hash = ""
+    """Digest of the network's weights; empty without a network."""
+    leakage: Leakage | None = None
+    """Test images that were seen before; None in results of earlier versions."""
     interval: tuple[Share, Share] = (0.0, 1.0)
     """95 % interval of one run (Wilson); follows from value and number of test images."""
 
@@ -106,3 +113,19 @@ def read_rows(path: str | Path) -> list[SuiteRow]:
     """
     path = Path(path)
     return ROWS.read_lines(path / LINES if path.is_dir() else path, appended=False)
+
+
+def warnings(rows: Sequence[SuiteRow]) -> list[str]:
+    """What a reader of one model's rows must know: few images, and images that were seen before.
+
+    What could not be compared for several tasks for the same reason is one sentence.
+    """
+    found = [few_images((row.task, row.num_test) for row in rows)]
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for sentence in sentences("", row.leakage, row.num_test):
+            reasons.setdefault(sentence, []).append(row.task)
+    for sentence, tasks in reasons.items():
+        named = "all tasks" if len(tasks) == len(rows) > 1 else ", ".join(dict.fromkeys(tasks))
+        found.append(named + sentence)
+    return [sentence for sentence in found if sentence]

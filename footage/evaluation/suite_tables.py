@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from footage.evaluation.averages import Summary, identity, one_identity, published
-from footage.evaluation.intervals import few_images, percent
-from footage.evaluation.suite_rows import SuiteRow
+from footage.evaluation.intervals import percent
+from footage.evaluation.suite_rows import SuiteRow, warnings
 
 
 def suite_tables(
@@ -51,8 +51,7 @@ def _table(rows: Sequence[SuiteRow], summary: Summary) -> RenderableType:
     groups = summary.groups.values() if len(summary.groups) > 1 else ()
     for average in (*groups, *summary.headline):
         view.add_row("", average.averaging, f"{100 * average.value:.1f}")
-    warning = few_images((row.task, row.num_test) for row in rows)
-    return Group(view, *_words(first, summary), *filter(None, [warning]))
+    return Group(view, *_words(first, summary), *warnings(rows))
 
 
 def _words(row: SuiteRow, summary: Summary) -> list[str]:
@@ -75,12 +74,17 @@ def _words(row: SuiteRow, summary: Summary) -> list[str]:
 
 
 def _selected(row: SuiteRow) -> str:
-    chosen = row.selected
-    if "setting" not in chosen:
-        return " ".join(f"{name}={value:g}" for name, value in chosen.items())
-    decay = f", decay {chosen['weight_decay']:g}" if chosen["weight_decay"] else ""
-    steps = f"{chosen['steps']:g} steps of {chosen['batch_size']:g}"
-    return f"{chosen['optimizer']} {chosen['learning_rate']:g}{decay}, {steps}"
+    chosen = {name: _short(value) for name, value in row.selected.items()}
+    known = ("optimizer", "learning_rate", "weight_decay", "steps", "batch_size")
+    if not all(name in chosen for name in known):
+        return " ".join(f"{name}={value}" for name, value in chosen.items())
+    optimizer, rate, decay, steps, batch = (chosen[name] for name in known)
+    decayed = "" if decay == "0" else f", decay {decay}"
+    return f"{optimizer} {rate}{decayed}, {steps} steps of {batch}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -15,13 +15,18 @@ POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Footage(NamedTuple):
-    """What the runs were trained on; empty where the store is not there any more."""
+    """Pictures from the store that the runs were trained on; empty where it cannot be read."""
 
     totals: Mapping[str, Any]
     sheet: Sequence[ShownVideo]
     comparisons: Sequence[Comparison]
     missing: str
     """Why there are no pictures; empty when there are."""
+
+
+def without_pictures(reason: str) -> Footage:
+    """No pictures, and why."""
+    return Footage({}, [], [], reason)
 
 
 def page(
@@ -34,7 +39,7 @@ def page(
 
     Args:
         runs: What it is about.
-        footage: Pictures of what they learned from.
+        footage: Pictures of what they were trained on.
         beside: Other models that were judged on suites.
         invariances: Profiles of the runs and of other models.
     """
@@ -50,13 +55,18 @@ def page(
     )
     body = tag(
         "main",
-        _header(runs, footage),
+        _header(runs),
         judged.section(runs),
         suites.section([*judged_runs, *beside]),
         profiles.section(invariances, runs),
         learning.section(runs),
         pictures.retrieval_section(footage.comparisons, footage.missing),
-        pictures.contact_section(footage.sheet, footage.totals, footage.missing),
+        pictures.contact_section(
+            footage.sheet,
+            footage.totals,
+            next((run.num_videos for run in runs if run.record["store"]), 0),
+            footage.missing,
+        ),
         _runs_section(runs),
         _footer(runs),
     )
@@ -67,7 +77,7 @@ def _style() -> str:
     return resources.files("footage.page").joinpath("style.css").read_text("utf-8")
 
 
-def _header(runs: Sequence[Run], footage: Footage) -> Markup:
+def _header(runs: Sequence[Run]) -> Markup:
     alone = len(runs) == 1
     leads: list[Markup] = []
     for number, run in enumerate(runs):
@@ -83,29 +93,40 @@ def _header(runs: Sequence[Run], footage: Footage) -> Markup:
     return tag(
         "header",
         tag("p", "footage report", class_="kicker"),
-        tag("h1", _headline(runs, footage)),
+        tag("h1", _headline(runs)),
         *leads,
         tag("dl", *figures, class_="figures") if figures else Markup(""),
         caution(advice),
     )
 
 
-def _headline(runs: Sequence[Run], footage: Footage) -> str:
-    learned = (
-        f"What “{runs[0].name}” learned" if len(runs) == 1 else f"What {len(runs)} runs learned"
-    )
-    if not any(run.record["store"] for run in runs):
-        return f"{learned} from labelled images"
-    labels = sum(run.record["labels_used"] for run in runs)
-    how = " and labelled images" if labels else ", without labels"
-    if not footage.totals:
-        return f"{learned} from video{how}"
-    usable = footage.totals["ok"] + footage.totals["partial"]
-    return f"{learned} from {usable:,} videos{how}"
+def _headline(runs: Sequence[Run]) -> str:
+    """Which training the page is about; counts are the runs' own."""
+    name = f"“{runs[0].name}”" if len(runs) == 1 else f"{len(runs)} runs"
+    videos = any(run.record["store"] for run in runs)
+    labels = any(run.record["labels_used"] for run in runs)
+    how = "training" if labels else "self-supervised training"
+    on = []
+    if videos:
+        on.append(_counts([run.num_videos for run in runs if run.record["store"]], "videos"))
+    if any(run.record["images"] for run in runs):
+        used = [run.record["labels_used"] for run in runs if run.record["labels_used"]]
+        on.append(_counts(used, "labelled images") if labels else "images without their labels")
+    from_weights = [run.initial for run in runs if run.initial]
+    began = f", initialised from {', '.join(dict.fromkeys(from_weights))}" if from_weights else ""
+    return f"{name}: {how} on {' and '.join(on)}{began}"
+
+
+def _counts(counts: Sequence[int], noun: str) -> str:
+    """`64 videos`; of several runs `64 to 71 videos`; without a number where it is not known."""
+    if not counts or not all(counts):
+        return noun
+    low, high = min(counts), max(counts)
+    return f"{low:,} {noun}" if low == high else f"{low:,} to {high:,} {noun}"
 
 
 def _found(run: Run) -> list[str]:
-    """What was learned, in sentences that claim no more than was measured."""
+    """What was measured, in sentences that claim no more than that."""
     views = run.num_steps * run.images_per_batch
     done = f"After {run.num_steps:,} steps ({views:,} views)"
     probe = run.probes[-1]["probe"] if run.probes else {}
@@ -116,14 +137,14 @@ def _found(run: Run) -> list[str]:
         if "same_video_hit" in first and run.probes[-1]["step"]:
             began = f"{_percent(first['same_video_hit'])} before training and "
         sentences.append(
-            f"{done}, the frame nearest to one of another shot comes from the same unseen video in "
-            f"{_percent(probe['same_video_hit'])} of cases; {began}"
-            f"{_percent(probe['same_video_chance'])} by chance."
+            f"{done}, the nearest frame outside a frame's own shot comes from the same held-out "
+            f"video in {_percent(probe['same_video_hit'])} of cases; {began}"
+            f"{_percent(probe.get('same_video_chance', 0.0))} by chance."
         )
     elif "rankme" in probe and run.num_steps:
+        before = f"; before training {first['rankme']:.1f}" if "rankme" in first else ""
         sentences.append(
-            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe); "
-            f"before training {first['rankme']:.1f}."
+            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe){before}."
         )
     verdict = judged.verdict(run.rows)
     return [*sentences, verdict] if verdict else sentences
@@ -135,9 +156,9 @@ def _figures(run: Run) -> list[Markup]:
     for name, words in (("same_video", "same video found"), ("same_shot", "same shot found")):
         if f"{name}_hit" in probe:
             before = run.probes[0]["probe"].get(f"{name}_hit")
-            chance = f"chance {100 * probe[f'{name}_chance']:.0f}"
+            chance = f"chance {100 * probe.get(f'{name}_chance', 0.0):.0f}"
             beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
-            title = f"{words} first, unseen videos"
+            title = f"{words} first, held-out videos"
             figures.append(_figure(title, probe[f"{name}_hit"], beside))
     for task, cells in judged.linear_cells(run.rows).items():
         beside = " · ".join(
@@ -161,8 +182,8 @@ def _percent(share: float) -> str:
 # --- runs --------------------------------------------------------------------------------------
 
 RUN_COLUMNS: Final = (
-    "run", "recipe", "backbone", "began as", "steps", "views", "hours", "waiting for data",
-    "learned from",
+    "run", "recipe", "backbone", "initial weights", "steps", "views", "hours", "waiting for data",
+    "trained on",
 )  # fmt: skip
 
 
@@ -186,11 +207,11 @@ def _runs_section(runs: Sequence[Run]) -> Markup:
     ]
     return tag(
         "section",
-        tag("h2", "How it was trained"),
+        tag("h2", "Training setup"),
         tag(
             "p",
-            "Hours are time spent in training steps. Every setting stands in the run's run.json; "
-            "footage train --from repeats it.",
+            "Hours are time spent in training steps. All settings are in run.json; reproduce with "
+            "footage train --from RUN/run.json.",
             class_="note",
         ),
         tag(
@@ -215,7 +236,7 @@ def _size(run: Run) -> int:
 
 
 def _sources(run: Run) -> str:
-    """The store and the labelled images, as far as it learned from them."""
+    """The store and the labelled images, as far as it was trained on them."""
     named = []
     for kind in ("store", "images"):
         path, digest = str(run.record[kind]), run.record[f"{kind}_hash"]

@@ -1,6 +1,6 @@
 """Frames of a store as the page shows them: the contact sheet and small pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -45,11 +45,21 @@ class ShownVideo(NamedTuple):
     """The first shots, as many as fit."""
 
 
-def contact_sheet(store: Store, *, num_videos: int, frames_per_video: int) -> list[ShownVideo]:
-    """Videos evenly spread over the store, each with frames of its first shots."""
+def contact_sheet(
+    store: Store, held_out: Collection[str] = (), *, num_videos: int, frames_per_video: int
+) -> list[ShownVideo]:
+    """Videos evenly spread over the store, each with frames of its first shots.
+
+    Args:
+        store: A frame store.
+        held_out: Ids of videos that are not shown, because they were not trained on.
+        num_videos: Videos at most.
+        frames_per_video: Frames of each at most.
+    """
     by_video: dict[str, list[int]] = {}
     for row, name in enumerate(store.shots["video"].to_pylist()):
-        by_video.setdefault(name, []).append(row)
+        if name not in held_out:
+            by_video.setdefault(name, []).append(row)
     names = list(by_video)
     chosen = [names[place] for place in evenly(len(names), num_videos)]
     records = {

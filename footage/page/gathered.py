@@ -1,15 +1,18 @@
 """What a run folder says about itself, read once and put into the words of the page."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from footage import configuration, runs
 from footage.errors import CheckpointError
 from footage.evaluation import profile_results, suite_rows
 from footage.evaluation.contenders import UNTRAINED
 from footage.evaluation.profile_results import ProfileFile
-from footage.evaluation.results import ResultRow, read_rows
+from footage.evaluation.results import RESULTS, ResultRow
 from footage.evaluation.suite_rows import SuiteRow
 from footage.train_config import TrainConfig
 
@@ -31,6 +34,8 @@ class Run:
     """Of every evaluation on labelled images."""
     suite_rows: list[SuiteRow]
     """Of every evaluation on a suite."""
+    num_older: int = 0
+    """Rows on labelled images that a newer evaluation of the same images replaces on the page."""
 
     @property
     def num_steps(self) -> int:
@@ -46,6 +51,16 @@ class Run:
     def images_per_batch(self) -> int:
         """Views and labelled images in one step."""
         return configuration.from_dict(TrainConfig, self.record["config"]).images_per_step
+
+    @property
+    def num_videos(self) -> int:
+        """Videos that it was trained on; 0 where its record does not count them."""
+        return int(self.record.get("videos_used", 0))
+
+    @property
+    def initial(self) -> str:
+        """The weights that training started from; empty for random ones."""
+        return str(self.record["config"].get("init", ""))
 
     @property
     def hours(self) -> float:
@@ -140,7 +155,7 @@ def gather(paths: list[Path]) -> list[Run]:
     Raises:
         CheckpointError: One is no run, or its files are damaged.
     """
-    return [_read(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    return _told_apart([_read(path, name) for path, name in zip(paths, _names(paths), strict=True)])
 
 
 def _read(path: Path, name: str) -> Run:
@@ -154,7 +169,9 @@ def _read(path: Path, name: str) -> Run:
         lines = runs.read_metrics(path)
     except ValueError as error:
         raise CheckpointError(f"{path / runs.METRICS} is damaged: {error}") from error
-    evaluations = sorted((path / runs.EVALUATIONS).glob("*.json"))
+    files = sorted((path / runs.EVALUATIONS).glob("*.json"))
+    every = sorted((RESULTS.read(file) for file in files), key=lambda content: content.written)
+    rows = newest([row for content in every for row in content.rows])
     suites = sorted((path / runs.EVALUATIONS).glob(f"*/*/{suite_rows.LINES}"))
     return Run(
         path=path,
@@ -162,9 +179,38 @@ def _read(path: Path, name: str) -> Run:
         record=record,
         steps=[line for line in lines if "levels" in line],
         probes=[line for line in lines if line.get("probe")],
-        rows=[row for file in evaluations for row in read_rows(file)],
+        rows=rows,
+        num_older=sum(len(content.rows) for content in every) - len(rows),
         suite_rows=[row for file in suites for row in suite_rows.read_rows(file)],
     )
+
+
+def newest(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The last row for every number, of rows from old to new.
+
+    Rows of version 1 do not record their images: a later row of a task of the same name and size
+    replaces them.
+    """
+    kept: dict[tuple[object, ...], ResultRow] = {}
+    for row in rows:
+        kept[row.task, row.protocol, row.column, row.num_test, row.images] = row
+    known = {key[:-1] for key in kept if key[-1]}
+    return [row for key, row in kept.items() if key[-1] or key[:-1] not in known]
+
+
+def _told_apart(found: list[Run]) -> list[Run]:
+    """Runs in which tasks of the same name, but with other images, have names of their own."""
+    images: dict[str, set[str]] = {}
+    for run in found:
+        for row in run.rows:
+            images.setdefault(row.task, set()).add(row.images)
+
+    def named(row: ResultRow) -> ResultRow:
+        if len(images[row.task] - {""}) < 2:
+            return row
+        return msgspec.structs.replace(row, task=f"{row.task} ({row.images[:8] or 'unknown'})")
+
+    return [dataclasses.replace(run, rows=[named(row) for row in run.rows]) for run in found]
 
 
 def _names(paths: list[Path]) -> list[str]:

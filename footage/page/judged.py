@@ -1,10 +1,11 @@
-"""The section on labelled images: accuracies beside what they must beat, drawn and as a table."""
+"""The section on labelled images: accuracies next to baselines, drawn and as a table."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from footage.evaluation.intervals import difference, few_images
-from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
+from footage.evaluation.intervals import difference
+from footage.evaluation.leakage import is_clean, short
+from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, is_untrained, warnings
 from footage.page.gathered import Run
 from footage.page.marks import Mark, accuracy, sample, shares
 from footage.page.markup import Markup, caution, tag
@@ -22,7 +23,7 @@ PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear"}
 
 def section(runs: Sequence[Run]) -> Markup:
     """Plot and table of every evaluation of the runs."""
-    title = tag("h2", "Judged on labelled images")
+    title = tag("h2", "Evaluation on labelled images")
     if not any(run.rows for run in runs) and any(run.suite_rows for run in runs):
         return Markup("")
     if not any(run.rows for run in runs):
@@ -33,25 +34,46 @@ def section(runs: Sequence[Run]) -> Markup:
             tag("p", "No run has been evaluated yet: ", tag("code", hint), class_="note"),
             id="evaluation",
         )
-    note = (
-        "Top-1 accuracy in percent on images that took part in nothing else. The backbone is "
-        "frozen; settings are selected on a validation part, then the classifier is fitted on "
-        "training and validation part and the test part is read once. "
-        "Bars and brackets are 95 % intervals (Wilson), from the number of test images."
-    )
     tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
-    few = few_images((row.task, row.num_test) for run in runs for row in run.rows)
     return tag(
         "section",
         title,
-        tag("p", note, class_="note"),
-        caution([few]),
+        tag("p", _note(runs), class_="note"),
+        caution(_warnings(runs)),
         _legend(runs),
         tag("div", *(_chart(task, runs) for task in tasks), class_="charts"),
-        tag("h3", "The same numbers"),
+        tag("h3", "Full results"),
         tag("div", _table(runs), class_="wide"),
         id="evaluation",
     )
+
+
+def _note(runs: Sequence[Run]) -> str:
+    """What the numbers are; which images were unseen is claimed only where it was checked."""
+    models = [row for run in runs for row in run.rows if row.column == "model"]
+    unseen = (
+        "images that neither the model nor the classifier was trained on (no path, file or "
+        "picture among them is in the training data)"
+        if all(is_clean(row.leakage) for row in models)
+        else "the test part of each task"
+    )
+    older = sum(run.num_older for run in runs)
+    earlier = f" {older} older numbers of the same images are not shown." if older else ""
+    return (
+        f"Top-1 accuracy in percent on {unseen}. The backbone is frozen; settings are selected on "
+        "a validation part, then the classifier is fitted on training and validation part and the "
+        "test part is read once. Bars and brackets are 95 % intervals (Wilson), from the number of "
+        f"test images.{earlier}"
+    )
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    several = len(runs) > 1
+    return [
+        f"{run.name}: {sentence}" if several else sentence
+        for run in runs
+        for sentence in warnings(run.rows)
+    ]
 
 
 def linear_cells(rows: Sequence[ResultRow]) -> dict[str, dict[str, ResultRow]]:
@@ -67,19 +89,27 @@ def verdict(rows: Sequence[ResultRow]) -> str:
     tasks = linear_cells(rows)
     if not tasks:
         return ""
-    gains, clear = [], 0
+    gains, clear, shared, same_network = [], 0, 0, 0
     for task, cells in tasks.items():
         model, untrained = cells["model"], cells["untrained"]
         gain = model.value - untrained.value
         low, high = difference(model.value, model.num_test, untrained.value, untrained.num_test)
         clear += low > 0
         gains.append(f"{task} {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        seen = model.leakage
+        shared += bool(seen and (seen.images or seen.frames or seen.copies))
+        same_network += is_untrained(cells)
+    if same_network == len(tasks):
+        return "It has random weights, so there is nothing to compare with an untrained network."
     network = "the same network untrained"
     if len(tasks) == 1:
         claim = f"{'clearly beats' if clear else 'does not clearly beat'} {network}"
     else:
         claim = f"clearly beats {network} on {clear or 'none'} of {len(tasks)} labelled sets"
-    return f"A linear probe on its features {claim} (points gained: {', '.join(gains)})."
+    seen_before = " Some of the test images were seen before, see below." if shared else ""
+    return (
+        f"A linear probe on its features {claim} (points gained: {', '.join(gains)}).{seen_before}"
+    )
 
 
 def _cells(rows: Sequence[ResultRow], protocol: str) -> dict[str, dict[str, ResultRow]]:
@@ -140,8 +170,8 @@ def _legend(runs: Sequence[Run]) -> Markup:
 
 
 def _table(runs: Sequence[Run]) -> Markup:
-    heads = ["task", "protocol", "run", *COLUMNS, "test images", "selected", "split"]
-    figures = {*COLUMNS, "test images"}
+    heads = ["task", "protocol", "run", *COLUMNS, "test images", "seen before", "selected", "split"]
+    figures = {*COLUMNS, "test images", "seen before"}
     rows = []
     for task in dict.fromkeys(row.task for run in runs for row in run.rows):
         for protocol in _protocols(runs, task):
@@ -183,6 +213,7 @@ def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) 
         tag("td", run.name, class_="name-of-file", title=model.start),
         *numbers,
         tag("td", str(model.num_test), class_="figure"),
+        tag("td", short(model.leakage), class_="figure"),
         tag("td", selected, class_="words"),
         tag("td", model.split, class_="words"),
     )

@@ -38,16 +38,16 @@ LOSSES: Final = {
 
 def section(runs: Sequence[Run]) -> Markup:
     """Curves of all runs on common axes."""
-    title = tag("h2", "How learning went")
+    title = tag("h2", "Training curves")
     if not any(run.steps or run.probes for run in runs):
         return tag("section", title, tag("p", "No step was recorded.", class_="note"), id="curves")
     note = (
         "Against optimiser steps. Losses are shown as recorded (faint) and as a moving average. "
-        "The probes look, without labels, at frames of videos that are never trained on (of a run "
-        "that learned from still images, at some of these): how often "
-        "the nearest frame is of the same video (among other shots) or of the same shot, how many "
-        "directions the features use, and how far they spread (1 in all directions, 0 collapsed). "
-        "Dashed lines are what features that say nothing would reach."
+        "The metrics without labels are computed on frames of held-out videos, or on some of the "
+        "training images of a run that was trained on images: how often the nearest frame is of "
+        "the same video (outside the same shot) or of the same shot, how many directions the "
+        "features use, and how far they spread (1 in all directions, 0 collapsed). "
+        "Dashed lines are what uninformative features would reach."
     )
     names = list(dict.fromkeys(name for run in runs for name in _level_names(run)))
     charts = [_level_chart(name, runs) for name in names]
@@ -66,7 +66,7 @@ def section(runs: Sequence[Run]) -> Markup:
         title,
         tag("p", note, class_="note"),
         _legend(runs),
-        tag("h3", "Probes without labels"),
+        tag("h3", "Metrics without labels"),
         tag("div", *probes, class_="charts narrow"),
         tag("h3", "Loss of each level"),
         tag("div", *charts, class_="charts"),

@@ -1,7 +1,8 @@
 """HTML and SVG that cannot be broken by what is put into them.
 
 Text is escaped unless it is `Markup`, and only `tag` and its friends make `Markup`: a video called
-`<img src=x onerror=alert(1)>` is shown by that name and does nothing.
+`<img src=x onerror=alert(1)>` is shown by that name and does nothing. Control characters and
+characters that turn text around are shown as escapes.
 """
 
 import base64
@@ -11,6 +12,8 @@ from collections.abc import Iterable
 import simplejpeg
 from jaxtyping import UInt8
 from numpy import ndarray
+
+from footage.printable import printable
 
 VOID = frozenset({"img", "meta", "br", "line", "rect", "circle", "path", "polyline"})
 """Elements without content."""
@@ -32,7 +35,7 @@ def tag(name: str, /, *content: str, **attributes: str | int | float) -> Markup:
             `aria_label`, `stroke_width`. Numbers are written with two decimals at most.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(_text(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_escaped(_text(value))}"'
         for key, value in attributes.items()
     )
     if name in VOID and not content:
@@ -43,7 +46,7 @@ def tag(name: str, /, *content: str, **attributes: str | int | float) -> Markup:
 def join(*content: str) -> Markup:
     """Pieces one after another, each escaped unless it is markup."""
     return Markup(
-        "".join(piece if isinstance(piece, Markup) else html.escape(piece) for piece in content)
+        "".join(piece if isinstance(piece, Markup) else _escaped(piece) for piece in content)
     )
 
 
@@ -63,6 +66,10 @@ def photograph(image: UInt8[ndarray, "H W 3"], alt: str, quality: int = 82) -> M
         width=image.shape[1],
         height=image.shape[0],
     )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))
 
 
 def _text(value: str | int | float) -> str:

@@ -13,26 +13,33 @@ FOUND_HEIGHT: Final = 108
 
 
 class Comparison(NamedTuple):
-    """The same queries asked of a run and of its network untrained."""
+    """The same queries for a run and for its network with random weights."""
 
     run: str
     trained: Sequence[Answer]
     untrained: Sequence[Answer]
     num_frames: int
-    """How many frames were searched."""
+    """Number of frames that were searched."""
+    are_held_out: bool
+    """Whether the queries come from videos that none of the runs was trained on."""
 
 
 def retrieval_section(comparisons: Sequence[Comparison], missing: str) -> Markup:
-    """For each query the nearest frames of other videos, trained beside untrained."""
-    title = tag("h2", "What it finds alike")
+    """For each query the nearest frames of other videos, trained next to untrained."""
+    title = tag("h2", "Nearest-neighbour retrieval")
     if not any(comparison.trained for comparison in comparisons):
         reason = missing or "The store holds frames of one video only."
         return tag("section", title, tag("p", reason, class_="note"), id="retrieval")
     searched = comparisons[0].num_frames
+    queries = (
+        "Each query is a frame of a held-out video"
+        if comparisons[0].are_held_out
+        else "Each query is a frame of a video that may have been trained on"
+    )
     note = (
-        "A frame of a video that was held out from training, and the frames nearest to it by "
-        f"cosine among {searched} of other videos, one of each. No labels say which are right: "
-        "an untrained network goes by colour and layout; look for what the trained one sees beyond."
+        f"{queries}, followed by the frames nearest to it by cosine, one per other video, among "
+        f"{searched} frames of the whole store. There are no labels: an untrained network goes by "
+        "colour and layout; look for what the trained one adds."
     )
     return tag(
         "section",
@@ -80,17 +87,20 @@ def _found(answer: Answer, head: str) -> Markup:
     )
 
 
-def contact_section(sheet: Sequence[ShownVideo], totals: Mapping[str, Any], missing: str) -> Markup:
-    """A row a video: its timeline with the cuts, and frames of its shots."""
-    title = tag("h2", "The shots it learned from")
+def contact_section(
+    sheet: Sequence[ShownVideo], totals: Mapping[str, Any], num_trained: int, missing: str
+) -> Markup:
+    """One row per video: its timeline with the cuts, and frames of its shots."""
+    title = tag("h2", "Training videos and detected shots")
     if not sheet:
         reason = missing or "The store holds no frames."
         return tag("section", title, tag("p", reason, class_="note"), id="shots")
+    among = f" of {num_trained:,}" if num_trained else ""
     note = (
-        f"{len(sheet)} of {totals['ok'] + totals['partial']:,} videos, evenly spread over the "
-        f"store, which holds {totals['shots']:,} shots and {totals['frames']:,} frames of "
+        f"{len(sheet)}{among} training videos, evenly spread. The store, held-out "
+        f"videos included, holds {totals['shots']:,} shots and {totals['frames']:,} frames of "
         f"{totals['seconds'] / 3600:.2f} hours. "
-        "Upright lines are cuts: in the bar where they lie in the video, between frames where one "
+        "Vertical lines mark cuts: in the bar at their time in the video, between frames where one "
         "shot ends and the next begins."
     )
     return tag("section", title, tag("p", note, class_="note"), *map(_video, sheet), id="shots")

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from footage.evaluation.bootstrap import Estimate
 from footage.evaluation.fields import Environment
 from footage.evaluation.profile_panels import RATIO_TICKS, Panel, panels
-from footage.evaluation.profile_results import Measured, Profiled
+from footage.evaluation.profile_results import Measured, Profiled, StoreData
 from footage.evaluation.profile_tables import Cell, percent, ratio, sheets
 from footage.page.gathered import GatheredProfile, Run
 from footage.page.marks import Mark, Rows, ratios, sample, shares
@@ -47,7 +47,7 @@ def section(profiles: Sequence[GatheredProfile], runs: Sequence[Run]) -> Markup:
         return Markup("")
     return tag(
         "section",
-        tag("h2", "What the features became invariant to"),
+        tag("h2", "Invariance profile"),
         tag("p", NOTE, class_="note"),
         *(_profile(each, runs, len(profiles) > 1) for each in profiles),
         id="invariance",
@@ -64,7 +64,7 @@ def _profile(gathered: GatheredProfile, runs: Sequence[Run], named: bool) -> Mar
         tag("p", facts, class_="note"),
         _legend(columns),
         tag("div", *(_chart(panel, columns) for panel in panels(models)), class_="charts broad"),
-        tag("h3", "The same numbers, and more"),
+        tag("h3", "Full results"),
         tag("div", _table(models, columns), class_="wide"),
         space,
     )
@@ -75,7 +75,7 @@ def _columns(models: Sequence[Profiled], runs: Sequence[Run]) -> list[_Column]:
     places = {run.path.resolve(): number for number, run in enumerate(runs)}
     columns, others, untrained = [], len(runs), 0
     for model in models:
-        place = places.get(Path(model.name).resolve())
+        place = places.get(_resolved(model.name))
         if model.is_baseline and not model.described:
             columns.append(_Column(model.name, "pixels", "square"))
         elif model.is_baseline:
@@ -88,6 +88,14 @@ def _columns(models: Sequence[Profiled], runs: Sequence[Run]) -> list[_Column]:
             columns.append(_Column(model.name, *_style(others)))
             others += 1
     return columns
+
+
+def _resolved(name: str) -> Path:
+    """The place that a name in a file stands for, if it can be a path at all."""
+    try:
+        return Path(name).resolve()
+    except (OSError, ValueError):
+        return Path(name)
 
 
 def _style(number: int) -> tuple[str, str]:
@@ -116,11 +124,18 @@ def _facts(measured: Measured, environment: Environment) -> str:
             f"{videos.frames:,} frames around {videos.anchors:,} anchors of labelled videos "
             f"({videos.videos}), by classifiers fitted on labelled images ({videos.labelled})"
         )
-    unseen = " Videos that a run among the models learned from were left out."
     return (
         f"Measured on {'; '.join(looked_at)}; seed {measured.settings.seed}, "
-        f"commit {environment.commit}.{unseen if measured.store else ''}"
+        f"commit {environment.commit}.{_unseen(measured.store) if measured.store else ''}"
     )
+
+
+def _unseen(store: StoreData) -> str:
+    """Whether the videos were new to the models, as far as that is known."""
+    left_out = " Videos that a run among the models is known to be trained on were left out."
+    if store.unchecked is None:
+        return f"{left_out} Other stores of that run were not checked (earlier version)."
+    return left_out + "".join(f" Not checked: {reason}." for reason in store.unchecked)
 
 
 # --- charts --------------------------------------------------------------------------------------

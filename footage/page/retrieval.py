@@ -30,24 +30,28 @@ class Answer(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Frames among which is searched; the first ones are the queries."""
+    """Frames that are searched; the first ones are the queries."""
 
     frames: list[ShownFrame]
     num_queries: int
+    are_held_out: bool
+    """Whether the queries come from held-out videos; otherwise from any."""
 
 
 def gallery(store: Store, held_out: Sequence[str], *, num_queries: int, num_frames: int) -> Gallery:
-    """Queries from videos that were held out from training, and other frames evenly over the store.
+    """Queries from held-out videos, and other frames evenly over the store.
 
-    One frame, the middle one, is taken of a shot. Without held-out videos any video may ask.
+    The middle frame of a shot stands for it. Without held-out videos queries come from any video.
     """
     names = store.shots["video"].to_pylist()
     asking = [row for row, name in enumerate(names) if name in set(held_out)]
+    are_held_out = bool(asking)
     asking = asking or list(range(len(names)))
     queries = [asking[place] for place in evenly(len(asking), num_queries)]
     others = [row for row in range(len(names)) if row not in set(queries)]
     others = [others[place] for place in evenly(len(others), num_frames - len(queries))]
-    return Gallery([_middle(store, row) for row in [*queries, *others]], len(queries))
+    frames = [_middle(store, row) for row in [*queries, *others]]
+    return Gallery(frames, len(queries), are_held_out)
 
 
 def answers(model: Model, searched: Gallery, *, num_found: int) -> list[Answer]:

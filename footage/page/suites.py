@@ -7,6 +7,8 @@ so that what cannot be compared never stands side by side.
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from footage.evaluation.averages import (
     GROUPS,
     Average,
@@ -18,8 +20,8 @@ from footage.evaluation.averages import (
     summarise,
 )
 from footage.evaluation.contenders import UNTRAINED
-from footage.evaluation.intervals import few_images, percent
-from footage.evaluation.suite_rows import SuiteRow
+from footage.evaluation.intervals import percent
+from footage.evaluation.suite_rows import SuiteRow, warnings
 from footage.page.gathered import Judged
 from footage.page.marks import Mark, accuracy, sample, shares
 from footage.page.markup import Markup, caution, join, tag
@@ -32,6 +34,7 @@ Column = tuple[str, str, list[SuiteRow]]
 
 def section(judged: Sequence[Judged]) -> Markup:
     """Charts and table of every kind of number; empty without any."""
+    judged = _told_apart(judged)
     kinds = list(dict.fromkeys(identity(row) for each in judged for row in each.rows))
     if not kinds:
         return Markup("")
@@ -42,12 +45,35 @@ def section(judged: Sequence[Judged]) -> Markup:
     )
     return tag(
         "section",
-        tag("h2", "Judged on suites of tasks"),
+        tag("h2", "Benchmark suites"),
         tag("p", note, class_="note"),
-        caution([few_images((row.task, row.num_test) for each in judged for row in each.rows)]),
+        caution(_warnings(judged)),
         *(_kind(kind, judged) for kind in kinds),
         id="suites",
     )
+
+
+def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
+    """Models in which tasks of the same name, but with other images, have names of their own."""
+    images: dict[tuple[str, str], set[str]] = {}
+    for row in (row for each in judged for row in each.rows if row.images):
+        images.setdefault((row.suite, row.task), set()).add(row.images)
+
+    def named(row: SuiteRow) -> SuiteRow:
+        if len(images.get((row.suite, row.task), ())) < 2:
+            return row
+        return msgspec.structs.replace(row, task=f"{row.task} ({row.images[:8] or 'unknown'})")
+
+    return [Judged(each.name, [named(row) for row in each.rows]) for each in judged]
+
+
+def _warnings(judged: Sequence[Judged]) -> list[str]:
+    several = sum(bool(each.rows) for each in judged) > 1
+    return [
+        f"{each.name}: {sentence}" if several else sentence
+        for each in judged
+        for sentence in warnings(each.rows)
+    ]
 
 
 def _kind(kind: Identity, judged: Sequence[Judged]) -> Markup:

@@ -23,7 +23,7 @@ from footage import checkpoint, configuration, runs
 from footage.clips.default import default_clips
 from footage.clips.rendered import LABELLED_TASKS, render_labelled
 from footage.errors import ConfigError, FootageError
-from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, read_rows
+from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
 from footage.recipes import recipe
 from footage.store import Store
 from footage.train_config import TrainConfig
@@ -257,18 +257,13 @@ def _architecture(config: dict[str, Any]) -> str:
 
 
 def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
-    """Result rows on the rendered labelled images; those of this very training are kept."""
+    """Result rows on the rendered labelled images; `evaluate` recognises earlier ones."""
     tasks = [
         render_labelled(
             folder / task, task=task, per_class=config.images_per_class, seed=config.seed
         )
         for task in LABELLED_TASKS
     ]
-    files = [run / runs.EVALUATIONS / f"{task.name}.json" for task in tasks]
-    trained = max(path.stat().st_mtime for path in (run / runs.CHECKPOINTS).iterdir())
-    if all(path.exists() and path.stat().st_mtime >= trained for path in files):
-        log.info("already evaluated: %s", run / runs.EVALUATIONS)
-        return [row for path in files for row in read_rows(path)]
     with _one_thread():
         return evaluate(str(run), labelled=tasks).rows
 

@@ -7,9 +7,10 @@ weights) and `model`. A suite brings its own split and has a row for each task.
 
 import dataclasses
 import functools
-import logging
+import hashlib
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, overload
 
@@ -30,18 +31,19 @@ from footage.errors import ConfigError
 from footage.evaluation import runner
 from footage.evaluation.adapt import PROTOCOLS
 from footage.evaluation.averages import OTHER, Summary, summarise
-from footage.evaluation.columns import judge
 from footage.evaluation.contenders import UNKNOWN, Contender, FeatureFunction
 from footage.evaluation.labelled import open_task
+from footage.evaluation.labelled_evaluation import LabelledEvaluation
 from footage.evaluation.protocols import protocols as named
-from footage.evaluation.results import ResultRow, write_rows
+from footage.evaluation.results import ResultRow
+from footage.evaluation.suite import Suite
 from footage.evaluation.suite_rows import SuiteRow
+from footage.file_walk import text
+from footage.images.layout import some
 from footage.pocket import rows as pocket
 from footage.vtab import tasks as vtab
 from footage.vtab.folder import open_suite, task_folders
 from footage.vtab.rows import TaskRow
-
-log = logging.getLogger(__name__)
 
 SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
     "vtab": ("vtab-1k", vtab.ROWS),
@@ -114,6 +116,7 @@ def evaluate(
     labelled: Sequence[str | Path],
     out: str | Path = "",
     config: EvaluateConfig | None = None,
+    overwrite: bool = False,
 ) -> Evaluation: ...
 
 
@@ -138,6 +141,7 @@ def evaluate(
     out: str | Path = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
+    overwrite: bool = False,
 ) -> Evaluation | SuiteEvaluation:
     """Judge a model on labelled images, or on the tasks of a suite.
 
@@ -154,6 +158,7 @@ def evaluate(
             RUN/evaluations or evaluations when left out.
         config: Protocols, seed and sizes; the defaults when left out.
         preprocessing: Of a function, or of an ONNX file that does not say.
+        overwrite: On labelled images: evaluate anew, and replace the results in `out`.
 
     Raises:
         CheckpointError: The model cannot be read.
@@ -168,7 +173,7 @@ def evaluate(
         return _on_suite(contender, suite, data, out, config)
     if not isinstance(model, str):
         raise ConfigError("a function can be judged on a suite only", "add suite= and data=")
-    return _on_labelled(model, labelled, out, config)
+    return _on_labelled(model, labelled, out, config, overwrite)
 
 
 def _on_suite(
@@ -179,11 +184,17 @@ def _on_suite(
     if not str(data):
         raise ConfigError(f"the suite {name} needs its images", "add --data DIR")
     suite_name, rows = SUITES[name]
-    table = {row.name: row.group for row in rows} or dict.fromkeys(
-        task_folders(Path(data), ()), OTHER
-    )
-    suite = open_suite(data, rows, name=suite_name, only=config.tasks)
-    folder = Path(out) if str(out) else _usual_out(contender, suite.name)
+    folders = task_folders(Path(data), rows)
+    if rows and folders and not {row.name for row in rows} & folders.keys():
+        raise ConfigError(
+            f"{str(data)!r} does not contain any task of {suite_name}; it contains"
+            f" {some(list(folders))}",
+            f"the tasks of {suite_name} are {some([row.name for row in rows])}; for tasks of your"
+            " own use --suite folder",
+        )
+    table = {row.name: row.group for row in rows} or dict.fromkeys(folders, OTHER)
+    suite = open_suite(data, rows, name=suite_name or _own_name(Path(data)), only=config.tasks)
+    folder = Path(out) if str(out) else _usual_out(contender, suite, is_known=bool(suite_name))
     job = runner.Job(
         contender=contender,
         tasks=suite.tasks,
@@ -206,15 +217,29 @@ def _on_suite(
     return SuiteEvaluation(found, summaries, [folder / each.name for each in job.protocols])
 
 
-def _usual_out(contender: Contender, suite: str) -> Path:
+def _own_name(data: Path) -> str:
+    """Name of a suite of one's own: that of its folder, unless a known suite is called so."""
+    name = text(data.resolve().name)
+    return f"{name} (own tasks)" if name in {known for known, _ in SUITES.values()} else name
+
+
+def _usual_out(contender: Contender, suite: Suite, *, is_known: bool) -> Path:
+    """Where results go without --out; two folders of tasks of the same name have a place each."""
+    name = suite.name
+    if not is_known:
+        name += "-" + hashlib.sha256(os.fsencode(suite.path.resolve())).hexdigest()[:8]
     run = Path(str(contender.model))
     if (run / runs.RUN).is_file():
-        return run / runs.EVALUATIONS / (f"{suite}-untrained" if contender.untrained else suite)
-    return Path(runs.EVALUATIONS) / suite / re.sub(r"[^\w.-]+", "-", contender.name)
+        return run / runs.EVALUATIONS / (f"{name}-untrained" if contender.untrained else name)
+    return Path(runs.EVALUATIONS) / name / re.sub(r"[^\w.-]+", "-", contender.name)
 
 
 def _on_labelled(
-    model: str, labelled: Sequence[str | Path], out: str | Path, config: EvaluateConfig
+    model: str,
+    labelled: Sequence[str | Path],
+    out: str | Path,
+    config: EvaluateConfig,
+    overwrite: bool,
 ) -> Evaluation:
     unknown = [name for name in config.protocols if name not in PROTOCOLS]
     if unknown:
@@ -224,46 +249,20 @@ def _on_labelled(
         )
     tasks = [open_task(path, config.seed) for path in labelled]
     _check_names([task.name for task in tasks])
-    loaded = models.load(model, size=config.size, seed=config.seed)
-    _warn_of_known_labels(Path(model), labelled)
-    rows: list[ResultRow] = []
-    files: list[Path] = []
-    run = Path(model)
+    evaluation = LabelledEvaluation(
+        models.load(model, size=config.size, seed=config.seed),
+        tasks,
+        config.protocols,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
     with _progress("images") as progress:
-        for task in tasks:
-            bar = progress.add_task(task.name, total=task.num_images)
-            found = judge(
-                loaded,
-                task,
-                config.protocols,
-                seed=config.seed,
-                batch_size=config.batch_size,
-                advance=functools.partial(progress.advance, bar),
-            )
-            rows += found
-            if (run / runs.RUN).is_file():
-                path = run / runs.EVALUATIONS / f"{task.name}.json"
-                files.append(write_rows(path, models.describe(loaded), found))
-    if str(out):
-        files.append(write_rows(Path(out), models.describe(loaded), rows))
-    return Evaluation(rows, files)
 
+        def begin(name: str, num_images: int) -> Callable[[float], None]:
+            return functools.partial(progress.advance, progress.add_task(name, total=num_images))
 
-def _warn_of_known_labels(model: Path, labelled: Sequence[str | Path]) -> None:
-    """Say when a run was trained with labels that it is now judged by."""
-    known = runs.read_record(model).get("images") if (model / runs.RUN).is_file() else ""
-    if not known:
-        return
-    trained = Path(known)
-    for path in (Path(each).resolve() for each in labelled):
-        own_parts = (path / "train").is_dir()  # co-training then took train/ only
-        if not own_parts and (
-            path == trained or path in trained.parents or trained in path.parents
-        ):
-            log.warning(
-                "%s was trained with labels from %s: its test images are no unseen images", model,
-                trained,
-            )  # fmt: skip
+        found = evaluation.run(Path(out) if str(out) else None, overwrite=overwrite, progress=begin)
+    return Evaluation(found.rows, found.files)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -275,14 +274,14 @@ def _check_names(names: Sequence[str]) -> None:
     if twice:
         raise ConfigError(
             f"several labelled folders are called {twice[0]}",
-            "rename one, for a task is known by its name",
+            "evaluate them one by one, or rename one: task names must be unique",
         )
 
 
 def _progress(unit: str) -> Progress:
     counted = MofNCompleteColumn() if unit == "images" else TaskProgressColumn()
     return Progress(
-        TextColumn("evaluate {task.description}"),
+        TextColumn("evaluate {task.description}", markup=False),
         BarColumn(),
         counted,
         TextColumn(unit if unit == "images" else ""),

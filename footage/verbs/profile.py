@@ -33,6 +33,7 @@ from footage.evaluation.labelled import open_task
 from footage.evaluation.profile_plot import draw_profiles
 from footage.evaluation.profile_results import FILE, Profiled, write_profiles
 from footage.evaluation.robustness import VideoSet, open_videos, robustness
+from footage.evaluation.training_data import training_data
 from footage.store import Store
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,12 @@ def _on_store(
     store: Store, specs: Sequence[str], compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Profiles by column, and what they were measured on."""
-    eligible = _unseen(store, specs)
+    eligible, unchecked = _unseen(store, specs)
+    if not eligible:
+        raise ConfigError(
+            f"every video of {str(store.path)!r} was used to train one of the models",
+            "give another --store, or leave out the runs that were trained on it",
+        )
     chosen = choose_frames(
         store,
         eligible,
@@ -231,22 +237,40 @@ def _on_store(
         "shots": len({frame.row for frame in chosen}),
         "frames": len(chosen),
         "views": dataclasses.asdict(VIEWS),
+        "unchecked": unchecked,
     }
     found = {name: profile_of(each, chosen, seed=config.seed) for name, each in features.items()}
     return found, data
 
 
-def _unseen(store: Store, specs: Sequence[str]) -> list[str]:
-    """Videos of the store that no run among the models was trained on, as far as can be known."""
+def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Videos of the store that no model was trained on, and what is not known about that.
+
+    The same video in another store counts as the same: ids end in a hash of the file.
+    """
     eligible = set(store.shots["video"].to_pylist())
+    unchecked: list[str] = []
     for spec in specs:
-        if not (Path(spec) / runs.RUN).is_file():
-            continue
-        record = runs.read_record(Path(spec))
-        if record.get("store_hash") == store.content_hash:
-            eligible &= set(record.get("held_out", []))
-            log.info("%s was trained on this store: only videos that it held out count", spec)
-    return sorted(eligible)
+        known = training_data(spec)
+        trained = {_content(video) for video in known.videos}
+        left = {video for video in eligible if _content(video) not in trained}
+        if (Path(spec) / runs.RUN).is_file():
+            record = runs.read_record(Path(spec))
+            if record.get("store_hash") == store.content_hash:
+                left &= set(record.get("held_out", []))
+        if left != eligible:
+            log.info(
+                "%s was trained on %d of the %d videos, which are left out",
+                spec, len(eligible - left), len(eligible),
+            )  # fmt: skip
+        eligible = left
+        unchecked += known.unchecked
+    return sorted(eligible), list(dict.fromkeys(unchecked))
+
+
+def _content(video: str) -> str:
+    """The hash at the end of a video's id; the id itself where it has none."""
+    return video.rpartition("#")[2]
 
 
 def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:

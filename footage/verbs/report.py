@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from footage import files
 from footage import model as models
 from footage import runs as layout
-from footage.errors import CheckpointError, ConfigError, StoreError
-from footage.page.document import Footage, page
+from footage.errors import ConfigError, FootageError, StoreError
+from footage.page.document import Footage, page, without_pictures
 from footage.page.frames import contact_sheet
 from footage.page.gathered import (
     Run,
@@ -24,7 +24,7 @@ from footage.page.gathered import (
     profile_files,
 )
 from footage.page.pictures import Comparison
-from footage.page.retrieval import answers, gallery
+from footage.page.retrieval import Gallery, answers, gallery
 from footage.store import Store
 
 log = logging.getLogger(__name__)
@@ -95,28 +95,41 @@ def report(
 
 
 def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
-    """Pictures from the first store that a run learned from, or why there are none."""
+    """Pictures from the store of the first run on videos, or why there are none."""
     first = next((run for run in runs if run.record["store"]), None)
     if first is None:
-        return Footage({}, [], [], "No run here learned from videos.")
-    record = first.record
+        return without_pictures("No run here was trained on videos.")
     try:
-        store = Store.open(record["store"])
+        return _pictures(first, runs, config)
     except StoreError as error:
         log.warning("no pictures: %s", error)
-        return Footage({}, [], [], f"The store of {first.name} cannot be read: {error.message}.")
-    if store.content_hash != record["store_hash"]:
+        return without_pictures(f"The store of {first.name} cannot be read: {error.message}.")
+
+
+def _pictures(first: Run, runs: Sequence[Run], config: ReportConfig) -> Footage:
+    store = Store.open(first.record["store"])
+    if store.content_hash != first.record["store_hash"]:
         log.warning("the store at %s has changed since %s was trained", store.path, first.name)
-    sheet = contact_sheet(store, num_videos=config.videos, frames_per_video=config.frames_per_video)
-    searched = gallery(
+    sheet = contact_sheet(
         store,
-        record.get("held_out", []),
-        num_queries=config.queries,
-        num_frames=config.searched_frames,
+        set(first.record["held_out"]),
+        num_videos=config.videos,
+        frames_per_video=config.frames_per_video,
     )
+    # All of these runs are asked the same queries, so none of them may have been trained on them.
+    held_out = set.intersection(
+        *(set(run.record["held_out"]) for run in runs if run.record["store"])
+    )
+    searched = gallery(
+        store, sorted(held_out), num_queries=config.queries, num_frames=config.searched_frames
+    )
+    return Footage(store.totals, sheet, _comparisons(runs, searched, config.found), "")
+
+
+def _comparisons(runs: Sequence[Run], searched: Gallery, num_found: int) -> list[Comparison]:
     comparisons = []
     with Progress(
-        TextColumn("report: frames of {task.description}"),
+        TextColumn("report: frames of {task.description}", markup=False),
         BarColumn(),
         console=Console(stderr=True),
     ) as progress:
@@ -127,14 +140,18 @@ def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
             if trained is None:
                 progress.advance(bar, 2)
                 continue
-            found = answers(trained, searched, num_found=config.found)
+            found = answers(trained, searched, num_found=num_found)
             progress.advance(bar)
             untrained = models.untrained(trained, seed=int(run.record["seed"]))
-            beside = answers(untrained, searched, num_found=config.found)
+            baseline = answers(untrained, searched, num_found=num_found)
             progress.advance(bar)
             if any(answer.found for answer in found):
-                comparisons.append(Comparison(run.name, found, beside, len(searched.frames)))
-    return Footage(store.totals, sheet, comparisons, "")
+                comparisons.append(
+                    Comparison(
+                        run.name, found, baseline, len(searched.frames), searched.are_held_out
+                    )
+                )
+    return comparisons
 
 
 def _load(run: Run) -> models.Model | None:
@@ -143,6 +160,6 @@ def _load(run: Run) -> models.Model | None:
         return None
     try:
         return models.load(str(run.path))
-    except CheckpointError as error:
+    except FootageError as error:
         log.warning("no retrieval for %s: %s", run.name, error)
         return None

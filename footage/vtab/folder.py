@@ -24,6 +24,7 @@ from footage import documents
 from footage.errors import ConfigError
 from footage.evaluation.labelled import Part
 from footage.evaluation.suite import Suite, SuiteTask
+from footage.file_walk import text
 from footage.images.layout import some
 from footage.vtab import manifest
 from footage.vtab.rows import TaskRow
@@ -110,7 +111,7 @@ def open_suite(
         )
     known = {row.name: row for row in rows}
     return Suite(
-        name=name or root.resolve().name,
+        name=name or text(root.resolve().name),
         path=root,
         tasks=tuple(
             open_folder_task(folder, known.get(task))
@@ -169,7 +170,7 @@ def row_of(folder: Path, lists: Lists) -> TaskRow:
             "labels count the classes from 0 up; number them so",
         )
     return TaskRow(
-        name=folder.resolve().name,
+        name=text(folder.resolve().name),
         group="other",
         num_classes=num_classes,
         num_train=len(lists.train.names),
@@ -216,13 +217,13 @@ def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
         ConfigError: There is no such folder.
     """
     if is_task(root):
-        return {root.resolve().name: root}
+        return {text(root.resolve().name): root}
     if not root.is_dir():
         raise ConfigError(f"there is no folder {root}", "give the folder that holds the tasks")
     known = [row.name for row in rows]
     found = {task: root / task for task in known if (root / task).is_dir()}
     others = sorted(entry for entry in root.iterdir() if entry.name not in known)
-    return found | {entry.name: entry for entry in others if _has_a_list(entry)}
+    return found | {text(entry.name): entry for entry in others if _has_a_list(entry)}
 
 
 def _has_a_list(folder: Path) -> bool:

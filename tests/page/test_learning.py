@@ -30,4 +30,4 @@ def test_a_level_without_a_known_chance_is_drawn_without_its_line() -> None:
     )  # fmt: skip
     found = section([run])
     assert "scene/telepathy" in found
-    assert found.count("uninformative features") == 1
+    assert found.count(">uninformative features<") == 1

@@ -7,12 +7,14 @@ import pytest
 from rich.console import Console
 
 from footage.errors import CheckpointError, ConfigError
+from footage.evaluation.leakage import Leakage
 from footage.evaluation.results import COLUMNS, read_rows, table
 from footage.verbs.evaluate import EvaluateConfig, Evaluation, evaluate
 from tests.labelled_shapes import drawn
 
 TINY = "test_resnet"
 CONFIG = EvaluateConfig(size=32)
+CLEAN = Leakage(images=0, frames=0, copies=0, unchecked=())
 KINDS = ("bars", "disc", "slab")
 
 
@@ -48,6 +50,8 @@ def test_the_same_seed_gives_the_same_rows(evaluation: Evaluation, shapes_folder
     again = evaluate(TINY, labelled=[shapes_folder], config=CONFIG)
     assert again.rows == evaluation.rows
     assert again.files == []
+    assert all(row.leakage == CLEAN for row in again.rows)
+    assert len({row.images for row in again.rows}) == 1
 
 
 def test_a_random_model_of_the_same_seed_is_its_own_untrained_column(
@@ -89,7 +93,8 @@ def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
     knn = next(line for line in text.splitlines() if "knn" in line)
     chance, _, _, _, gain, images = (cell.strip() for cell in knn.split("│")[3:-1])
     assert chance == "33.3 [18.0, 53.3]"  # Wilson, 8 of 24
-    assert (gain, images) == ("+0.0", "24")
+    assert (gain, images) == ("same network", "24")
+    assert "test_resnet has random weights: the columns model and untrained are the same" in text
     assert "Very small test sets, fewer than 50 images: shapes (24)" in text
 
 

@@ -1,6 +1,7 @@
 """`footage evaluate MODEL --suite ...` as a user calls it."""
 
 import dataclasses
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def test_one_line_judges_a_timm_model_on_a_folder(
     ):
         assert words in said.out
     folders = said.out.splitlines()[-2:]
-    assert folders == [f"evaluations/mini/test_resnet/{name}" for name in ("knn", "linear")]
+    place = hashlib.sha256(bytes(data.resolve())).hexdigest()[:8]
+    assert folders == [f"evaluations/mini-{place}/test_resnet/{name}" for name in ("knn", "linear")]
     rows = read_rows(here / folders[1])
     assert [(row.task, row.group, row.num_classes) for row in rows] == [
         ("first", "other", 3),
@@ -62,14 +64,78 @@ def test_one_line_judges_a_timm_model_on_a_folder(
     ]
 
 
+def vtab_of(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let the tasks of the tiny suite be some of VTAB, with the counts that they have."""
+    rows = [
+        TaskRow(name=name, group="natural", num_classes=3, num_train=24, num_val=12, num_test=18)
+        for name in names
+    ]
+    monkeypatch.setitem(SUITES, "vtab", ("vtab-1k", rows))
+
+
 def test_tasks_that_a_table_wants_are_missing_and_give_no_mean(
-    data: Path, here: Path, capsys: pytest.CaptureFixture[str]
+    data: Path,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    vtab_of(monkeypatch, "first", "caltech101", "cifar")
     line = f"evaluate pixels --suite vtab --data {data} --protocol linear --averaging groups"
     assert cli.main(line.split()) == 0
     said = capsys.readouterr().out
-    assert "no mean: 19 tasks are missing: caltech101, cifar" in said
+    assert "no mean: 2 tasks are missing: caltech101, cifar" in said
     assert "mean of" not in said.replace("no mean", "")
+
+
+def test_a_folder_without_any_task_of_the_suite_is_refused(
+    data: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suite, task in (("vtab", "caltech101"), ("pocket", "fashion")):
+        assert cli.main(f"evaluate pixels --suite {suite} --data {data}".split()) == 1
+        error, hint = capsys.readouterr().err.splitlines()
+        assert "does not contain any task of" in error
+        assert "it contains first, second" in error
+        assert task in hint
+        assert "--suite folder" in hint
+    assert list(here.iterdir()) == []
+
+
+def test_a_task_with_other_counts_than_the_suite_says_is_refused(data: Path, here: Path) -> None:
+    shutil.copytree(data / "first", here / "mini" / "cifar")
+    with pytest.raises(ConfigError, match=r"lists 24 images, cifar has 800"):
+        footage.evaluate("pixels", suite="vtab", data=here / "mini")
+    assert [path.name for path in here.iterdir()] == ["mini"]
+
+
+def test_own_tasks_are_never_filed_under_a_known_suite(data: Path, here: Path) -> None:
+    shutil.copytree(data, here / "vtab-1k")
+    config = EvaluateConfig(protocols=("linear",))
+    found = footage.evaluate("pixels", suite="folder", data=here / "vtab-1k", config=config)
+    assert {row.suite for row in found.rows} == {"vtab-1k (own tasks)"}
+    assert found.summaries["linear"].headline[0].identity.suite == "vtab-1k (own tasks)"
+
+
+def test_two_folders_of_the_same_name_keep_results_of_their_own(data: Path, here: Path) -> None:
+    shutil.copytree(data, here / "a" / "photos")
+    shutil.copytree(data, here / "b" / "photos")
+    for name in ("first", "second"):  # the same lists, other images
+        for path in (here / "b" / "photos" / name / "images" / "train800").iterdir():
+            pixels = cv2.imread(str(path))
+            assert cv2.imwrite(str(path), 255 - np.random.default_rng(0).permutation(pixels))
+    config = EvaluateConfig(protocols=("linear",))
+    ours, theirs = (
+        footage.evaluate("pixels", suite="folder", data=here / each / "photos", config=config)
+        for each in ("a", "b")
+    )
+    assert set(ours.files).isdisjoint(theirs.files)
+    assert [row.images for row in ours.rows] != [row.images for row in theirs.rows]
+    again = footage.evaluate("pixels", suite="folder", data=here / "a" / "photos", config=config)
+    assert again.rows == ours.rows
+    with pytest.raises(ConfigError, match="contains results for other images"):
+        footage.evaluate(
+            "pixels", suite="folder", data=here / "b" / "photos", config=config,
+            out=ours.files[0].parent,
+        )  # fmt: skip
 
 
 def test_tasks_left_out_are_missing_too(data: Path, here: Path) -> None:
@@ -177,7 +243,7 @@ def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> Non
     found = footage.evaluate(mean_colour, suite="folder", data=data, preprocessing=wanted)
     assert {row.model for row in found.rows} == {"mean_colour"}
     assert {row.size for row in found.rows} == {16}
-    assert [path.parent for path in found.files] == [Path("evaluations/mini/mean_colour")] * 2
+    assert [path.parent.name for path in found.files] == ["mean_colour"] * 2
     config = EvaluateConfig(protocols=("lightweight",))
     with pytest.raises(ConfigError, match="cannot be fine-tuned"):
         footage.evaluate(

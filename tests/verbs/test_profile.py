@@ -9,9 +9,10 @@ import cv2
 import pytest
 from rich.console import Console
 
-from footage import runs
+from footage import runs, store_commit, store_writing
 from footage.errors import ConfigError
 from footage.evaluation.profile_tables import tables
+from footage.store import Store
 from footage.verbs.profile import PIXELS, ProfileConfig, _unseen, profile
 from tests import rendered_videos
 
@@ -115,9 +116,35 @@ def test_videos_that_a_run_was_trained_on_are_left_out(tiny_store, tmp_path):
     names = sorted(set(tiny_store.shots["video"].to_pylist()))
     record = {"config": {}, "store_hash": tiny_store.content_hash, "held_out": names[:3]}
     runs.write_record(tmp_path / "run", record)
-    assert _unseen(tiny_store, [TINY, str(tmp_path / "run")]) == names[:3]
+    assert _unseen(tiny_store, [TINY, str(tmp_path / "run")]) == (names[:3], [])
     runs.write_record(tmp_path / "run", record | {"store_hash": "another store"})
-    assert _unseen(tiny_store, [str(tmp_path / "run")]) == names
+    assert _unseen(tiny_store, [str(tmp_path / "run")]) == (names, [])
+
+
+def test_videos_of_another_store_that_are_the_same_files_are_left_out(tiny_store, tmp_path):
+    names = sorted(set(tiny_store.shots["video"].to_pylist()))
+    elsewhere = tmp_path / "elsewhere"
+    with store_writing.VideoWriter(elsewhere, "renamed.mp4#000000000002") as writer:
+        frame = tiny_store.frames_of_shot(0)[0].jpeg
+        writer.add(0, 0, 0.5, frame)
+        record = store_writing.VideoRecord(
+            video="renamed.mp4#000000000002", path="renamed.mp4", content_hash=f"{2:064x}",
+            num_bytes=1, decoded_seconds=1.0, num_shots=1, num_frames=1,
+        )  # fmt: skip
+        writer.finish(record, [store_writing.ShotRecord(0.0, 1.0, 1.0, 1)], {})
+    store_commit.commit(elsewhere, {"frames_per_second": 2.0}, {}, {})
+    other = Store.open(elsewhere)
+    record = {
+        "config": {}, "store": str(elsewhere), "store_hash": other.content_hash, "held_out": [],
+    }  # fmt: skip
+    runs.write_record(tmp_path / "run", record)
+    assert _unseen(tiny_store, [str(tmp_path / "run")]) == ([names[0], *names[2:]], [])
+    runs.write_record(tmp_path / "run", record | {"store": str(tmp_path / "gone")})
+    eligible, unchecked = _unseen(tiny_store, [str(tmp_path / "run"), "resnet50.a1_in1k"])
+    assert eligible == names
+    assert len(unchecked) == 2
+    assert "cannot be read" in unchecked[0]
+    assert unchecked[1] == "the training data of resnet50.a1_in1k are not recorded"
 
 
 @pytest.mark.parametrize(

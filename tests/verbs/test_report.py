@@ -131,14 +131,15 @@ def test_the_page_has_every_section_with_its_content(page: Path) -> None:
         assert f'<section id="{identity}">' in text or f'id="{identity}"' in text
     words = " ".join(_read(page).texts)
     for expected in (
-        "What “first” learned from 8 videos",
+        "“first”: self-supervised training on 6 videos",
         "After 12 steps",
         "same network, untrained",
         "shapes",
         "Video level: shot order",
         "Directions in use (RankMe)",
         "nearest to the trained backbone",
-        "8 videos, evenly spread over the store, which holds 16 shots",
+        "6 of 6 training videos, evenly spread",
+        "The store, held-out videos included, holds 16 shots",
         "random weights, seed 0",
     ):
         assert expected in words
@@ -199,7 +200,7 @@ def _chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def test_a_browser_shows_the_page_without_a_complaint(page: Path, tmp_path: Path) -> None:
     shown = _chromium(tmp_path, "--dump-dom", page.as_uri())
     assert "CONSOLE" not in shown.stderr
-    assert "How learning went" in shown.stdout
+    assert "Training curves" in shown.stdout
     assert "<script" not in shown.stdout
     control = tmp_path / "control.html"
     outside = tag("img", src="https://example.com/x.png", alt="")
@@ -231,7 +232,7 @@ def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path:
     other = tmp_path / "second"
     shutil.copytree(run, other)
     words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL)).texts)
-    assert "What 2 runs learned" in words
+    assert "2 runs: self-supervised training on 6 videos" in words
     assert words.count("After 12 steps") == 2
     assert "second" in words
 
@@ -285,7 +286,7 @@ def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
     for out in (tmp_path / "beside", copy / "profile"):
         profile([str(copy)], out=out, config=looked)
     inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL)).texts)
-    assert inside.count("What the features became invariant to") == 1
+    assert inside.count("Invariance profile") == 1
     assert inside.count("One factor at a time") == 1
     both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL)
     assert " ".join(_read(both).texts).count("One factor at a time") == 2

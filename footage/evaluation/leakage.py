@@ -1,0 +1,192 @@
+"""Test images that took part in something else: in training the model, or in fitting on the task.
+
+Compared are paths, bytes and decoded pixels, so that a copy under another name and one in another
+lossless format are found. Near-duplicates are not: neighbouring frames, other crops, other JPEG
+qualities. What cannot be compared is listed with its reason.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from footage.documents import read_bytes
+from footage.errors import FootageError
+from footage.evaluation.digests import UNREADABLE, TaskImages
+from footage.evaluation.fields import Count, Record, Text
+from footage.evaluation.labelled import Part
+from footage.evaluation.training_data import Source, TrainingData
+from footage.images.limits import MAX_FILE_BYTES
+from footage.images.reading import Encoded, ImageError
+
+MOST_BYTES: Final = 20 * 10**9
+"""Training data read at most; a store or data set that is larger is compared in part."""
+MOST_PIXELS: Final = 10**9
+"""Pixels decoded at most to compare images whose bytes differ; half a minute or so."""
+
+
+_JPEG: Final = b"\xff\xd8"
+
+
+class Leakage(Record, frozen=True):
+    """How many test images took part in something else, as far as that was checked."""
+
+    images: Count
+    """Among the labelled images that the model was trained on."""
+    frames: Count
+    """Among the frames of videos that the model was trained on."""
+    copies: Count
+    """Also among the training or validation images of the task itself."""
+    unchecked: tuple[Text, ...]
+    """What could not be compared, and why."""
+
+
+class Compared(NamedTuple):
+    """A task whose test images are looked for elsewhere."""
+
+    test: Part
+    images: TaskImages
+
+
+def leakage(tasks: Mapping[str, Compared], training: TrainingData) -> dict[str, Leakage]:
+    """Look for the test images of tasks among what a model was trained on.
+
+    Args:
+        tasks: Tasks by name.
+        training: What the model was trained on.
+    """
+    search = _Search(tasks)
+    search.by_path(training.paths)
+    unchecked = list(training.unchecked)
+    for source in training.sources:
+        unchecked += search.compare(source)
+    return {
+        name: Leakage(
+            images=len(search.images[name]),
+            frames=len(search.frames[name]),
+            copies=copies(task),
+            unchecked=tuple(dict.fromkeys(unchecked)),
+        )
+        for name, task in tasks.items()
+    }
+
+
+def copies(task: Compared) -> int:
+    """Test images with the very bytes of a training or validation image."""
+    fitted = set(task.images.fitted) - {UNREADABLE}
+    return sum(file in fitted for file in task.images.test)
+
+
+def short(found: Leakage | None) -> str:
+    """How many test images were seen before, for a cell of a table."""
+    if found is None:
+        return "not checked"
+    total = found.images + found.frames + found.copies
+    return str(total) if total or not found.unchecked else "not known"
+
+
+def is_clean(found: Leakage | None) -> bool:
+    """Whether everything was compared, and no test image was seen before."""
+    return found == Leakage(images=0, frames=0, copies=0, unchecked=())
+
+
+def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
+    """Warnings about one result, in words; empty where all was checked and nothing was found."""
+    if found is None:
+        return [f"{name}: test images were not compared with training data (earlier version)."]
+    places = (
+        (found.images, "are among the labelled images that the model was trained on"),
+        (found.frames, "are frames of videos that the model was trained on"),
+        (found.copies, "are also among the training or validation images of the task"),
+    )
+    warnings = [
+        f"{name}: {count} of {num_test} test images {words}; the accuracy is too high."
+        for count, words in places
+        if count
+    ]
+    return warnings + [f"{name}: not checked: {reason}." for reason in found.unchecked]
+
+
+class _Search:
+    """The test images of several tasks, by path, by bytes and by pixels."""
+
+    def __init__(self, tasks: Mapping[str, Compared]) -> None:
+        self.images: dict[str, set[int]] = {name: set() for name in tasks}
+        """By task, the test images that were found, as places in its test part."""
+        self.frames: dict[str, set[int]] = {name: set() for name in tasks}
+        self._tasks = tasks
+        self._sizes = {file.num_bytes for task in tasks.values() for file in task.images.test}
+        self._by_bytes: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
+        for name, task in tasks.items():
+            for place, file in enumerate(task.images.test):
+                if file != UNREADABLE:
+                    self._by_bytes[file.sha256].append((name, place))
+        self._by_pixels: dict[tuple[int, int], dict[bytes, list[tuple[str, int]]]] | None = None
+        self._bytes_left, self._pixels_left = MOST_BYTES, MOST_PIXELS
+
+    def by_path(self, paths: frozenset[str]) -> None:
+        """Find test images that are the very files."""
+        if paths:
+            for name, task in self._tasks.items():
+                for place, path in enumerate(task.test.paths):
+                    if {os.path.abspath(path), os.path.realpath(path)} & paths:
+                        self.images[name].add(place)
+
+    def compare(self, source: Source) -> list[str]:
+        """Find test images among those of a source; reasons why some were not compared."""
+        into = self.frames if source.are_frames else self.images
+        compared = 0
+        try:
+            for data in source.encoded():
+                self._bytes_left -= len(data)
+                if self._bytes_left < 0:
+                    limit = f"more than {MOST_BYTES / 1e9:.0f} GB"
+                    return [f"{source.name} after the first {compared:,} ({limit})"]
+                for name, place in self._matches(data):
+                    into[name].add(place)
+                compared += 1
+        except FootageError as error:
+            return [f"{source.name} after the first {compared:,} ({error.message})"]
+        if self._pixels_left < 0:
+            return [f"copies of {source.name} in another file format (too many images)"]
+        return []
+
+    def _matches(self, data: bytes) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = []
+        if len(data) in self._sizes:
+            found += self._by_bytes.get(hashlib.sha256(data).digest(), [])
+        if self._pixels_left < 0:
+            return found
+        with contextlib.suppress(ImageError):  # training reports what it cannot decode
+            image = self._opened(data)
+            same_shape = self._pixels().get((image.height, image.width))
+            if same_shape:
+                found += same_shape.get(self._digest(image), [])
+        return found
+
+    def _pixels(self) -> dict[tuple[int, int], dict[bytes, list[tuple[str, int]]]]:
+        """Test images by height and width, then by their pixels; decoded once, when first asked."""
+        if self._by_pixels is None:
+            self._by_pixels = defaultdict(lambda: defaultdict(list))
+            for name, task in self._tasks.items():
+                for place, path in enumerate(task.test.paths):
+                    if self._pixels_left < 0:
+                        break
+                    with contextlib.suppress(OSError, ImageError):  # whoever decodes them reports
+                        image = self._opened(read_bytes(path, MAX_FILE_BYTES))
+                        same_shape = self._by_pixels[image.height, image.width]
+                        same_shape[self._digest(image)].append((name, place))
+        return self._by_pixels
+
+    def _opened(self, data: bytes) -> Encoded:
+        """The image; only of a JPEG is the size known without decoding it."""
+        image = Encoded(data, "an image")
+        if not data.startswith(_JPEG):
+            self._pixels_left -= image.height * image.width
+        return image
+
+    def _digest(self, image: Encoded) -> bytes:
+        self._pixels_left -= image.height * image.width
+        return hashlib.sha256(image.pixels().tobytes()).digest()
