@@ -24,8 +24,8 @@ from footage.terminal import one_line
 USAGE = """\
 footage: from a folder of raw videos to an image backbone, without labels
 
-  footage ingest   PATHS... --out STORE              find, check, cut into shots, keep frames
-  footage store    verify STORE [--repair VIDEOS]    check every byte of a store, and repair it
+  footage ingest   PATHS... --out STORE              decode videos, detect shots, and store frames
+  footage store    verify STORE [--repair VIDEOS]    check every byte of a frame store; repair it
   footage train    RECIPE --store STORE --out RUN    learn a backbone; again to go on
   footage evaluate MODEL --labelled FOLDER           kNN and linear probe, beside baselines
   footage evaluate MODEL --suite vtab --data DIR     VTAB-1k, or another suite of tasks
@@ -137,12 +137,12 @@ def _ingest(words: Sequence[str]) -> None:
     def command(
         paths: Paths, *, out: str, config: Annotated[IngestConfig, arg(name="")] = default
     ) -> None:
-        """Videos into a store of frames; run it again to go on, or to add new videos.
+        """Decode videos into a frame store. Rerun to resume or to add new videos.
 
         Args:
-            paths: Files, folders (searched through) or fsspec URLs.
-            out: The store to write.
-            config: How to look at the videos.
+            paths: Video files, folders (searched recursively), or fsspec URLs.
+            out: The frame store to write, a local folder.
+            config: Ingest settings.
         """
         try:
             print(printable(ingest(paths, out, config).summary()))
@@ -156,17 +156,21 @@ def _ingest(words: Sequence[str]) -> None:
 def _store(words: Sequence[str]) -> None:
     from footage.verbs.store import require_sound, verify
 
-    def command(store: Positional[str], *, repair: tuple[str, ...] | None = None) -> None:
+    def command(
+        store: Positional[str],
+        *,
+        repair: Annotated[tuple[str, ...] | None, arg(metavar="[PATHS ...]")] = None,
+    ) -> None:
         """Read every byte of a frame store and compare it with what was written.
 
         Args:
             store: A frame store that `footage ingest` wrote.
-            repair: Restore what is damaged. Videos of damaged frames are searched for in these
-                files, folders or URLs and ingested again; without any, only what needs no video
+            repair: Also restore damaged files. Videos of damaged frames are searched for in these
+                files, folders or URLs and ingested again. Without a path, only what needs no video
                 is restored.
         """
         report = verify(store, repair)
-        print(report.summary())
+        print(printable(report.summary()))
         require_sound(report)
 
     cli_evaluation.one_of("store", words, {"verify": command})

@@ -6,6 +6,7 @@ same frames, the part has the same bytes, and the store the same content hash.
 """
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ from footage.videos.extract import Extraction
 from footage.videos.one_video import IngestTask, ingest_one
 from footage.videos.sandbox import Limits
 from footage.videos.sources import Source, find
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -150,7 +153,9 @@ def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Re
     Raises:
         FootageError: Nothing was found in `paths`, or something cannot be written.
     """
-    restored = [one.name for one in found.damage if _is_copied(path, one.name, found.description)]
+    restored = [
+        one.name for one in found.damage if _restore_from_copy(path, one.name, found.description)
+    ]
     parts = [
         one
         for one in found.damage
@@ -169,7 +174,7 @@ def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Re
     return Repaired(restored + [one.name for one in parts], lost)
 
 
-def _is_copied(path: Path, name: str, description: Description) -> bool:
+def _restore_from_copy(path: Path, name: str, description: Description) -> bool:
     """Restore `store.json`, a table, or a copy of them from the other one."""
     plain = name.removeprefix(f"{COPIES}/")
     if plain not in (NAME, VIDEOS, SHOTS) or description.schema_version == 1:
@@ -194,13 +199,20 @@ def _ingest_again(
     for source in find(list(paths)) if paths and rows else []:
         by_size.setdefault(source.num_bytes, []).append(source)
     sources = {video: _match(row, by_size.get(row["num_bytes"], [])) for video, row in rows.items()}
-    tasks = [_task(store, video, source) for video, source in sources.items() if source]
-    for _ in LocalProcesses(min(workers, len(tasks))).run(ingest_one, tasks):
-        pass  # what became of a video is in its file, or there is none
+    tasks = {video: _task(store, video, source) for video, source in sources.items() if source}
+    if tasks:
+        log.info("ingesting %d videos again", len(tasks))
+    failures = {}
+    for outcome in LocalProcesses(min(workers, len(tasks))).run(ingest_one, list(tasks.values())):
+        failures[outcome.task.source] = (
+            outcome.result.failure if outcome.result else outcome.failure
+        )
     fresh: dict[str, WorkFile] = {}
     lost = {}
     for video, row in rows.items():
-        reason = _outcome(store, video, row, fresh) if sources[video] else "the video was not found"
+        reason = "the video was not found"
+        if video in tasks:
+            reason = failures[tasks[video].source] or _use(store, video, row, fresh)
         if reason:
             lost[video] = reason
     return fresh, lost
@@ -253,12 +265,12 @@ def _task(store: Store, video: str, source: Source) -> IngestTask:
     )
 
 
-def _outcome(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, WorkFile]) -> str:
+def _use(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, WorkFile]) -> str:
     """Add the finished work on a video to `fresh`; the reason if it cannot be used."""
     try:
         work = read_work(work_path(store.path, video))
     except DamagedWorkError:
-        return "its content is not what it was, or its worker process died"
+        return "its content is not what it was"
     if work.record.status == "quarantined" or work.record.content_hash != row["content_hash"]:
         return work.record.reason or "its content is not what it was"
     record = dataclasses.replace(work.record, path=row["path"])

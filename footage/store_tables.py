@@ -78,17 +78,20 @@ def read_tables(path: Path, description: Description) -> tuple[pa.Table, pa.Tabl
     Raises:
         StoreError: A table is missing, is not what was written, or contradicts the rest.
     """
-    videos = _read(path, VIDEOS, description.files[VIDEOS], VIDEOS_SCHEMA)
-    shots = _read(path, SHOTS, description.files[SHOTS], SHOTS_SCHEMA)
+    videos = _read(path, VIDEOS, description, VIDEOS_SCHEMA)
+    shots = _read(path, SHOTS, description, SHOTS_SCHEMA)
     for problem in _contradictions(videos, shots, description):
         raise damaged(path, problem)
     return videos, shots
 
 
-def _read(path: Path, name: str, entry: FileEntry, schema: pa.Schema) -> pa.Table:
-    data = verified_bytes(path, name, entry)
+def _read(path: Path, name: str, description: Description, schema: pa.Schema) -> pa.Table:
+    data = verified_bytes(path, name, description.files[name])
+    num_rows = description.totals.seen if name == VIDEOS else description.totals.shots
     try:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+            if file.metadata.num_rows != num_rows:
+                raise ValueError(f"{file.metadata.num_rows} rows instead of {num_rows}")
             table = file.read().combine_chunks()
         table.validate(full=True)
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:

@@ -75,15 +75,15 @@ class IngestConfig:
     jpeg_quality: int = 90
     """Quality of the kept JPEG frames, 1 to 100."""
     detector: Literal["adaptive", "transnet"] = "adaptive"
-    """How cuts are found: adaptive is fast, transnet finds more dissolves but takes far longer."""
+    """Shot detector: adaptive is fast, transnet finds more dissolves but takes far longer."""
     minimum_shot_seconds: float = 0.5
-    """Cuts that follow each other faster than this are one, in seconds."""
+    """Minimum shot length, in seconds; closer cuts are merged."""
     boundary_margin_seconds: float = 0.25
-    """Frames this near to a cut are not kept, in seconds."""
+    """Discard frames within this many seconds of a cut."""
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    """Videos that are worked on at the same time."""
+    """Number of worker processes."""
     max_quarantined_share: float = 0.2
-    """Share of rejected files, 0 to 1, above which the run ends with an error."""
+    """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
     require_sandbox: bool = False
     """Stop with an error unless every layer of the decoder sandbox is available."""
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -125,7 +125,7 @@ def ingest(
     config: IngestConfig | None = None,
     executor: Executor | None = None,
 ) -> IngestReport:
-    """Find videos, cut them into shots, keep frames, and add what is new to the store `out`.
+    """Decode videos, detect shots, store frames, and add what is new to the store `out`.
 
     Videos that are in the store already are left alone, so the same call resumes a killed run.
 

@@ -1,6 +1,7 @@
 """`footage store verify`: what is damaged is listed, and repaired where that is possible."""
 
 import shutil
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -180,3 +181,31 @@ def test_other_frames_are_restored_under_another_content_hash(store, video_folde
         assert [one[:2] for one in found] == [one[:2] for one in frames[row]]
         assert (found == frames[row]) == (row not in (3, 4, 5))
     assert verify(store).checked.damage == []
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_repair_that_is_killed_is_finished_by_the_next(store, video_folder, monkeypatch, renames):
+    before = hashes(store)
+    (store / PART).unlink()
+    done = []
+
+    def count(function):
+        def counted(path, target):
+            if ".work/commit" in str(path) or ".work/ready" in str(path):
+                if len(done) == renames:
+                    raise KeyboardInterrupt
+                done.append(path)
+            return function(path, target)
+
+        return counted
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            patch.setattr(Path, name, count(getattr(Path, name)))
+        try:
+            verify(store, [str(video_folder)])
+            assert renames == 2
+        except KeyboardInterrupt:
+            assert renames < 2
+    report = verify(store, [str(video_folder)])
+    assert (report.remaining, hashes(store)) == ([], before)
