@@ -86,7 +86,13 @@ TRAINING = (
     Promise(
         "A9", "The first error is the one that is shown, from the process where it arose.", (), ""
     ),
-    Promise("A10", "Memory does not grow with the number of videos that were read.", ()),
+    Promise(
+        "A10",
+        "Memory does not grow with the number of videos that were read.",
+        (
+            "tests/attacks/test_memory_growth.py::test_memory_does_not_grow_with_the_number_of_videos",
+        ),
+    ),
     Promise("A11", "A shared memory that is too small is reported at the start.", ()),
     Promise(
         "A12",
@@ -128,10 +134,13 @@ INGEST = (
     ),
     Promise(
         "B4",
-        "Pictures, files and streams that are too large are refused before decoding.",
+        "Pictures, files and streams that are too large are refused before decoding; time and "
+        "memory are bounded by the size of the file.",
         (
             "tests/videos/test_video.py::test_picture_that_is_too_large_is_refused_before_it_is_decoded",
             "tests/verbs/test_ingest_faults.py::test_fetching_stops_at_the_size_limit",
+            "tests/videos/test_limits.py::test_bomb_is_stopped_at_the_deadline_of_its_size",
+            "tests/videos/test_limits.py::test_memory_limit_holds_for_large_pictures",
         ),
     ),
     Promise(
@@ -180,6 +189,7 @@ INGEST = (
         (
             "tests/verbs/test_ingest_machine.py::test_ingest_under_a_limit_quarantines_nothing_and_the_next_one_completes_it",
             "tests/verbs/test_ingest_machine.py::test_decoder_that_is_killed_from_outside_once_is_started_again",
+            "tests/verbs/test_ingest_machine.py::test_ingest_stops_after_several_failures_in_a_row_and_keeps_what_is_finished",
             "tests/verbs/test_ingest_machine.py::test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_file",
             "tests/videos/test_sources.py::test_a_full_disk_while_fetching_is_not_the_fault_of_the_video",
         ),

@@ -227,7 +227,7 @@ def _work(
         check_before(store, existing, new_bytes)
         _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
         results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
-        sandbox = next((result.sandbox for result in results if result.sandbox), sandbox)
+        sandbox = results[-1].sandbox or sandbox
         try:
             new_videos = _commit(store, existing, config)
         except DamagedWorkError as error:
@@ -284,6 +284,7 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
     num_bytes = sum(task.source.num_bytes for task in tasks)
     space = SpaceWatch(tasks[0].store, num_bytes)
     failures = 0
+    sandbox: Sandbox | None = None
     with _progress() as progress:
         bar = progress.add_task("ingest", total=num_bytes, files=f"0/{len(tasks)}")
         for outcome in executor.run(ingest_one, tasks):
@@ -291,7 +292,8 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
             result: IngestResult = outcome.result or IngestResult(
                 video_id(task.source.name, ""), None, outcome.failure
             )
-            results.append(result)
+            sandbox = sandbox or result.sandbox  # one copy for all
+            results.append(result._replace(sandbox=sandbox))
             failures = failures + 1 if result.failure else 0
             if failures == MOST_FAILURES:
                 raise _machine_error(f"{failures} videos in a row", result.failure)
