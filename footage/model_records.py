@@ -113,6 +113,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     images: Text = ""
     images_hash: Text = ""
     classes: list[Text] = []
+    videos_used: Count = 0
     labels_used: Count = 0
     held_out: list[Text] = []
     seed: int = 0
