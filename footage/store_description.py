@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from footage import files
-from footage.documents import Document
+from footage.documents import Document, read_bytes
 from footage.errors import StoreError
 from footage.retrying import retried
 
@@ -129,10 +130,12 @@ def verified_bytes(path: Path, name: str, entry: FileEntry) -> bytes:
         StoreError: The file is missing, cannot be read, or is not what was written.
     """
     try:
-        data = retried((path / name).read_bytes, str(path / name))
+        data = retried(lambda: read_bytes(path / name, entry.num_bytes), str(path / name))
     except OSError as error:
+        if error.errno != errno.EIO and (reason := wrong_size(path / name, entry)):
+            raise damaged(path, f"{name}: {reason}") from error
         raise unreadable(path, name, error) from error
-    if len(data) != entry.num_bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise damaged(path, f"{name} is not what was written")
     return data
 
@@ -154,14 +157,18 @@ def difference(path: Path, entry: FileEntry) -> str:
 
 
 def wrong_size(path: Path, entry: FileEntry) -> str:
-    """What is wrong with the size of a file; empty if nothing is."""
+    """What is wrong with the size or kind of a file; empty if nothing is."""
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         return "it is missing"
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-    return "" if size == entry.num_bytes else f"{size:,} bytes instead of {entry.num_bytes:,}"
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a regular file"
+    if found.st_size != entry.num_bytes:
+        return f"{found.st_size:,} bytes instead of {entry.num_bytes:,}"
+    return ""
 
 
 def unreadable(path: Path, name: str, error: Exception) -> StoreError:

@@ -231,6 +231,8 @@ def read_footer(path: Path) -> bytes:
         ValueError: The file is not a complete Parquet file.
         OSError: It cannot be read.
     """
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 8))

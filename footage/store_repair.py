@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from footage import files
+from footage.documents import read_bytes
 from footage.errors import StoreError
 from footage.store import Damage, Store
 from footage.store_commit import COPIES, Content, VideoFrames, next_version, seal, write_part
@@ -114,7 +115,7 @@ def _description(path: Path) -> tuple[Description, list[Damage]]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return b""
 

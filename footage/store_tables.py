@@ -145,7 +145,7 @@ def _bad_numbering(videos: pa.Table, shots: pa.Table) -> Iterator[str]:
     listed = videos.filter(pc.greater(videos["num_shots"], 0))
     expected = {"video": "video", "num_shots": "shot_count", "num_frames": "num_frames_sum"}
     for ours, theirs in expected.items():
-        if listed[ours].to_pylist() != groups[theirs].to_pylist():
+        if not listed[ours].cast(groups[theirs].type).equals(groups[theirs]):
             yield f"{SHOTS} and {VIDEOS} do not list the same shots and frames"
             return
     counts = groups["shot_count"].to_numpy()
@@ -173,7 +173,8 @@ def _bad_places(shots: pa.Table, description: Description) -> Iterator[str]:
 
 def totals(videos: pa.Table, entries: dict[str, FileEntry]) -> Totals:
     """The accounting over the table of videos and the files: ok + partial + quarantined = seen."""
-    statuses = videos["status"].to_pylist()
+    counted = pc.value_counts(videos["status"])
+    statuses = {one["values"].as_py(): one["counts"].as_py() for one in counted}
     columns = {
         "shots": "num_shots",
         "frames": "num_frames",
@@ -186,8 +187,8 @@ def totals(videos: pa.Table, entries: dict[str, FileEntry]) -> Totals:
         for name, column in columns.items()
     }
     return Totals(
-        seen=len(statuses),
-        **{status: statuses.count(status) for status in STATUSES},
+        seen=videos.num_rows,
+        **{status: statuses.get(status, 0) for status in STATUSES},
         **sums,
         seconds=math.fsum(videos["decoded_seconds"].to_numpy()),
         store_bytes=sum(entry.num_bytes for entry in entries.values()),

@@ -1,6 +1,7 @@
 """Damage to a frame store: whatever reads it returns what was written, or an error."""
 
 import json
+import os
 import shutil
 from itertools import pairwise
 
@@ -220,6 +221,17 @@ def test_file_that_is_missing_or_something_else_is_an_error(store, name, content
     with pytest.raises(StoreError, match=name.rpartition("/")[2]) as error:
         Store.open(store)
     assert error.value.hint
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pipe_or_folder_in_place_of_a_file_is_an_error_and_not_waited_for(store, name):
+    for make in (os.mkfifo, os.mkdir):
+        (store / name).rename(store / "kept")
+        make(store / name)
+        with pytest.raises(StoreError, match=r"not a regular file|Is a directory"):
+            Store.open(store)
+        (store / name).rmdir() if (store / name).is_dir() else (store / name).unlink()
+        (store / "kept").rename(store / name)
 
 
 def test_part_that_is_cut_short_after_opening_is_an_error(store):

@@ -85,6 +85,16 @@ def test_damaged_work_is_ingested_again_with_one_warning(
     assert (report.new_videos, hashes(out)) == (6, hashes(whole[1]))
 
 
+def test_pipes_and_folders_in_the_work_folder_do_not_block_a_rerun(
+    whole, video_folder, stopped, tmp_path
+):
+    out = shutil.copytree(stopped, tmp_path / "out")
+    os.mkfifo(out / ".work" / "videos" / "pipe.parquet")
+    (out / ".work" / "videos" / "folder.parquet").mkdir()
+    ingest([str(video_folder)], out, CONFIG, HERE)
+    assert hashes(out) == hashes(whole[1])
+
+
 @pytest.mark.parametrize("content", [b"garbage", b"[]", b"", b'{"frames_per_second": [}'])
 def test_damaged_settings_of_an_interrupted_ingest_do_not_block_it(
     whole, video_folder, stopped, tmp_path, caplog, content
