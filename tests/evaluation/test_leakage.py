@@ -18,6 +18,10 @@ from footage.evaluation.training_data import NOTHING, training_data
 from footage.images.labelled import open_images
 from footage.store import Store
 
+MODEL = {
+    "architecture": "test_resnet", "options": {}, "feature_dim": 64, "start": "random weights",
+    "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+}  # fmt: skip
 CLEAN = Leakage(images=0, frames=0, copies=0, unchecked=())
 
 
@@ -29,6 +33,7 @@ def write_run(
     folder.mkdir(parents=True)
     record = {
         "config": config,
+        "model": MODEL,
         "images": str(images.resolve()) if images else "",
         "images_hash": open_images(images).content_hash if images else "",
         "store": str(store.path.resolve()) if store else "",

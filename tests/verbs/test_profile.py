@@ -15,6 +15,7 @@ from footage.evaluation.profile_tables import tables
 from footage.store import Store
 from footage.verbs.profile import PIXELS, ProfileConfig, _unseen, profile
 from tests import rendered_videos
+from tests.evaluation.test_leakage import MODEL
 
 TINY = "test_resnet"
 UNTRAINED = "test_resnet untrained"
@@ -114,7 +115,10 @@ def test_only_what_is_asked_for_is_measured(tmp_path):
 
 def test_videos_that_a_run_was_trained_on_are_left_out(tiny_store, tmp_path):
     names = sorted(set(tiny_store.shots["video"].to_pylist()))
-    record = {"config": {}, "store_hash": tiny_store.content_hash, "held_out": names[:3]}
+    record = {
+        "config": {}, "model": MODEL, "store_hash": tiny_store.content_hash,
+        "held_out": names[:3],
+    }  # fmt: skip
     runs.write_record(tmp_path / "run", record)
     assert _unseen(tiny_store, [TINY, str(tmp_path / "run")]) == (names[:3], [])
     runs.write_record(tmp_path / "run", record | {"store_hash": "another store"})
@@ -135,7 +139,8 @@ def test_videos_of_another_store_that_are_the_same_files_are_left_out(tiny_store
     store_commit.commit(elsewhere, {"frames_per_second": 2.0}, {}, {})
     other = Store.open(elsewhere)
     record = {
-        "config": {}, "store": str(elsewhere), "store_hash": other.content_hash, "held_out": [],
+        "config": {}, "model": MODEL, "store": str(elsewhere),
+        "store_hash": other.content_hash, "held_out": [],
     }  # fmt: skip
     runs.write_record(tmp_path / "run", record)
     assert _unseen(tiny_store, [str(tmp_path / "run")]) == ([names[0], *names[2:]], [])
