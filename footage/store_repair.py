@@ -107,7 +107,9 @@ def _description(path: Path) -> tuple[Description, list[Damage]]:
     except StoreError as error:
         if not copy.exists():
             raise
-        return read_description(path / COPIES), [Damage(NAME, error.message, [])]
+        return read_description(path / COPIES), [
+            Damage(NAME, error.message.rpartition(" is damaged: ")[2], [])
+        ]
     if description.schema_version > 1 and _bytes(copy) != _bytes(path / NAME):
         return description, [Damage(f"{COPIES}/{NAME}", f"it is not a copy of {NAME}", [])]
     return description, []
@@ -202,7 +204,7 @@ def _ingest_again(
     sources = {video: _match(row, by_size.get(row["num_bytes"], [])) for video, row in rows.items()}
     tasks = {video: _task(store, video, source) for video, source in sources.items() if source}
     if tasks:
-        log.info("ingesting %d videos again", len(tasks))
+        log.info("videos to ingest again: %d", len(tasks))
     failures = {}
     for outcome in LocalProcesses(min(workers, len(tasks))).run(ingest_one, list(tasks.values())):
         failures[outcome.task.source] = (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -106,6 +107,7 @@ def _check(path: Path) -> Checked:
         console=Console(stderr=True),
         refresh_per_second=2,
         transient=True,
+        disable=not sys.stderr.isatty(),
     ) as progress:
         bar = progress.add_task("")
         return check(path, lambda done, total: progress.update(bar, advance=done, total=total))
@@ -128,14 +130,16 @@ def require_sound(report: VerifyReport) -> None:
     if not remaining:
         return
     names = ", ".join(one.name for one in remaining[:3]) + (", ..." if len(remaining) > 3 else "")
-    count = "1 file" if len(remaining) == 1 else f"{len(remaining)} files"
+    count = "1 damaged file" if len(remaining) == 1 else f"{len(remaining)} damaged files"
     raise StoreError(
-        f"{count} of the store at {str(report.store)!r} differ from what was written: {names}",
+        f"{count} in the store at {str(report.store)!r}: {names}",
         _advice(report, remaining),
     )
 
 
 def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
+    if report.repaired is None and not any(one.videos for one in remaining):
+        return f"run `footage store verify {report.store} --repair`"
     if report.repaired is None:
         return (
             f"run `footage store verify {report.store} --repair VIDEOS`, where VIDEOS are the files"

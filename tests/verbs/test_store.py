@@ -93,7 +93,7 @@ def test_videos_that_are_not_found_are_listed_and_nothing_is_lost(store, tmp_pat
     synthetic.encode(tmp_path / "other" / "video0.mp4", synthetic.scene(9, 1.0))
     report = verify(store, [str(tmp_path / "other")])
     assert f"{video}: the video was not found" in report.summary()
-    with pytest.raises(StoreError, match="1 file of the store") as error:
+    with pytest.raises(StoreError, match="1 damaged file in the store") as error:
         require_sound(report)
     assert error.value.hint == "give --repair all files or folders that were ingested"
     assert hashes(store) == before
@@ -108,7 +108,8 @@ def test_tables_are_restored_from_their_copies(store, capsys, name, folder, is_m
         (store / folder / name).unlink()
     else:
         flip(store / folder / name, place=100)
-    assert verify_from_the_command_line(capsys, store)[0] == 1
+    code, _, err = verify_from_the_command_line(capsys, store)
+    assert (code, err.splitlines()[-1]) == (1, f"hint: run `footage store verify {store} --repair`")
     assert verify_from_the_command_line(capsys, store, "--repair")[0] == 0
     assert hashes(store) == before
 
