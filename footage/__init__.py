@@ -1,9 +1,9 @@
 """footage: from a folder of raw videos to an image backbone, without labels.
 
-    footage.ingest(["videos/"], "store/")
-    footage.train(footage.recipe("vivi-ex4-tiny"), store="store/", out="runs/first")
+    footage.ingest("videos/", "store/")
+    footage.train("vivi-ex4-tiny", store="store/", out="runs/first")
 
-Every verb of the command line has a twin here. Nothing heavy is imported before it is used.
+Every command has a function of the same name here. Nothing heavy is imported before it is used.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from footage.backbone import Preprocessing as Preprocessing
     from footage.model import load as load
+    from footage.python_api import train as train
     from footage.recipes import recipe as recipe
     from footage.store import Store as Store
     from footage.verbs.demo import demo as demo
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from footage.verbs.pocket import build_pocket as build_pocket
     from footage.verbs.profile import profile as profile
     from footage.verbs.report import report as report
-    from footage.verbs.train import train as train
 
 _HOMES = {
     "Preprocessing": "footage.backbone",
@@ -37,7 +37,7 @@ _HOMES = {
     "profile": "footage.verbs.profile",
     "recipe": "footage.recipes",
     "report": "footage.verbs.report",
-    "train": "footage.verbs.train",
+    "train": "footage.python_api",
 }
 
 __all__ = list(_HOMES)

@@ -16,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from footage import checkpoint, configuration, files, model_records, runs, tensor_files
+from footage import arguments, checkpoint, configuration, files, model_records, runs, tensor_files
+from footage.arguments import Location
 from footage.backbone import (
     Backbone,
     BackboneConfig,
@@ -52,7 +53,7 @@ class Model(NamedTuple):
         return self.backbone.preprocessing
 
 
-def load(spec: str, *, size: int = 0, seed: int = 0) -> Model:
+def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
     """The model that `spec` names.
 
     Args:
@@ -64,6 +65,7 @@ def load(spec: str, *, size: int = 0, seed: int = 0) -> Model:
         CheckpointError: The run or the file cannot be read.
         ConfigError: Nothing of that name exists, or the weights do not fit.
     """
+    spec = arguments.location(spec, "model")
     path = Path(spec)
     if (path / runs.RUN).is_file():
         return _from_run(spec, path, size)

@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
-from footage import checkpoint, configuration, runs
+from footage import arguments, checkpoint, configuration, runs
+from footage.arguments import Location, Locations
 from footage.clips.default import default_clips
 from footage.clips.rendered import LABELLED_TASKS, render_labelled
 from footage.errors import ConfigError, FootageError
@@ -114,7 +115,7 @@ class DemoReport(NamedTuple):
 
 
 def demo(
-    videos: Sequence[str] = (), out: str | Path = "demo", config: DemoConfig | None = None
+    videos: Locations = (), out: Location = "demo", config: DemoConfig | None = None
 ) -> DemoReport:
     """Ingest, train, evaluate, export and report; what is done already is not done again.
 
@@ -126,11 +127,11 @@ def demo(
     Raises:
         FootageError: A step cannot be done; the message of that step says why.
     """
-    config = config or DemoConfig()
-    folder = Path(out)
+    config = arguments.settings(config, DemoConfig)
+    folder = arguments.path(out, "out")
     folder.mkdir(parents=True, exist_ok=True)
     _say(1, "clips")
-    sources = list(videos) or default_clips(
+    sources = arguments.locations(videos, "videos") or default_clips(
         folder / "clips",
         num_rendered=config.num_rendered,
         download=config.download,

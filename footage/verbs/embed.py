@@ -30,8 +30,9 @@ from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from footage import files
+from footage import arguments, files
 from footage import model as models
+from footage.arguments import Location, Locations
 from footage.augment import resized
 from footage.errors import ConfigError, VideoError
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
@@ -115,10 +116,10 @@ class _Item(NamedTuple):
 
 
 def embed(
-    model: str,
-    inputs: Sequence[str | Path],
+    model: Location,
+    inputs: Locations,
     *,
-    out: str | Path,
+    out: Location,
     config: EmbedConfig | None = None,
 ) -> Embedded:
     """Write the features of images and videos to a Parquet file.
@@ -135,11 +136,12 @@ def embed(
         FootageError: An input does not exist, or there is neither image nor video in them.
         OutputError: `out` cannot be written, or another process is writing it.
     """
-    config = config or EmbedConfig()
-    target = Path(out)
+    config = arguments.settings(config, EmbedConfig)
+    target = arguments.path(out, "out")
     _check_target(target, config)
-    found = find([str(one) for one in inputs], _is_wanted, "image or video")
-    loaded = models.load(model, size=config.size)
+    name, paths = arguments.location(model, "model"), arguments.locations(inputs, "inputs")
+    found = find(paths, _is_wanted, "image or video")
+    loaded = models.load(name, size=config.size)
     row_bytes = 4 * loaded.backbone.feature_dim
     files.require_space(target, len(found) * row_bytes, "the table of features")
     with (

@@ -24,8 +24,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from footage import arguments, runs
 from footage import model as models
-from footage import runs
+from footage.arguments import Location, Locations
 from footage.backbone import Preprocessing
 from footage.errors import ConfigError
 from footage.evaluation import runner
@@ -111,10 +112,10 @@ class SuiteEvaluation(NamedTuple):
 
 @overload
 def evaluate(
-    model: str,
+    model: Location,
     *,
-    labelled: Sequence[str | Path],
-    out: str | Path = "",
+    labelled: Locations,
+    out: Location = "",
     config: EvaluateConfig | None = None,
     overwrite: bool = False,
 ) -> Evaluation: ...
@@ -122,23 +123,23 @@ def evaluate(
 
 @overload
 def evaluate(
-    model: str | FeatureFunction,
+    model: Location | FeatureFunction,
     *,
     suite: str,
-    data: str | Path,
-    out: str | Path = "",
+    data: Location,
+    out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
 ) -> SuiteEvaluation: ...
 
 
 def evaluate(
-    model: str | FeatureFunction,
+    model: Location | FeatureFunction,
     *,
-    labelled: Sequence[str | Path] = (),
+    labelled: Locations = (),
     suite: str = "",
-    data: str | Path = "",
-    out: str | Path = "",
+    data: Location = "",
+    out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
@@ -165,15 +166,18 @@ def evaluate(
         ConfigError: A folder cannot be used, images in it cannot be read, or `out` holds the
             results of something else.
     """
-    config = config or EvaluateConfig()
+    config = arguments.settings(config, EvaluateConfig)
+    data, out = arguments.location(data, "data"), arguments.location(out, "out")
+    judged = model if callable(model) else arguments.location(model, "model")
     if suite:
         contender = Contender(
-            model=model, size=config.size, untrained=config.untrained, preprocessing=preprocessing
+            model=judged, size=config.size, untrained=config.untrained, preprocessing=preprocessing
         )
         return _on_suite(contender, suite, data, out, config)
-    if not isinstance(model, str):
-        raise ConfigError("a function can be judged on a suite only", "add suite= and data=")
-    return _on_labelled(model, labelled, out, config, overwrite)
+    if not isinstance(judged, str):
+        raise ConfigError("functions can only be evaluated on a suite", "pass suite= and data=")
+    paths = arguments.locations(labelled, "labelled")
+    return _on_labelled(judged, paths, out, config, overwrite)
 
 
 def _on_suite(

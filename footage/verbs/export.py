@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 import footage.torchvision_compatibility  # (must come before timm)
-from footage import files, model_records, runs, tensor_files
+from footage import arguments, files, model_records, runs, tensor_files
 from footage import model as models
+from footage.arguments import Location
 from footage.errors import CheckpointError, ConfigError
 from footage.model import TIMM_CONFIG, TIMM_WEIGHTS
 
@@ -45,7 +46,7 @@ class Exported(NamedTuple):
     """Python that loads it, as one line for a fresh interpreter."""
 
 
-def export(model: str, *, to: Target, out: str | Path = "") -> Exported:
+def export(model: Location, *, to: Target, out: Location = "") -> Exported:
     """Write a backbone for other programs.
 
     Args:
@@ -60,8 +61,9 @@ def export(model: str, *, to: Target, out: str | Path = "") -> Exported:
     """
     if to not in ("timm", "safetensors"):
         raise ConfigError(f"to must be timm or safetensors, got {to!r}", "add --to timm")
-    loaded = models.load(model)
-    path = Path(out) if str(out) else _default_place(model, to)
+    name = arguments.location(model, "model")
+    loaded = models.load(name)
+    path = Path(arguments.location(out, "out")) if str(out) else _default_place(name, to)
     target = path.resolve()
     if to == "timm":
         _check_folder(target)

@@ -22,7 +22,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from footage import files, store_commit
+from footage import arguments, files, store_commit
+from footage.arguments import Location, Locations
 from footage.confinement.layers import Sandbox
 from footage.confinement.shortage import with_limits
 from footage.documents import Document
@@ -120,8 +121,8 @@ class IngestConfig:
 
 
 def ingest(
-    paths: str | Sequence[str | Path],
-    out: str | Path,
+    paths: Locations,
+    out: Location,
     config: IngestConfig | None = None,
     executor: Executor | None = None,
 ) -> IngestReport:
@@ -140,9 +141,9 @@ def ingest(
         StoreError: The store is damaged, or was created with other settings.
         OutputError: The store cannot be written, or another process is writing it.
     """
-    config = config or IngestConfig()
-    store = _local_folder(out)
-    sources = find([paths] if isinstance(paths, str) else [str(path) for path in paths])
+    config = arguments.settings(config, IngestConfig)
+    store = _local_folder(arguments.location(out, "out"))
+    sources = find(arguments.locations(paths, "paths"))
     try:
         with _locked(store):
             store_commit.prepare(store)

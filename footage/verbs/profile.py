@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from footage import arguments, runs
 from footage import model as models
-from footage import runs
+from footage.arguments import Location, Locations
 from footage.errors import ConfigError
 from footage.evaluation.adapt import PROTOCOLS, Examples
 from footage.evaluation.controlled import FRAME_SIZE, factors, scene_distances
@@ -105,12 +106,12 @@ class _Compared(NamedTuple):
 
 
 def profile(
-    specs: Sequence[str],
+    specs: Locations,
     *,
-    out: str | Path,
-    store: str | Path = "",
-    videos: str | Path = "",
-    labelled: str | Path = "",
+    out: Location,
+    store: Location = "",
+    videos: Location = "",
+    labelled: Location = "",
     config: ProfileConfig | None = None,
 ) -> Profiles:
     """Measure what models became invariant to.
@@ -129,7 +130,13 @@ def profile(
         StoreError: The store is missing or damaged.
         ConfigError: Nothing is asked for, or the videos or images cannot be used.
     """
-    config = config or ProfileConfig()
+    config = arguments.settings(config, ProfileConfig)
+    specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
+    videos, labelled = (
+        arguments.location(videos, "videos"),
+        arguments.location(labelled, "labelled"),
+    )
+    folder = arguments.path(out, "out")
     _check_asked(specs, str(store), str(videos), str(labelled), config)
     compared = _compared(specs, config)
     measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
@@ -156,7 +163,6 @@ def profile(
         )
         for name in compared.columns
     ]
-    folder = Path(out)
     return Profiles(
         results,
         [

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from footage import files
+from footage import arguments, files
 from footage import model as models
 from footage import runs as layout
+from footage.arguments import Location, Locations
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.page.document import Footage, page, without_pictures
 from footage.page.frames import contact_sheet
@@ -58,7 +59,7 @@ class ReportConfig:
 
 
 def report(
-    runs: Sequence[str | Path], *, out: str | Path, config: ReportConfig | None = None
+    runs: Locations, *, out: Location = "report.html", config: ReportConfig | None = None
 ) -> Path:
     """Write one HTML page about runs; it needs nothing but itself.
 
@@ -80,8 +81,8 @@ def report(
         OutputError: The page cannot be written.
         ConfigError: No run was given.
     """
-    config = config or ReportConfig()
-    paths = [Path(each) for each in runs]
+    config = arguments.settings(config, ReportConfig)
+    paths = [Path(each) for each in arguments.locations(runs, "runs")]
     others = [path for path in paths if not is_run(path)]
     beside = [gather_judged(path) for path in others if holds_results(path)]
     known = [path for path in others if holds_results(path) or profile_files(path)]
@@ -89,9 +90,9 @@ def report(
     if not gathered:
         raise ConfigError("no run was given", "name at least one run folder")
     text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
-    path = Path(out)
-    files.write_text(path, text, errors="backslashreplace")
-    return path
+    target = arguments.path(out, "out")
+    files.write_text(target, text, errors="backslashreplace")
+    return target
 
 
 def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from footage import configuration, distributed, monitor, run_folder, runs
+from footage import arguments, configuration, distributed, monitor, run_folder, runs
+from footage.arguments import Location
 from footage.backbone import BackboneConfig
 from footage.data import Data, open_data
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
@@ -47,9 +48,9 @@ log = logging.getLogger(__name__)
 def train(
     config: TrainConfig,
     *,
-    out: str | Path,
-    store: str | Path = "",
-    images: str | Path = "",
+    out: Location,
+    store: Location = "",
+    images: Location = "",
     recipe: str = "",
 ) -> Path:
     """Train, or resume training, in a run folder (see `footage.runs`).
@@ -77,11 +78,13 @@ def train(
         FootageError: The loss or its gradient is not finite; the weights before that step are
             kept in a checkpoint.
     """
+    run = arguments.path(out, "out")
+    store, images = arguments.location(store, "store"), arguments.location(images, "images")
     device = distributed.init_from_env()
     data = open_data(config, store, images)
     config, state, words = _first_state(config, data, device)
     record = _record(config, recipe, data, state, words)
-    with run_folder.opened(Path(out), record, config, state) as folder:
+    with run_folder.opened(run, record, config, state) as folder:
         if folder.is_complete:
             log.info(
                 "the run is complete: all %d steps are taken; a larger --steps extends it",

@@ -1,0 +1,75 @@
+"""Check the arguments of the Python functions: one path or many, as text or `Path`."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from footage.errors import ConfigError
+
+Location = str | os.PathLike[str]
+"""A path, a URL or a name."""
+Locations = Location | Iterable[Location]
+"""One of them, or several."""
+
+Config = TypeVar("Config")
+
+
+def location(value: Location, name: str) -> str:
+    """One argument as text.
+
+    Raises:
+        ConfigError: It is neither text nor a path.
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"{name} must be text or a Path, got {_described(value)}", f"give {name} as text"
+        )
+    return text
+
+
+def path(value: Location, name: str) -> Path:
+    """One argument as a path.
+
+    Raises:
+        ConfigError: It is neither text nor a path.
+    """
+    return Path(location(value, name))
+
+
+def locations(values: Locations, name: str) -> list[str]:
+    """Several arguments as texts; a single one counts as a list of one.
+
+    Raises:
+        ConfigError: One of them is neither text nor a path.
+    """
+    if isinstance(values, str | os.PathLike):
+        return [location(values, name)]
+    if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable):
+        raise ConfigError(
+            f"{name} must be text, a Path or a list of them, got {_described(values)}",
+            f"give {name} as a list of paths",
+        )
+    return [location(value, name) for value in values]
+
+
+def settings(value: Config | None, kind: Callable[[], Config], name: str = "config") -> Config:
+    """A configuration, or the default one for None.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if value is None:
+        return kind()
+    if isinstance(kind, type) and not isinstance(value, kind):
+        raise ConfigError(
+            f"{name} must be a {kind.__name__}, got {_described(value)}",
+            f"give {kind.__module__}.{kind.__name__}(...)",
+        )
+    return value
+
+
+def _described(value: object) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text[:60]}{'...' * (len(text) > 60)}"
