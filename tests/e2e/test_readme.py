@@ -58,7 +58,7 @@ def beside_a_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("words", list(commands()))
 @pytest.mark.usefixtures("beside_a_run")
 def test_every_command_of_the_documents_parses(words):
-    if words[0] == "torchrun":
+    if words[0] in ("torchrun", "srun"):
         words = ["footage", *words[words.index("footage") + 1 :]]
     if words[0] == "footage":
         assert cli.main(words[1:]) == 0
