@@ -31,7 +31,7 @@ def commands():
     """Every command of every shell block, without its comment."""
     for document, block in blocks("sh"):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line.partition(" || ")[0], comments=True)
             if words:
                 yield pytest.param(words, id=f"{document}: {' '.join(words)[:60]}")
 
