@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import simplejpeg
 
 from footage.images.labelled import open_images
+from footage.images.opening import open_one
 from footage.images.views import LabelledViewConfig, labelled_view_of
 from footage.randomness import generator
 
@@ -111,7 +112,9 @@ def views(files: list[bytes]) -> dict[str, float]:
         rounds = [
             milliseconds(
                 lambda config=config: [
-                    labelled_view_of(data, "image", generator("benchmark", n), config, 224)
+                    labelled_view_of(
+                        open_one("image", data), generator("benchmark", n), config, 224
+                    )
                     for n, data in enumerate(files)
                 ]
             )

@@ -25,7 +25,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from footage.errors import ConfigError, StoreError
-from footage.images.reading import Encoded, ImageError, decode_image
+from footage.images.limits import ImageError
+from footage.images.opening import open_one
+from footage.images.reading import Encoded
+from footage.images.resizing import resized as resized
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
@@ -147,13 +150,13 @@ def augment_jpeg(
         StoreError: The bytes are not a whole image.
     """
     try:
-        return augment_encoded(jpeg, FRAME, randoms, config)
+        return augment_encoded(open_one(FRAME, jpeg), randoms, config)
     except ImageError as error:
         raise _damaged_frame(error) from error
 
 
 def augment_encoded(
-    data: bytes, name: str, randoms: Sequence[np.random.Generator], config: AugmentConfig
+    encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
     """Views of one encoded image, one for each generator, from a single decode.
 
@@ -163,7 +166,6 @@ def augment_encoded(
     Raises:
         ImageError: The bytes are not a whole image; the message names it.
     """
-    encoded = Encoded(data, name)
     height, width = encoded.height, encoded.width
     draws = [draw(height, width, random, config) for random in randoms]
     spare = min(min(each.height, each.width) for each in draws) / config.size
@@ -232,23 +234,9 @@ def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
         StoreError: The bytes are not a whole image.
     """
     try:
-        return decode_image(jpeg, FRAME, min_short_side)
+        return open_one(FRAME, jpeg).pixels(min_short_side)
     except ImageError as error:
         raise _damaged_frame(error) from error
-
-
-def resized(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The whole image as a square, stretched if it was none; a new, contiguous array.
-
-    Shrinking averages areas, so it does not alias; enlarging is cubic.
-    """
-    height, width = min(image.shape[0], size), min(image.shape[1], size)
-    scaled = image
-    if (height, width) != image.shape[:2]:
-        scaled = cv2.resize(scaled, (width, height), interpolation=cv2.INTER_AREA)
-    if (height, width) != (size, size):
-        scaled = cv2.resize(scaled, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.array(image, order="C") if scaled is image else scaled
 
 
 def decode_resized(jpeg: bytes, size: int) -> UInt8[np.ndarray, "H W 3"]:

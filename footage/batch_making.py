@@ -17,6 +17,7 @@ from footage.augment import AugmentConfig, augment_jpeg
 from footage.errors import StoreError
 from footage.images.batches import ImageSampler
 from footage.images.labelled import LabelledImages
+from footage.images.opening import opened
 from footage.images.views import LabelledViewConfig, labelled_view_of
 from footage.randomness import generator
 from footage.sampling import BatchPlan, BatchSampler
@@ -144,11 +145,11 @@ class BatchMaker:
             return None
         source, _, view, size = self.images
         images = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-        for place, row in enumerate(rows.tolist()):
+        encoded = ((source.name(row), source.encoded(row)) for row in rows.tolist())
+        for place, image in enumerate(opened(encoded)):
             # the place in the global batch, so that any number of ranks draws alike
             random = generator("image", self.seed, step, self.rank + place * self.world)
-            data = source.encoded(row)
-            images[place] = labelled_view_of(data, source.name(row), random, view, size)
+            images[place] = labelled_view_of(image, random, view, size)
         return images
 
 

@@ -60,8 +60,8 @@ TAIL = """
 - Read what the parent had in memory when the process was started. Videos are decoded in a fork of
   an ingest worker, which holds nothing but the code, its own settings and, for files that it has
   fetched, the credentials of that storage. Images are decoded in a fresh process.
-- Send wrong pixels for its own input. Images share one process for up to 500 inputs, so a hostile
-  image could falsify the pixels of later ones.
+- Send wrong pixels for its own input. Up to 7,000 images share one process, so a hostile image
+  could falsify the pixels of others.
 """
 
 

@@ -10,7 +10,7 @@ only compute and use the descriptors that come with a request; it can open nothi
 that the function needs must be imported with it. Starting one takes as long as the import.
 
 An input that takes over the process could falsify the answers for later inputs: so it is
-replaced after `CALLS_PER_PROCESS` calls, too.
+replaced after a number of calls, too.
 """
 
 import dataclasses
@@ -50,7 +50,6 @@ from footage.errors import ConfinedError, FootageError, MachineError
 Function = Callable[[bytes, list[int]], bytes]
 """What a worker does with one input: a request and open descriptors in, an answer out."""
 
-CALLS_PER_PROCESS = 500
 MOST_FILES = 8
 ANSWER = b"A"
 LARGEST_ANSWER = 2**30
@@ -82,10 +81,14 @@ class ConfinedWorker:
     Args:
         function: `package.module:name` of a `Function`.
         confinement: What the process may cost: memory as long as it lives, time for each call.
+        calls_per_process: Calls after which the process is replaced.
     """
 
-    def __init__(self, function: str, confinement: Confinement) -> None:
+    def __init__(
+        self, function: str, confinement: Confinement, calls_per_process: int = 500
+    ) -> None:
         self._function = function
+        self._calls_per_process = calls_per_process
         self._confinement = confinement
         self._process: _Process | None = None
         self.sandbox: Sandbox | None = None
@@ -121,7 +124,7 @@ class ConfinedWorker:
 
     def _keep(self, process: "_Process") -> None:
         self.sandbox = process.sandbox
-        if process.num_calls < CALLS_PER_PROCESS:
+        if process.num_calls < self._calls_per_process:
             self._process = process
         else:
             process.end()

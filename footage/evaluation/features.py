@@ -1,10 +1,11 @@
-"""Frozen features of many images: decoded in threads, resized to a square, forwarded in batches.
+"""Frozen features of many images: decoded in confinement, made square, forwarded in batches.
 
 One pass over the files serves several columns at once, so that a model, the same network untrained
 and the raw pixels see the very same decoded image and no file is decoded twice.
 """
 
 import collections
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,10 +17,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from footage.augment import resized
 from footage.errors import ConfigError
+from footage.images import confined
+from footage.images.confined import Filter, Squares
 from footage.images.layout import NAMED_IN_ERRORS
-from footage.images.reading import ImageError, read_image
+from footage.images.limits import ImageError
 from footage.loading import normalise
 from footage.model import Model
 from footage.shapes import Features, Images
@@ -70,19 +72,11 @@ def extract(
         batch_size: Images in one forward pass.
         advance: Called with the number of images done since its last call, for a progress bar.
     """
-    sizes = sizes_of(columns)
-
-    def read(path: Path) -> dict[int, RawImage] | Unreadable:
-        try:
-            image = read_image(path)
-        except ImageError as error:
-            return Unreadable(path, error.message)
-        return {size: resized(image, size) for size in sizes}
-
     unreadable: list[Unreadable] = []
 
     def readable() -> Iterator[dict[int, RawImage]]:
-        for item in in_threads(paths, read, ahead=BATCHES_AHEAD * batch_size):
+        ahead = BATCHES_AHEAD * batch_size
+        for item in read_squares(paths, sizes_of(columns), ahead=ahead):
             if isinstance(item, Unreadable):
                 unreadable.append(item)
             else:
@@ -91,6 +85,28 @@ def extract(
 
     features = forward(readable(), columns, batch_size=batch_size)
     return Extracted(features, unreadable)
+
+
+def read_squares(
+    paths: Sequence[Path], sizes: Sequence[int], *, how: Filter = "area", ahead: int
+) -> Iterator[Squares | Unreadable]:
+    """Image files as squares by size, decoded in confined processes, in their order.
+
+    Args:
+        paths: Image files.
+        sizes: Heights and widths of the squares.
+        how: How squares are made of pictures.
+        ahead: Images that may wait for the reader.
+    """
+
+    def read(group: list[Path]) -> list[Squares | ImageError]:
+        return confined.shared().squares(group, sizes, how)
+
+    groups = list(batches(paths, confined.IMAGES_PER_CALL))
+    read_groups = in_threads(groups, read, ahead=ahead // confined.IMAGES_PER_CALL)
+    for group, found in zip(groups, read_groups, strict=True):
+        for path, each in zip(group, found, strict=True):
+            yield Unreadable(path, each.message) if isinstance(each, ImageError) else each
 
 
 def forward(
@@ -126,7 +142,7 @@ def refuse_unreadable(unreadable: Sequence[Unreadable], total: int, name: str) -
         first = "; ".join(image.reason for image in unreadable[:NAMED_IN_ERRORS])
         raise ConfigError(
             f"{len(unreadable)} of {total} images of {name} cannot be read: {first}",
-            "mend or remove them; leaving them out unasked would change the task",
+            "fix or remove them; skipping them silently would change the task",
         )
 
 
@@ -160,20 +176,25 @@ def in_threads(
 ) -> Iterator[Result]:
     """`map` in threads and in order, which never runs more than `ahead` results before its reader.
 
-    Decoding and resizing release the interpreter lock, so threads are enough.
+    The threads stay for the next call, and with them their confined decoders.
     """
-    threads = min(16, os.cpu_count() or 1)
     waiting: collections.deque[Future[Result]] = collections.deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
+    try:
+        for item in items:
+            waiting.append(_threads().submit(function, item))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    threads = min(16, os.cpu_count() or 1)
+    return ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -5,11 +5,10 @@ images of training are decoded and resized once and stay in memory; those of a t
 batch by batch. Nothing is augmented.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -21,14 +20,13 @@ from footage.evaluation.features import (
     BATCHES_AHEAD,
     Unreadable,
     batches,
-    in_threads,
+    read_squares,
     refuse_unreadable,
 )
 from footage.evaluation.labelled import Part
 from footage.evaluation.protocols import Protocol, Setting
 from footage.evaluation.sealed import Answers
 from footage.images.batches import ImageSampler
-from footage.images.reading import ImageError, read_image
 from footage.loading import normalise
 from footage.model import Model
 from footage.randomness import generator
@@ -69,20 +67,13 @@ class Tuned(NamedTuple):
     """Whether its last loss was no finite number."""
 
 
-def square(path: Path, size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """An image stretched to a square, bilinear with half-pixel centres and without smoothing."""
-    return np.asarray(
-        cv2.resize(read_image(path), (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
-    )
-
-
 def read_part(part: Part, size: int, name: str) -> LabelledPixels:
     """All images of a part of the task `name`, resized.
 
     Raises:
         ConfigError: Some cannot be read.
     """
-    read = list(in_threads(part.paths, lambda path: _square_or_reason(path, size), ahead=64))
+    read = list(_squares(part.paths, size, ahead=64))
     refuse_unreadable([each for each in read if isinstance(each, Unreadable)], len(read), name)
     whole = np.stack([each for each in read if not isinstance(each, Unreadable)])
     return LabelledPixels(whole, part.labels)
@@ -162,9 +153,7 @@ def classify_files(
     size = preprocessing.size
     answers: list[Answers] = []
     unreadable: list[Unreadable] = []
-    read = in_threads(
-        paths, lambda path: _square_or_reason(path, size), ahead=BATCHES_AHEAD * batch_size
-    )
+    read = _squares(paths, size, ahead=BATCHES_AHEAD * batch_size)
     for batch in batches(read, batch_size):
         unreadable += [each for each in batch if isinstance(each, Unreadable)]
         whole = [each for each in batch if not isinstance(each, Unreadable)]
@@ -193,8 +182,9 @@ def _keep_statistics(classifier: Classifier) -> None:
             module.eval()
 
 
-def _square_or_reason(path: Path, size: int) -> UInt8[np.ndarray, "H W 3"] | Unreadable:
-    try:
-        return square(path, size)
-    except ImageError as error:
-        return Unreadable(path, error.message)
+def _squares(
+    paths: Sequence[Path], size: int, ahead: int
+) -> Iterator[UInt8[np.ndarray, "H W 3"] | Unreadable]:
+    """Images stretched to squares, bilinear with half-pixel centres and without smoothing."""
+    for read in read_squares(paths, [size], how="linear", ahead=ahead):
+        yield read if isinstance(read, Unreadable) else read[size]

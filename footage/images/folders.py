@@ -2,11 +2,13 @@
 
 import csv
 import logging
+import stat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int
 
 from footage.errors import ConfigError
 from footage.images.layout import (
@@ -16,12 +18,16 @@ from footage.images.layout import (
     VAL_NAMES,
     Found,
     checked_names,
+    entries,
     named_subfolder,
     some,
 )
-from footage.images.reading import find_images, is_image_name
+from footage.images.limits import ImageError
+from footage.images.reading import find_images, is_image_name, open_regular, read_descriptor
 
 log = logging.getLogger(__name__)
+
+_FORM: Final = "write one `path label` per line, paths relative to the list"
 
 
 class Files(NamedTuple):
@@ -33,7 +39,9 @@ class Files(NamedTuple):
 
     def read(self, row: int) -> bytes:
         """The bytes of one image file."""
-        return (self.folder / str(self.names[row])).read_bytes()
+        name = str(self.names[row])
+        with open_regular(self.folder / name) as file:
+            return read_descriptor(file.fileno(), name)
 
 
 def open_folders(folder: Path) -> Found:
@@ -54,7 +62,7 @@ def open_list(path: Path) -> Found:
     """A list of paths and labels.
 
     Raises:
-        ConfigError: It is no such list, lists nothing, or names files that do not exist.
+        ConfigError: It is not such a list, lists nothing, or names files that do not exist.
     """
     return _files("a list of files", path.parent, read_list(path))
 
@@ -66,9 +74,27 @@ def _files(kind: str, folder: Path, classes: dict[str, list[Path]]) -> Found:
         kind=kind,
         names=names,
         class_names=[label for label, paths in classes.items() for _ in paths],
-        sizes=np.array([path.stat().st_size for path in files], dtype=np.int64),
+        sizes=_sizes(files),
         source=Files(folder, names),
     )
+
+
+def _sizes(files: list[Path]) -> Int[np.ndarray, " N"]:
+    sizes, faults = [], []
+    for path in files:
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                faults.append(f"{path} (not a regular file)")
+            sizes.append(status.st_size)
+        except OSError as error:
+            faults.append(f"{path} ({error.strerror})")
+    if faults:
+        raise ConfigError(
+            f"{len(faults)} of {len(files)} images cannot be read: {some(faults)}",
+            "fix or remove them; skipping them silently would change the training data",
+        )
+    return np.array(sizes, dtype=np.int64)
 
 
 def _below(path: Path, folder: Path) -> str:
@@ -84,7 +110,7 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
     """
     classes: dict[str, list[Path]] = {}
     loose = 0
-    for entry in sorted(folder.iterdir()):
+    for entry in entries(folder):
         if entry.is_dir() and not entry.name.startswith("."):
             classes[entry.name] = find_images(entry)
         elif is_image_name(entry.name):
@@ -104,19 +130,13 @@ def read_list(path: Path) -> dict[str, list[Path]]:
     """Images by class from a list file, in the order of the list.
 
     Raises:
-        ConfigError: It is no such list, lists nothing, or names files that do not exist.
+        ConfigError: It is not such a list, lists nothing, or names files that do not exist.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path} is not a list in UTF-8: {error.reason}", "write one `path label` a line"
-        ) from error
-    lines = [line for line in lines if line.strip()]
+    lines = [line for line in _lines(path) if line.strip()]
     if lines and lines[0].replace(" ", "").lower() in ("path,label", "path\tlabel", "file,label"):
         lines = lines[1:]
     if not lines:
-        raise ConfigError(f"{path} lists no images", "write one `path label` a line")
+        raise ConfigError(f"{path} lists no images", _FORM)
     separate = _separator(lines[0], path)
     classes: dict[str, list[Path]] = {}
     missing: list[str] = []
@@ -129,17 +149,40 @@ def read_list(path: Path) -> dict[str, list[Path]]:
                 "separate the two by a tab, a comma or a space",
             )
         image, label = path.parent / fields[0].strip(), fields[1].strip()
-        if not image.is_file():
+        if not _is_file(image):
             missing.append(fields[0])
         elif seen.setdefault(image, label) != label:
-            raise ConfigError(f"{path} gives {fields[0]} two labels: {seen[image]} and {label}")
+            raise ConfigError(
+                f"{path} gives {fields[0]!r} two labels: {seen[image]!r} and {label!r}",
+                "remove one of its lines",
+            )
         classes.setdefault(label, []).append(image)
     if missing:
         raise ConfigError(
             f"{len(missing)} of {len(lines)} files in {path} do not exist: {some(missing)}",
-            "paths are relative to the list",
+            "paths are relative to the list; folders on the way must be readable",
         )
     return {label: list(dict.fromkeys(images)) for label, images in classes.items()}
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file, which only a line feed ends: names may hold other separators."""
+    try:
+        with open_regular(path) as file:
+            text = read_descriptor(file.fileno(), str(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a list in UTF-8: {error.reason}", _FORM) from error
+    except ImageError as error:
+        raise ConfigError(error.message, _FORM) from error
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path leads to a file; one that no file system can hold does not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class _Separator(NamedTuple):
@@ -149,9 +192,12 @@ class _Separator(NamedTuple):
 
     def __call__(self, line: str) -> list[str]:
         if self.name == "tab":
-            return line.rstrip("\n").rsplit("\t", 1)
+            return line.rsplit("\t", 1)
         if self.name == "comma":
-            return next(csv.reader([line], skipinitialspace=True))
+            try:
+                return next(csv.reader([line], skipinitialspace=True), [])
+            except csv.Error:
+                return []
         return line.rsplit(None, 1)
 
 
@@ -160,9 +206,8 @@ def _separator(line: str, path: Path) -> _Separator:
     candidates = [_Separator(name) for name in ("tab", "comma", "space")]
     for separate in candidates:
         fields = separate(line)
-        if len(fields) == 2 and (path.parent / fields[0].strip()).is_file():
+        if len(fields) == 2 and _is_file(path.parent / fields[0].strip()):
             return separate
     raise ConfigError(
-        f"the first line of {path} names no existing file: {line[:80]!r}",
-        "write `path label` on each line, paths relative to the list",
+        f"the first line of {path} does not name an existing file: {line[:80]!r}", _FORM
     )

@@ -29,6 +29,7 @@ from footage.images.layout import (
     Source,
     check_number_of_classes,
     class_order,
+    entries,
     is_listable,
     shards,
     some,
@@ -82,9 +83,10 @@ class LabelledImages:
         """
         try:
             return self._source.read(row)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, pa.ArrowException, ImageError) as error:
+            reason = error.message if isinstance(error, ImageError) else str(error)
             raise ImageError(
-                f"image {self.name(row)} of {self.path} cannot be read: {error}",
+                f"image {self.name(row)} of {self.path} cannot be read: {reason}",
                 "the images changed or are damaged: fetch them again",
             ) from error
 
@@ -110,7 +112,9 @@ def open_images(path: str | Path) -> LabelledImages:
     classes = class_order(set(found.class_names))
     odd = [repr(name) for name in classes if not is_listable(name)]
     if odd:
-        raise ConfigError(f"{root} has class names with tabs or line ends: {some(odd)}")
+        raise ConfigError(
+            f"{root} has class names with tabs, line ends or bad UTF-8: {some(odd)}", "rename them"
+        )
     check_number_of_classes(str(root), len(classes))
     number = {name: label for label, name in enumerate(classes)}
     labels = np.array([number[name] for name in found.class_names], dtype=np.int64)
@@ -165,7 +169,7 @@ def _found_in_file(file: Path) -> Found:
 
 
 def _has_images_in_folders(root: Path) -> bool:
-    folders = [entry for entry in root.iterdir() if entry.is_dir()]
+    folders = [entry for entry in entries(root) if entry.is_dir()]
     return any(walk(folder, is_image_name).files for folder in folders)
 
 

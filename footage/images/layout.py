@@ -51,6 +51,20 @@ class Found(NamedTuple):
     source: Source
 
 
+def entries(folder: Path) -> list[Path]:
+    """What a folder holds, by name.
+
+    Raises:
+        ConfigError: It cannot be listed.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(
+            f"'{folder}' cannot be listed: {error.strerror}", "check its permissions"
+        ) from error
+
+
 def some(names: list[str]) -> str:
     """The first few of many names, for a message."""
     shown = ", ".join(names[:NAMED_IN_ERRORS])
@@ -75,7 +89,9 @@ def checked_names(names: Sequence[str], path: Path) -> pa.Array:
     if pc.count_distinct(array).as_py() != len(array):
         counts = collections.Counter(names)
         twice = [name for name, count in counts.items() if count > 1]
-        raise ConfigError(f"{path} has {len(twice)} image names more than once: {some(twice)}")
+        raise ConfigError(
+            f"{path} has {len(twice)} image names more than once: {some(twice)}", "list each once"
+        )
     return array
 
 
@@ -112,9 +128,7 @@ def check_number_of_classes(name: str, num_classes: int) -> None:
 
 def named_subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
     """The first subfolder with one of these names, in lower case."""
-    found = sorted(
-        entry for entry in folder.iterdir() if entry.name.lower() in names and entry.is_dir()
-    )
+    found = [entry for entry in entries(folder) if entry.name.lower() in names and entry.is_dir()]
     return found[0] if found else None
 
 
@@ -125,13 +139,13 @@ def shards(folder: Path, suffix: str) -> list[Path]:
     those of the training part.
     """
     homes = [folder]
-    for entry in sorted(folder.iterdir()):
+    for entry in entries(folder):
         if entry.name.lower() in ("data", *TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES) and entry.is_dir():
             homes.append(entry)
     found = sorted(
         path
         for home in homes
-        for path in home.iterdir()
+        for path in entries(home)
         if path.suffix.lower() == suffix and not path.name.startswith(".") and path.is_file()
     )
     words = {path: _words(path.relative_to(folder)) for path in found}

@@ -25,7 +25,7 @@ MAX_PIXELS: Final = 89_478_485
 MAX_BYTES: Final = 2**30
 """Memory that decoding one image may take: enough for most 8-bit formats at `MAX_PIXELS`."""
 
-MAX_FILE_BYTES: Final = 2**30
+MAX_FILE_BYTES: Final = 2**29
 """Largest file."""
 
 MAX_SCANS: Final = 50

@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Final
@@ -20,6 +20,7 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from footage.errors import ConfigError
 from footage.file_walk import walk
 from footage.images import jpeg, limits
 from footage.images.limits import ImageError as ImageError
@@ -55,31 +56,62 @@ def find_images(folder: Path) -> list[Path]:
     """Every image below a folder, in the order of their paths, and a log line of what was skipped.
 
     Links to folders are followed; hidden files and folders are skipped.
+
+    Raises:
+        ConfigError: A folder cannot be listed.
     """
     found = walk(folder, is_image_name)
+    if found.unreadable:
+        raise ConfigError(
+            f"{len(found.unreadable)} folders cannot be listed: {found.unreadable[0]}",
+            "check their permissions",
+        )
     if found.skipped():
         log.info("skipped in %s: %s", folder, found.skipped())
     return found.files
 
 
 def read_image(path: Path) -> RGB:
-    """Decode an image file into upright RGB, as `Encoded` does.
+    """Decode an image file into upright RGB, in this process.
 
     Raises:
         ImageError: missing, not a regular file, of another format, damaged, or too large.
     """
+    with open_regular(path) as file:
+        return decode_image(read_descriptor(file.fileno(), str(path)), str(path))
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[io.FileIO]:
+    """An open image file.
+
+    Raises:
+        ImageError: missing, not a regular file, or larger than `limits.MAX_FILE_BYTES`.
+    """
     try:
         # Opening a pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{path} is not a regular file", _CURE)
-            limits.check_file(str(path), status.st_size)
-            data = file.read(limits.MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"{path} cannot be opened: {error.strerror}", _CURE) from error
-    return decode_image(data, str(path))
+    with open(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path} is not a regular file", _CURE)
+        limits.check_file(str(path), status.st_size)
+        yield file
+
+
+def read_descriptor(descriptor: int, name: str) -> bytes:
+    """The bytes of an open file.
+
+    Raises:
+        ImageError: They cannot be read.
+    """
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limits.MAX_FILE_BYTES)
+    except OSError as error:
+        raise ImageError(f"{name} cannot be read: {error.strerror}", _CURE) from error
 
 
 def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
@@ -96,6 +128,16 @@ def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
     return Encoded(data, name).pixels(min_short_side)
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether the fast decoder can read an image, as far as its header shows."""
+    return _plain_header(data) is not None
+
+
+def _plain_header(data: bytes) -> jpeg.JpegHeader | None:
+    header = jpeg.read_header(data)
+    return header if header is not None and header.components in (1, 3) else None
+
+
 class Encoded:
     """An encoded image of known size.
 
@@ -108,23 +150,30 @@ class Encoded:
         width: Of the whole, upright picture.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(
+        self, data: bytes, name: str, decode_other: Callable[[bytes, str], RGB] | None = None
+    ) -> None:
         """Read the size. The size of anything but a plain JPEG is that of its decoded pixels.
+
+        Args:
+            data: The file's bytes.
+            name: What errors call the image.
+            decode_other: Decodes what is not a plain JPEG; by default, Pillow in this process.
 
         Raises:
             ImageError: of another format, truncated, damaged, or too large.
         """
         self._data = data
         self._name = name
+        self._decode_other = decode_other or _pixels
         self._decoded: RGB | None = None
-        self._jpeg = jpeg.read_header(data)
-        if self._jpeg is not None and self._jpeg.components in (1, 3):
+        self._jpeg = _plain_header(data)
+        if self._jpeg is not None:
             limits.check_jpeg(name, data, self._jpeg)
             stored = self._jpeg.height, self._jpeg.width
             self.height, self.width = _upright_size(*stored, self._jpeg.orientation)
         else:
-            self._jpeg = None
-            self._decoded = _pixels(data, name)
+            self._decoded = self._decode_other(data, name)
             self.height, self.width, _ = self._decoded.shape
 
     def pixels(self, min_short_side: int = _WHOLE) -> RGB:
@@ -148,7 +197,7 @@ class Encoded:
             return _turned(image, self._jpeg.orientation)
         except ValueError:
             pass  # Pillow bears more, and reports what is wrong
-        whole = _pixels(self._data, self._name)
+        whole = self._decode_other(self._data, self._name)
         if whole.shape != (self.height, self.width, 3):
             raise ImageError(f"{self._name} is damaged: it declares two sizes", _CURE)
         return whole

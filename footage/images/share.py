@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from footage import files
 from footage.errors import ConfigError
 from footage.images.labelled import LabelledImages
 from footage.randomness import hash_order
@@ -49,10 +50,11 @@ def label_share(
 
 
 def write_share(path: Path, images: LabelledImages, rows: Int[np.ndarray, " n"]) -> Path:
-    """Write the list of some images by rename, so that it is whole or absent."""
+    """Write the list of some images.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     lines = [f"{images.name(row)}\t{images.classes[images.labels[row]]}\n" for row in rows.tolist()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text("".join(lines), encoding="utf-8")
-    aside.replace(path)
+    files.write_text(path, "".join(lines))
     return path

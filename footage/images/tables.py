@@ -10,20 +10,22 @@ are whole numbers or words; names of the numbers are taken from the `ClassLabel`
 """
 
 import functools
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
+from footage.documents import Document
 from footage.errors import ConfigError
 from footage.images.layout import ONLY_TRAIN, TRAIN_NAMES, Found, checked_names, some
+from footage.images.reading import open_regular, read_descriptor
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,61 @@ LABEL_COLUMNS: Final = ("label", "labels", "class", "cls", "target", "category",
 
 LARGE_GROUP: Final = 4 * 2**20
 """Bytes of a row group above which a warning says that every image costs reading all of it."""
+
+
+_FETCH_AGAIN: Final = "it is missing or damaged: fetch it again"
+_UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
+"""What pyarrow raises for damaged files; some of it is of Python, such as names in bad UTF-8."""
+
+_Features = dict[str, Any]
+"""What `datasets` notes about the columns, by their names."""
+
+
+class _Info(msgspec.Struct):
+    """`dataset_info.json`, as far as it is of use here."""
+
+    features: _Features | None = None
+
+
+class _DataFile(msgspec.Struct):
+    """One of the files that hold the rows."""
+
+    filename: str
+
+
+class _State(msgspec.Struct):
+    """`state.json`, as far as it is of use here."""
+
+    data_files: list[_DataFile] = msgspec.field(name="_data_files")
+    indices: list[Any] | None = msgspec.field(name="_indices_data_files", default=None)
+
+
+class _Parts(msgspec.Struct):
+    """`dataset_dict.json`."""
+
+    splits: list[str]
+
+
+class _SchemaNote(msgspec.Struct):
+    """What `datasets` leaves in the metadata of a table."""
+
+    info: _Info = msgspec.field(default_factory=_Info)
+
+
+class _ClassLabel(msgspec.Struct):
+    """What is noted about a column of classes."""
+
+    names: list[str] | None = None
+
+
+def _document(schema: type, name: str) -> Document[Any]:
+    return Document(schema=schema, name=name, error=ConfigError, hint=_FETCH_AGAIN)
+
+
+_INFO: Final = _document(_Info, "the description of a saved data set")
+_STATE: Final = _document(_State, "the state of a saved data set")
+_PARTS: Final = _document(_Parts, "the list of parts of a saved data set")
+_NOTE: Final = _document(_SchemaNote, "the metadata that Hugging Face datasets leaves")
 
 
 class ParquetImages(NamedTuple):
@@ -83,19 +140,23 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
     for number, path in enumerate(files):
         try:
             file = _parquet(path)
-            image, label = _columns(path, file.schema_arrow, _features(file.schema_arrow))
+            features = [_features(path, file.schema_arrow)]
+            image, label = _columns(path, file.schema_arrow, features)
             labels = file.read(columns=[label], use_threads=False)[label]
-        except (OSError, pa.ArrowException) as error:
+            class_names += _class_names(path, labels, label, features)
+        except _UNREADABLE as error:
             raise _damaged(path, error) from error
         columns.add((image, label))
-        class_names += _class_names(path, labels, label, _features(file.schema_arrow))
         names += [f"{path.relative_to(root).as_posix()}#{row}" for row in range(len(labels))]
         groups += [
             (number, group, file.metadata.row_group(group).num_rows, _bytes_in(file, group, image))
             for group in range(file.num_row_groups)
         ]
     if len(columns) != 1:
-        raise ConfigError(f"the Parquet files of {root} have different columns: {sorted(columns)}")
+        raise ConfigError(
+            f"the Parquet files of {root} have different columns: {sorted(columns)}",
+            "give files of one data set",
+        )
     file_of, group_of, num_rows, sizes = np.array(groups, dtype=np.int64).reshape(-1, 4).T
     if len(sizes) and np.median(sizes) > LARGE_GROUP:
         log.warning(
@@ -115,25 +176,25 @@ def open_saved(root: Path) -> Found:
         ConfigError: A file is damaged, a column is missing, or labels are of no use.
     """
     folder = _training_part(root) if (root / "dataset_dict.json").is_file() else root
-    state, info = (_json(folder / name) for name in ("state.json", "dataset_info.json"))
-    if state.get("_indices_data_files"):
+    state, info = _STATE.read(folder / "state.json"), _INFO.read(folder / "dataset_info.json")
+    if state.indices:
         raise ConfigError(
             f"{folder} keeps its rows apart from their order, as old releases of datasets did",
             "load it and save it again with a present release",
         )
-    files = tuple(folder / str(entry["filename"]) for entry in state.get("_data_files", ()))
+    files = tuple(_inside(folder, entry.filename) for entry in state.data_files)
     class_names: list[str] = []
     sizes: list[Int[np.ndarray, " n"]] = []
     image = ""
     for path in files:
         try:
             table = _arrow(path)
-            features = info.get("features") or _features(table.schema)
+            features = [info.features or {}, _features(path, table.schema)]
             image, label = _columns(path, table.schema, features)
             sizes.append(_lengths(table[image]))
-        except (OSError, pa.ArrowException) as error:
+            class_names += _class_names(path, table[label], label, features)
+        except _UNREADABLE as error:
             raise _damaged(path, error) from error
-        class_names += _class_names(path, table[label], label, features)
     return Found(
         kind="a folder of Hugging Face datasets",
         names=checked_names([f"#{row}" for row in range(len(class_names))], root),
@@ -148,7 +209,7 @@ def open_saved(root: Path) -> Found:
 
 @functools.lru_cache(maxsize=16)
 def _parquet(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path)
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 @functools.lru_cache(maxsize=256)
@@ -168,14 +229,24 @@ def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the
         path = value.get("path")
         value = value.get("bytes")
         if value is None and path:
-            value = (folder / str(path)).read_bytes()
+            with open_regular(folder / str(path)) as file:
+                return read_descriptor(file.fileno(), str(path))
     if not isinstance(value, bytes):
         raise ValueError("the table holds no bytes for it")
     return value
 
 
+def _inside(folder: Path, name: str) -> Path:
+    """A file in the folder itself."""
+    if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
+        raise ConfigError(
+            f"'{folder / 'state.json'}' names {name!r}, not a file next to it", _FETCH_AGAIN
+        )
+    return folder / name
+
+
 def _training_part(root: Path) -> Path:
-    parts = [str(part) for part in _json(root / "dataset_dict.json").get("splits", ())]
+    parts: list[str] = _PARTS.read(root / "dataset_dict.json").splits
     train = [part for part in parts if part.lower() in TRAIN_NAMES]
     if not train:
         raise ConfigError(
@@ -185,21 +256,9 @@ def _training_part(root: Path) -> Path:
     return root / train[0]
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} is not what datasets writes: {str(content)[:80]!r}")
-    return content
-
-
 def _damaged(path: Path, error: Exception) -> ConfigError:
     first = (str(error).splitlines() or [""])[0]
-    return ConfigError(
-        f"{path} cannot be read: {first}", "it is missing or damaged: fetch it again"
-    )
+    return ConfigError(f"{path} cannot be read: {first}", _FETCH_AGAIN)
 
 
 def _bytes_in(file: pq.ParquetFile, group: int, column: str) -> int:
@@ -224,16 +283,13 @@ def _lengths(images: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
 # --- columns -----------------------------------------------------------------------------------
 
 
-def _features(schema: pa.Schema) -> dict[str, Any]:
+def _features(path: Path, schema: pa.Schema) -> _Features:
     """What `datasets` noted about the columns; empty for tables of other origin."""
-    try:
-        noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+    noted = (schema.metadata or {}).get(b"huggingface")
+    return {} if noted is None else _NOTE.parse(noted, str(path)).info.features or {}
 
 
-def _columns(path: Path, schema: pa.Schema, features: dict[str, Any]) -> tuple[str, str]:
+def _columns(path: Path, schema: pa.Schema, features: Sequence[_Features]) -> tuple[str, str]:
     """The names of the column of images and of the column of labels."""
     image = _column(path, schema, features, IMAGE_COLUMNS, "Image")
     label = _column(path, schema, features, LABEL_COLUMNS, "ClassLabel")
@@ -249,13 +305,18 @@ def _columns(path: Path, schema: pa.Schema, features: dict[str, Any]) -> tuple[s
 
 
 def _column(
-    path: Path, schema: pa.Schema, features: dict[str, Any], names: tuple[str, ...], feature: str
+    path: Path,
+    schema: pa.Schema,
+    features: Sequence[_Features],
+    names: tuple[str, ...],
+    feature: str,
 ) -> str:
     """The column with one of the names, or else the one that has the feature."""
     named = [name for name in names if name in schema.names]
     typed = [
         name
-        for name, noted in features.items()
+        for noted_there in features
+        for name, noted in noted_there.items()
         if isinstance(noted, dict) and noted.get("_type") == feature and name in schema.names
     ]
     if not named and not typed:
@@ -267,7 +328,7 @@ def _column(
 
 
 def _class_names(
-    path: Path, labels: pa.ChunkedArray, column: str, features: dict[str, Any]
+    path: Path, labels: pa.ChunkedArray, column: str, features: Sequence[_Features]
 ) -> list[str]:
     """The class of each image, in words; empty where there is none: null, or below 0."""
     if pa.types.is_dictionary(labels.type):
@@ -280,8 +341,7 @@ def _class_names(
             f"the column {column} of {path} holds {labels.type}, not one class for each image",
             "write whole numbers or words",
         )
-    noted = features.get(column)
-    classes = (noted.get("names") or []) if isinstance(noted, dict) else []
+    classes = _noted_classes(column, features)
     if not classes:
         return ["" if value is None or value < 0 else str(value) for value in values]
     most = max((value for value in values if value is not None), default=-1)
@@ -291,3 +351,13 @@ def _class_names(
             "its metadata do not belong to it: write it again",
         )
     return ["" if value is None or value < 0 else str(classes[value]) for value in values]
+
+
+def _noted_classes(column: str, features: Sequence[_Features]) -> list[str]:
+    """The names of the classes from the first note that has them; empty if none has."""
+    for noted_there in features:
+        noted = noted_there.get(column)
+        classes = msgspec.convert(noted, _ClassLabel | None)
+        if classes is not None and classes.names:
+            return classes.names
+    return []

@@ -7,7 +7,6 @@ found first in this order. Headers are read once, when the images are opened; af
 one read at a known place. Nothing is unpacked.
 """
 
-import json
 import logging
 import re
 import tarfile
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from jaxtyping import Int
 
@@ -86,9 +86,13 @@ def open_tars(root: Path, files: Sequence[Path]) -> Found:
 def _samples(path: Path, shown: str) -> list[_Sample]:
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, dict[str, bytes]] = {}
+    end = 0
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
+                if member.size < 0 or member.offset < end:  # else it would never end
+                    raise tarfile.ReadError(f"a size below 0 at byte {member.offset}")
+                end = member.offset_data
                 matched = _MEMBER.fullmatch(member.name)
                 if matched is None or not member.isreg() or member.issparse():
                     continue
@@ -104,7 +108,9 @@ def _samples(path: Path, shown: str) -> list[_Sample]:
                 elif suffix in _LABELS:
                     labels.setdefault(key, {})[suffix] = _text(tar, member, path)
             _check_end(tar)
-    except (OSError, tarfile.TarError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # tarfile raises almost anything for damaged headers
         raise ConfigError(
             f"{path} is not a whole, uncompressed tar file: {error}", "fetch or pack it again"
         ) from error
@@ -122,7 +128,10 @@ def _samples(path: Path, shown: str) -> list[_Sample]:
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     file = tar.extractfile(member)
     if file is None or member.size > _MOST_LABEL_BYTES:
-        raise ConfigError(f"{path}/{member.name} has {member.size} bytes, too many for a label")
+        raise ConfigError(
+            f"{path}/{member.name} has {member.size} bytes, too many for a label",
+            "write a word or a whole number",
+        )
     return file.read()
 
 
@@ -140,17 +149,28 @@ def _class_name(labels: dict[str, bytes], shown: str) -> str:
         if suffix not in labels:
             continue
         try:
-            text = labels[suffix].decode()
-            value = json.loads(text).get("label") if suffix == "json" else text.strip()
-        except (ValueError, AttributeError) as error:
-            raise ConfigError(f"the label {shown}.{suffix} cannot be read: {error}") from error
+            content = labels[suffix]
+            value = _label_in(content) if suffix == "json" else content.decode().strip()
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"the label {shown}.{suffix} cannot be read: {error}",
+                'write a word or a whole number, or JSON such as {"label": 3}',
+            ) from error
         if value is not None:
             return _word(value, f"{shown}.{suffix}")
     return ""
 
 
+def _label_in(content: bytes) -> object:
+    found = msgspec.json.decode(content)
+    if not isinstance(found, dict):
+        raise ValueError("it is not a JSON object")
+    return found.get("label")
+
+
 def _word(value: object, shown: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    if not is_number and not isinstance(value, str):
         raise ConfigError(f"{shown} has the label {value!r}", "write a whole number or a word")
     text = str(value).strip()
     return "" if text == "-1" else text

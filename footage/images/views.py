@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from footage.augment import AugmentConfig, augment_encoded
 from footage.errors import ConfigError
 from footage.images.policies import auto_augment, rand_augment
+from footage.images.reading import Encoded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,13 +63,12 @@ class LabelledViewConfig:
 
 
 def labelled_view_of(
-    data: bytes, name: str, random: np.random.Generator, config: LabelledViewConfig, size: int
+    image: Encoded, random: np.random.Generator, config: LabelledViewConfig, size: int
 ) -> UInt8[np.ndarray, "H W 3"]:
     """One random view of an encoded image, which is decoded no larger than the crop needs.
 
     Args:
-        data: The bytes of the image file.
-        name: What errors call the image.
+        image: The encoded image.
         random: Where all draws come from; how many is decided by the configuration alone.
         config: How strongly views differ.
         size: Height and width of the view, in pixels.
@@ -76,7 +76,7 @@ def labelled_view_of(
     Raises:
         ImageError: The bytes are not a whole image.
     """
-    (view,) = augment_encoded(data, name, [random], config.crops(size))
+    (view,) = augment_encoded(image, [random], config.crops(size))
     if config.policy == "randaugment":
         return rand_augment(view, random, config.operations, config.magnitude)
     return auto_augment(view, random) if config.policy == "autoaugment" else view

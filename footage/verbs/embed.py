@@ -33,10 +33,11 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from footage import arguments, files
 from footage import model as models
 from footage.arguments import Location, Locations
-from footage.augment import resized
 from footage.errors import ConfigError, VideoError
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
-from footage.images import reading
+from footage.images import confined, reading
+from footage.images.confined import Squares
+from footage.images.limits import ImageError
 from footage.videos import video
 from footage.videos.frames import FrameReader
 from footage.videos.sandbox import Limits
@@ -203,11 +204,8 @@ def _kind_by_suffix(name: str) -> Kind | None:
 
 def _kind_by_content(path: Path) -> Kind:
     """For a file that the user named and whose suffix does not tell."""
-    try:
-        reading.read_image(path)
-    except reading.ImageError:
-        return "video"
-    return "image"
+    (found,) = confined.shared().squares([path], [1])
+    return "video" if isinstance(found, ImageError) else "image"
 
 
 def _kind(copy: LocalCopy) -> Kind:
@@ -217,7 +215,7 @@ def _kind(copy: LocalCopy) -> Kind:
 def _items(
     found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
 ) -> Iterator[_Item]:
-    """Rows in the order of the files, which are counted in `kinds`; images decode in threads."""
+    """Rows in the order of the files, which are counted in `kinds`; images decode confined."""
     ahead = BATCHES_AHEAD * config.batch_size
 
     def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:
@@ -225,16 +223,13 @@ def _items(
         kinds[kind] += 1
         return copy, kind
 
-    def read(item: tuple[LocalCopy, Kind]) -> _Item:
-        copy, kind = item
-        if copy.failure:
-            return _Item(copy.name, kind, None, None, "failed", copy.failure)
-        try:
-            pixels = resized(reading.read_image(copy.path), size)
-        except reading.ImageError as error:
-            reason = error.message.removeprefix(f"{copy.path} ")
-            return _Item(copy.name, kind, None, None, "failed", reason)
-        return _Item(copy.name, kind, None, pixels, "ok", "")
+    def read(group: list[tuple[LocalCopy, Kind]]) -> list[_Item]:
+        whole = [copy.path for copy, _ in group if not copy.failure]
+        found = iter(confined.shared().squares(whole, [size]))
+        return [
+            _failed(copy, kind, copy.failure) if copy.failure else _image(copy, next(found), size)
+            for copy, kind in group
+        ]
 
     copies = map(with_kind, local_copies(found, Limits().max_file_bytes, keep=2 * ahead))
     with FrameReader(size, config.frames_per_second) as reader:
@@ -245,7 +240,19 @@ def _items(
                 for copy, _ in group:
                     yield from _frames(copy, reader)
             else:
-                yield from in_threads(group, read, ahead=ahead)
+                groups = batches(group, confined.IMAGES_PER_CALL)
+                for items in in_threads(groups, read, ahead=ahead // confined.IMAGES_PER_CALL):
+                    yield from items
+
+
+def _failed(copy: LocalCopy, kind: Kind, reason: str) -> _Item:
+    return _Item(copy.name, kind, None, None, "failed", reason)
+
+
+def _image(copy: LocalCopy, found: Squares | ImageError, size: int) -> _Item:
+    if isinstance(found, ImageError):
+        return _failed(copy, "image", found.message.removeprefix(f"{copy.path} "))
+    return _Item(copy.name, "image", None, found[size], "ok", "")
 
 
 def _frames(copy: LocalCopy, reader: FrameReader) -> Iterator[_Item]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from footage import files
 from footage.errors import ConfigError
+from footage.images import confined
 from footage.images.layout import some
-from footage.images.reading import ImageError, read_image
+from footage.images.limits import ImageError
 from footage.vtab import manifest
 from footage.vtab.folder import Lists, faults, marks, read_lists, row_of, task_folders
 from footage.vtab.rows import TaskRow
@@ -122,11 +123,10 @@ def _damaged_files(folder: Path, lists: Lists) -> Iterator[str]:
         yield f"{len(changed)} files are not as in {manifest.FILE}: {some(changed)}"
         return
     for listed in lists.parts.values():
-        for name in listed.names[:: -(-len(listed.names) // DECODED)]:
-            try:
-                read_image(folder / name)
-            except ImageError as error:
-                yield error.message
+        some_names = listed.names[:: -(-len(listed.names) // DECODED)]
+        for found in confined.shared().squares([folder / name for name in some_names], [1]):
+            if isinstance(found, ImageError):
+                yield found.message
                 return
 
 

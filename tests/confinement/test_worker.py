@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from footage.confinement import worker as worker_module
 from footage.confinement.messages import Confinement, cpu_seconds_of
 from footage.confinement.worker import ConfinedWorker
 from footage.errors import ConfinedError, MachineError
@@ -119,9 +118,8 @@ def test_process_that_is_killed_from_outside_is_not_the_fault_of_the_input():
         assert worker.call(b"count") == b"1"
 
 
-def test_process_is_replaced_after_many_calls(monkeypatch):
-    monkeypatch.setattr(worker_module, "CALLS_PER_PROCESS", 3)
-    with ConfinedWorker(FUNCTION, confinement()) as worker:
+def test_process_is_replaced_after_many_calls():
+    with ConfinedWorker(FUNCTION, confinement(), calls_per_process=3) as worker:
         counts = [int(worker.call(b"count")) for _ in range(5)]
     assert counts == [1, 2, 3, 1, 2]
 

@@ -9,6 +9,7 @@ import torch
 
 from footage import model as models
 from footage.evaluation import finetune
+from footage.evaluation.features import read_squares
 from footage.evaluation.finetune import Classifier, LabelledPixels, fine_tune
 from tests.evaluation.miniature import settings, tiny
 
@@ -84,7 +85,8 @@ def test_a_rate_that_blows_up_is_called_diverged() -> None:
 def test_squares_are_bilinear_without_smoothing(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image[:, :, ::-1])
-    ours = finetune.square(tmp_path / "a.png", 24)
+    (squares,) = read_squares([tmp_path / "a.png"], [24], how="linear", ahead=1)
+    ours = squares[24]
     planes = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     wanted = torch.nn.functional.interpolate(
         planes, (24, 24), mode="bilinear", align_corners=False, antialias=False

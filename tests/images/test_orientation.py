@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
+from footage.images.opening import open_one
 from footage.images.reading import Encoded, decode_image
 from footage.images.views import LabelledViewConfig, labelled_view_of
 from footage.randomness import generator
@@ -94,7 +95,9 @@ JPEG = {
 def views(data, size=64):
     """Views larger than the picture, so that no decoder may take a short cut."""
     config = LabelledViewConfig(policy="none")
-    return [labelled_view_of(data, "a", generator("test", n), config, size) for n in range(8)]
+    return [
+        labelled_view_of(open_one("a", data), generator("test", n), config, size) for n in range(8)
+    ]
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

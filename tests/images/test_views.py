@@ -6,6 +6,7 @@ from PIL import Image
 
 from footage.augment import augment
 from footage.errors import ConfigError
+from footage.images.opening import open_one
 from footage.images.reading import ImageError, decode_image
 from footage.images.views import LabelledViewConfig, labelled_view_of
 from footage.randomness import generator
@@ -29,7 +30,7 @@ DATA = encoded(picture(), "PNG")
 
 
 def view_of(number, config, data=DATA, size=24):
-    return labelled_view_of(data, "image", generator("test", number), config, size)
+    return labelled_view_of(open_one("image", data), generator("test", number), config, size)
 
 
 def test_without_a_policy_a_view_is_a_crop_and_perhaps_a_flip():
@@ -67,7 +68,9 @@ def test_a_large_jpeg_may_be_decoded_smaller_and_its_view_stays_nearly_the_same(
 def test_damaged_bytes_are_refused_by_name():
     data = encoded(picture(), "JPEG")[:400]
     with pytest.raises(ImageError, match=r"^cat/1\.jpg is damaged"):
-        labelled_view_of(data, "cat/1.jpg", generator("test", 0), LabelledViewConfig(), 24)
+        labelled_view_of(
+            open_one("cat/1.jpg", data), generator("test", 0), LabelledViewConfig(), 24
+        )
 
 
 @pytest.mark.parametrize(

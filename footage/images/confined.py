@@ -1,0 +1,289 @@
+"""Decode untrusted images in confined processes: a bad one costs itself, not the command.
+
+    this thread                                 confined process
+    what is wanted, memory file, open files --> decodes, resizes, fills the memory file
+    pixels or a reason for each <-------------- sizes or reasons
+
+A process serves one thread and many images. Whatever an image does to it, be it a crash, a hang or
+more memory than `limits` foresaw, ends in an `ImageError` that names the image, and the next image
+gets a new process. Images are sent several at a time; if that fails, each is sent alone.
+
+The memory file (memfd) is sealed at its size, so a process can write nothing but pixels into it.
+"""
+
+import atexit
+import fcntl
+import mmap
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import UInt8
+
+from footage.confinement.messages import Confinement, plain_text
+from footage.confinement.worker import MOST_FILES, ConfinedWorker
+from footage.errors import ConfinedError
+from footage.images import limits
+from footage.images.limits import ImageError
+from footage.images.reading import open_regular
+
+MEMORY_BYTES: Final = limits.MAX_BYTES + limits.MAX_FILE_BYTES + 2**29
+"""Address space of a process: the decode, the file, the memory file, and the allocator's share."""
+
+CPU_SECONDS: Final = 20
+"""Processor time for one image; the largest picture of the slowest format takes about ten."""
+
+WALL_SECONDS: Final = 200.0
+"""Time on the clock for one image: ten times the processor time, for a busy machine."""
+
+CALLS_PER_PROCESS: Final = 1_000
+"""Calls after which a process is replaced, which takes half a second."""
+
+IMAGES_PER_CALL: Final = MOST_FILES - 1
+"""The memory file takes the place of one."""
+
+_LARGEST: Final = limits.RGB_BYTES * limits.MAX_PIXELS
+NO_ROOM: Final = "needs a memory file of its own"
+_FUNCTION: Final = "footage.images.decoder:answer"
+_CURE: Final = "fix it or leave it out"
+
+Filter = Literal["area", "linear"]
+"""How squares are made of a picture: `resizing.resized` or `resizing.stretched`."""
+
+Picture = UInt8[np.ndarray, "_ _ 3"]
+"""Each of a size of its own, where `RGB` would ask several to be alike."""
+
+Squares = dict[int, Picture]
+"""One picture in several sizes."""
+
+Pictures = list[Picture]
+"""One picture, or the squares that were made of it."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is wanted of some images; the first open file is for the pixels."""
+
+    sizes: tuple[int, ...]
+    """Squares of these sizes; none for the whole picture."""
+    filter: Filter = "area"
+    images: tuple[bytes, ...] = ()
+    """The images, if they are not the other open files."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of one image."""
+
+    reason: str = ""
+    """Why it cannot be decoded, without its name."""
+    shapes: tuple[tuple[int, int], ...] = ()
+    """Heights and widths of its pictures, whose pixels follow those of the image before."""
+
+
+_ANSWERS = msgspec.msgpack.Decoder(list[Answer])
+
+
+class Untrusted(NamedTuple):
+    """An image that somebody else made."""
+
+    name: str
+    source: bytes | int
+    """Its bytes, or an open file."""
+
+
+class ConfinedDecoders:
+    """Confined processes for images, one for each thread that asks; they start when first asked.
+
+    Args:
+        function: What a process does with a `Request`, as `package.module:name`.
+        confinement: What one call may cost.
+    """
+
+    def __init__(self, function: str = _FUNCTION, confinement: Confinement | None = None) -> None:
+        self._function = function
+        self._confinement = confinement or Confinement(
+            memory_bytes=MEMORY_BYTES,
+            cpu_seconds=CPU_SECONDS,
+            wall_seconds=WALL_SECONDS,
+            silent_seconds=WALL_SECONDS,
+        )
+        self._of_thread = threading.local()
+        self._workers: list[ConfinedWorker] = []
+
+    def squares(
+        self, paths: Sequence[Path], sizes: Sequence[int], how: Filter = "area"
+    ) -> list[Squares | ImageError]:
+        """Image files as squares by size, or why they cannot be read, in their order.
+
+        Raises:
+            MachineError: No process can be started, or it was killed from outside.
+        """
+        found: list[Squares | ImageError] = []
+        for at in range(0, len(paths), IMAGES_PER_CALL):
+            with ExitStack() as stack:
+                opened = [_opened(path, stack) for path in paths[at : at + IMAGES_PER_CALL]]
+                sent = [each for each in opened if isinstance(each, Untrusted)]
+                answers = iter(self.decode(sent, sizes, how))
+                found += [
+                    _by_size(next(answers) if isinstance(each, Untrusted) else each, sizes)
+                    for each in opened
+                ]
+        return found
+
+    def decode(
+        self, images: Sequence[Untrusted], sizes: Sequence[int] = (), how: Filter = "area"
+    ) -> list[Pictures | ImageError]:
+        """A few images, each as squares of some sizes or, without sizes, as its whole picture.
+
+        Args:
+            images: At most `IMAGES_PER_CALL`.
+            sizes: Heights and widths of squares.
+            how: How squares are made.
+
+        Raises:
+            MachineError: No process can be started, or it was killed from outside.
+        """
+        request = Request(tuple(sizes), how)
+        if not images:
+            return []
+        with suppress(ConfinedError, _NoRoomError):
+            return self._call(request, images)
+        # Something in them brought the process down: each alone, the first in a new process.
+        found: list[Pictures | ImageError] = []
+        for image in images:
+            try:
+                found += self._call(request, [image])
+            except (ConfinedError, _NoRoomError) as error:
+                found.append(ImageError(f"{image.name} cannot be decoded: {error}", _CURE))
+        return found
+
+    def _call(self, request: Request, images: Sequence[Untrusted]) -> list[Pictures | ImageError]:
+        capacity = len(images) * sum(limits.RGB_BYTES * size * size for size in request.sizes)
+        files = [each.source for each in images if isinstance(each.source, int)]
+        data = tuple(each.source for each in images if isinstance(each.source, bytes))
+        for file in files:
+            os.lseek(file, 0, os.SEEK_SET)
+        with _memory_file(capacity or _LARGEST) as memory:
+            message = msgspec.msgpack.encode(msgspec.structs.replace(request, images=data))
+            answers = _read_answers(self._worker().call(message, [memory, *files]), len(images))
+            pixels = _Pixels(memory, capacity or _LARGEST, request.sizes)
+            return [
+                pixels.take(answer, image.name)
+                for image, answer in zip(images, answers, strict=True)
+            ]
+
+    def _worker(self) -> ConfinedWorker:
+        worker: ConfinedWorker | None = getattr(self._of_thread, "worker", None)
+        if worker is None:
+            worker = ConfinedWorker(self._function, self._confinement, CALLS_PER_PROCESS)
+            self._of_thread.worker = worker
+            self._workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """End all processes; no thread may be waiting for one."""
+        while self._workers:
+            self._workers.pop().close()
+        self._of_thread = threading.local()
+
+    def __enter__(self) -> "ConfinedDecoders":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Pixels:
+    """The pixels in a memory file, taken in order."""
+
+    def __init__(self, memory: int, capacity: int, sizes: tuple[int, ...]) -> None:
+        self._mapped = mmap.mmap(memory, capacity, prot=mmap.PROT_READ)
+        self._capacity = capacity
+        self._sizes = sizes
+        self._place = 0
+
+    def take(self, answer: Answer, name: str) -> Pictures | ImageError:
+        """The next pictures, if they are what was wanted."""
+        if answer.reason:
+            return ImageError(f"{name} {plain_text(answer.reason.encode())}", _CURE)
+        squares = tuple((size, size) for size in self._sizes)
+        is_wanted = (
+            answer.shapes == squares
+            if squares
+            else len(answer.shapes) == 1 and min(answer.shapes[0]) > 0
+        )
+        needed = sum(limits.RGB_BYTES * height * width for height, width in answer.shapes)
+        if not is_wanted or self._place + needed > self._capacity:
+            raise ConfinedError("received pictures of another size")
+        return [self._next(height, width) for height, width in answer.shapes]
+
+    def _next(self, height: int, width: int) -> Picture:
+        count = limits.RGB_BYTES * height * width
+        flat = np.frombuffer(self._mapped, np.uint8, count, self._place)
+        self._place += count
+        picture = flat.reshape(height, width, limits.RGB_BYTES)
+        # The mapping takes a descriptor. A whole picture keeps it; squares may be too many.
+        return picture.copy() if self._sizes else picture
+
+
+class _NoRoomError(Exception):
+    """The pictures of several images do not fit into one memory file."""
+
+
+def _read_answers(content: bytes, count: int) -> list[Answer]:
+    try:
+        answers = _ANSWERS.decode(content)
+    except (ValueError, RecursionError) as error:
+        raise ConfinedError("received an invalid message from the decoder process") from error
+    if len(answers) != count:
+        raise ConfinedError("received answers for another number of images")
+    if any(answer.reason == NO_ROOM for answer in answers):
+        raise _NoRoomError(NO_ROOM)
+    return answers
+
+
+@contextmanager
+def _memory_file(capacity: int) -> Iterator[int]:
+    """A file in memory that nobody can make smaller or larger; its mappings outlive it."""
+    memory = os.memfd_create("footage-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(memory, capacity)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+        yield memory
+    finally:
+        os.close(memory)
+
+
+def _opened(path: Path, stack: ExitStack) -> Untrusted | ImageError:
+    try:
+        return Untrusted(str(path), stack.enter_context(open_regular(path)).fileno())
+    except ImageError as error:
+        return error
+
+
+def _by_size(found: Pictures | ImageError, sizes: Sequence[int]) -> Squares | ImageError:
+    return found if isinstance(found, ImageError) else dict(zip(sizes, found, strict=True))
+
+
+_shared: dict[int, ConfinedDecoders] = {}
+
+
+def shared() -> ConfinedDecoders:
+    """The decoders of this process, which live as long as it or the thread that asks them."""
+    process = os.getpid()  # a fork must not talk to the decoders of its parent
+    if process not in _shared:
+        _shared.clear()
+        _shared[process] = ConfinedDecoders()
+        atexit.register(_shared[process].close)
+    return _shared[process]
