@@ -19,6 +19,7 @@ from footage.evaluation.fields import Count, Record, Text
 from footage.evaluation.labelled import Part
 from footage.evaluation.training_data import Source, TrainingData
 from footage.images.limits import MAX_FILE_BYTES
+from footage.images.opening import open_one
 from footage.images.reading import Encoded, ImageError
 
 MOST_BYTES: Final = 20 * 10**9
@@ -182,7 +183,7 @@ class _Search:
 
     def _opened(self, data: bytes) -> Encoded:
         """The image; only of a JPEG is the size known without decoding it."""
-        image = Encoded(data, "an image")
+        image = open_one("an image", data)
         if not data.startswith(_JPEG):
             self._pixels_left -= image.height * image.width
         return image
