@@ -103,6 +103,7 @@ def profile(words: Sequence[str]) -> None:
         store: str = "",
         videos: str = "",
         labelled: str = "",
+        overwrite: bool = False,
         config: Annotated[ProfileConfig, arg(name="")] = default,
     ) -> None:
         """What features became invariant to: in videos, under one factor at a time, over time.
@@ -113,10 +114,17 @@ def profile(words: Sequence[str]) -> None:
             store: A frame store; views, shots and videos are compared in it.
             videos: Labelled videos as CLASS/VIDEO/000123.jpg, with an anchors.txt if there is one.
             labelled: Labelled images of the same classes, for the classifier.
+            overwrite: Replace another profile in --out.
             config: How much is looked at.
         """
         found = measure(
-            models, out=out, store=store, videos=videos, labelled=labelled, config=config
+            models,
+            out=out,
+            store=store,
+            videos=videos,
+            labelled=labelled,
+            config=config,
+            overwrite=overwrite,
         )
         for view in tables(found.models):
             show(view)

@@ -14,7 +14,7 @@ import msgspec
 from footage import runs
 from footage.clips.factors import RANGES
 from footage.documents import Document
-from footage.errors import CheckpointError
+from footage.errors import CheckpointError, ConfigError, FootageError
 from footage.evaluation.bootstrap import CONFIDENCE, DRAWS
 from footage.evaluation.controlled import Factor
 from footage.evaluation.fields import Count, Environment, Hash, Pixels, Record, Seed, Text
@@ -100,15 +100,20 @@ class ProfileFile(typing.NamedTuple):
     models: Sequence[Profiled]
     measured: Measured
     environment: Environment
+    digest: str = ""
+    """Of what the numbers depend on; empty in files of earlier versions."""
 
 
-def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Profiled]) -> Path:
+def write_profiles(
+    path: Path, measured: Mapping[str, Any], models: Sequence[Profiled], digest: str = ""
+) -> Path:
     """Write profiles to a JSON file, complete or not at all.
 
     Args:
         path: The file.
         measured: Everything that a number depends on apart from the model, see `Measured`.
         models: The profiles. Numbers that are not defined become null.
+        digest: Of what the numbers depend on.
 
     Raises:
         OutputError: The file cannot be written.
@@ -120,6 +125,7 @@ def write_profiles(path: Path, measured: Mapping[str, Any], models: Sequence[Pro
         "ranges": RANGES,
         "measured": dict(measured),
         "models": [dataclasses.asdict(model) for model in models],
+        "digest": digest,
     }
     PROFILES.write(path, _finite(content))
     return path
@@ -133,7 +139,22 @@ def read_profiles(path: Path) -> ProfileFile:
     """
     found = PROFILES.read(path)
     models = [_typed(Profiled, model) for model in found.models]
-    return ProfileFile(models, found.measured, found.environment)
+    return ProfileFile(models, found.measured, found.environment, found.digest)
+
+
+def refuse_another(path: Path, digest: str) -> None:
+    """Refuse to replace another profile.
+
+    Raises:
+        ConfigError: The file is something else.
+    """
+    hint = "choose another --out, or add --overwrite to replace it"
+    try:
+        found = read_profiles(path).digest if path.exists() else digest
+    except FootageError as error:
+        raise ConfigError(f"{str(path)!r} exists, and {error.message}", hint) from error
+    if found != digest:
+        raise ConfigError(f"{str(path)!r} exists and contains another profile", hint)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
@@ -197,6 +218,7 @@ class _File(Record, frozen=True):
     ranges: dict[str, Text]
     measured: Measured
     models: list[_schema(Profiled)]  # type: ignore[valid-type]
+    digest: Hash = ""
 
 
 PROFILES: Final = Document[_File](

@@ -6,7 +6,10 @@ models.
 """
 
 import dataclasses
+import hashlib
+import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +19,13 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from footage import arguments, runs
+from footage import arguments, files, runs
 from footage import model as models
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError
 from footage.evaluation.adapt import PROTOCOLS, Examples
 from footage.evaluation.controlled import FRAME_SIZE, factors, scene_distances
+from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import (
     Column,
     extract,
@@ -32,9 +36,10 @@ from footage.evaluation.features import (
 from footage.evaluation.invariance import VIEWS, choose_frames, frame_features, profile_of
 from footage.evaluation.labelled import open_task
 from footage.evaluation.profile_plot import draw_profiles
-from footage.evaluation.profile_results import FILE, Profiled, write_profiles
+from footage.evaluation.profile_results import FILE, Profiled, refuse_another, write_profiles
 from footage.evaluation.robustness import VideoSet, open_videos, robustness
 from footage.evaluation.training_data import training_data
+from footage.file_walk import text
 from footage.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +48,9 @@ PIXELS: Final = "raw pixels"
 """The image itself at 16 x 16, instead of features."""
 
 PICTURE: Final = "profile.svg"
+
+FILE_BYTES: Final = 2_000_000
+"""Space that is asked for before the work starts; files are smaller."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +111,8 @@ class _Compared(NamedTuple):
     columns: dict[str, Column]
     described: dict[str, dict[str, Any]]
     baselines: list[str]
+    weights: list[str]
+    """Digests of the models' weights."""
 
 
 def profile(
@@ -113,6 +123,7 @@ def profile(
     videos: Location = "",
     labelled: Location = "",
     config: ProfileConfig | None = None,
+    overwrite: bool = False,
 ) -> Profiles:
     """Measure what models became invariant to.
 
@@ -124,11 +135,15 @@ def profile(
         videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.evaluation.robustness`.
         labelled: Labelled images of the same classes, on which the classifier is fitted.
         config: How much is looked at; the defaults when left out.
+        overwrite: Replace another profile in `out`.
 
     Raises:
         CheckpointError: A model cannot be read.
         StoreError: The store is missing or damaged.
-        ConfigError: Nothing is asked for, or the videos or images cannot be used.
+        ConfigError: Nothing is asked for, the videos or images cannot be used, or `out` contains
+            another profile.
+        OutputError: `out` cannot be written.
+        BusyError: Another process writes there.
     """
     config = arguments.settings(config, ProfileConfig)
     specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
@@ -139,13 +154,54 @@ def profile(
     folder = arguments.path(out, "out")
     _check_asked(specs, str(store), str(videos), str(labelled), config)
     compared = _compared(specs, config)
+    opened = Store.open(store) if str(store) else None
+    digest = _digest(compared, opened, str(videos), str(labelled), config)
+    with files.exclusive(folder / ".lock", folder):
+        files.require_space(folder / FILE, FILE_BYTES, "a profile")
+        if not overwrite:
+            refuse_another(folder / FILE, digest)
+        measured, results = _measured(specs, opened, videos, labelled, compared, config)
+        return Profiles(
+            results,
+            [
+                write_profiles(folder / FILE, measured, results, digest),
+                draw_profiles(folder / PICTURE, results),
+            ],
+        )
+
+
+def _digest(
+    compared: _Compared, store: Store | None, videos: str, labelled: str, config: ProfileConfig
+) -> str:
+    """Digest of what the numbers depend on, as far as it is known before measuring."""
+    places = [os.path.realpath(place) if place else "" for place in (videos, labelled)]
+    identity = [
+        dataclasses.asdict(config),
+        compared.described,
+        compared.weights,
+        store.content_hash if store else "",
+        *places,
+    ]
+    encoded = json.dumps(identity, sort_keys=True, default=str).encode()
+    return hashlib.sha256(encoded).hexdigest()[:16]
+
+
+def _measured(
+    specs: Sequence[str],
+    store: Store | None,
+    videos: str | Path,
+    labelled: str | Path,
+    compared: _Compared,
+    config: ProfileConfig,
+) -> tuple[dict[str, Any], list[Profiled]]:
+    """What was measured, and the results by column."""
     measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
     profiles: dict[str, Any] = {}
     moved: dict[str, Any] = {}
     held: dict[str, dict[str, Any]] = {}
-    if str(store):
+    if store is not None:
         with _said("levels of the store"):
-            profiles, measured["store"] = _on_store(Store.open(store), specs, compared, config)
+            profiles, measured["store"] = _on_store(store, specs, compared, config)
     if config.scenes:
         with _said("one factor at a time"):
             moved, measured["scenes"] = _on_scenes(compared, config)
@@ -154,7 +210,7 @@ def profile(
             held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
     results = [
         Profiled(
-            name=name,
+            name=text(name),
             is_baseline=name in compared.baselines,
             described=compared.described[name],
             profile=profiles.get(name),
@@ -163,13 +219,7 @@ def profile(
         )
         for name in compared.columns
     ]
-    return Profiles(
-        results,
-        [
-            write_profiles(folder / FILE, measured, results),
-            draw_profiles(folder / PICTURE, results),
-        ],
-    )
+    return measured, results
 
 
 def _check_asked(
@@ -211,7 +261,8 @@ def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
     for model in loaded:
         columns[model.name] = model_column(model, device)
         described[model.name] = models.describe(model)
-    return _Compared(columns, described, baselines)
+    weights = [weights_digest(model.backbone) for model in loaded]
+    return _Compared(columns, described, baselines, weights)
 
 
 def _on_store(
@@ -328,7 +379,7 @@ def _said(what: str) -> Iterator[None]:
     """Show that something takes its time."""
     progress = Progress(
         SpinnerColumn(),
-        TextColumn("profile {task.description}"),
+        TextColumn("profile {task.description}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )

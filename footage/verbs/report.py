@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -29,6 +30,12 @@ from footage.page.retrieval import Gallery, answers, gallery
 from footage.store import Store
 
 log = logging.getLogger(__name__)
+
+MARK: Final = b"<title>footage report"
+"""Near the start of every page."""
+START_BYTES: Final = 4096
+PAGE_BYTES: Final = 5_000_000
+"""Space that is asked for before the work starts; most pages are smaller."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +86,11 @@ def report(
     Raises:
         CheckpointError: One of the folders is nothing of this, or is damaged.
         OutputError: The page cannot be written.
-        ConfigError: No run was given.
+        ConfigError: No run was given, or `out` is a file that is not a report.
     """
     config = arguments.settings(config, ReportConfig)
+    target = arguments.path(out, "out")
+    _check_out(target)
     paths = [Path(each) for each in arguments.locations(runs, "runs")]
     others = [path for path in paths if not is_run(path)]
     beside = [gather_judged(path) for path in others if holds_results(path)]
@@ -90,9 +99,30 @@ def report(
     if not gathered:
         raise ConfigError("no run was given", "name at least one run folder")
     text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
-    target = arguments.path(out, "out")
     files.write_text(target, text, errors="backslashreplace")
     return target
+
+
+def _check_out(path: Path) -> None:
+    """Refuse to replace what is not a report, and find a place that cannot be written early.
+
+    Raises:
+        ConfigError: The file is something else.
+        OutputError: Nothing can be written there.
+    """
+    if path.exists() and not _is_report(path):
+        raise ConfigError(
+            f"{str(path)!r} exists and is not a footage report",
+            "choose another --out, or remove that file",
+        )
+    files.require_space(path, PAGE_BYTES, "a report")
+
+
+def _is_report(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK in file.read(START_BYTES)
 
 
 def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
