@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from footage.confinement import landlock, seccomp
-from footage.confinement.system_calls import LIBC, check
+from footage.confinement.system_calls import LIBC, call, check
 
 NO_NEW_PRIVILEGES = "no new privileges"
 NAMESPACES = "namespaces"
@@ -39,6 +39,8 @@ _NEW_USER, _NEW_MOUNT, _NEW_NETWORK, _NEW_IPC = 0x10000000, 0x00020000, 0x400000
 _PRIVATE = 0x44000  # changes of mounts stay here, recursively
 _MOUNT_OPTIONS = 0b1111  # read-only, nosuid, nodev, noexec
 _CAPABILITY_VERSION = 0x20080522
+_CLOSE_RANGE = 436
+_MOST_DESCRIPTORS = 2**31
 OPEN_FILES = 64
 
 
@@ -73,10 +75,18 @@ def drop_descriptors(keep: Iterable[int]) -> None:
     for descriptor in {0, 1, 2}.difference(kept):
         os.dup2(null, descriptor)
     last = 2
-    for descriptor in [one for one in kept if one > 2]:
-        os.closerange(last + 1, descriptor)
+    for descriptor in [*[one for one in kept if one > 2], _MOST_DESCRIPTORS]:
+        if last + 1 < descriptor:
+            _close(last + 1, descriptor - 1)
         last = descriptor
-    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _close(first: int, last: int) -> None:
+    """Close a range of descriptors, also those above a limit that has been lowered since."""
+    try:
+        call(_CLOSE_RANGE, "close_range", ctypes.c_uint(first), ctypes.c_uint(last), 0)
+    except OSError:  # before Linux 5.9
+        os.closerange(first, min(last + 1, os.sysconf("SC_OPEN_MAX")))
 
 
 def wipe_environment() -> None:

@@ -94,11 +94,14 @@ class ConfinedWorker:
         self.sandbox: Sandbox | None = None
         """The layers of the newest process; None before the first call."""
 
-    def call(self, request: bytes, files: Sequence[int] = ()) -> bytes:
+    def call(
+        self, request: bytes, files: Sequence[int] = (), largest_answer: int = LARGEST_ANSWER
+    ) -> bytes:
         """The function's answer for one input.
 
         Args:
             request: Bytes for the function.
+            largest_answer: An answer of more bytes is refused before it is read.
             files: At most 8 open descriptors, which the function gets in the same order. It shares
                 their positions with the caller.
 
@@ -112,7 +115,7 @@ class ConfinedWorker:
         process = self._process or _Process(self._function, self._confinement)
         self._process = None  # whatever interrupts the call, the process is not used again
         try:
-            answer = process.call(request, files)
+            answer = process.call(request, files, largest_answer)
         except WorkError:
             self._keep(process)
             raise
@@ -188,7 +191,7 @@ class _Process:
         """Whether it can still be called."""
         return self._process.poll() is None
 
-    def call(self, request: bytes, files: Sequence[int]) -> bytes:
+    def call(self, request: bytes, files: Sequence[int], largest_answer: int) -> bytes:
         """The function's answer."""
         answers: list[bytes] = []
         self.num_calls += 1
@@ -209,19 +212,24 @@ class _Process:
             raise ConfinedError("the decoder stalled: it took no input") from None
         except OSError as error:
             raise self._error_of_death() from error
-        self._listen(self._confinement, take)
+        self._listen(self._confinement, take, largest_answer)
         if not answers:
             raise ConfinedError("received no answer from the decoder process")
         return answers[0]
 
-    def _listen(self, confinement: Confinement, on_message: Callable[[bytes, bytes], None]) -> None:
+    def _listen(
+        self,
+        confinement: Confinement,
+        on_message: Callable[[bytes, bytes], None],
+        largest_message: int = 2**16,
+    ) -> None:
         listener = Listener(
             self._process.pid,
             self._socket.fileno(),
             on_message,
             confinement,
             sandbox=self.sandbox,
-            largest_message=LARGEST_ANSWER,
+            largest_message=max(largest_message, 2**16),  # reasons are messages, too
         )
         is_done = listener.listen()
         self.sandbox = listener.sandbox

@@ -154,14 +154,14 @@ def serve() -> None:
                     limits.confinement(os.fstat(descriptor).st_size),
                     wall_seconds=limits.wall_seconds,  # whoever reads the frames may be slow
                 )
-                checked = _Checked(answer, int(request["size"]))
+                checked = CheckedAnswers(answer, int(request["size"]))
                 run_confined(work, checked.take, confinement, (descriptor,))
                 checked.finish()
         except (VideoError, MachineError) as error:
             answer(FAILED, error.message.encode("utf-8", "replace"))
 
 
-class _Checked:
+class CheckedAnswers:
     """Passes on the messages of the confined child, which a hostile video may have taken over."""
 
     def __init__(self, answer: Send, size: int) -> None:

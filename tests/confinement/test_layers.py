@@ -1,6 +1,8 @@
 """Every attack of the list is attempted from inside a confined child."""
 
+import ast
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -177,3 +179,46 @@ def test_landlock_that_the_kernel_lacks_is_reported(monkeypatch):
     assert LANDLOCK not in sandbox.active
     assert sandbox.missing[LANDLOCK] == "Function not implemented"
     assert SECCOMP in sandbox.active or SECCOMP in sandbox.missing
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_every_layer_works_without_privileges():
+    """In a process of nobody's, as most users have none."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            sandbox = sandbox_of(LAYERS)
+            os.write(writing, repr((sandbox.active, sandbox.missing)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        active, missing = ast.literal_eval(answer.read())
+    os.waitpid(process, 0)
+    own = sandbox_of(LAYERS)
+    assert set(own.active) - set(active) <= {NAMESPACES, EMPTY_ROOT}  # some forbid those to users
+    assert set(active) | set(missing) == set(LAYERS)
+
+
+def test_descriptors_are_closed_whatever_their_number():
+    """A limit that was lowered after a descriptor was opened hides it from the usual loop."""
+    high = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD, 900)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    answers = []
+
+    def work(send):
+        for descriptor in (*range(3, 1024), 5000):
+            with contextlib.suppress(OSError):
+                os.fstat(descriptor)
+                send(b"D", str(descriptor).encode())
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        run_confined(work, lambda _, content: answers.append(int(content)), confinement())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.close(high)
+    assert len(answers) == 1  # the pipe to the parent

@@ -84,6 +84,12 @@ def test_faulty_input_costs_itself_and_the_next_one_gets_a_new_process(request_,
     assert children() == before
 
 
+def test_answer_that_is_too_large_is_refused(worker):
+    with pytest.raises(ConfinedError, match="invalid message from the decoder process: 100000"):
+        worker.call(b"zeros 100000", largest_answer=99_999)
+    assert worker.call(b"zeros 100000", largest_answer=100_000) == bytes(100_000)
+
+
 def test_memory_within_the_limit_is_given(worker):
     assert worker.call(b"allocate 200000000") == b"200000000"
 

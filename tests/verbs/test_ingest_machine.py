@@ -271,3 +271,21 @@ def test_ingest_works_without_standard_streams(videos, closed, program):
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
     assert Store.open(out).totals["ok"] == Store.open(out).totals["seen"] == 3
+
+
+@pytest.mark.parametrize(
+    ("broken", "missing"),
+    [
+        ({"landlock._CREATE_RULESET": 999}, {"Landlock"}),
+        ({"layers._NEW_IPC": 1}, {"namespaces", "empty root"}),
+        ({"seccomp._PR_SET_SECCOMP": 9999}, {"seccomp"}),
+        ({"layers._CAPABILITY_VERSION": 1}, {"no capabilities"}),
+    ],
+)
+def test_ingest_works_where_a_layer_is_missing_and_reports_it(videos, monkeypatch, broken, missing):
+    for name, value in broken.items():
+        monkeypatch.setattr(f"footage.confinement.{name}", value)
+    report = ingest([str(videos)], videos.parent / "out", CONFIG, HERE)
+    assert report.totals["ok"] == 3
+    assert set(report.sandbox.missing) == missing
+    assert all(f"{name} (" in report.summary() for name in missing)
