@@ -8,6 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+_NAMES = frozenset(["PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_START"])
+_PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "GLIBC_", "MALLOC_")
+"""Variables of the system, the interpreter and numeric libraries."""
+
 
 def command(program: str, *arguments: str) -> list[str]:
     """The command line of a fresh interpreter that runs some Python code.
@@ -26,3 +30,12 @@ def _folders() -> list[str]:
         unsafe.add(os.path.realpath(os.path.dirname(main)))
     named = [one for one in sys.path if one and os.path.realpath(one) not in unsafe]
     return [*named, str(Path(__file__).resolve().parents[1])]
+
+
+def minimal_environment() -> dict[str, str]:
+    """The variables that an interpreter needs to run: no credentials, whatever they are called."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NAMES or name.startswith(_PREFIXES)
+    }

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from footage import interpreters
 from footage.store import Store
+from footage.videos.executors import LocalProcesses
 from tests import synthetic
 
 ROOT = Path(__file__).parents[1]
@@ -90,3 +92,19 @@ def test_commands_work_from_a_folder_with_modules_like_those_of_the_standard_lib
         assert done.returncode == 0, done.stderr
     assert Store.open(tmp_path / "store").totals["ok"] == 4
     assert (tmp_path / "features.parquet").exists()
+
+
+def environment_in_memory(name):
+    """Whether a process has a variable, or began with it."""
+    return name in os.environ or name.encode() in Path("/proc/self/environ").read_bytes()
+
+
+def test_ingest_workers_of_local_files_have_no_credentials(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    names = ["AWS_SECRET_ACCESS_KEY", "PYTHONHASHSEED", "PATH"]
+    workers = LocalProcesses(1, interpreters.minimal_environment())
+    found = {one.task: one.result for one in workers.run(environment_in_memory, names)}
+    assert found == {"AWS_SECRET_ACCESS_KEY": False, "PYTHONHASHSEED": True, "PATH": True}
+    (outcome,) = LocalProcesses(1).run(environment_in_memory, names[:1])
+    assert outcome.result is True

@@ -58,8 +58,8 @@ TAIL = """
 - Use memory and CPU time up to the limits, see the clock, random numbers and the kernel version.
 - Where namespaces are not available: find out whether a path exists, its size and its times.
 - Read what the parent had in memory when the process was started. Videos are decoded in a fork of
-  an ingest worker, which holds nothing but the code, its own settings and, for files that it has
-  fetched, the credentials of that storage. Images are decoded in a fresh process.
+  an ingest worker, which has no variables of the environment that could be credentials, unless the
+  ingest fetches from URLs. Images are decoded in a fresh process.
 - Send wrong pixels for its own input. Up to 7,000 images share one process, so a hostile image
   could falsify the pixels of others.
 """

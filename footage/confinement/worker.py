@@ -58,15 +58,6 @@ START_SECONDS = 300.0
 UNLIMITED_SECONDS = 2**30
 """The processor time of the process is not limited as a whole: each call is, by the caller."""
 _REQUEST = struct.Struct("<Q")
-_KEPT_VARIABLES = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-)
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )  # only a process with one thread can be confined
@@ -173,7 +164,7 @@ class _Process:
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=interpreters.minimal_environment() | _ONE_THREAD,
                     process_group=0,  # the caller decides what an interrupt means
                 )
         except OSError as error:
@@ -250,11 +241,6 @@ class _Process:
         self._socket.close()
         self._process.kill()
         self._process.wait()
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    return kept | _ONE_THREAD
 
 
 # --- the other side ----------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from footage import arguments, files, store_commit
+from footage import arguments, files, interpreters, store_commit
 from footage.arguments import Location, Locations
 from footage.confinement.layers import Sandbox
 from footage.confinement.shortage import with_limits
@@ -227,7 +227,7 @@ def _work(
         new_bytes = sum(task.source.num_bytes for task in tasks if not task.known)
         check_before(store, existing, new_bytes)
         _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
-        results = _run(tasks, executor or LocalProcesses(min(config.workers, len(tasks))))
+        results = _run(tasks, executor or _processes(tasks, config))
         sandbox = results[-1].sandbox or sandbox
         try:
             new_videos = _commit(store, existing, config)
@@ -239,6 +239,13 @@ def _work(
         f"finished videos in {str(store / '.work')!r} keep being damaged",
         "check the disk, or choose another --out",
     )
+
+
+def _processes(tasks: Sequence[IngestTask], config: IngestConfig) -> LocalProcesses:
+    """Workers; only those that fetch get the environment, which may contain credentials."""
+    fetches = any(task.source.url for task in tasks)
+    environment = None if fetches else interpreters.minimal_environment()
+    return LocalProcesses(min(config.workers, len(tasks)), environment)
 
 
 def _tasks(

@@ -12,7 +12,7 @@ import pickle
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -47,10 +47,16 @@ class Executor(Protocol):
 
 
 class LocalProcesses:
-    """A pool of worker processes on this machine, one task at a time each."""
+    """A pool of worker processes on this machine, one task at a time each.
 
-    def __init__(self, workers: int) -> None:
+    Args:
+        workers: Number of processes.
+        environment: Their environment; None passes on that of the caller, with its credentials.
+    """
+
+    def __init__(self, workers: int, environment: Mapping[str, str] | None = None) -> None:
         self._workers = workers
+        self._environment = environment
 
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Yield outcomes as they come; an exception of the function is raised here."""
@@ -85,7 +91,7 @@ class LocalProcesses:
         idle = sum(worker.task is None for worker in pool)
         while len(pool) < self._workers and idle < waiting:
             try:
-                pool.append(_Worker(function))
+                pool.append(_Worker(function, self._environment))
             except OSError as error:
                 if pool:
                     return
@@ -99,13 +105,16 @@ class LocalProcesses:
 class _Worker:
     """One worker process and the task it has."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], environment: Mapping[str, str] | None
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 interpreters.command(_PROGRAM, str(theirs.fileno()), str(os.getpid())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env=environment,
             )
         self.connection = Connection(ours.detach())
         self.task: Any = None

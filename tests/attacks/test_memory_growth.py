@@ -18,11 +18,20 @@ MOST_PER_THOUSAND = 1e6
 OPENS = """
 import json, os, sys
 from pathlib import Path
+from footage.videos.sandbox import Limits, opened, run_confined
 from footage.videos.video import Video
 
+CONFINEMENT = Limits().confinement(0)
+
 def once(path):
-    with Video(path, 10**6) as video:
-        next(video.frames())
+    def decode(send):
+        with Video(descriptor, 10**6) as video:
+            send(b"S", str(next(video.frames()).seconds).encode())
+
+    answers = []
+    with opened(path) as descriptor:
+        run_confined(decode, lambda *answer: answers.append(answer), CONFINEMENT, [descriptor])
+    assert answers == [(b"S", b"0.0")]
 """
 INGESTS = """
 import json, os, sys
@@ -63,8 +72,8 @@ def growth_per_thousand(sizes, count):
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "count"), [(OPENS, 20_000), (INGESTS, 2_000)])
 def test_memory_does_not_grow_with_the_number_of_videos(tmp_path, trials, program, count):
-    """20,000 videos opened and decoded in one process; 2,000 ingested by one worker, sandbox and
-    files included."""
+    """20,000 videos opened and decoded in confined processes of one parent; 2,000 ingested whole by
+    one worker, with their files."""
     path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(1, 0.25))
     done = subprocess.run(
         [sys.executable, "-P", "-c", program + LOOP, str(path), str(count)],
