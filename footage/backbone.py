@@ -86,9 +86,7 @@ class Backbone(nn.Module):
         self.architecture = architecture
         self.options = dict(options or {})
         self.network = networks.create(architecture, size, self.options)
-        self.feature_dim = int(
-            getattr(self.network, "head_hidden_size", None) or self.network.num_features
-        )
+        self.feature_dim = networks.feature_dim(self.network)
         self.preprocessing = _preprocessing(self.network.pretrained_cfg, size)
 
     def forward(self, images: Images) -> Features:

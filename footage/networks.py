@@ -206,7 +206,7 @@ def create(
         source = {"file": str(weights), "custom_load": False}
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": source}
     try:
-        _check_memory(name, size, arguments)
+        _rehearse(name, size, arguments)
         return timm.create_model(architecture if weights else name, **arguments)
     except ConfigError:
         raise
@@ -218,8 +218,13 @@ def create(
         ) from error
 
 
-def _check_memory(name: str, size: int, arguments: Mapping[str, Any]) -> None:
-    """Create the network without memory for its weights, and count what they would take."""
+def feature_dim(network: Any) -> int:  # noqa: ANN401
+    """Length of a network's pooled features."""
+    return int(getattr(network, "head_hidden_size", None) or network.num_features)
+
+
+def _rehearse(name: str, size: int, arguments: Mapping[str, Any]) -> None:
+    """Create the network without memory for its weights, count what they would take, and run it."""
     shapes = {key: value for key, value in arguments.items() if not key.startswith("pretrained")}
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         network = timm.create_model(name, **shapes)
@@ -235,6 +240,10 @@ def _check_memory(name: str, size: int, arguments: Mapping[str, Any]) -> None:
             f" {available / 1e9:,.1f} GB of memory are available",
             "choose a smaller network, smaller options or a smaller image size",
         )
+    with torch.no_grad():
+        features = network.eval()(torch.zeros(1, 3, size, size, device="meta"))
+    if tuple(features.shape) != (1, feature_dim(network)):
+        raise ValueError(f"one image gives features of the shape {tuple(features.shape)}")
 
 
 def _available_bytes() -> int:
