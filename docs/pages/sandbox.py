@@ -14,7 +14,7 @@ LAYERS = (
     (
         LANDLOCK,
         "no file can be opened, created, renamed or removed; no TCP; no signals to others",
-        "Linux 5.13; complete since 6.12",
+        "Linux 5.13; without gaps since 6.12 (version 6)",
     ),
     ("no capabilities", "a process of root has no privileges", ""),
     (RESOURCE_LIMITS, "memory, CPU time, file size 0, no core dump, 64 descriptors", ""),
@@ -41,7 +41,9 @@ _AFTER_LAYERS = """
 The environment is wiped, and all descriptors are closed except for the input and the pipe to the
 parent. The process dies with its parent.
 
-`footage ingest` prints which layers were active and which were missing, with the reason.
+`footage ingest` prints which layers were active, with the version of Landlock, and which were
+missing, with the reason. What an older Landlock lacks (truncation before version 3, TCP before 4,
+signals before 6) is stopped by seccomp.
 `--require-sandbox` stops with an error unless all are active.
 
 ## Attacks

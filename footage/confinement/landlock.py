@@ -36,8 +36,16 @@ def version() -> int:
     return call(_CREATE_RULESET, "Landlock", None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
-def restrict() -> int:
-    """Take every right that this kernel's Landlock knows from this thread; return its version.
+def version_or_none() -> int:
+    """The same, or 0 where there is none."""
+    try:
+        return version()
+    except OSError:
+        return 0
+
+
+def restrict() -> None:
+    """Take every right that this kernel's Landlock knows from this thread.
 
     Needs `no_new_privs`.
 
@@ -58,4 +66,3 @@ def restrict() -> int:
         call(_RESTRICT_SELF, "Landlock", ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:
         os.close(ruleset)
-    return newest

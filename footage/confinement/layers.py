@@ -34,7 +34,7 @@ LAYERS = (
 )
 """All layers, in the order in which they are put on."""
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _NEW_USER, _NEW_MOUNT, _NEW_NETWORK, _NEW_IPC = 0x10000000, 0x00020000, 0x40000000, 0x08000000
 _PRIVATE = 0x44000  # changes of mounts stay here, recursively
 _MOUNT_OPTIONS = 0b1111  # read-only, nosuid, nodev, noexec
@@ -49,11 +49,15 @@ class Sandbox(NamedTuple):
 
     active: tuple[str, ...]
     missing: dict[str, str]
+    landlock_version: int = 0
+    """Version of the kernel's Landlock; below 6 it lacks rules that other layers have."""
 
     def lines(self) -> tuple[str, str]:
         """The active and the missing layers in words."""
+        version = f"{LANDLOCK} version {self.landlock_version}"
+        active = [version if name == LANDLOCK else name for name in self.active]
         missing = [f"{name} ({reason})" for name, reason in self.missing.items()]
-        return ", ".join(self.active) or "none", ", ".join(missing) or "none"
+        return ", ".join(active) or "none", ", ".join(missing) or "none"
 
     @property
     def refusal(self) -> str:
@@ -121,16 +125,17 @@ def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS)
         cpu_seconds: Processor time after which the process is killed.
         layers: Those to put on. Only tests leave some out.
     """
-    actions: dict[str, Callable[[], None]] = {
+    actions: dict[str, Callable[[], object]] = {
         NO_NEW_PRIVILEGES: _no_new_privileges,
         NAMESPACES: _namespaces,
         EMPTY_ROOT: _empty_root,
-        LANDLOCK: _landlock,
+        LANDLOCK: landlock.restrict,
         NO_CAPABILITIES: _no_capabilities,
         RESOURCE_LIMITS: lambda: _limit(used, memory_bytes, cpu_seconds),
         SECCOMP: seccomp.restrict,
     }
     used = _Memory.now()
+    landlock_version = landlock.version_or_none()
     active: list[str] = []
     missing: dict[str, str] = {}
     wanted = set(layers)
@@ -146,7 +151,7 @@ def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS)
             active.append(name)
         except OSError as error:
             missing[name] = (error.strerror or str(error)).removeprefix(f"{name}: ")
-    return Sandbox(tuple(active), missing)
+    return Sandbox(tuple(active), missing, landlock_version)
 
 
 def _no_new_privileges() -> None:
@@ -169,10 +174,6 @@ def _empty_root() -> None:
     check(LIBC.mount(b"none", b"/proc", b"tmpfs", options, b"size=4k"), EMPTY_ROOT)
     os.chroot("/proc")
     os.chdir("/")
-
-
-def _landlock() -> None:
-    landlock.restrict()
 
 
 def _no_capabilities() -> None:
@@ -199,6 +200,7 @@ def _limit(used: _Memory, memory_bytes: int, cpu_seconds: int) -> None:
     }.items():
         allowed = _at_most_given(what, value)
         resource.setrlimit(what, (allowed, allowed))
+    LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # where crashes go to a program, no limit stops them
 
 
 def _at_most_given(what: int, value: int) -> int:

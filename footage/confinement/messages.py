@@ -185,8 +185,8 @@ class Listener:
         if self.sandbox is None:  # nothing untrusted has been looked at yet
             if kind == REFUSED:
                 raise SandboxError(content.decode("utf-8", "replace"))
-            active, missing = json.loads(content)
-            self.sandbox = Sandbox(tuple(active), missing)
+            active, missing, version = json.loads(content)
+            self.sandbox = Sandbox(tuple(active), missing, version)
         elif kind == DONE:
             return True
         elif kind == NO_MEMORY:

@@ -70,6 +70,7 @@ def growth_per_thousand(sizes, count):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("program", "count"), [(OPENS, 20_000), (INGESTS, 2_000)])
 def test_memory_does_not_grow_with_the_number_of_videos(tmp_path, trials, program, count):
     """20,000 videos opened and decoded in confined processes of one parent; 2,000 ingested whole by

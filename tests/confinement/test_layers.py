@@ -154,6 +154,12 @@ def sandbox_of(layers, **changes):
     return run_confined(lambda _: None, print, confinement(layers, **changes))
 
 
+def test_the_version_of_landlock_is_named():
+    sandbox = sandbox_of(LAYERS)
+    if LANDLOCK in sandbox.active:
+        assert f"Landlock version {landlock.version()}" in sandbox.lines()[0]
+
+
 def test_layers_that_are_missing_are_named():
     sandbox = sandbox_of((NO_NEW_PRIVILEGES, EMPTY_ROOT))
     assert sandbox.active == (NO_NEW_PRIVILEGES,)
