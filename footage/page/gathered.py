@@ -165,10 +165,12 @@ def _read(path: Path, name: str) -> Run:
             f"{path} was trained by an earlier footage, whose record says too little for a page",
             "train it again, or report with the version that trained it",
         )
-    try:
-        lines = runs.read_metrics(path)
-    except ValueError as error:
-        raise CheckpointError(f"{path / runs.METRICS} is damaged: {error}") from error
+    if "steps" not in record["config"]:
+        raise CheckpointError(
+            f"{str(path / runs.RUN)!r} does not contain the number of steps",
+            "restore it from a copy, or give another run",
+        )
+    lines = runs.read_metrics(path)
     files = sorted((path / runs.EVALUATIONS).glob("*.json"))
     every = sorted((RESULTS.read(file) for file in files), key=lambda content: content.written)
     rows = newest([row for content in every for row in content.rows])
