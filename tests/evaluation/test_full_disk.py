@@ -1,0 +1,64 @@
+"""Writers of results on a disk that is full, and in a place that cannot be written."""
+
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from footage import files
+from footage.errors import OutputError
+from footage.evaluation import records
+from footage.evaluation.profile_plot import draw_profiles
+from footage.evaluation.profile_results import write_profiles
+from footage.evaluation.results import write_rows
+from footage.evaluation.suite_rows import write_rows as write_suite
+from footage.vtab import manifest
+from tests.evaluation.suite_rows import suite
+from tests.evaluation.test_result_files import DESCRIBED, HASH, row
+from tests.page.test_profiles import MEASURED, MODELS
+
+ANSWERED = records.Answered(digest=HASH, choice=records.Choice({}, 0.5), answers=[1] * 500)
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    "labelled": lambda folder: write_rows(folder / "a.json", DESCRIBED, [row()] * 9),
+    "suite": lambda folder: write_suite(folder, suite()),
+    "profile": lambda folder: write_profiles(folder / "profile.json", MEASURED, MODELS),
+    "picture": lambda folder: draw_profiles(folder / "profile.svg", MODELS),
+    "answers": lambda folder: records.publish(records.ANSWERED, folder / "0.json", ANSWERED),
+    "page": lambda folder: files.write_text(folder / "report.html", "x" * 9000),
+    "manifest": lambda folder: manifest.write(
+        folder, manifest.Manifest(origin="x" * 3000, marks=(), files={})
+    ),
+}
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may be larger than two kilobytes, as with a quota."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
+def test_without_space_there_is_one_error_and_no_file(
+    write: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        OutputError, match=r"cannot be written: (File too large|No space)"
+    ) as caught:
+        write(tmp_path / "out")
+    assert "free some space" in caught.value.hint
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
+def test_below_a_file_there_is_one_error(write: Callable[[Path], Any], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        write(tmp_path / "out")
+    assert caught.value.hint
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
