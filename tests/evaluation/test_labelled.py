@@ -137,7 +137,7 @@ def _missing_file(folder: Path) -> Path:
         (lambda folder: _classes(folder, ant=9, bee=2), r"fewer than 3 images: bee \(2\)"),
         (lambda folder: _classes(folder / "train", ant=9).parent, "one class"),
         (_missing_file, "1 of 2 files .* do not exist: gone.png"),
-        (_two_labels_for_one_file, "two labels: x and y"),
+        (_two_labels_for_one_file, "two labels: 'x' and 'y'"),
     ],
 )
 def test_a_folder_that_cannot_be_split_says_why(tmp_path: Path, build, message: str) -> None:

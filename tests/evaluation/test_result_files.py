@@ -136,7 +136,7 @@ def test_every_mutation_of_a_profile_is_one_error_with_a_hint(tmp_path):
         ("intervals",),
     ]  # fmt: skip
     optional = re.compile(
-        r"models\.0|measured\.(scenes|videos)|.*\.(levels|factors|robustness)\.\w+|.*steps\.\d"
+        r"digest|models\.0|measured\.(scenes|videos)|.*\.(levels|factors|robustness)\.\w+|.*steps\.\d"
     )
     tried = 0
     for what, data in mutations(content, free):
