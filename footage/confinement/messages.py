@@ -184,7 +184,10 @@ class Listener:
     def _take(self, kind: bytes, content: bytes) -> bool:
         if self.sandbox is None:  # nothing untrusted has been looked at yet
             if kind == REFUSED:
-                raise SandboxError(content.decode("utf-8", "replace"))
+                raise SandboxError(
+                    content.decode("utf-8", "replace"),
+                    "use a system that has them (see docs/sandbox.md), or do not require them",
+                )
             active, missing, version = json.loads(content)
             self.sandbox = Sandbox(tuple(active), missing, version)
         elif kind == DONE:

@@ -35,7 +35,9 @@ from footage.videos.video import Video
 
 HEADER = struct.Struct("<cI")
 SECONDS = struct.Struct("<d")
-FRAME, ALIVE, END, FAILED = b"F", b"A", b"E", b"X"
+FRAME, ALIVE, END, FAILED, UNTRIED = b"F", b"A", b"E", b"X", b"M"
+ATTEMPTS, PAUSE_SECONDS = 3, 0.5
+"""How often a video is begun when the machine fails, and the pause after the first failure."""
 
 ALIVE_SECONDS = 1.0
 
@@ -66,7 +68,22 @@ class FrameReader:
 
         Raises:
             VideoError: The video cannot be read, or not all of it; the message is the reason.
+            MachineError: It could not be tried here and now, not even after several attempts.
         """
+        num_given = 0
+        for attempt in range(ATTEMPTS):
+            try:
+                for number, frame in enumerate(self._decoded(path)):
+                    if number == num_given:
+                        yield frame
+                        num_given += 1
+                return
+            except MachineError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(PAUSE_SECONDS * 2**attempt)
+
+    def _decoded(self, path: Path) -> Iterator[SquareFrame]:
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -75,13 +92,16 @@ class FrameReader:
             "size": self._size,
             "frames_per_second": self._frames_per_second,
         }
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
         finished = False
         try:
+            try:
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.flush()
+            except BrokenPipeError as error:
+                raise MachineError("the decoding process ended unexpectedly") from error
             while True:
                 kind, content = _receive(process.stdout)
-                finished = kind in (END, FAILED)
+                finished = kind in (END, FAILED, UNTRIED)
                 if kind == FRAME:
                     (seconds,) = SECONDS.unpack_from(content)
                     pixels = np.frombuffer(content, np.uint8, offset=SECONDS.size)
@@ -93,6 +113,8 @@ class FrameReader:
                     return
                 elif kind == FAILED:
                     raise VideoError(content.decode())
+                elif kind == UNTRIED:
+                    raise MachineError(content.decode())
         finally:
             if not finished:  # the reader gave up or the process died: what follows is out of step
                 self.close()
@@ -110,6 +132,7 @@ class FrameReader:
                 interpreters.command("from footage.videos.frames import serve; serve()"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env=interpreters.minimal_environment(),
             )
         return self._process
 
@@ -128,7 +151,7 @@ class FrameReader:
 def _receive(stream: IO[bytes]) -> tuple[bytes, bytes]:
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
-        raise VideoError("the decoding process ended unexpectedly")
+        raise MachineError("the decoding process ended unexpectedly")
     kind, length = HEADER.unpack(header)
     return kind, stream.read(length)
 
@@ -157,8 +180,10 @@ def serve() -> None:
                 checked = CheckedAnswers(answer, int(request["size"]))
                 run_confined(work, checked.take, confinement, (descriptor,))
                 checked.finish()
-        except (VideoError, MachineError) as error:
+        except VideoError as error:
             answer(FAILED, error.message.encode("utf-8", "replace"))
+        except MachineError as error:
+            answer(UNTRIED, error.message.encode("utf-8", "replace"))
 
 
 class CheckedAnswers:

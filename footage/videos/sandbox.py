@@ -31,20 +31,20 @@ class Limits:
     """Resources that one video may use before it is given up."""
 
     max_pixels: int = 9_437_184
-    """Largest picture in pixels (4096x2304); checked before memory is taken for it."""
+    """Largest picture in pixels (4096x2304); checked before memory is allocated."""
     max_file_bytes: int = 20 * 2**30
     """Largest file in bytes, also for files that are fetched."""
     memory_bytes: int = 2 * 2**30
     """Memory for decoding one video, in bytes."""
     cpu_seconds: int = 7200
-    """Most CPU time for one video, in seconds, however large it is."""
+    """Upper bound on the CPU time for one video, in seconds."""
     wall_seconds: float = 14400.0
-    """Most time for one video, in seconds, however large it is."""
+    """Upper bound on the elapsed time for one video, in seconds."""
     silent_seconds: float = 60.0
     """Kill a decoder that makes no progress for this many seconds."""
 
     cpu_seconds_per_megabyte: float = 40.0
-    """CPU seconds per megabyte of the file, in addition to half a minute."""
+    """CPU seconds allowed per megabyte of the file, in addition to 30."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():

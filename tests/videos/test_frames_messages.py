@@ -1,14 +1,21 @@
 """What a hostile decoder sends to the reader of frames costs that video only."""
 
 import math
+import os
+import signal
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footage.errors import VideoError
-from footage.videos.frames import ALIVE, END, FRAME, CheckedAnswers
+from footage import interpreters
+from footage.errors import MachineError, VideoError
+from footage.videos import frames
+from footage.videos.frames import ALIVE, END, FRAME, CheckedAnswers, FrameReader
+from tests import synthetic
 
 SIZE = 4
 PIXELS = bytes(SIZE * SIZE * 3)
@@ -79,3 +86,35 @@ def test_any_messages_are_refused_or_frames_in_order(messages):
     times = [struct.unpack_from("<d", content)[0] for kind, content in answers if kind == FRAME]
     assert times == sorted(set(times))
     assert [kind for kind, _ in answers][-1] == END
+
+
+def children_of(process):
+    return set(Path(f"/proc/{process}/task/{process}/children").read_text().split())
+
+
+def test_frames_are_complete_when_a_decoder_is_killed_from_outside(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "PAUSE_SECONDS", 0.01)
+    path = synthetic.encode(tmp_path / "a.mp4", synthetic.cuts(range(4), 3.0))
+    before = children_of(os.getpid())
+    with FrameReader(size=96, frames_per_second=12.0) as reader:
+        whole = [(frame.seconds, frame.pixels.tobytes()) for frame in reader.frames(path)]
+        found = []
+        for frame in reader.frames(path):
+            if len(found) == 1:
+                (server,) = children_of(os.getpid()) - before
+                (decoder,) = children_of(server)
+                os.kill(int(decoder), signal.SIGKILL)
+            found.append((frame.seconds, frame.pixels.tobytes()))
+    assert len(whole) == 144
+    assert found == whole
+
+
+def test_server_that_keeps_dying_is_an_error_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "PAUSE_SECONDS", 0.01)
+    path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(1, 1.0))
+    monkeypatch.setattr(interpreters, "command", lambda *_: [sys.executable, "-c", ""])
+    with (
+        FrameReader(size=16, frames_per_second=2.0) as reader,
+        pytest.raises(MachineError, match="ended unexpectedly"),
+    ):
+        list(reader.frames(path))
