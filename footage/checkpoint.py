@@ -12,11 +12,9 @@ Reading checks every hash. If the newest checkpoint is damaged, one warning is l
 before it is used. Read errors of the device are retried first.
 """
 
-import errno
 import logging
 import os
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -30,12 +28,10 @@ from torch import Tensor
 from footage import files, tensor_files
 from footage.documents import Document
 from footage.errors import CheckpointError
+from footage.retrying import retried
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
-"""Pauses between the tries to read a checkpoint from a device that reports errors."""
-_TRANSIENT = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO)
 _NAME = re.compile(r"step-(\d{8,18})")
 _MANIFEST, _STATE, _MODEL = "MANIFEST.json", "state.json", "model.safetensors"
 _DAMAGED = "remove this checkpoint to resume from the one before it, or restore it from a copy"
@@ -169,19 +165,6 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: A file is missing or cannot be read, or differs from what was written.
     """
-    for pause in RETRY_SECONDS:
-        try:
-            return _load(path)
-        except CheckpointError as error:
-            cause = error.__cause__
-            if not (isinstance(cause, OSError) and cause.errno in _TRANSIENT):
-                raise
-            log.warning("%s; trying again in %g s", error.message, pause)
-            time.sleep(pause)
-    return _load(path)
-
-
-def _load(path: Path) -> Checkpoint:
     try:
         manifest = _manifest_document.read(path / _MANIFEST)
         missing = {_STATE, _MODEL} - manifest.keys()
@@ -197,12 +180,9 @@ def _load(path: Path) -> Checkpoint:
             for name in manifest
             if name.endswith(".safetensors")
         }
-    except CheckpointError as error:
-        message = f"checkpoint {str(path)!r} is damaged: {error.message}"
-        raise CheckpointError(message, _DAMAGED) from error.__cause__
-    except (OSError, SafetensorError) as error:
-        message = f"checkpoint {str(path)!r} is damaged: {error}"
-        raise CheckpointError(message, _DAMAGED) from error
+    except (CheckpointError, OSError, SafetensorError) as error:
+        reason = error.message if isinstance(error, CheckpointError) else str(error)
+        raise CheckpointError(f"checkpoint {str(path)!r} is damaged: {reason}", _DAMAGED) from error
     return Checkpoint(path, tensors, state)
 
 
@@ -272,4 +252,5 @@ def _is_complete(path: Path) -> bool:
 
 
 def _listed(path: Path) -> _File:
-    return _File(path.stat().st_size, files.sha256(path))
+    digest = retried(lambda: files.sha256(path), str(path))
+    return _File(path.stat().st_size, digest)
