@@ -116,6 +116,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     videos_used: Count = 0
     labels_used: Count = 0
     held_out: list[Text] = []
+    extended_at: list[Count] = []
     seed: int = 0
     model: ModelRecord
     chance: dict[str, float] = {}

@@ -114,8 +114,8 @@ def row(column, protocol, value):
 )
 def test_the_verdict_is_honest_about_noise_and_losses(tmp_path, trained, verdict):
     (tmp_path / runs.METRICS).write_text(
-        '{"step": 0, "probe": {"same_shot_hit": 0.5, "same_shot_chance": 0.1}}\n'
-        '{"step": 9, "probe": {"same_shot_hit": 0.4, "same_shot_chance": 0.1}}\n'
+        '{"step": 0, "probe": {"same_shot_hit": 0.5, "same_shot_chance": 0.1}, "advice": []}\n'
+        '{"step": 9, "probe": {"same_shot_hit": 0.4, "same_shot_chance": 0.1}, "advice": []}\n'
     )
     values = {"pixels": 0.3, "untrained": 0.5, "model": trained}
     rows = [row("chance", "majority", 0.125)]
