@@ -20,7 +20,6 @@ from footage.model import load
 from footage.recipes import recipe
 from footage.sampling import SamplingConfig
 from footage.train_config import LabelledConfig
-from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.export import export
 from footage.verbs.report import report
 from footage.verbs.train import train
@@ -152,11 +151,6 @@ def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path)
     assert "60 labels" in both
     alone = report([sup], out=tmp_path / "alone.html").read_text()
     assert "No run here was trained on videos." in alone
-
-
-def test_evaluation_finds_the_images_whose_labels_were_used(run, shapes_folder):
-    done = evaluate(str(run), labelled=[shapes_folder], config=EvaluateConfig(protocols=("knn",)))
-    assert any(row.leakage is not None and row.leakage.images > 0 for row in done.rows)
 
 
 def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_folder, tmp_path):

@@ -162,6 +162,7 @@ def test_decoder_that_is_killed_from_outside_once_is_started_again(videos, monke
     assert (report.totals["ok"], report.totals["seen"], report.failures) == (1, 1, [])
 
 
+@pytest.mark.slow  # depends on when a signal arrives
 def test_video_whose_decoder_keeps_being_killed_is_left_to_the_next_ingest(videos, monkeypatch):
     out = videos.parent / "out"
     ingest(only("b", videos), out, CONFIG, HERE)
