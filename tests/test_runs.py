@@ -19,7 +19,7 @@ def test_a_record_comes_back_from_its_folder_or_its_file(run):
     record = record_of(run)
     found = runs.read_record(run)
     assert {name: found[name] for name in record} == record
-    assert runs.read_record(run / runs.RUN) == record
+    assert runs.read_record(run / runs.RUN) == found
     assert record["version"] == 1
 
 
