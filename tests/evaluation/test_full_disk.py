@@ -1,7 +1,6 @@
 """Writers of results on a disk that is full, and in a place that cannot be written."""
 
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from footage.evaluation.suite_rows import write_rows as write_suite
 from footage.vtab import manifest
 from tests.evaluation.suite_rows import suite
 from tests.evaluation.test_result_files import DESCRIBED, HASH, row
+from tests.file_sizes import file_size_limit
 from tests.page.test_profiles import MEASURED, MODELS
 
 ANSWERED = records.Answered(digest=HASH, choice=records.Choice({}, 0.5), answers=[1] * 500)
@@ -33,23 +33,12 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may be larger than two kilobytes, as with a quota."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
 def test_without_space_there_is_one_error_and_no_file(
     write: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        OutputError, match=r"cannot be written: (File too large|No space)"
-    ) as caught:
+    message = r"cannot be written: (File too large|No space)"
+    with file_size_limit(2000), pytest.raises(OutputError, match=message) as caught:
         write(tmp_path / "out")
     assert "free some space" in caught.value.hint
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,11 +1,8 @@
-import contextlib
 import json
 import os
-import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from footage.errors import BusyError, CheckpointError, ConfigError, OutputError
 from footage.evaluation.features import model_column
 from footage.verbs import export as export_module
 from footage.verbs.export import Target, export
+from tests.file_sizes import file_size_limit
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext"])
@@ -132,16 +130,6 @@ def test_the_umask_decides_the_modes(tmp_path: Path, to: Target) -> None:
         os.umask(before)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
     assert modes == {0o640}
-
-
-@contextlib.contextmanager
-def file_size_limit(num_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("to", ["timm", "safetensors"])

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import logging
 import os
-import resource
 import shutil
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from footage.store_writing import (
 )
 from footage.verbs.ingest import IngestConfig, ingest
 from footage.videos.space import SpaceWatch
+from tests.file_sizes import file_size_limit
 from tests.ingesting import CONFIG, HERE, InThisProcess, hashes
 from tests.mutations import bit_flips, mutations
 
@@ -176,13 +176,9 @@ def test_disk_that_fills_up_is_one_error_and_finished_videos_are_kept(
     whole, video_folder, tmp_path
 ):
     out = tmp_path / "out"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
-    try:
-        with pytest.raises(OutputError, match="cannot be written: File too large") as error:
-            ingest([str(video_folder)], out, CONFIG, HERE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = "cannot be written: File too large"
+    with file_size_limit(60_000), pytest.raises(OutputError, match=message) as error:
+        ingest([str(video_folder)], out, CONFIG, HERE)
     assert "MB are free there" in error.value.hint
     finished = len(finished_work(out))
     assert not (out / "store.json").exists()

@@ -17,6 +17,7 @@ from footage.errors import BusyError, ConfigError, FootageError, OutputError, St
 from footage.optim import OptimizerConfig
 from footage.schedule import learning_rate
 from footage.verbs.train import train
+from tests.file_sizes import file_size_limit
 from tests.training import (
     AS_OPTIONS,
     assert_same_run,
@@ -166,14 +167,9 @@ def test_a_place_that_cannot_be_written_is_one_error(tiny_store, tmp_path, out):
 
 
 def test_checkpoints_that_do_not_fit_are_refused_at_the_start(tiny_store, tmp_path):
-    size = 100_000
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        with pytest.raises(OutputError, match=r"room for 3 checkpoints at .* needs .* MB") as error:
-            train(smallest(), store=tiny_store.path, out=tmp_path / "run")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = r"room for 3 checkpoints at .* needs .* MB"
+    with file_size_limit(100_000), pytest.raises(OutputError, match=message) as error:
+        train(smallest(), store=tiny_store.path, out=tmp_path / "run")
     assert "files are limited to 0.1 MB" in error.value.message
     assert error.value.exit_code == 74
     assert list(tmp_path.iterdir()) == []
