@@ -13,9 +13,15 @@ no gradient, was measured 37 % wrong.
 In a single process every function does nothing and returns what it was given.
 """
 
+import contextlib
+import json
+import logging
 import os
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +30,11 @@ from torch import Tensor
 from torch import distributed as dist
 
 from footage.errors import ConfigError, FootageError, PeerError
+
+log = logging.getLogger(__name__)
+
+SECONDARY_SECONDS = 1.0
+"""How long a process that lost its peers waits: the launcher must see the first failure first."""
 
 
 def is_distributed() -> bool:
@@ -102,7 +113,7 @@ def largest(number: int) -> int:
     """The largest of every rank's numbers; all ranks get the same answer."""
     if world_size() == 1:
         return number
-    value = torch.tensor(number, device=_device())
+    value = torch.tensor(number, device=device())
     dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return int(value.item())
 
@@ -132,8 +143,62 @@ def on_main(action: Callable[[], None]) -> None:
         raise PeerError(code)
 
 
-def _device() -> torch.device:
+def device() -> torch.device:
     """Where a collective needs its tensors."""
     if dist.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def first_failure_first() -> Iterator[None]:
+    """Report a failure once, from the rank where it arose; other ranks only lose their connection.
+
+    Errors name their rank, and torchrun gets each in the file that it reads for its summary.
+
+    Raises:
+        PeerError: Another process ended without agreeing on it.
+    """
+    try:
+        yield
+    except PeerError:
+        raise
+    except FootageError as error:
+        if world_size() > 1:
+            error.message = f"rank {rank()}: {error.message}"
+        _record(str(error))
+        raise
+    except RuntimeError as error:
+        if not _is_lost_connection(error):
+            _record(traceback.format_exc())
+            raise
+        log.error("error: rank %d: the connection to another process was lost", rank())
+        log.error(
+            "hint: its own error comes before this one; if there is none, it was killed, usually"
+            " for lack of memory; rerun to resume"
+        )
+        time.sleep(SECONDARY_SECONDS)
+        raise PeerError(FootageError.exit_code) from error
+    except Exception:
+        _record(traceback.format_exc())
+        raise
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, dist.DistError) or any(
+        words in text for words in ("gloo", "connection closed by peer", "connection reset")
+    )
+
+
+def _record(message: str) -> None:
+    """Write the error file of torch elastic, whose time decides what torchrun calls the root cause.
+
+    See `torch.distributed.elastic.multiprocessing.errors.ProcessFailure`.
+    """
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path:
+        more = {"py_callstack": message, "timestamp": str(int(time.time()))}
+        content = {"message": {"message": message, "extraInfo": more}}
+        with contextlib.suppress(OSError):
+            Path(path).write_text(json.dumps(content))

@@ -1,5 +1,6 @@
 """Everything that decides what a training run learns. Recipes are named values of `TrainConfig`."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -47,6 +48,18 @@ class ComputeConfig:
     threads: int = 0
     """Number of torch threads on a CPU; 0 chooses it by measured speed, again whenever steps become
     slow. Bit-exact resume needs a fixed number."""
+
+    stall_seconds: float = 600.0
+    """With several processes: end the run if no step finishes for this many seconds, because one of
+    them hangs. It must be longer than a checkpoint or a computation of online metrics takes."""
+
+    def __post_init__(self) -> None:
+        """Refuse a time that ends every run."""
+        if not 0 < self.stall_seconds < math.inf:
+            raise ConfigError(
+                f"compute.stall_seconds must be above 0 and finite, got {self.stall_seconds}",
+                "give a number of seconds, such as 600",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,19 +72,37 @@ TRAINING = (
         (
             "tests/verbs/test_train_stops.py::test_a_signal_saves_and_the_same_command_resumes",
             "tests/verbs/test_train_stops.py::test_the_command_line_exits_with_the_code_of_the_signal",
+            "tests/verbs/test_train_processes.py::test_a_signal_to_one_process_saves_and_ends_all_alike",
         ),
     ),
     Promise(
         "A7",
         "Any number of processes trains on the same samples in the same order.",
         (
-            "tests/test_loading.py::test_two_processes_share_one_global_batch",
-            "tests/verbs/test_train.py::test_two_processes_train_as_one",
+            "tests/test_elastic.py::test_the_stream_of_samples_does_not_depend_on_the_number_of_processes",
+            "tests/test_elastic.py::test_changing_the_number_of_processes_in_the_middle_changes_no_sample",
+            "tests/test_elastic.py::test_every_sample_comes_once_per_epoch",
+            "tests/verbs/test_train_processes.py::test_any_number_of_processes_has_the_same_losses",
+            "tests/verbs/test_train_processes.py::test_a_run_continues_with_another_number_of_processes",
         ),
+        "networks with batch norm have statistics per process",
     ),
-    Promise("A8", "A dead or stuck process ends the whole job within a bounded time.", ()),
     Promise(
-        "A9", "The first error is the one that is shown, from the process where it arose.", (), ""
+        "A8",
+        "A dead or stuck process ends the whole job within a bounded time.",
+        (
+            "tests/verbs/test_train_processes.py::test_a_process_that_is_killed_ends_the_job_within_seconds",
+            "tests/verbs/test_train_processes.py::test_a_process_that_is_stopped_ends_the_job_in_the_configured_time",
+            "tests/verbs/test_train_processes.py::test_everything_ends_with_a_launcher_that_is_killed",
+        ),
+        "processes on several machines and on GPUs were not tried",
+    ),
+    Promise(
+        "A9",
+        "The first error is the one that is shown, from the process where it arose.",
+        (
+            "tests/verbs/test_train_processes.py::test_the_first_error_is_the_root_cause_from_the_process_where_it_arose",
+        ),
     ),
     Promise(
         "A10",
@@ -93,7 +111,15 @@ TRAINING = (
             "tests/attacks/test_memory_growth.py::test_memory_does_not_grow_with_the_number_of_videos",
         ),
     ),
-    Promise("A11", "A shared memory that is too small is reported at the start.", ()),
+    Promise(
+        "A11",
+        "Training works whatever the size of /dev/shm; batches that do not fit into memory are "
+        "refused at the start.",
+        (
+            "tests/test_loading_workers.py::test_batches_larger_than_dev_shm_arrive_whole",
+            "tests/test_loading.py::test_batches_that_do_not_fit_into_memory_are_refused_at_once",
+        ),
+    ),
     Promise(
         "A12",
         "Values that are not finite never reach the weights, on any process.",
@@ -101,6 +127,7 @@ TRAINING = (
             "tests/verbs/test_train_stops.py::test_nan_stops_the_run_with_the_weights_of_the_step_before",
             "tests/verbs/test_train_stops.py::test_running_averages_that_a_bad_batch_spoilt_are_restored",
             "tests/verbs/test_train_stops.py::test_weights_that_overflow_are_never_saved",
+            "tests/verbs/test_train_processes.py::test_nan_in_one_process_stops_all_with_the_weights_of_the_step_before",
         ),
     ),
 )

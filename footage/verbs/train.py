@@ -41,6 +41,7 @@ from footage.signals import StopRequest
 from footage.start import start, take_heads
 from footage.threads import torch_threads
 from footage.train_config import TrainConfig
+from footage.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -80,21 +81,19 @@ def train(
     """
     run = arguments.path(out, "out")
     store, images = arguments.location(store, "store"), arguments.location(images, "images")
-    device = distributed.init_from_env()
-    data = open_data(config, store, images)
-    config, state, words = _first_state(config, data, device)
-    record = _record(config, recipe, data, state, words)
-    with run_folder.opened(run, record, config, state) as folder:
-        if folder.is_complete:
-            log.info(
-                "the run is complete: all %d steps are taken; a larger --steps extends it",
-                folder.step,
-            )
-        else:
-            distributed.on_main(lambda: _keep_labels(folder.path, data))
-            if distributed.rank() == 0:
-                _report_start(config, data, words, device, folder.step)
-            _train(folder, data, device, record["chance"])
+    device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
+    with distributed.first_failure_first():
+        data = open_data(config, store, images)
+        config, state, words = _first_state(config, data, device)
+        record = _record(config, recipe, data, state, words)
+        with run_folder.opened(run, record, config, state) as folder:
+            if folder.is_complete:
+                log.info("all %d steps are taken; a larger --steps extends the run", folder.step)
+            else:
+                distributed.on_main(lambda: _keep_labels(folder.path, data))
+                if distributed.rank() == 0:
+                    _report_start(config, data, words, device, folder.step)
+                _train(folder, data, device, record["chance"])
     distributed.shutdown()
     return folder.path
 
@@ -111,6 +110,7 @@ def _train(
             folder.path, first_step=folder.step, total_steps=config.steps, active=is_main
         ) as journal,
         StopRequest() as stop,
+        Watchdog(config.compute.stall_seconds) as watchdog,
         _threads(config, device) as after_step,
         contextlib.closing(_loader(config, data, folder.step, device)) as loader,
     ):
@@ -154,6 +154,7 @@ def _train(
             number = distributed.largest(stop.number)
             if last or number or done % config.checkpoint_every == 0:
                 folder.save(done, journal.flush, is_last=bool(last or number))
+            watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
 
