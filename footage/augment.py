@@ -29,6 +29,7 @@ from footage.images.limits import ImageError
 from footage.images.opening import open_one
 from footage.images.reading import Encoded
 from footage.images.resizing import resized as resized
+from footage.model_records import MOST_PIXELS
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
@@ -50,7 +51,7 @@ class AugmentConfig:
     """How strongly views of one frame differ."""
 
     size: int = 224
-    """Height and width of a view, in pixels."""
+    """Height and width of a view, in pixels, at most 4096."""
     crop_scale_min: float = 0.08
     """Smallest crop, as a share of the frame's area."""
     crop_scale_max: float = 1.0
@@ -79,8 +80,11 @@ class AugmentConfig:
     """Strongest blur, in the same measure."""
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ConfigError(f"size must be at least 1 pixel, got {self.size}")
+        if not 1 <= self.size <= MOST_PIXELS:
+            raise ConfigError(
+                f"size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
+                "choose the size that the backbone was made for, such as 224",
+            )
         for name in ("flip", "colour", "grey", "blur"):
             _check(f"{name}_probability", getattr(self, f"{name}_probability"), 0.0, 1.0)
         for name in ("brightness", "contrast", "saturation"):

@@ -287,6 +287,8 @@ def test_a_damaged_jpeg_is_a_store_error(damage):
     ("field", "value"),
     [
         ("size", 0),
+        ("size", 4097),
+        ("size", 10**9),
         ("crop_scale_min", 0.0),
         ("crop_scale_max", 1.5),
         ("crop_stretch", 0.5),
