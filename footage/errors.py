@@ -49,6 +49,10 @@ class MachineError(FootageError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
+class MissingModuleError(MachineError):
+    """A decoder reports that a module is missing; a hostile input may have made it say so."""
+
+
 class SandboxError(FootageError):
     """A sandbox layer that is required is missing on this machine."""
 

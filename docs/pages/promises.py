@@ -218,6 +218,7 @@ INGEST = (
             "tests/verbs/test_ingest_machine.py::test_decoder_that_is_killed_from_outside_once_is_started_again",
             "tests/verbs/test_ingest_machine.py::test_ingest_stops_after_several_failures_in_a_row_and_keeps_what_is_finished",
             "tests/verbs/test_ingest_machine.py::test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_file",
+            "tests/verbs/test_ingest_machine.py::test_module_that_a_decoder_lacks_is_not_the_fault_of_the_video",
             "tests/videos/test_sources.py::test_a_full_disk_while_fetching_is_not_the_fault_of_the_video",
         ),
     ),

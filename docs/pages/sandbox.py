@@ -62,6 +62,8 @@ TAIL = """
 - Read what the parent had in memory when the process was started. Videos are decoded in a fork of
   an ingest worker, which has no variables of the environment that could be credentials, unless the
   ingest fetches from URLs. Images are decoded in a fresh process.
+- Claim that a module is missing: nothing is recorded of that video, `footage ingest` continues and
+  ends with exit code 75, and `footage embed` stops with it.
 - Send wrong pixels for its own input. Up to 7,000 images share one process, so a hostile image
   could falsify the pixels of others.
 """

@@ -302,7 +302,8 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
             )
             sandbox = sandbox or result.sandbox  # one copy for all
             results.append(result._replace(sandbox=sandbox))
-            failures = failures + 1 if result.failure else 0
+            if not result.only_claimed:  # hostile videos cannot stop an ingest
+                failures = failures + 1 if result.failure else 0
             if failures == MOST_FAILURES:
                 raise _machine_error(f"{failures} videos in a row", result.failure)
             space.finished(result.video, task.source.num_bytes)

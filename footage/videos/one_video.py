@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import cv2
 
-from footage.errors import FootageError, MachineError, VideoError
+from footage.errors import FootageError, MachineError, MissingModuleError, VideoError
 from footage.files import sha256
 from footage.redaction import redacted
 from footage.store_writing import VideoRecord, VideoWriter
@@ -58,12 +58,14 @@ class IngestResult(NamedTuple):
     """What became of one file.
 
     `video` is its id, `sandbox` the layers around its decoder (None if nothing was decoded), and
-    `failure` why it could not be processed here and now; then nothing is recorded of it.
+    `failure` why it could not be processed here and now; then nothing is recorded of it. The
+    failure is `only_claimed` where the video itself could be behind it.
     """
 
     video: str
     sandbox: Sandbox | None = None
     failure: str = ""
+    only_claimed: bool = False
 
 
 def video_id(name: str, content_hash: str) -> str:
@@ -81,6 +83,10 @@ def ingest_one(task: IngestTask) -> IngestResult:
         try:
             with _machine_errors():
                 return _ingest(task)
+        except MissingModuleError as error:  # another attempt would miss it, too
+            return IngestResult(
+                video_id(task.source.name, ""), None, error.message, only_claimed=True
+            )
         except MachineError as error:
             failure = error.message
             time.sleep(PAUSE_SECONDS * 2**attempt)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import stat
@@ -12,8 +13,9 @@ from typing import NamedTuple
 
 from footage.confinement.child import run_confined as run_in_child
 from footage.confinement.layers import Sandbox
-from footage.confinement.messages import Confinement, Deadline, Send
-from footage.errors import ConfigError, ConfinedError, VideoError
+from footage.confinement.messages import Confinement, Deadline, Send, plain_text
+from footage.confinement.shortage import is_out_of_memory
+from footage.errors import ConfigError, ConfinedError, MissingModuleError, VideoError
 
 __all__ = ["Declared", "Limits", "Sandbox", "Send", "opened", "run_confined"]
 
@@ -23,6 +25,8 @@ BYTE_SECONDS, FRAME_SECONDS, PIXEL_SECONDS = 2e-6, 5e-3, 80e-9
 """CPU time for what a file contains and declares: ten times what ordinary videos take."""
 WALL_FLOOR_SECONDS, WALL_PER_CPU = 300.0, 20.0
 """Time on the clock for a CPU deadline: processors are shared, and a cut detector has its own."""
+NO_MODULE = b"I"
+"""The message of a child whose decoder could not import something."""
 _DECLARED = struct.Struct("<QQ")
 
 
@@ -127,12 +131,30 @@ def run_confined(
     Raises:
         VideoError: The video cannot be decoded within its limits; the message is the reason.
         MachineError: It could not be tried here and now.
+        MissingModuleError: The child reports that a module is missing.
         SandboxError: A required layer is missing.
     """
+
+    def take(kind: bytes, content: bytes) -> Deadline | None:
+        if kind == NO_MODULE:
+            reason = plain_text(content)
+            raise MissingModuleError(f"{reason} in a decoder process: reinstall footage")
+        return on_message(kind, content)
+
     try:
-        return run_in_child(work, on_message, confinement, keep)
+        return run_in_child(functools.partial(_do, work), take, confinement, keep)
     except ConfinedError as error:
         raise VideoError(error.message) from error
+
+
+def _do(work: Callable[[Send], None], send: Send) -> None:
+    """Work, and report an import that failed apart from what is wrong with the video."""
+    try:
+        work(send)
+    except ImportError as error:
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        send(NO_MODULE, str(error).encode("utf-8", "backslashreplace"))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What the machine does to an ingest is never held against a video: it is ingested by the next."""
 
 import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -232,6 +233,30 @@ def test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_fil
         with pytest.raises(MachineError, match="could not be processed: a worker process met a"):
             ingest(only("a", videos), videos.parent / "out", CONFIG, HERE)
     assert ingest(only("a", videos), videos.parent / "out", CONFIG, HERE).totals["ok"] == 1
+
+
+def test_module_that_a_decoder_lacks_is_not_the_fault_of_the_video(videos, monkeypatch):
+    for number in range(2 * ingest_module.MOST_FAILURES):
+        synthetic.encode(videos / f"b{number}.mp4", synthetic.scene(number, 0.2))
+    right = one_video.decode_into_store
+
+    def decode_into_store(task, path, known):
+        if not path.stem.startswith("b"):
+            return right(task, path, known)
+
+        def lack(file, settings, max_pixels, send):
+            importlib.import_module("a_module_that_nobody_installed")
+
+        return right(task, path, known, lack)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one_video, "decode_into_store", decode_into_store)
+        with pytest.raises(UnprocessedError, match="No module named 'a_module_that_no") as e:
+            ingest([str(videos)], videos.parent / "out", CONFIG, HERE)
+    assert e.value.exit_code == 75
+    assert (e.value.report.totals["ok"], e.value.report.totals["quarantined"]) == (2, 0)
+    report = ingest([str(videos)], videos.parent / "out", CONFIG, HERE)
+    assert (report.totals["ok"], report.totals["quarantined"]) == (13, 0)
 
 
 def test_required_sandbox_that_is_incomplete_stops_the_ingest(videos, monkeypatch):
