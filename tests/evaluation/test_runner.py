@@ -234,4 +234,4 @@ def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path, worker
     told = r"1 of 24 images of first cannot be read: .*000003"
     with pytest.raises(ConfigError, match=told) as caught:
         judge(broken, tmp_path / "out", workers=workers)
-    assert "mend or remove them" in caught.value.hint
+    assert "fix or remove them" in caught.value.hint
