@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from footage import runs
+
 
 def pytest_addoption(parser):
     parser.addoption("--trials", default="", help="write outcomes and trials to this JSON file")
@@ -26,18 +28,25 @@ def trials(record_property):
 
 
 class Recorder:
-    """Adds up the outcomes of the cases of each test function."""
+    """Adds up the outcomes of the cases of each test function.
+
+    Tests that did not run keep their row of an earlier run, with its date and commit.
+    """
 
     def __init__(self, path):
         self.path = path
         self.tests = {}
+        self.run = {
+            "date": datetime.date.today().isoformat(),
+            "commit": runs.environment()["commit"],
+        }
 
     def pytest_runtest_logreport(self, report):
         if report.when != "call" and not (report.when == "setup" and not report.passed):
             return
         name = report.nodeid.partition("[")[0]
         empty = {"passed": 0, "failed": 0, "skipped": 0, "trials": 0, "seconds": 0.0}
-        row = self.tests.setdefault(name, empty)
+        row = self.tests.setdefault(name, empty | self.run)
         row[report.outcome] += 1
         row["seconds"] = round(row["seconds"] + report.duration, 1)
         if report.passed:
@@ -45,12 +54,10 @@ class Recorder:
             row["trials"] += sum(counted) if counted else 1
 
     def pytest_sessionfinish(self):
-        from footage.runs import environment
-
+        earlier = json.loads(self.path.read_text())["tests"] if self.path.exists() else {}
         content = {
-            "date": datetime.date.today().isoformat(),
-            "environment": environment(),
-            "tests": dict(sorted(self.tests.items())),
+            "machine": runs.environment()["machine"],
+            "tests": dict(sorted((earlier | self.tests).items())),
         }
         self.path.write_text(json.dumps(content, indent=1) + "\n")
 
