@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from footage import cli_evaluation, terminal
+from footage.confinement import policy
 from footage.confinement.shortage import is_out_of_memory, with_limits
 from footage.errors import FootageError, MachineError, OutputError
 from footage.printable import printable
@@ -39,7 +40,8 @@ footage: from a folder of raw videos to an image backbone, without labels
   footage demo                                       all of it on a laptop in minutes
 
 MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help tells the options.
---debug, anywhere, shows where an error came from.
+--debug, anywhere, shows where an error came from. --require-sandbox, anywhere, stops with an error
+unless every layer of the decoder sandbox is available.
 
 Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written (no space, no
 permission), 75 output is in use by another process, 128 + N stopped by signal N: 130 Ctrl-C,
@@ -65,9 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal.prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    require_sandbox = "--require-sandbox" in words
+    words = [word for word in words if word not in ("--debug", "--require-sandbox")]
     _log_to_stderr()
-    code = _run(words, debug)
+    with policy.of_command(require_all=require_sandbox):
+        code = _run(words, debug)
     error = terminal.output_error()
     if error is None:
         return code

@@ -41,10 +41,11 @@ _AFTER_LAYERS = """
 The environment is wiped, and all descriptors are closed except for the input and the pipe to the
 parent. The process dies with its parent.
 
-`footage ingest` prints which layers were active, with the version of Landlock, and which were
-missing, with the reason. What an older Landlock lacks (truncation before version 3, TCP before 4,
-signals before 6) is stopped by seccomp.
-`--require-sandbox` stops with an error unless all are active.
+Every command that decodes untrusted files reports once which layers are active, with the version
+of Landlock, and which are missing, with the reason: `ingest` in its summary, the others in their
+log. What an older Landlock lacks (truncation before version 3, TCP before 4, signals before 6) is
+stopped by seccomp. `--require-sandbox`, after any command, stops with an error unless all layers
+are active. `FOOTAGE_REQUIRE_SANDBOX=1` in the environment does the same, also for Python functions.
 
 ## Attacks
 

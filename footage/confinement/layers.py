@@ -33,6 +33,8 @@ LAYERS = (
     SECCOMP,
 )
 """All layers, in the order in which they are put on."""
+ACTIVE, MISSING = "decoder sandbox", "missing layers"
+"""What the two `Sandbox.lines` are called wherever they are shown."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _NEW_USER, _NEW_MOUNT, _NEW_NETWORK, _NEW_IPC = 0x10000000, 0x00020000, 0x40000000, 0x08000000

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from footage.confinement.layers import LAYERS, Sandbox
+from footage.confinement.policy import HINT
 from footage.confinement.shortage import lower_limits
 from footage.errors import ConfinedError, FootageError, MachineError, SandboxError
 
@@ -184,10 +185,7 @@ class Listener:
     def _take(self, kind: bytes, content: bytes) -> bool:
         if self.sandbox is None:  # nothing untrusted has been looked at yet
             if kind == REFUSED:
-                raise SandboxError(
-                    content.decode("utf-8", "replace"),
-                    "use a system that has them (see docs/sandbox.md), or do not require them",
-                )
+                raise SandboxError(content.decode("utf-8", "replace"), HINT)
             active, missing, version = json.loads(content)
             self.sandbox = Sandbox(tuple(active), missing, version)
         elif kind == DONE:

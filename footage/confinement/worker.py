@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from footage import interpreters
+from footage.confinement import policy
 from footage.confinement.layers import (
     Sandbox,
     confine,
@@ -99,13 +100,15 @@ class ConfinedWorker:
         Raises:
             ConfinedError: The function failed, crashed or exceeded its limits on this input.
             MachineError: The process could not be started or was killed from outside.
-            SandboxError: A layer is missing and the confinement requires all.
+            SandboxError: A layer is missing, and the confinement or the policy requires all.
         """
         if self._process is not None and not self._process.is_alive:
             self.close()
         process = self._process or _Process(self._function, self._confinement)
         self._process = None  # whatever interrupts the call, the process is not used again
         try:
+            assert process.sandbox is not None  # it reports that before anything else
+            policy.check(process.sandbox)
             answer = process.call(request, files, largest_answer)
         except WorkError:
             self._keep(process)

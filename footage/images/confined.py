@@ -276,6 +276,16 @@ def _by_size(found: Pictures | ImageError, sizes: Sequence[int]) -> Squares | Im
     return found if isinstance(found, ImageError) else dict(zip(sizes, found, strict=True))
 
 
+def check_sandbox() -> None:
+    """Report the layers of a confined process before one is needed.
+
+    Raises:
+        SandboxError: One is missing, and all are required.
+    """
+    with ConfinedDecoders() as decoders:
+        decoders.decode([Untrusted("nothing", b"")])
+
+
 _shared: dict[int, ConfinedDecoders] = {}
 
 

@@ -24,6 +24,7 @@ from rich.progress import (
 
 from footage import arguments, files, interpreters, store_commit
 from footage.arguments import Location, Locations
+from footage.confinement import policy
 from footage.confinement.layers import Sandbox
 from footage.confinement.shortage import with_limits
 from footage.documents import Document
@@ -262,7 +263,7 @@ def _tasks(
             settings=config.extraction,
             detector=config.detector,
             limits=config.limits,
-            require_sandbox=config.require_sandbox,
+            require_sandbox=config.require_sandbox or policy.requires_all(),
             known=tuple(known.get(source.name, ())),
         )
         for source in sources

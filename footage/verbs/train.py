@@ -28,6 +28,7 @@ from footage.arguments import Location
 from footage.backbone import BackboneConfig
 from footage.data import Data, open_data
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
+from footage.images import confined
 from footage.images.share import write_share
 from footage.journal import Journal
 from footage.learner import Learner, LearningState, computes_in_bf16
@@ -84,6 +85,8 @@ def train(
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
         data = open_data(config, store, images)
+        if str(images):  # loading workers decode them, and have no log
+            distributed.on_main(confined.check_sandbox)
         config, state, words = _first_state(config, data, device)
         record = _record(config, recipe, data, state, words)
         with run_folder.opened(run, record, config, state) as folder:

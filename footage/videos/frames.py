@@ -26,8 +26,10 @@ from jaxtyping import UInt8
 
 from footage import interpreters
 from footage.augment import resized
+from footage.confinement import policy
+from footage.confinement.layers import Sandbox
 from footage.confinement.messages import plain_text
-from footage.errors import MachineError, VideoError
+from footage.errors import MachineError, SandboxError, VideoError
 from footage.videos.pictures import Scaler
 from footage.videos.sandbox import Limits, Send, opened, run_confined
 from footage.videos.times import EvenTimes
@@ -35,7 +37,7 @@ from footage.videos.video import Video
 
 HEADER = struct.Struct("<cI")
 SECONDS = struct.Struct("<d")
-FRAME, ALIVE, END, FAILED, UNTRIED = b"F", b"A", b"E", b"X", b"M"
+FRAME, ALIVE, END, FAILED, UNTRIED, LAYERS = b"F", b"A", b"E", b"X", b"M", b"L"
 ATTEMPTS, PAUSE_SECONDS = 3, 0.5
 """How often a video is begun when the machine fails, and the pause after the first failure."""
 
@@ -69,6 +71,7 @@ class FrameReader:
         Raises:
             VideoError: The video cannot be read, or not all of it; the message is the reason.
             MachineError: It could not be tried here and now, not even after several attempts.
+            SandboxError: A layer is missing and the policy requires all.
         """
         num_given = 0
         for attempt in range(ATTEMPTS):
@@ -102,7 +105,10 @@ class FrameReader:
             while True:
                 kind, content = _receive(process.stdout)
                 finished = kind in (END, FAILED, UNTRIED)
-                if kind == FRAME:
+                if kind == LAYERS:
+                    active, missing, version = json.loads(content)
+                    policy.check(Sandbox(tuple(active), missing, version))
+                elif kind == FRAME:
                     (seconds,) = SECONDS.unpack_from(content)
                     pixels = np.frombuffer(content, np.uint8, offset=SECONDS.size)
                     yield SquareFrame(seconds, pixels.reshape(self._size, self._size, 3))
@@ -167,14 +173,18 @@ def serve() -> None:
         answers.write(HEADER.pack(kind, len(content)) + content)
         answers.flush()
 
+    sandbox: Sandbox | None = None
     for line in requests:
         request = json.loads(line)
         limits = Limits()
         try:
+            if sandbox is None:  # that of a video is known only when it has been decoded
+                sandbox = run_confined(lambda _: None, lambda *_: None, limits.confinement(0))
+            answer(LAYERS, json.dumps(sandbox).encode())
             with opened(Path(request["path"])) as descriptor:
                 work = functools.partial(_decode, request, descriptor, limits.max_pixels)
                 confinement = dataclasses.replace(
-                    limits.confinement(os.fstat(descriptor).st_size),
+                    limits.confinement(os.fstat(descriptor).st_size, policy.requires_all()),
                     wall_seconds=limits.wall_seconds,  # whoever reads the frames may be slow
                 )
                 checked = CheckedAnswers(answer, int(request["size"]))
@@ -182,7 +192,7 @@ def serve() -> None:
                 checked.finish()
         except VideoError as error:
             answer(FAILED, error.message.encode("utf-8", "replace"))
-        except MachineError as error:
+        except (MachineError, SandboxError) as error:
             answer(UNTRIED, error.message.encode("utf-8", "replace"))
 
 

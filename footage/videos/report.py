@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from footage.confinement.layers import Sandbox
+from footage.confinement.layers import ACTIVE, MISSING, Sandbox
 from footage.errors import FootageError, MachineError
 
 
@@ -48,7 +48,7 @@ class IngestReport:
         ]
         if self.sandbox is not None:
             active, missing = self.sandbox.lines()
-            rows += [("decoder sandbox", active), ("missing layers", missing)]
+            rows += [(ACTIVE, active), (MISSING, missing)]
         return rows
 
     def lines(self) -> list[str]:

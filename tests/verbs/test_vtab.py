@@ -24,7 +24,10 @@ def test_the_doctor_ends_with_an_error_where_something_is_damaged(tmp_path, caps
     assert cli.main(["vtab", "doctor", str(tmp_path)]) == 1
     told = capsys.readouterr()
     assert "lists 8 images, cifar has 800" in told.out
-    assert told.err.splitlines()[0] == "error: damaged: cifar"
+    layers, missing, error, *_ = told.err.splitlines()
+    assert layers.startswith("decoder sandbox: ")
+    assert missing.startswith("missing layers: ")
+    assert error == "error: damaged: cifar"
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path, capsys):
