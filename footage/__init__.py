@@ -1,4 +1,4 @@
-"""footage: from a folder of raw videos to an image backbone, without labels.
+"""footage: train an image backbone on raw, unlabelled video.
 
     footage.ingest("videos/", "store/")
     footage.train("vivi-ex4-tiny", store="store/", out="runs/first")

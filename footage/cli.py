@@ -1,8 +1,8 @@
-"""The command line: parse, call a verb, print what it returns, choose the exit code.
+"""The command line: parse, call a command, print what it returns, choose the exit code.
 
 Data goes to stdout, logs to stderr. The end of `USAGE` lists the exit codes; an error carries its
-own. Only this module and `cli_evaluation` print. Each verb imports what it needs when it is called,
-so that `footage --help` answers at once.
+own. Only this module and `cli_evaluation` print. Each command imports what it needs when it is
+called, so that `footage --help` answers at once.
 """
 
 import contextlib
@@ -23,29 +23,30 @@ from footage.printable import printable
 from footage.terminal import one_line
 
 USAGE = """\
-footage: from a folder of raw videos to an image backbone, without labels
+footage: train an image backbone on raw, unlabelled video
 
   footage ingest   PATHS... --out STORE              decode videos, detect shots, and store frames
-  footage store    verify STORE [--repair VIDEOS]    check every byte of a frame store; repair it
-  footage train    RECIPE --store STORE --out RUN    learn a backbone; again to go on
-  footage evaluate MODEL --labelled FOLDER           kNN and linear probe, beside baselines
-  footage evaluate MODEL --suite vtab --data DIR     VTAB-1k, or another suite of tasks
-  footage profile  MODEL... --out FOLDER             what features are invariant to, side by side
-  footage embed    MODEL INPUTS... --out FILE        features of images and videos, as Parquet
-  footage export   RUN --to timm --out FOLDER        weights for timm, or one safetensors file
-  footage report   RUN... --out report.html          one page to look at, offline
-  footage vtab     doctor DIR | export --out DIR     the data of VTAB-1k: what is there, get it
-  footage pocket   build --out DIR                   small tasks to judge with, like VTAB's
-  footage recipes  [NAME...]                         the recipes of `train`
-  footage demo                                       all of it on a laptop in minutes
+  footage store    verify STORE [--repair VIDEOS]    verify every byte of a frame store; repair it
+  footage train    RECIPE --store STORE --out RUN    train a backbone; rerun to resume
+  footage evaluate MODEL --labelled FOLDER           kNN and linear probe, compared with baselines
+  footage evaluate MODEL --suite vtab --data DIR     VTAB-1k or another task suite
+  footage profile  MODEL... --out FOLDER             measure and compare feature invariances
+  footage embed    MODEL INPUTS... --out FILE        extract features from images and videos
+  footage export   RUN --to timm --out FOLDER        export weights to timm or safetensors
+  footage report   RUN... --out report.html          self-contained HTML report
+  footage vtab     doctor DIR | export --out DIR     check, export, or import VTAB-1k data
+  footage pocket   build --out DIR                   build the pocket benchmark suite
+  footage recipes  [NAME...]                         list or describe the recipes of `train`
+  footage demo                                       run the whole pipeline on a laptop in minutes
 
-MODEL is a run, an exported file or folder, or a timm name.  footage VERB --help tells the options.
---debug, anywhere, shows where an error came from. --require-sandbox, anywhere, stops with an error
-unless every layer of the decoder sandbox is available.
+MODEL is a run, an exported file or folder, or a timm name.
+Run `footage COMMAND --help` for options. Add --debug to any command for a full traceback, or
+--require-sandbox to stop with an error unless every layer of the decoder sandbox is available.
 
 Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written (no space, no
-permission), 75 output is in use by another process, 128 + N stopped by signal N: 130 Ctrl-C,
-138 SIGUSR1 (requeue), 143 SIGTERM. Training saves before it stops; rerun to resume."""
+permission), 75 output in use by another process, or a failure of the machine (memory, limits),
+128 + N stopped by signal N: 130 Ctrl-C, 138 SIGUSR1 (requeue), 143 SIGTERM. Training saves a
+checkpoint before it stops; rerun to resume."""
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     return _refuse(
         f"standard output cannot be written: {error.strerror}",
-        "free some space, or send it elsewhere, and run the same command again",
+        "free some space or redirect the output elsewhere, then rerun the same command",
         OutputError.exit_code,
     )
 
@@ -100,8 +101,8 @@ def _run(words: list[str], debug: bool) -> int:
     if verb is None:
         near = difflib.get_close_matches(words[0], VERBS, n=1)
         return _refuse(
-            f"there is no verb {words[0]!r}",
-            f"did you mean {near[0]}?" if near else f"verbs: {', '.join(VERBS)}",
+            f"unknown command {words[0]!r}",
+            f"did you mean {near[0]}?" if near else f"commands: {', '.join(VERBS)}",
             code=2,
         )
     try:
@@ -115,16 +116,16 @@ def _run(words: list[str], debug: bool) -> int:
             raise
         return _refuse(
             with_limits("out of memory"),
-            "free memory, or raise the limit (see `ulimit -a`), and run the same command again",
+            "free memory or raise the limit (see `ulimit -a`), then rerun the same command",
             MachineError.exit_code,
         )
     except KeyboardInterrupt:
-        return _refuse("interrupted", "run the same command again to go on", code=130)
+        return _refuse("interrupted", "rerun the same command to resume", code=130)
     return 0
 
 
 def _refuse(message: str, hint: str, code: int = 1) -> int:
-    with contextlib.suppress(OSError):  # the exit code still tells
+    with contextlib.suppress(OSError):  # the exit code still reports it
         for kind, text in (("error", message), ("hint", hint)):
             if text:
                 print(f"{kind}: {one_line(text)}", file=sys.stderr)
@@ -169,9 +170,9 @@ def _store(words: Sequence[str]) -> None:
 
         Args:
             store: A frame store that `footage ingest` wrote.
-            repair: Also restore damaged files. Videos of damaged frames are searched for in these
-                files, folders or URLs and ingested again. Without a path, only what needs no video
-                is restored.
+            repair: Also restore damaged files. The videos of damaged frames are looked up in these
+                files, folders or URLs and ingested again. Without a path, only files that can be
+                restored without a video are.
         """
         report = verify(store, repair)
         print(printable(report.summary()))
@@ -202,7 +203,7 @@ def _train(words: Sequence[str]) -> None:
             store: A frame store that `footage ingest` wrote.
             images: Labelled images, for recipes that learn from them: class folders, a list file,
                 Parquet, WebDataset or a Hugging Face folder.
-            config: Everything that decides what is learned.
+            config: Training configuration; defaults come from the recipe.
         """
         print(train(config, store=store, images=images, out=out, recipe=name))
 
@@ -261,7 +262,7 @@ def _embed(words: Sequence[str]) -> None:
         found = embed(model, inputs, out=out, config=config)
         print(found.path)
         log.info(
-            "%d images, %d frames of %d videos, %d files not readable to the end",
+            "%d images, %d frames of %d videos, %d files not fully readable",
             found.num_images, found.num_frames, found.num_videos, len(found.failures),
         )  # fmt: skip
 
@@ -272,12 +273,12 @@ def _export(words: Sequence[str]) -> None:
     from footage.verbs.export import Target, export
 
     def command(model: Positional[str], *, to: Target, out: str = "") -> None:
-        """A backbone for other programs, read back and compared before it counts as written.
+        """Export a backbone to timm or safetensors and verify it by reloading.
 
         Args:
             model: A run, an exported file or folder, or a timm name.
             to: timm writes a folder that timm loads; safetensors writes one file.
-            out: The folder or file; a run has a default place in RUN/exports.
+            out: The folder or file to write; for a run, the default is in RUN/exports.
         """
         written = export(model, to=to, out=out)
         print(written.path)
@@ -290,10 +291,10 @@ def _report(words: Sequence[str]) -> None:
     from footage.verbs.report import report
 
     def command(runs: Paths, *, out: str = "report.html") -> None:
-        """One self-contained page about one run or several.
+        """Write a self-contained HTML report about one or more runs.
 
         Args:
-            runs: Run folders; beside them results of other models on a suite, and profiles.
+            runs: Run folders, plus suite results of other models, and profiles.
             out: The HTML file to write.
         """
         print(report(runs, out=out))
@@ -315,9 +316,9 @@ def _demo(words: Sequence[str]) -> None:
         """Ingest, train, evaluate, export and report, in minutes on a laptop CPU.
 
         Args:
-            videos: Your own files or folders; without any, real and rendered clips are taken.
-            out: The folder for everything.
-            config: How long and how much.
+            videos: Your own videos. Defaults to a small set of real and rendered clips.
+            out: The folder for all outputs.
+            config: Settings of the demo.
         """
         print(printable(demo(videos, out=out, config=config).summary()))
 
@@ -329,10 +330,10 @@ def _recipes(words: Sequence[str]) -> None:
     from footage.scales import SCALES
 
     def command(names: Paths = ()) -> None:
-        """The recipes of `train`; with names, what each reproduces, departs from and costs.
+        """List the recipes of `train`, or describe what a recipe reproduces, changes and costs.
 
         Args:
-            names: Recipes to tell about.
+            names: Recipes to describe.
         """
         for name in names:
             recipe(name)  # refuses an unknown one
@@ -342,7 +343,7 @@ def _recipes(words: Sequence[str]) -> None:
         for method in METHODS:
             print(f"{method:18} {RECIPES[method].summary}")
         others = ", ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
-        print(f"\nMETHOD alone is at the paper's scale; {others} are smaller")
+        print(f"\nMETHOD alone has the paper's scale; {others} are smaller")
 
     terminal.run(command, words, "footage recipes")
 

@@ -103,7 +103,7 @@ class ObjectiveConfig:
 
     @property
     def least_videos(self) -> int:
-        """Videos that a batch must have, so that each level finds something to compare."""
+        """Minimum number of videos per batch, so that each level has something to compare."""
         return 2 if self.future.weight > 0 and self.future.loss == "nce" else 1
 
     def check(
@@ -114,7 +114,7 @@ class ObjectiveConfig:
         frames_per_shot: int,
         views_per_frame: int,
     ) -> None:
-        """Refuse batches in which a level that is on finds nothing to learn from.
+        """Refuse batches from which an active level cannot learn.
 
         Raises:
             ConfigError: Naming the level's field and the sampling field that contradict each other.

@@ -40,18 +40,18 @@ class LabelledConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeConfig:
-    """How the machine is used. Another choice leads to the same run, up to rounding."""
+    """Hardware settings; they do not affect results beyond rounding."""
 
     workers: int = 8
-    """Processes that read, decode and augment, for each training process."""
+    """Processes that read, decode and augment, per training process."""
 
     threads: int = 0
-    """Number of torch threads on a CPU; 0 chooses it by measured speed, again whenever steps become
-    slow. Bit-exact resume needs a fixed number."""
+    """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
+    become slow. Bit-exact resume requires a fixed number."""
 
     stall_seconds: float = 600.0
-    """With several processes: end the run if no step finishes for this many seconds, because one of
-    them hangs. It must be longer than a checkpoint or a computation of online metrics takes."""
+    """With several processes: end the run if no step finishes within this many seconds, because a
+    process hangs. Must exceed the time to save a checkpoint or to compute online metrics."""
 
     def __post_init__(self) -> None:
         """Refuse a time that ends every run."""
@@ -67,7 +67,7 @@ class TrainConfig:
     """Everything that decides what a run learns."""
 
     steps: int = 100_000
-    """Optimiser steps of the whole run."""
+    """Number of optimiser steps."""
 
     seed: int = 0
     """Seed of weights, batches, augmentation and held-out videos."""
@@ -76,12 +76,11 @@ class TrainConfig:
     """The network."""
 
     init: str = ""
-    """Continue from: a run, with its heads as far as they fit; a .safetensors file; a timm name
-    with its tag, such as resnet50.a1_in1k. Its architecture replaces the recipe's. Empty: random
-    weights."""
+    """Initialise from a run (matching heads are loaded too), a .safetensors file, or a tagged timm
+    model such as resnet50.a1_in1k. Its architecture replaces the recipe's. Default: random."""
 
     learn_from: Literal["videos", "images"] = "videos"
-    """What the levels without labels look at: the store's videos, or the pixels of the images."""
+    """Source for the self-supervised losses: stored videos, or the images without their labels."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Which videos, shots and frames make a batch."""
@@ -93,47 +92,47 @@ class TrainConfig:
     """How labelled images stand beside the videos."""
 
     label_share: float = 1.0
-    """Share of the labels that is used, the same of every class; the list is kept with the run."""
+    """Fraction of labels to use, stratified by class. The selection is saved with the run."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     """The levels of the loss."""
 
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """How gradients move the weights."""
+    """Optimiser settings."""
 
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How the learning rate moves."""
+    """Learning rate schedule."""
 
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """bf16 runs the backbone under autocast; heads and losses stay in fp32. auto is bf16 where the
-    device computes in it, else fp32, and the run keeps which."""
+    """bf16 runs the backbone under autocast; heads and losses stay in fp32. auto selects bf16 where
+    the device supports it, else fp32; the run records the choice."""
 
     channels_last: bool = True
-    """Memory format of the backbone; faster for convolutions, needless for ViT."""
+    """Use the channels-last memory format: faster for convolutions, no effect for ViT."""
 
     gradient_clip: float = 1.0
-    """Upper bound of the gradient's norm; 0 does not clip."""
+    """Maximum gradient norm; 0 disables clipping."""
 
     ema_decay: float = 0.0
-    """Decay a step of an average of the weights that is kept beside them; 0 keeps none."""
+    """EMA decay per step for averaged weights; 0 disables EMA."""
 
     held_out_share: float = 0.1
-    """Share of the videos that is never trained on and that the monitor watches."""
+    """Fraction of videos held out for online metrics."""
 
     probe_frames: int = 512
-    """Frames of held-out videos that the monitor embeds."""
+    """Number of held-out frames for online metrics."""
 
     probe_every: int = 1000
-    """Steps between two looks of the monitor; there is one before the first and after the last."""
+    """Compute online metrics every N steps (also before training and at the end)."""
 
     checkpoint_every: int = 1000
-    """Steps between two checkpoints: what a kill can cost at most."""
+    """Save a checkpoint every N steps."""
 
     keep_checkpoints: int = 2
-    """How many checkpoints stay; older ones are removed."""
+    """Number of checkpoints to keep; older ones are removed."""
 
     compute: ComputeConfig = field(default_factory=ComputeConfig)
-    """How the machine is used."""
+    """Hardware settings."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""

@@ -38,7 +38,7 @@ def test_an_unknown_verb_is_a_usage_error_with_the_nearest(capsys):
     assert cli.main(["trian"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "error: there is no verb 'trian'\nhint: did you mean train?\n"
+    assert said.err == "error: unknown command 'trian'\nhint: did you mean train?\n"
 
 
 def test_a_mistake_of_the_user_is_one_error_and_one_hint(capsys, tmp_path):

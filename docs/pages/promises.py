@@ -1,12 +1,12 @@
-"""What footage promises when things go wrong, and the tests that prove each promise."""
+"""The guarantees that footage gives when something fails, and the tests that check each one."""
 
 from typing import NamedTuple
 
 
 class Promise(NamedTuple):
-    """One promise.
+    """One guarantee.
 
-    `tests` names the functions that prove it, `gap` what they do not cover.
+    `tests` lists the functions that check it, `gap` what they do not cover.
     """
 
     key: str
@@ -19,7 +19,7 @@ TRAINING = (
     Promise(
         "A1",
         "A killed run loses at most the steps since its last checkpoint. Resumed on a CPU "
-        "with a fixed number of threads, it has the same losses and weights to the last bit.",
+        "with a fixed number of threads, it has bit-identical losses and weights.",
         (
             "tests/verbs/test_train.py::test_sigkill_at_random_moments_changes_nothing_to_the_last_bit",
             "tests/verbs/test_train.py::test_many_kills_at_any_moment_lose_and_repeat_no_line",
@@ -27,7 +27,7 @@ TRAINING = (
     ),
     Promise(
         "A2",
-        "A checkpoint is complete or absent, whenever the process dies.",
+        "A checkpoint is complete or absent, no matter when the process dies.",
         (
             "tests/test_checkpoint.py::test_a_kill_at_every_file_operation_of_a_save_leaves_the_old_or_the_new_checkpoint",
             "tests/test_checkpoint.py::test_two_hundred_kills_while_saving_never_cost_a_finished_checkpoint",
@@ -35,8 +35,8 @@ TRAINING = (
     ),
     Promise(
         "A3",
-        "A damaged checkpoint is found before anything is loaded from it, and the one before "
-        "it is used, with a warning.",
+        "A damaged checkpoint is detected before anything is loaded from it, and the previous "
+        "one is used, with a warning.",
         (
             "tests/test_checkpoint.py::test_every_flipped_bit_falls_back_to_the_checkpoint_before",
             "tests/test_checkpoint.py::test_a_file_that_is_short_absent_or_another_falls_back",
@@ -46,8 +46,8 @@ TRAINING = (
     ),
     Promise(
         "A4",
-        "A disk that is too small is reported before the first step. A save that fails leaves "
-        "nothing half-written and never costs an earlier checkpoint.",
+        "A disk that is too small is reported before the first step. A failed save leaves no "
+        "partial file and never destroys an earlier checkpoint.",
         (
             "tests/verbs/test_train_stops.py::test_checkpoints_that_do_not_fit_are_refused_at_the_start",
             "tests/verbs/test_train_stops.py::test_a_disk_that_is_full_for_a_while_costs_nothing",
@@ -56,7 +56,7 @@ TRAINING = (
     ),
     Promise(
         "A5",
-        "A read that fails is tried again for a bounded time before it is an error.",
+        "A failed read is retried for a bounded time before it becomes an error.",
         (
             "tests/test_checkpoint.py::test_read_errors_of_the_device_are_retried_and_then_fall_back",
             "tests/test_retrying.py::test_disk_that_recovers_costs_a_pause",
@@ -68,7 +68,7 @@ TRAINING = (
     ),
     Promise(
         "A6",
-        "A signal to stop ends training after the current step, with a checkpoint.",
+        "A stop signal ends training after the current step, with a checkpoint.",
         (
             "tests/verbs/test_train_stops.py::test_a_signal_saves_and_the_same_command_resumes",
             "tests/verbs/test_train_stops.py::test_the_command_line_exits_with_the_code_of_the_signal",
@@ -85,7 +85,7 @@ TRAINING = (
             "tests/verbs/test_train_processes.py::test_any_number_of_processes_has_the_same_losses",
             "tests/verbs/test_train_processes.py::test_a_run_continues_with_another_number_of_processes",
         ),
-        "networks with batch norm have statistics per process",
+        "batch norm uses per-process statistics",
     ),
     Promise(
         "A8",
@@ -95,25 +95,25 @@ TRAINING = (
             "tests/verbs/test_train_processes.py::test_a_process_that_is_stopped_ends_the_job_in_the_configured_time",
             "tests/verbs/test_train_processes.py::test_everything_ends_with_a_launcher_that_is_killed",
         ),
-        "processes on several machines and on GPUs were not tried",
+        "multiple machines and GPUs were not tested",
     ),
     Promise(
         "A9",
-        "The first error is the one that is shown, from the process where it arose.",
+        "The first error is the one that is shown, from the process that raised it.",
         (
             "tests/verbs/test_train_processes.py::test_the_first_error_is_the_root_cause_from_the_process_where_it_arose",
         ),
     ),
     Promise(
         "A10",
-        "Memory does not grow with the number of videos that were read.",
+        "Memory does not grow with the number of videos read.",
         (
             "tests/attacks/test_memory_growth.py::test_memory_does_not_grow_with_the_number_of_videos",
         ),
     ),
     Promise(
         "A11",
-        "Training works whatever the size of /dev/shm; batches that do not fit into memory are "
+        "Training works with any size of /dev/shm; batches that do not fit into memory are "
         "refused at the start.",
         (
             "tests/test_loading_workers.py::test_batches_larger_than_dev_shm_arrive_whole",
@@ -122,7 +122,7 @@ TRAINING = (
     ),
     Promise(
         "A12",
-        "Values that are not finite never reach the weights, on any process.",
+        "Non-finite values never reach the weights, in any process.",
         (
             "tests/verbs/test_train_stops.py::test_nan_stops_the_run_with_the_weights_of_the_step_before",
             "tests/verbs/test_train_stops.py::test_running_averages_that_a_bad_batch_spoilt_are_restored",
@@ -134,8 +134,8 @@ TRAINING = (
 INGEST = (
     Promise(
         "B1",
-        "One bad file never fails an ingest: ok + partial + quarantined = seen, each with its "
-        "reason.",
+        "One bad file never fails an ingest: ok + partial + quarantined = seen, each failure "
+        "with its reason.",
         (
             "tests/verbs/test_ingest_faults.py::test_every_broken_file_is_accounted_for_with_its_reason",
             "tests/attacks/test_mutants.py::test_every_mutant_is_accounted_for",
@@ -143,14 +143,14 @@ INGEST = (
     ),
     Promise(
         "B2",
-        "A source that is broken as a whole ends with an error.",
+        "A source with too many broken files ends with an error.",
         (
             "tests/verbs/test_ingest_faults.py::test_too_many_rejected_files_end_in_an_error_but_the_rest_is_stored",
         ),
     ),
     Promise(
         "B3",
-        "A decoder that crashes, hangs or takes too much costs one video.",
+        "A decoder that crashes, hangs or exceeds its limits affects only one video.",
         (
             "tests/verbs/test_ingest_faults.py::test_decoder_that_goes_wrong_costs_one_video",
             "tests/videos/test_sandbox.py::test_whatever_happens_to_the_child_has_a_reason",
@@ -180,7 +180,7 @@ INGEST = (
     ),
     Promise(
         "B6",
-        "Names of files are data: any name that Linux allows works.",
+        "File names are treated as data: any name that Linux allows works.",
         (
             "tests/videos/test_video.py::test_names_of_files_are_only_names",
             "tests/videos/test_sources.py::test_names_that_are_not_utf8_are_found_behind_a_file_url",
@@ -189,7 +189,7 @@ INGEST = (
     ),
     Promise(
         "B7",
-        "A killed ingest is resumed to the same bytes; running it twice changes nothing.",
+        "A resumed ingest produces the same bytes; running it twice changes nothing.",
         (
             "tests/verbs/test_ingest_faults.py::test_killed_ingest_is_resumed_to_the_same_bytes",
             "tests/verbs/test_ingest_faults.py::test_ingest_killed_at_random_moments_ends_in_the_same_bytes",
@@ -199,7 +199,7 @@ INGEST = (
     ),
     Promise(
         "B8",
-        "Any number of workers writes the same bytes.",
+        "The output is byte-identical for any number of workers.",
         ("tests/verbs/test_ingest.py::test_any_number_of_workers_gives_the_same_bytes",),
     ),
     Promise(
@@ -212,7 +212,7 @@ INGEST = (
     ),
     Promise(
         "B10",
-        "A failure of the environment is never recorded as a fault of the video.",
+        "A failure of the machine is never recorded as a fault of the video.",
         (
             "tests/verbs/test_ingest_machine.py::test_ingest_under_a_limit_quarantines_nothing_and_the_next_one_completes_it",
             "tests/verbs/test_ingest_machine.py::test_decoder_that_is_killed_from_outside_once_is_started_again",
@@ -236,7 +236,7 @@ SECURITY = (
     ),
     Promise(
         "C2",
-        "No file can run code: nothing is unpickled, and options of models are listed.",
+        "No file can run code: nothing is unpickled, and only listed model options are allowed.",
         (
             "tests/test_hostile_models.py::test_no_command_lets_a_model_file_pass_options_that_open_files",
             "tests/test_hostile_models.py::test_a_run_json_that_is_trained_from_cannot_pass_them_either",
@@ -246,7 +246,7 @@ SECURITY = (
     ),
     Promise(
         "C3",
-        "What is fetched has a bounded size, and cannot lead to a local file.",
+        "Downloads have a bounded size and cannot lead to a local file.",
         (
             "tests/videos/test_sources.py::test_an_endless_answer_is_cut_at_the_largest_size",
             "tests/videos/test_sources.py::test_a_redirection_to_a_local_file_is_not_followed",
@@ -265,7 +265,7 @@ SECURITY = (
     ),
     Promise(
         "C5",
-        "The report is one static page without scripts; names in it are text.",
+        "The report is one static page without scripts; names in it are escaped.",
         (
             "tests/verbs/test_report.py::test_the_page_needs_nothing_from_outside_and_runs_nothing",
             "tests/verbs/test_report.py::test_a_hostile_file_name_is_shown_and_does_nothing",
@@ -274,7 +274,7 @@ SECURITY = (
     Promise("C6", "footage opens no listening port.", ()),
     Promise(
         "C7",
-        "Secrets in URLs and in the environment are written nowhere.",
+        "Secrets in URLs and in the environment are never written.",
         (
             "tests/e2e/test_secrets.py::test_no_secret_of_a_url_or_of_the_environment_is_written_or_printed",
         ),
@@ -302,7 +302,7 @@ INTEGRITY = (
     ),
     Promise(
         "D3",
-        "A malformed document ends in one error, never in a traceback or wrong value.",
+        "A malformed document ends in one error, never in a traceback or a wrong value.",
         (
             "tests/test_document_files.py::test_every_mutation_is_one_error_with_a_hint",
             "tests/test_store_integrity.py::test_no_mutation_of_the_description_is_accepted",
@@ -314,7 +314,7 @@ INTEGRITY = (
     ),
     Promise(
         "D4",
-        "A full disk is one error with exit code 74, and nothing is left half-written.",
+        "A full disk is one error with exit code 74, and leaves no partial file.",
         (
             "tests/attacks/test_full_disk.py::test_a_small_disk_is_one_error_and_leaves_nothing_half_written",
             "tests/test_files.py::test_a_file_size_limit_is_one_clear_error_and_leaves_nothing",

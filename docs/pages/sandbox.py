@@ -4,7 +4,7 @@ from footage.confinement.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURC
 from tests.confinement.attacks import ATTACKS, Attack
 
 LAYERS = (
-    ("no new privileges", "nothing can raise the rights of the process", "Linux 3.5"),
+    ("no new privileges", "the process cannot gain privileges", "Linux 3.5"),
     (
         NAMESPACES,
         "no network, no shared memory, no rights over other processes",
@@ -16,11 +16,11 @@ LAYERS = (
         "no file can be opened, created, renamed or removed; no TCP; no signals to others",
         "Linux 5.13; without gaps since 6.12 (version 6)",
     ),
-    ("no capabilities", "a process of root has no privileges", ""),
+    ("no capabilities", "a root process has no privileges", ""),
     (RESOURCE_LIMITS, "memory, CPU time, file size 0, no core dump, 64 descriptors", ""),
     (
         SECCOMP,
-        "every system call is refused but those for computing and for open descriptors",
+        "all system calls are refused except those for computing and for open descriptors",
         "x86_64 or aarch64",
     ),
 )
@@ -30,7 +30,7 @@ HEAD = """# Sandbox
 Generated from `tests/confinement/attacks.py` by `python -m docs.generate`; a test keeps it up to
 date.
 
-Videos and images come from anywhere, and decoders have memory errors. `footage` therefore decodes
+Videos and images come from untrusted sources, and decoders have memory errors. `footage` decodes
 each untrusted file in a process that can only compute, read that one file and answer its parent.
 The parent validates every answer and enforces limits on time and memory.
 
@@ -43,8 +43,8 @@ parent. The process dies with its parent.
 
 Every command that decodes untrusted files reports once which layers are active, with the version
 of Landlock, and which are missing, with the reason: `ingest` in its summary, the others in their
-log. What an older Landlock lacks (truncation before version 3, TCP before 4, signals before 6) is
-stopped by seccomp. `--require-sandbox`, after any command, stops with an error unless all layers
+log. seccomp blocks what an older Landlock does not (truncation before version 3, TCP before 4,
+signals before 6). `--require-sandbox`, after any command, stops with an error unless all layers
 are active. `FOOTAGE_REQUIRE_SANDBOX=1` in the environment does the same, also for Python functions.
 
 ## Attacks
@@ -61,10 +61,10 @@ TAIL = """
 - Use memory and CPU time up to the limits, see the clock, random numbers and the kernel version.
 - Where namespaces are not available: find out whether a path exists, its size and its times.
 - Read what the parent had in memory when the process was started. Videos are decoded in a fork of
-  an ingest worker, which has no variables of the environment that could be credentials, unless the
+  an ingest worker, which has no environment variables that could be credentials, unless the
   ingest fetches from URLs. Images are decoded in a fresh process.
-- Claim that a module is missing: nothing is recorded of that video, `footage ingest` continues and
-  ends with exit code 75, and `footage embed` stops with it.
+- Claim that a module is missing: nothing is recorded for that video, `footage ingest` continues and
+  ends with exit code 75, and `footage embed` stops with that exit code.
 - Send wrong pixels for its own input. Up to 7,000 images share one process, so a hostile image
   could falsify the pixels of others.
 """

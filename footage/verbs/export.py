@@ -3,8 +3,8 @@
     --to timm          OUT/config.json, OUT/model.safetensors: timm reads them by `local-dir:OUT`
     --to safetensors   one file; its header contains architecture and preprocessing
 
-What was written is loaded again and must give the features of the original for random images. Only
-then does it get its final name.
+The output is reloaded and must reproduce the original's features on random images. Only then does
+it get its final name.
 """
 
 from collections.abc import Mapping
@@ -51,12 +51,12 @@ def export(model: Location, *, to: Target, out: Location = "") -> Exported:
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
-        to: The form.
-        out: The folder (timm) or file (safetensors); a run has a default place in `RUN/exports/`.
+        to: The output format.
+        out: The folder (timm) or file (safetensors); for a run, the default is in `RUN/exports/`.
 
     Raises:
         CheckpointError: The model cannot be read, or what was written does not agree with it.
-        ConfigError: The form is unknown, or something else is in that place already.
+        ConfigError: The format is unknown, or `out` contains something else.
         OutputError: The files cannot be written.
     """
     if to not in ("timm", "safetensors"):
@@ -160,7 +160,7 @@ def _timm_difference(model: models.Model, folder: Path) -> float:
 
 
 def _check_folder(path: Path) -> None:
-    """An earlier export is replaced; anything else belongs to somebody."""
+    """Allow an earlier export to be replaced, and refuse anything else."""
     if path.is_file():
         raise ConfigError(
             f"{str(path)!r} is a file; --to timm writes a folder", "choose another --out"
@@ -179,7 +179,7 @@ def _check_folder(path: Path) -> None:
 
 
 def write_file(model: models.Model, path: Path) -> None:
-    """Write a backbone as one safetensors file that describes itself; nothing is verified."""
+    """Write a backbone as one self-describing safetensors file, without verifying it."""
     header = model_records.HEADER.line(models.describe(model)).strip()
     tensor_files.write(path, _weights(model), {"format": "pt", models.HEADER: header})
 
@@ -191,7 +191,7 @@ def _check_file(path: Path) -> None:
         )
     if path.suffix != ".safetensors":
         raise ConfigError(
-            f"{str(path)!r} must end in .safetensors", "loaders go by the suffix; change --out"
+            f"{str(path)!r} must end in .safetensors", "change --out; loaders rely on the suffix"
         )
 
 

@@ -58,31 +58,31 @@ class ProfileConfig:
     """How much is looked at."""
 
     store_videos: int = 64
-    """Videos of the store at most; intervals are over them. Memory grows with its square."""
+    """Maximum number of stored videos; intervals are over videos. Memory grows with its square."""
 
     shots_per_video: int = 4
-    """Shots of each at most."""
+    """Maximum number of shots per video."""
 
     frames_per_shot: int = 4
-    """Frames of each shot at most."""
+    """Maximum number of frames per shot."""
 
     scenes: int = 24
-    """Rendered scenes in which one factor moves at a time; 0 renders none."""
+    """Number of rendered scenes in which one factor changes at a time; 0 renders none."""
 
     reach: int = 10
-    """Frames to either side of an anchor among which the worst is looked for."""
+    """Half-width, in frames, of the window around each anchor."""
 
     protocols: tuple[str, ...] = ("knn", "linear")
-    """Classifiers that are asked about labelled videos: knn, linear."""
+    """Classifiers for labelled videos: knn, linear."""
 
     seed: int = 0
-    """Of the choice of videos, the views, the scenes, the split and the untrained networks."""
+    """Seed of the selection of videos, the views, the scenes, the split and untrained networks."""
 
     size: int = 0
     """Input height and width in pixels; 0 keeps each model's own."""
 
     batch_size: int = 64
-    """Images in one forward pass."""
+    """Images per forward pass."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -99,14 +99,14 @@ class ProfileConfig:
 
 
 class Profiles(NamedTuple):
-    """What was measured, and the files that hold it."""
+    """The results, and the files that contain them."""
 
     models: list[Profiled]
     files: list[Path]
 
 
 class _Compared(NamedTuple):
-    """The columns that stand side by side."""
+    """The models and baselines that are compared."""
 
     columns: dict[str, Column]
     described: dict[str, dict[str, Any]]
@@ -125,25 +125,25 @@ def profile(
     config: ProfileConfig | None = None,
     overwrite: bool = False,
 ) -> Profiles:
-    """Measure what models became invariant to.
+    """Measure what the features of models are invariant to.
 
     Args:
         specs: Run folders, exported files or folders, or timm names.
         out: The folder for `profile.json` and `profile.svg`.
         store: A frame store; without one the levels of the hierarchy are not measured. Videos that
-            a run among the models was trained on are left out.
+            one of the models was trained on are left out.
         videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.evaluation.robustness`.
         labelled: Labelled images of the same classes, on which the classifier is fitted.
-        config: How much is looked at; the defaults when left out.
+        config: Sizes and seed; the defaults when omitted.
         overwrite: Replace another profile in `out`.
 
     Raises:
         CheckpointError: A model cannot be read.
         StoreError: The store is missing or damaged.
-        ConfigError: Nothing is asked for, the videos or images cannot be used, or `out` contains
-            another profile.
+        ConfigError: There is nothing to measure, the videos or images cannot be used, or `out`
+            contains another profile.
         OutputError: `out` cannot be written.
-        BusyError: Another process writes there.
+        BusyError: Another process is writing there.
     """
     config = arguments.settings(config, ProfileConfig)
     specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
@@ -194,7 +194,7 @@ def _measured(
     compared: _Compared,
     config: ProfileConfig,
 ) -> tuple[dict[str, Any], list[Profiled]]:
-    """What was measured, and the results by column."""
+    """The data that was measured, and the results by column."""
     measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
     profiles: dict[str, Any] = {}
     moved: dict[str, Any] = {}
