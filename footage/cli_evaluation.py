@@ -35,7 +35,7 @@ def show(view: RenderableType) -> None:
 
 def evaluate(words: Sequence[str]) -> None:
     """`footage evaluate`."""
-    from footage.evaluation.results import table
+    from footage.evaluation.comparisons import table
     from footage.evaluation.suite_tables import suite_tables
     from footage.verbs.evaluate import EvaluateConfig
     from footage.verbs.evaluate import evaluate as judge
@@ -52,7 +52,7 @@ def evaluate(words: Sequence[str]) -> None:
         overwrite: bool = False,
         config: Annotated[EvaluateConfig, arg(name="")] = default,
     ) -> None:
-        """Judge a model on your labelled images, beside baselines, or on the tasks of a suite.
+        """Compare a model with baselines on your images or videos, or judge it on a suite of tasks.
 
         `footage evaluate MODEL --suite vtab --data DIR` goes on when it is run again.
 
@@ -63,12 +63,12 @@ def evaluate(words: Sequence[str]) -> None:
             suite: vtab, pocket, or folder for tasks that no table knows.
             data: The folder of the suite's tasks.
             out: Also write the results to this JSON file; of a suite, the folder for all results.
-            overwrite: On labelled images: evaluate anew, and replace other results in --out.
+            overwrite: Evaluate anew, and replace other results in --out; not on a suite.
             config: How to judge.
         """
         if suite and labelled:
             raise FootageError(
-                "labelled images and a suite are judged apart", "give either --labelled or --suite"
+                "a suite cannot be combined with labelled images", "evaluate on each separately"
             )
         if suite:
             judged = judge(model, suite=suite, data=data, out=out, config=config)

@@ -51,19 +51,7 @@ def judge(
     Raises:
         ConfigError: Images cannot be read.
     """
-    device = models.best_device()
-    untrained = models.untrained(model, seed=seed)
-    columns = {
-        "pixels": pixel_column(PIXEL_SIZE),
-        "untrained": model_column(untrained, device),
-        "model": model_column(model, device),
-    }
-    described: dict[str, dict[str, Any]] = {
-        "chance": {"model": "chance", "architecture": "", "start": "", "size": 0},
-        "pixels": {"model": "raw pixels", "architecture": "", "start": "", "size": PIXEL_SIZE},
-        "untrained": _described(untrained),
-        "model": _described(model),
-    }
+    columns, described = baselines(model, seed=seed)
     parts = _parts(task, columns, batch_size, advance)
     rows = []
     for column in COLUMNS:
@@ -77,6 +65,31 @@ def judge(
             fitted = protocol(train, val, len(task.classes))
             rows.append(_row(task, seed, column, name, fitted, test, described[column]))
     return rows
+
+
+def baselines(
+    model: models.Model, *, seed: int
+) -> tuple[dict[str, Column], dict[str, dict[str, Any]]]:
+    """The columns that need features, and what result rows record of every column.
+
+    Args:
+        model: The column `model`; the same network with random weights is `untrained`.
+        seed: Of the untrained network.
+    """
+    device = models.best_device()
+    untrained = models.untrained(model, seed=seed)
+    columns = {
+        "pixels": pixel_column(PIXEL_SIZE),
+        "untrained": model_column(untrained, device),
+        "model": model_column(model, device),
+    }
+    described: dict[str, dict[str, Any]] = {
+        "chance": {"model": "chance", "architecture": "", "start": "", "size": 0},
+        "pixels": {"model": "raw pixels", "architecture": "", "start": "", "size": PIXEL_SIZE},
+        "untrained": _described(untrained),
+        "model": _described(model),
+    }
+    return columns, described
 
 
 def _parts(

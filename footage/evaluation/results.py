@@ -1,4 +1,4 @@
-"""Result rows: one number each, with all that it depends on; as JSON files and as a table.
+"""Result rows: one number each, with all that it depends on, in JSON files.
 
 Rows of different tasks, protocols or splits are never averaged here; each carries its own identity.
 """
@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from rich.console import Group, RenderableType
-from rich.table import Table
 
 from footage import runs
 from footage.documents import Document
@@ -26,7 +24,7 @@ from footage.evaluation.fields import (
     Share,
     Text,
 )
-from footage.evaluation.intervals import few_images, percent, wilson
+from footage.evaluation.intervals import few_images, wilson
 from footage.evaluation.leakage import Leakage, sentences
 
 SCHEMA_VERSION: Final = 2
@@ -35,7 +33,10 @@ COLUMNS: Final = ("chance", "pixels", "untrained", "model")
 """What stands side by side for every task, weakest first."""
 
 MAJORITY: Final = "majority"
-"""The protocol of the column `chance`."""
+"""The protocol of the column `chance` on labelled images."""
+
+NEAREST: Final = "nearest frame"
+"""The protocol of retrieval in held-out videos, which needs no labels."""
 
 
 class ResultRow(Record, frozen=True):
@@ -154,7 +155,8 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
     """What a reader must know of these rows: few images, images seen before, random weights."""
     models = [row for row in rows if row.column == "model"]
     found = [few_images((row.task, row.num_test) for row in models)]
-    for row in {row.task: row for row in models}.values():
+    # Held-out videos were left out of training by their ids, which are digests of their content.
+    for row in {row.task: row for row in models if row.protocol != NEAREST}.values():
         found += sentences(row.task, row.leakage, row.num_test)
     for row in models:
         cells = {each.column: each for each in rows if each.task == row.task}
@@ -164,32 +166,3 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
                 " network. Evaluate a run, or a timm name with its tag, such as resnet18.a1_in1k."
             )
     return [sentence for sentence in dict.fromkeys(found) if sentence]
-
-
-def table(rows: Sequence[ResultRow]) -> RenderableType:
-    """Results as a terminal table: one line per task and protocol, one column per `COLUMNS`."""
-    view = Table(title="top-1 accuracy on the test part, percent [95 % interval]")
-    view.add_column("task")
-    view.add_column("protocol")
-    for column in COLUMNS:
-        view.add_column(column, justify="right")
-    view.add_column("model - untrained", justify="right")
-    view.add_column("test images", justify="right")
-    for task, protocol in dict.fromkeys(
-        (row.task, row.protocol) for row in rows if row.protocol != MAJORITY
-    ):
-        cells = {
-            row.column: row
-            for row in rows
-            if row.task == task and row.protocol in (protocol, MAJORITY)
-        }
-        gain = 100 * (cells["model"].value - cells["untrained"].value)
-        gained = "same network" if is_untrained(cells) else f"{gain:+.1f}"
-        view.add_row(
-            task,
-            protocol,
-            *(percent(cells[name].value, cells[name].interval) for name in COLUMNS),
-            gained,
-            str(cells["model"].num_test),
-        )
-    return Group(view, *warnings(rows))

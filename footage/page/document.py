@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
+from footage.evaluation.comparisons import comparisons
+from footage.evaluation.results import NEAREST
 from footage.page import judged, learning, pictures, profiles, suites
 from footage.page.frames import ShownVideo
 from footage.page.gathered import GatheredProfile, Judged, Run
@@ -56,11 +58,12 @@ def page(
     body = tag(
         "main",
         _header(runs),
+        pictures.retrieval_section(footage.comparisons, footage.missing),
+        judged.retrieval_section(runs),
         judged.section(runs),
         suites.section([*judged_runs, *beside]),
         profiles.section(invariances, runs),
         learning.section(runs),
-        pictures.retrieval_section(footage.comparisons, footage.missing),
         pictures.contact_section(
             footage.sheet,
             footage.totals,
@@ -132,47 +135,72 @@ def _found(run: Run) -> list[str]:
     probe = run.probes[-1]["probe"] if run.probes else {}
     first = run.probes[0]["probe"] if run.probes else {}
     sentences = []
-    if "same_video_hit" in probe:
-        began = ""
-        if "same_video_hit" in first and run.probes[-1]["step"]:
-            began = f"{_percent(first['same_video_hit'])} before training and "
+    same_video = _same_video(run)
+    if same_video:
+        hit, before, chance = same_video
+        began = "" if before is None else f"{_percent(before)} before training and "
         sentences.append(
             f"{done}, the nearest frame outside a frame's own shot comes from the same held-out "
-            f"video in {_percent(probe['same_video_hit'])} of cases; {began}"
-            f"{_percent(probe.get('same_video_chance', 0.0))} by chance."
+            f"video in {_percent(hit)} of cases; {began}{_percent(chance)} by chance."
         )
     elif "rankme" in probe and run.num_steps:
-        before = f"; before training {first['rankme']:.1f}" if "rankme" in first else ""
+        began = f"; before training {first['rankme']:.1f}" if "rankme" in first else ""
         sentences.append(
-            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe){before}."
+            f"{done}, the features use {probe['rankme']:.1f} directions (RankMe){began}."
         )
     verdict = judged.verdict(run.rows)
     return [*sentences, verdict] if verdict else sentences
 
 
-def _figures(run: Run) -> list[Markup]:
-    figures = []
+def _same_video(run: Run) -> tuple[float, float | None, float] | None:
+    """Hit rate now, before training, and by chance: of an evaluation, or else of the monitor."""
+    for each in comparisons(run.rows):
+        if each.protocol == NEAREST and each.task == "same video":
+            cells = each.cells
+            return cells["model"].value, cells["untrained"].value, cells["chance"].value
     probe = run.probes[-1]["probe"] if run.probes else {}
-    for name, words in (("same_video", "same video found"), ("same_shot", "same shot found")):
-        if f"{name}_hit" in probe:
-            before = run.probes[0]["probe"].get(f"{name}_hit")
-            chance = f"chance {100 * probe.get(f'{name}_chance', 0.0):.0f}"
-            beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
-            title = f"{words} first, held-out videos"
-            figures.append(_figure(title, probe[f"{name}_hit"], beside))
-    for task, cells in judged.linear_cells(run.rows).items():
+    if "same_video_hit" not in probe:
+        return None
+    before = run.probes[0]["probe"].get("same_video_hit") if run.probes[-1]["step"] else None
+    return probe["same_video_hit"], before, probe.get("same_video_chance", 0.0)
+
+
+FIGURES: Final = {NEAREST: "same {} found first, held-out videos", "linear": "{}, linear probe"}
+"""Titles of the figures at the top, by protocol."""
+
+
+def _figures(run: Run) -> list[Markup]:
+    measured = [each for each in comparisons(run.rows) if each.protocol in FIGURES]
+    figures = [] if any(each.protocol == NEAREST for each in measured) else _probed_figures(run)
+    for each in measured:
         beside = " · ".join(
-            f"{name} {100 * cells[name].value:.0f}"
+            f"{name} {100 * each.cells[name].value:.0f}"
             for name in ("untrained", "pixels", "chance")
-            if name in cells
+            if name in each.cells
         )
-        figures.append(_figure(f"{task}, linear probe", cells["model"].value, beside))
+        title = FIGURES[each.protocol].format(each.task.removeprefix("same "))
+        figures.append(_figure(title, each.cells["model"].value, beside, each.verdict))
     return figures[:8]
 
 
-def _figure(title: str, share: float, beside: str) -> Markup:
+def _probed_figures(run: Run) -> list[Markup]:
+    """Retrieval as the monitor saw it, for a run that was not evaluated on its held-out videos."""
+    figures = []
+    probe = run.probes[-1]["probe"] if run.probes else {}
+    for name in ("video", "shot"):
+        if f"same_{name}_hit" in probe:
+            before = run.probes[0]["probe"].get(f"same_{name}_hit")
+            chance = f"chance {100 * probe.get(f'same_{name}_chance', 0.0):.0f}"
+            beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
+            title = FIGURES[NEAREST].format(name)
+            figures.append(_figure(title, probe[f"same_{name}_hit"], beside))
+    return figures
+
+
+def _figure(title: str, share: float, beside: str, verdict: str = "") -> Markup:
     value = tag("div", f"{100 * share:.1f}", tag("small", " %"), class_="value")
-    return tag("div", tag("dt", title), tag("dd", value, tag("div", beside, class_="beside")))
+    words = [tag("div", line, class_="beside") for line in (beside, verdict) if line]
+    return tag("div", tag("dt", title), tag("dd", value, *words))
 
 
 def _percent(share: float) -> str:

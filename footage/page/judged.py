@@ -1,11 +1,20 @@
-"""The section on labelled images: accuracies next to baselines, drawn and as a table."""
+"""The sections of results: held-out videos and labelled images, next to baselines."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
+from footage.evaluation.comparisons import comparisons, pixels_ahead
 from footage.evaluation.intervals import difference
 from footage.evaluation.leakage import is_clean, short
-from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow, is_untrained, warnings
+from footage.evaluation.results import (
+    COLUMNS,
+    MAJORITY,
+    NEAREST,
+    ResultRow,
+    is_untrained,
+    warnings,
+)
 from footage.page.gathered import Run
 from footage.page.marks import Mark, accuracy, sample, shares
 from footage.page.markup import Markup, caution, tag
@@ -13,18 +22,41 @@ from footage.page.markup import Markup, caution, tag
 BASELINE_SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring"}
 
 WORDS: Final = {
-    "chance": "chance (commonest class)",
+    "chance": "chance",
     "pixels": "raw pixels, 16 × 16",
     "untrained": "same network, untrained",
 }
 
+RETRIEVAL_NOTE: Final = (
+    "Without labels: for one frame of every shot that training did not see, is the nearest of all "
+    "other frames from the same shot, and is the nearest frame of any other shot from the same "
+    "video? In percent of the shots, with 95 % intervals (Wilson); chance is what uninformative "
+    "features would find."
+)
+
 PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear"}
 
 
+def retrieval_section(runs: Sequence[Run]) -> Markup:
+    """Plot and table of retrieval in held-out videos; nothing where it was not evaluated."""
+    runs = [_only(run, retrieval=True) for run in runs]
+    if not any(run.rows for run in runs):
+        return Markup("")
+    return tag(
+        "section",
+        tag("h2", "Retrieval in held-out videos"),
+        tag("p", RETRIEVAL_NOTE, class_="note"),
+        *_results(runs),
+        id="retrieval-results",
+    )
+
+
 def section(runs: Sequence[Run]) -> Markup:
-    """Plot and table of every evaluation of the runs."""
+    """Plot and table of every evaluation of the runs on labelled images."""
     title = tag("h2", "Evaluation on labelled images")
-    if not any(run.rows for run in runs) and any(run.suite_rows for run in runs):
+    evaluated = any(run.rows or run.suite_rows for run in runs)
+    runs = [_only(run, retrieval=False) for run in runs]
+    if not any(run.rows for run in runs) and evaluated:
         return Markup("")
     if not any(run.rows for run in runs):
         hint = f"footage evaluate {runs[0].path} --labelled FOLDER"
@@ -34,18 +66,27 @@ def section(runs: Sequence[Run]) -> Markup:
             tag("p", "No run has been evaluated yet: ", tag("code", hint), class_="note"),
             id="evaluation",
         )
-    tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
     return tag(
-        "section",
-        title,
-        tag("p", _note(runs), class_="note"),
+        "section", title, tag("p", _note(runs), class_="note"), *_results(runs), id="evaluation"
+    )
+
+
+def _only(run: Run, *, retrieval: bool) -> Run:
+    """The run with its rows of retrieval, or with its rows on labelled images."""
+    rows = [row for row in run.rows if (row.protocol == NEAREST) == retrieval]
+    return dataclasses.replace(run, rows=rows)
+
+
+def _results(runs: Sequence[Run]) -> list[Markup]:
+    tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
+    return [
         caution(_warnings(runs)),
         _legend(runs),
         tag("div", *(_chart(task, runs) for task in tasks), class_="charts"),
+        *(tag("p", sentence, class_="note") for sentence in _explained(runs)),
         tag("h3", "Full results"),
         tag("div", _table(runs), class_="wide"),
-        id="evaluation",
-    )
+    ]
 
 
 def _note(runs: Sequence[Run]) -> str:
@@ -60,11 +101,19 @@ def _note(runs: Sequence[Run]) -> str:
     older = sum(run.num_older for run in runs)
     earlier = f" {older} older numbers of the same images are not shown." if older else ""
     return (
-        f"Top-1 accuracy in percent on {unseen}. The backbone is frozen; settings are selected on "
+        f"Top-1 accuracy in percent on {unseen}; chance is that of the commonest class. The "
+        "backbone is frozen; settings are selected on "
         "a validation part, then the classifier is fitted on training and validation part and the "
         "test part is read once. Bars and brackets are 95 % intervals (Wilson), from the number of "
         f"test images.{earlier}"
     )
+
+
+def _explained(runs: Sequence[Run]) -> list[str]:
+    """Why raw pixels are ahead, for each run where they are."""
+    found = {run.name: pixels_ahead(comparisons(run.rows)) for run in runs}
+    alone = len(runs) == 1
+    return [words if alone else f"{name}: {words}" for name, words in found.items() if words]
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:
@@ -169,9 +218,14 @@ def _legend(runs: Sequence[Run]) -> Markup:
     return tag("ul", *items, class_="legend")
 
 
+FIGURE_HEADS: Final = {*COLUMNS, "test images", "shots", "seen before"}
+"""Columns of numbers."""
+
+
 def _table(runs: Sequence[Run]) -> Markup:
-    heads = ["task", "protocol", "run", *COLUMNS, "test images", "seen before", "selected", "split"]
-    figures = {*COLUMNS, "test images", "seen before"}
+    is_retrieval = any(row.protocol == NEAREST for run in runs for row in run.rows)
+    more = ["shots"] if is_retrieval else ["test images", "seen before", "selected"]
+    heads = ["task", "protocol", "run", *COLUMNS, *more, "split"]
     rows = []
     for task in dict.fromkeys(row.task for run in runs for row in run.rows):
         for protocol in _protocols(runs, task):
@@ -181,39 +235,43 @@ def _table(runs: Sequence[Run]) -> Markup:
                     rows.append(_table_row(run, task, protocol, cells))
     head = tag(
         "tr",
-        *(tag("th", h, scope="col", class_="figure" if h in figures else "") for h in heads),
+        *(
+            tag("th", name, scope="col", class_="figure" if name in FIGURE_HEADS else "")
+            for name in heads
+        ),
     )
     return tag("table", tag("thead", head), tag("tbody", *rows))
 
 
 def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) -> Markup:
-    best = max(row.value for row in cells.values())
-    numbers = []
-    for column in COLUMNS:
-        if column not in cells:
-            numbers.append(tag("td", "", class_="figure"))
-            continue
-        row = cells[column]
-        low, high = (100 * bound for bound in row.interval)
-        bounds = "" if column == "chance" else f" [{low:.1f}, {high:.1f}]"
-        numbers.append(
-            tag(
-                "td",
-                f"{100 * row.value:.1f}",
-                tag("span", bounds, class_="error-of"),
-                class_="figure best" if row.value == best else "figure",
-            )
-        )
     model = cells["model"]
-    selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
+    best = max(row.value for row in cells.values())
+    more = [tag("td", str(model.num_test), class_="figure")]
+    if protocol != NEAREST:
+        selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
+        more += [
+            tag("td", short(model.leakage), class_="figure"),
+            tag("td", selected, class_="words"),
+        ]
     return tag(
         "tr",
         tag("td", task, class_="name-of-file"),
         tag("td", PROTOCOL_WORDS.get(protocol, protocol)),
         tag("td", run.name, class_="name-of-file", title=model.start),
-        *numbers,
-        tag("td", str(model.num_test), class_="figure"),
-        tag("td", short(model.leakage), class_="figure"),
-        tag("td", selected, class_="words"),
+        *(_accuracy_cell(cells.get(column), best) for column in COLUMNS),
+        *more,
         tag("td", model.split, class_="words"),
+    )
+
+
+def _accuracy_cell(row: ResultRow | None, best: float) -> Markup:
+    if row is None:
+        return tag("td", "", class_="figure")
+    low, high = (100 * bound for bound in row.interval)
+    bounds = "" if row.column == "chance" else f" [{low:.1f}, {high:.1f}]"
+    return tag(
+        "td",
+        f"{100 * row.value:.1f}",
+        tag("span", bounds, class_="error-of"),
+        class_="figure best" if row.value == best else "figure",
     )

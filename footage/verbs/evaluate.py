@@ -1,8 +1,9 @@
-"""The verb `footage evaluate`: a model judged on labelled images, or on the tasks of a suite.
+"""The verb `footage evaluate`: a model judged on labelled images, videos or the tasks of a suite.
 
 Labelled images of your own are split here. Their table has four columns of features: `chance` (the
 commonest class), `pixels` (the image itself at 16 x 16), `untrained` (the same network with random
-weights) and `model`. A suite brings its own split and has a row for each task.
+weights) and `model`. Retrieval in the videos that a run held out has the same columns and needs no
+labels. A suite brings its own split and has a row for each task.
 """
 
 import dataclasses
@@ -34,12 +35,13 @@ from footage.evaluation.adapt import PROTOCOLS
 from footage.evaluation.averages import OTHER, Summary, summarise
 from footage.evaluation.contenders import UNKNOWN, Contender, FeatureFunction
 from footage.evaluation.labelled import open_task
-from footage.evaluation.labelled_evaluation import LabelledEvaluation
+from footage.evaluation.labelled_evaluation import Evaluated, LabelledEvaluation
 from footage.evaluation.protocols import protocols as named
 from footage.evaluation.results import ResultRow
 from footage.evaluation.suite import Suite
 from footage.evaluation.suite_rows import SuiteRow
 from footage.file_walk import text
+from footage.held_out import evaluate_held_out
 from footage.images.layout import some
 from footage.pocket import rows as pocket
 from footage.vtab import tasks as vtab
@@ -76,6 +78,10 @@ class EvaluateConfig:
 
     averaging: Literal["tasks", "groups"] = "tasks"
     """A suite's headline: the mean of all tasks (VTAB), or of the group means (many others)."""
+
+    held_out: bool = False
+    """Of a run: also search the videos that it held out; is the nearest frame of the same shot, of
+    the same video?"""
 
     untrained: bool = False
     """On a suite: the same network with random weights, so that fine-tuning is from scratch."""
@@ -114,7 +120,7 @@ class SuiteEvaluation(NamedTuple):
 def evaluate(
     model: Location,
     *,
-    labelled: Locations,
+    labelled: Locations = (),
     out: Location = "",
     config: EvaluateConfig | None = None,
     overwrite: bool = False,
@@ -144,7 +150,7 @@ def evaluate(
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
 ) -> Evaluation | SuiteEvaluation:
-    """Judge a model on labelled images, or on the tasks of a suite.
+    """Judge a model on labelled images, on held-out videos, or on the tasks of a suite.
 
     On a suite the same call goes on where it was killed. A run's results are also written beside
     it, in `RUN/evaluations/`.
@@ -159,7 +165,7 @@ def evaluate(
             RUN/evaluations or evaluations when left out.
         config: Protocols, seed and sizes; the defaults when left out.
         preprocessing: Of a function, or of an ONNX file that does not say.
-        overwrite: On labelled images: evaluate anew, and replace the results in `out`.
+        overwrite: Evaluate anew, and replace the results in `out`; not on a suite.
 
     Raises:
         CheckpointError: The model cannot be read.
@@ -169,15 +175,32 @@ def evaluate(
     config = arguments.settings(config, EvaluateConfig)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     judged = model if callable(model) else arguments.location(model, "model")
+    paths = arguments.locations(labelled, "labelled")
     if suite:
+        if paths or config.held_out:
+            raise ConfigError(
+                "a suite cannot be combined with labelled images or held-out videos",
+                "evaluate on each separately",
+            )
         contender = Contender(
             model=judged, size=config.size, untrained=config.untrained, preprocessing=preprocessing
         )
         return _on_suite(contender, suite, data, out, config)
     if not isinstance(judged, str):
         raise ConfigError("functions can only be evaluated on a suite", "pass suite= and data=")
-    paths = arguments.locations(labelled, "labelled")
-    return _on_labelled(judged, paths, out, config, overwrite)
+    if not paths and not config.held_out:
+        raise ConfigError(
+            "nothing to evaluate on was given",
+            "add --labelled FOLDER, --held-out, or --suite SUITE --data DIR",
+        )
+    loaded = models.load(judged, size=config.size, seed=config.seed)
+    found = []
+    if config.held_out:
+        found.append(_on_held_out(loaded, out, config, overwrite))
+    if paths:
+        found.append(_on_labelled(loaded, paths, out, config, overwrite))
+    rows = [row for each in found for row in each.rows]
+    return Evaluation(rows, [path for each in found for path in each.files])
 
 
 def _on_suite(
@@ -238,13 +261,28 @@ def _usual_out(contender: Contender, suite: Suite, *, is_known: bool) -> Path:
     return Path(runs.EVALUATIONS) / name / re.sub(r"[^\w.-]+", "-", contender.name)
 
 
+def _on_held_out(
+    model: models.Model, out: str | Path, config: EvaluateConfig, overwrite: bool
+) -> Evaluated:
+    run = Path(model.name)
+    if not (run / runs.RUN).is_file():
+        raise ConfigError(
+            f"held-out videos belong to a run, and {model.name!r} is none", "give a run's folder"
+        )
+    if str(out):
+        raise ConfigError(
+            "results on held-out videos are kept in the run's folder", "leave out --out"
+        )
+    return evaluate_held_out(run, model, seed=config.seed, overwrite=overwrite)
+
+
 def _on_labelled(
-    model: str,
+    model: models.Model,
     labelled: Sequence[str | Path],
     out: str | Path,
     config: EvaluateConfig,
     overwrite: bool,
-) -> Evaluation:
+) -> Evaluated:
     unknown = [name for name in config.protocols if name not in PROTOCOLS]
     if unknown:
         raise ConfigError(
@@ -254,7 +292,7 @@ def _on_labelled(
     tasks = [open_task(path, config.seed) for path in labelled]
     _check_names([task.name for task in tasks])
     evaluation = LabelledEvaluation(
-        models.load(model, size=config.size, seed=config.seed),
+        model,
         tasks,
         config.protocols,
         seed=config.seed,
@@ -265,15 +303,10 @@ def _on_labelled(
         def begin(name: str, num_images: int) -> Callable[[float], None]:
             return functools.partial(progress.advance, progress.add_task(name, total=num_images))
 
-        found = evaluation.run(Path(out) if str(out) else None, overwrite=overwrite, progress=begin)
-    return Evaluation(found.rows, found.files)
+        return evaluation.run(Path(out) if str(out) else None, overwrite=overwrite, progress=begin)
 
 
 def _check_names(names: Sequence[str]) -> None:
-    if not names:
-        raise ConfigError(
-            "no labelled images were given", "add --labelled FOLDER, or --suite SUITE --data DIR"
-        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(

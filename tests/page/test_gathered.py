@@ -1,17 +1,19 @@
 """A page from run folders whose files hold nonsense: one error with a hint, or a page."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from footage import configuration, runs
 from footage.errors import CheckpointError, FootageError
+from footage.evaluation.results import NEAREST, write_rows
 from footage.page.document import page, without_pictures
 from footage.page.gathered import gather, newest
 from footage.recipes import recipe
 from tests.evaluation.test_leakage import MODEL
-from tests.evaluation.test_result_files import row
+from tests.evaluation.test_result_files import DESCRIBED, HASH, row
 from tests.mutations import mutations
 
 RECORD = {
@@ -78,3 +80,23 @@ def test_the_newest_row_of_each_number_is_shown() -> None:
     other = row(images="fedcba9876543210", value=0.4)
     assert newest([first]) == [first]
     assert newest([first, second, other, third]) == [third, other]
+
+
+def test_retrieval_is_shown_with_its_baselines_and_apart_from_labelled_images(run: Path) -> None:
+    values = {"chance": 0.05, "pixels": 0.7, "untrained": 0.2, "model": 0.4}
+    rows = [
+        row(
+            column=column, task="same video", protocol=NEAREST, value=value, num_test=400,
+            weights=HASH[::-1] if column == "model" else HASH,
+        )
+        for column, value in values.items()
+    ]  # fmt: skip
+    write_rows(run / runs.EVALUATIONS / "held-out-videos-1.json", DESCRIBED, rows)
+    text = re.sub(r"<[^>]+>", " ", shown(run))
+    assert "Retrieval in held-out videos" in text
+    assert "Evaluation on labelled images" not in text
+    assert "in 40 % of cases; 20 % before training and 5 % by chance." in text
+    assert "same video found first, held-out videos" in text
+    assert "better than the untrained network; worse than raw pixels" in text
+    assert "Raw pixels are ahead on same video (nearest frame)." in text
+    assert "seen before" not in text

@@ -14,9 +14,10 @@ from rich.console import Console
 
 from footage import configuration
 from footage.evaluation.averages import summarise
+from footage.evaluation.comparisons import table
 from footage.evaluation.profile_plot import draw_profiles
 from footage.evaluation.profile_results import ProfileFile, write_profiles
-from footage.evaluation.results import RESULTS, table, write_rows
+from footage.evaluation.results import RESULTS, write_rows
 from footage.evaluation.suite_rows import read_rows
 from footage.evaluation.suite_rows import write_rows as write_suite
 from footage.evaluation.suite_tables import suite_tables

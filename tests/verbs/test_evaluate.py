@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from footage.errors import CheckpointError, ConfigError
+from footage.evaluation.comparisons import table
 from footage.evaluation.leakage import Leakage
-from footage.evaluation.results import COLUMNS, read_rows, table
+from footage.evaluation.results import COLUMNS, read_rows
 from footage.verbs.evaluate import EvaluateConfig, Evaluation, evaluate
 from tests.labelled_shapes import drawn
 
@@ -111,7 +112,10 @@ def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_
 
 @pytest.mark.parametrize(
     ("labelled", "message"),
-    [([], "no labelled images"), (["a/pets", "b/pets"], "several labelled folders are called")],
+    [
+        ([], "nothing to evaluate on was given"),
+        (["a/pets", "b/pets"], "several labelled folders are called"),
+    ],
 )
 def test_tasks_need_names_of_their_own(
     shapes_folder: Path, tmp_path: Path, labelled: list[str], message: str

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from footage import cli, files, runs
 from footage.errors import BusyError, CheckpointError, OutputError
-from footage.evaluation.results import read_rows, table
+from footage.evaluation.comparisons import table
+from footage.evaluation.results import read_rows
 from footage.levels.supervised import SupervisedConfig
 from footage.page.gathered import gather
 from footage.page.judged import section, verdict

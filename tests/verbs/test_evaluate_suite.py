@@ -260,9 +260,9 @@ def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> Non
         ("--suite folder --data mini --tasks third", "has no task third"),
         ("--suite folder --data mini --protocol magic", "there is no protocol magic"),
         ("--labelled mini --protocol lightweight", "on labelled images protocols must be"),
-        ("", "no labelled images were given"),
-        ("--data mini", "no labelled images were given"),
-        ("--suite folder --data mini --labelled mini", "are judged apart"),
+        ("", "nothing to evaluate on was given"),
+        ("--data mini", "nothing to evaluate on was given"),
+        ("--suite folder --data mini --labelled mini", "cannot be combined with labelled images"),
     ],
 )
 def test_mistakes_are_one_error_and_one_hint(
