@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from footage.clips.art import VIDEO_TEXTURES, noise, painted
+from footage.clips.art import TEXTURES, noise, painted
 from footage.clips.world import random_colours
 
 TEXELS = 64
@@ -308,9 +308,9 @@ def _picture(
     if random.random() < 0.35:
         pattern = noise(random, TEXELS, TEXELS)
         return _bytes(painted(pattern, colours[first] * 0.85, np.minimum(colours[first] * 1.1, 1)))
-    name = str(random.choice(sorted(VIDEO_TEXTURES)))
+    name = str(random.choice(sorted(TEXTURES)))
     side = int(TEXELS * random.uniform(1.5, 3))
-    pattern = VIDEO_TEXTURES[name](random, side, side)[:TEXELS, :TEXELS]
+    pattern = TEXTURES[name](random, side, side)[:TEXELS, :TEXELS]
     return _bytes(painted(cv2.GaussianBlur(pattern, (0, 0), 0.8), colours[first], colours[second]))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from benchmarks.experiments.film_things import Thing, thing
-from footage.clips.art import VIDEO_TEXTURES, noise, painted
+from footage.clips.art import TEXTURES, noise, painted
 from footage.clips.world import PALETTES
 
 TEXELS = 320
@@ -81,8 +81,8 @@ def _colour(code: str) -> Float[np.ndarray, " 3"]:
 
 
 def _texture(random: np.random.Generator, height: int, width: int) -> Float[np.ndarray, "H W"]:
-    name = str(random.choice(sorted(VIDEO_TEXTURES)))
-    return VIDEO_TEXTURES[name](random, height, width)
+    name = str(random.choice(sorted(TEXTURES)))
+    return TEXTURES[name](random, height, width)
 
 
 def _bytes(pictures: list[Picture]) -> UInt8[np.ndarray, "6 texels texels 3"]:

@@ -3,9 +3,6 @@
 A texture is a height field in [0, 1]; a shape is a list of coloured polygons in the square
 [-1, 1] x [-1, 1], y downwards; a sprite is a shape, painted with a texture and lit from one side.
 Everything is drawn from the generator that is passed in, so a seed fixes every pixel.
-
-Textures and shapes come in two disjoint sets: the worlds of rendered videos are made of the
-first, the labelled images of the second, so what is learned from the one must carry over.
 """
 
 from collections.abc import Callable
@@ -92,61 +89,14 @@ def _clouds(generator: np.random.Generator, height: int, width: int) -> Texture:
     return noise(generator, height, width, coarsest=int(generator.integers(4, 10)))
 
 
-def _rings(generator: np.random.Generator, height: int, width: int) -> Texture:
-    across, along = _grid(generator, height, width, warp=1.2)
-    centre = generator.uniform(-3, 6, 2)
-    distance = np.hypot(across - centre[0], along - centre[1])
-    return _stretched(np.sin(distance * 2 * np.pi))
-
-
-def _bricks(generator: np.random.Generator, height: int, width: int) -> Texture:
-    across, along = _grid(generator, height, width, warp=0.2)
-    row = np.floor(along)
-    shifted = across / 2 + (row % 2) / 2
-    joint = (np.abs(along - row - 0.5) > 0.40) | (np.abs(shifted % 1 - 0.5) > 0.44)
-    return _stretched(np.where(joint, 0.0, 0.7 + 0.4 * noise(generator, height, width)))
-
-
-def _weave(generator: np.random.Generator, height: int, width: int) -> Texture:
-    across, along = _grid(generator, height, width, warp=0.3)
-    over = (np.floor(across) + np.floor(along)) % 2 == 0
-    return _stretched(np.where(over, np.sin(across % 1 * np.pi), np.sin(along % 1 * np.pi)))
-
-
-def _scales(generator: np.random.Generator, height: int, width: int) -> Texture:
-    across, along = _grid(generator, height, width, warp=0.3)
-    row = np.floor(along)
-    sideways = (across + row % 2 * 0.5) % 1 - 0.5
-    return _stretched(np.hypot(sideways, along - row))
-
-
-def _cracks(generator: np.random.Generator, height: int, width: int) -> Texture:
-    ridge = np.abs(noise(generator, height, width, coarsest=5) - 0.5)
-    return _stretched(np.clip(ridge * 8, 0, 1))
-
-
-def _zigzag(generator: np.random.Generator, height: int, width: int) -> Texture:
-    across, along = _grid(generator, height, width, warp=0.3)
-    return _stretched(((across + np.abs(along % 2 - 1)) % 1 > 0.5).astype(np.float32))
-
-
 TextureMaker = Callable[[np.random.Generator, int, int], Texture]
-VIDEO_TEXTURES: dict[str, TextureMaker] = {
+TEXTURES: dict[str, TextureMaker] = {
     "clouds": _clouds,
     "stripes": _stripes,
     "tiles": _tiles,
     "dots": _dots,
     "pebbles": _cells,
 }
-LABELLED_TEXTURES: dict[str, TextureMaker] = {
-    "rings": _rings,
-    "bricks": _bricks,
-    "weave": _weave,
-    "scales": _scales,
-    "cracks": _cracks,
-    "zigzag": _zigzag,
-}
-
 # --- shapes -------------------------------------------------------------------------------------
 
 
@@ -164,13 +114,6 @@ def _box(tone: int, left: Number, top: Number, right: Number, bottom: Number) ->
     return _polygon(tone, (left, top), (right, top), (right, bottom), (left, bottom))
 
 
-def _heart() -> Part:
-    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    x = 0.95 * np.sin(angle) ** 3
-    y = 13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
-    return Part(np.stack([x, -y / 16], axis=1).astype(np.float32), 0)
-
-
 def _dome(tone: int, x: Number, y: Number, wide: Number, high: Number) -> Part:
     angle = np.linspace(np.pi, 2 * np.pi, 24)
     outline = np.stack([x + wide * np.cos(angle), y + high * np.sin(angle)], axis=1)
@@ -182,7 +125,7 @@ def _around(part: Callable[[float, float], Part], count: int, radius: Number) ->
     return [part(radius * float(np.cos(a)), radius * float(np.sin(a))) for a in angles]
 
 
-VIDEO_SHAPES: dict[str, list[Part]] = {
+SHAPES: dict[str, list[Part]] = {
     "tree": [
         _box(1, -0.12, 0.3, 0.12, 0.95),
         _polygon(0, (-0.75, 0.5), (0.75, 0.5), (0, -0.2)),
@@ -252,45 +195,6 @@ VIDEO_SHAPES: dict[str, list[Part]] = {
     "star": [
         _polygon(0, *[(float(r * np.sin(a)), float(-r * np.cos(a))) for r, a in zip(
             [0.95, 0.42] * 5, np.linspace(0, 2 * np.pi, 10, endpoint=False), strict=True)]),
-    ],
-}  # fmt: skip
-
-LABELLED_SHAPES: dict[str, list[Part]] = {
-    "arrow": [_polygon(0, (-0.9, -0.2), (0.2, -0.2), (0.2, -0.6), (0.95, 0), (0.2, 0.6),
-                       (0.2, 0.2), (-0.9, 0.2))],
-    "chair": [
-        _box(0, -0.6, -0.95, -0.38, 0.95),
-        _box(1, -0.6, 0.0, 0.6, 0.22),
-        _box(0, 0.4, 0.0, 0.6, 0.95),
-    ],
-    "crown": [
-        _polygon(0, (-0.9, 0.6), (-0.95, -0.5), (-0.45, 0.05), (0, -0.8), (0.45, 0.05),
-                 (0.95, -0.5), (0.9, 0.6)),
-        _box(1, -0.9, 0.4, 0.9, 0.7),
-    ],
-    "cup": [
-        _polygon(1, (0.4, -0.4), (0.95, -0.4), (0.95, 0.35), (0.4, 0.35), (0.4, 0.15),
-                 (0.72, 0.15), (0.72, -0.2), (0.4, -0.2)),
-        _polygon(0, (-0.75, -0.7), (0.55, -0.7), (0.4, 0.8), (-0.6, 0.8)),
-    ],
-    "heart": [_heart()],
-    "key": [
-        _polygon(0, (-0.2, -0.12), (0.95, -0.12), (0.95, 0.45), (0.75, 0.45), (0.75, 0.12),
-                 (0.55, 0.12), (0.55, 0.35), (0.38, 0.35), (0.38, 0.12), (-0.2, 0.12)),
-        _oval(0, -0.52, 0, 0.42, 0.42),
-        _oval(2, -0.55, 0, 0.16, 0.16),
-    ],
-    "spectacles": [
-        _box(1, -0.3, -0.1, 0.3, 0.06),
-        _oval(0, -0.55, 0, 0.42, 0.42),
-        _oval(0, 0.55, 0, 0.42, 0.42),
-        _oval(2, -0.55, 0, 0.27, 0.27),
-        _oval(2, 0.55, 0, 0.27, 0.27),
-    ],
-    "umbrella": [
-        _polygon(1, (-0.06, -0.1), (0.06, -0.1), (0.06, 0.9), (-0.4, 0.9), (-0.4, 0.6),
-                 (-0.28, 0.6), (-0.28, 0.78), (-0.06, 0.78)),
-        _dome(0, 0, 0.05, 0.95, 0.9),
     ],
 }  # fmt: skip
 

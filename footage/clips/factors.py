@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 
 from footage.augment import LUMA
 from footage.clips.solids import Lamp, Pixels, Pose, Solid, picture, solid
-from footage.clips.world import world
+from footage.clips.world import place
 from footage.randomness import generator
 
 STEPS: Final = (-1.0, -0.5, 0.5, 1.0)
@@ -95,7 +95,7 @@ def thing(key: SceneKey, which: int) -> Solid:
 def backdrop(key: SceneKey, which: int) -> Pixels:
     """The scene's backdrop (0) or another one: a square out of the painting of a rendered world."""
     random = generator("controlled backdrop", key.seed, key.number, which)
-    painting = world(random).backdrop
+    painting = place(random).backdrop
     side = painting.shape[0]
     left = int(random.integers(painting.shape[1] - side))
     square = painting[:, left : left + side]

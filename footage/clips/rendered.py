@@ -1,32 +1,25 @@
-"""Rendered videos and labelled images with a known truth, drawn from a seed.
+"""Rendered films with a known truth, drawn from a seed.
 
-Real clips small enough to ship are few; contrasting videos needs many. Each rendered video is a
-little film: one world (`rendered_world`), several shots with hard cuts between them.
-
-    world   | palette, backdrop, light, cast of objects            same in all shots of a video
-    shot    | camera, part of the backdrop, which objects, how     changes at every cut
-            | they move, exposure and colour cast
-    frame   | position, size, roll and turn of each object,        changes smoothly
-            | camera position, zoom and roll, brightness
-
-so what stays the same inside a shot and inside a video is there to be learned, while exposure and
-colour cast differ between the shots of one video and palettes are shared between videos.
+Few real clips are small enough to download for a demo, and contrasting videos needs many. The story
+that all films share is in `journey`; every film has another traveller, other companions and another
+camera, and a few films share each place.
 """
 
+import functools
 import os
 from pathlib import Path
 from typing import Any, cast
 
 import av
-import cv2
 import msgspec
 import numpy as np
 
-from footage.clips.art import LABELLED_SHAPES, LABELLED_TEXTURES, noise, painted, sprite
-from footage.clips.shots import Frame, Shot, actor_matrix, frames, lay_over, shot
-from footage.clips.world import SPRITE_SIZE, World, random_colours, world
+from footage.clips.journey import journey
+from footage.clips.shots import Shot, frames
+from footage.clips.world import Place, World, film_place, world
 from footage.documents import Document
 from footage.errors import ConfigError, FootageError
+from footage.randomness import generator
 
 TRUTH_VERSION = 1
 
@@ -48,11 +41,17 @@ TRUTH: Document[Truth] = Document(
     version_key="schema_version",
     versions=(TRUTH_VERSION,),
 )
-SIZES = ((320, 180), (320, 240), (288, 216), (256, 256))
+SIZES = ((208, 144), (192, 144), (176, 144), (160, 160))
 """Width and height of rendered videos, in pixels."""
 
-RATES = (12, 15, 24)
-"""Frame rates of rendered videos, in frames per second."""
+NUM_PLACES = 24
+"""Places that the films share, so that a place does not tell which film a frame is from."""
+
+FPS = 8
+"""Frame rate of rendered videos, in frames per second."""
+
+NUM_SHOTS = 4
+"""Shots of a film, and things in its cast."""
 
 # --- videos -------------------------------------------------------------------------------------
 
@@ -67,7 +66,7 @@ def render_clips(
 ) -> list[Path]:
     """The rendered videos, with `truth.json` beside them; those already there are not redone.
 
-    Three to six shots each. Every pixel is fixed by the seed and the number of the video.
+    Four shots each. Every pixel is fixed by the seed and the number of the video.
 
     Raises:
         ConfigError: The number of videos or their length is out of range.
@@ -90,11 +89,13 @@ def render_clips(
     paths = [folder / f"rendered-{number:03d}.mp4" for number in range(num_videos)]
     if _is_done(folder, settings, paths):
         return paths
+    place = functools.cache(lambda number: film_place(generator("film place", seed, number)))
     videos = []
     for number, path in enumerate(paths):
-        generator = np.random.default_rng([seed, number])
-        seconds = float(generator.uniform(shortest_seconds, longest_seconds))
-        videos.append({"file": path.name, **_render(path, generator, seconds)})
+        random = generator("film", seed, number)
+        seconds = float(random.uniform(shortest_seconds, longest_seconds))
+        at = place(int(random.integers(NUM_PLACES)))
+        videos.append({"file": path.name, **_render(path, random, at, seconds)})
     TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
     return paths
 
@@ -112,27 +113,25 @@ def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
     ]
 
 
-def _render(path: Path, generator: np.random.Generator, seconds: float) -> dict[str, Any]:
+def _render(path: Path, random: np.random.Generator, at: Place, seconds: float) -> dict[str, Any]:
     """Draw and encode one video; what is true of it."""
-    width, height = SIZES[int(generator.integers(len(SIZES)))]
-    fps = RATES[int(generator.integers(len(RATES)))]
-    setting = world(generator)
-    num_shots = int(generator.integers(3, 7))
-    shares = generator.uniform(0.6, 1.4, num_shots)
+    width, height = SIZES[int(random.integers(len(SIZES)))]
+    setting = world(random, at, NUM_SHOTS)
+    shares = random.uniform(0.7, 1.3, NUM_SHOTS)
     # No shot under a second: a cut detector may merge shorter ones, and the truth should be easy.
-    lengths = np.maximum(np.round(shares / shares.sum() * seconds * fps).astype(int), fps)
-    shots = [shot(generator, setting, int(n), width / height) for n in lengths]
+    lengths = np.maximum(np.round(shares / shares.sum() * seconds * FPS).astype(int), FPS)
+    shots = journey(random, lengths.tolist(), width / height)
     partial = path.with_name(path.name + ".partial")
-    _encode(partial, setting, shots, (width, height), fps)
+    _encode(partial, setting, shots, (width, height), FPS)
     os.replace(partial, path)
     ends = np.cumsum(lengths)
     return {
         "width": width,
         "height": height,
-        "fps": fps,
+        "fps": FPS,
         "num_frames": int(ends[-1]),
         "cut_frames": ends[:-1].tolist(),
-        "cut_seconds": [round(float(end) / fps, 6) for end in ends[:-1]],
+        "cut_seconds": [round(float(end) / FPS, 6) for end in ends[:-1]],
         "world": {
             "kind": setting.kind,
             "palette": setting.palette,
@@ -149,7 +148,6 @@ def _shot_truth(plan: Shot) -> dict[str, Any]:
         "num_frames": plan.num_frames,
         "camera": {"start": plan.camera.start.tolist(), "end": plan.camera.end.tolist()},
         "light": {"start": plan.light.start.tolist(), "end": plan.light.end.tolist()},
-        "blur": plan.blur,
         "actors": [
             {"cast": number, "start": path.start.tolist(), "end": path.end.tolist()}
             for number, path in plan.actors
@@ -175,70 +173,3 @@ def _encode(path: Path, setting: World, shots: list[Shot], size: tuple[int, int]
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
                 container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-# --- labelled images ----------------------------------------------------------------------------
-
-LABELLED_TASKS = {"shapes": sorted(LABELLED_SHAPES), "materials": sorted(LABELLED_TEXTURES)}
-"""What is to be told apart: the outline, or the texture; both unknown to the rendered videos."""
-
-
-def render_labelled(
-    folder: str | Path, *, task: str = "shapes", per_class: int = 80, seed: int = 0, size: int = 96
-) -> Path:
-    """A folder of labelled images, one subfolder a class; images already there are kept.
-
-    `shapes` shows eight outlines in any texture, `materials` six textures on any outline; colour,
-    backdrop, pose, size and light are drawn at random and say nothing about the class.
-
-    Raises:
-        ConfigError: There is no such task.
-    """
-    if task not in LABELLED_TASKS:
-        raise ConfigError(f"task must be one of {', '.join(LABELLED_TASKS)}, got {task!r}")
-    folder = Path(folder)
-    task_number = list(LABELLED_TASKS).index(task)
-    for label, name in enumerate(LABELLED_TASKS[task]):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(per_class):
-            path = folder / name / f"{number:04d}.png"
-            if path.exists():
-                continue
-            generator = np.random.default_rng([seed, task_number, label, number])
-            pixels = _labelled_image(generator, task, name, size)
-            done, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-            assert done
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(encoded.tobytes())
-            os.replace(partial, path)
-    return folder
-
-
-def _labelled_image(generator: np.random.Generator, task: str, name: str, size: int) -> Frame:
-    """One object before a painted backdrop; only the class is given, all else is random."""
-    shape = name if task == "shapes" else str(generator.choice(sorted(LABELLED_SHAPES)))
-    textures = [
-        name if task == "materials" else str(generator.choice(sorted(LABELLED_TEXTURES)))
-        for _ in range(2)
-    ]
-    heights = [LABELLED_TEXTURES[t](generator, SPRITE_SIZE, SPRITE_SIZE) for t in textures]
-    colours = random_colours(generator, 3)
-    angle = float(generator.uniform(-np.pi, 0))
-    picture = sprite(LABELLED_SHAPES[shape], heights, colours, angle, generator)
-    behind = random_colours(generator, 2) * generator.uniform(0.4, 1.0)
-    frame = painted(noise(generator, size, size, int(generator.integers(3, 12))), *behind)
-    frame = np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8)
-    # A material shows in the fine structure, so its objects fill more of the image.
-    closeness = (0.9, 1.4) if task == "materials" else (0.8, 1.25)
-    pose = np.asarray(
-        [
-            *generator.uniform(0.4, 0.6, 2) * size,
-            size * generator.uniform(*closeness),
-            generator.normal(0, 0.2),
-            generator.uniform(-0.6, 0.6) + (np.pi if generator.random() < 0.5 else 0.0),
-        ]
-    )
-    lay_over(frame, picture, actor_matrix(pose, SPRITE_SIZE))
-    gain = generator.uniform(0.6, 1.2) * generator.uniform(0.85, 1.15, 3)
-    grain = generator.normal(0, 4, frame.shape)
-    return np.asarray(np.clip(frame * gain + grain, 0, 255), np.uint8)

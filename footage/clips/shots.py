@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from footage.clips.art import Sprite
-from footage.clips.world import BACKDROP_HEIGHT, BACKDROP_WIDTH, SPRITE_SIZE, World
+from footage.clips.world import SPRITE_SIZE, World
 
 Frame = UInt8[np.ndarray, "H W 3"]
 Matrix = Float[np.ndarray, "2 3"]
@@ -40,65 +40,12 @@ class Shot(NamedTuple):
     """Number in the cast; x, y, size, roll and turn in radians."""
     light: Course
     """Gain of red, green and blue."""
-    blur: float
-    """Standard deviation of the backdrop's blur in pixels: a close-up has a shallow focus."""
-
-
-# --- plan ---------------------------------------------------------------------------------------
-
-
-def shot(generator: np.random.Generator, setting: World, num_frames: int, aspect: float) -> Shot:
-    """A shot of a world; `aspect` is the frame's width over its height."""
-    closeness = generator.random()
-    view_height = 400 - 250 * closeness
-    view = np.asarray([view_height * aspect, view_height * aspect])
-    view *= generator.uniform(0.85, 1.15, 2)
-    low = np.asarray([view.max() / 2 + 10, view_height / 2 + 20])
-    high = np.asarray([BACKDROP_WIDTH - low[0], BACKDROP_HEIGHT - low[1]])
-    centre = generator.uniform(low, np.maximum(high, low + 1))
-    drift = generator.uniform(-0.22, 0.22, 2) * view_height * [1.6, 0.4]
-    roll = generator.normal(0, 0.05, 2)
-    camera = Course(
-        np.asarray([*(centre - drift), view[0], roll[0]]),
-        np.asarray([*(centre + drift), view[1], roll[1]]),
-    )
-    count = int(generator.integers(1, min(3, len(setting.cast)) + 1))
-    chosen = generator.choice(len(setting.cast), count, replace=False)
-    actors = [
-        (int(number), _motion(generator, centre, view_height, aspect, place, count))
-        for place, number in enumerate(chosen)
-    ]
-    gain = generator.uniform(0.75, 1.2) * generator.uniform(0.88, 1.12, 3)
-    light = Course(gain, gain * generator.uniform(0.75, 1.25))
-    return Shot(num_frames, camera, actors, light, blur=max(0.0, 3.5 * (closeness - 0.5)))
-
-
-def _motion(
-    generator: np.random.Generator,
-    centre: Float[np.ndarray, "2"],
-    view_height: float,
-    aspect: float,
-    place: int,
-    count: int,
-) -> Course:
-    """How one object crosses a shot: a line, a change of size, a roll and a turn."""
-    across = ((place + 0.5) / count - 0.5) * view_height * aspect * 0.8
-    middle = centre + np.asarray([across, generator.uniform(0.0, 0.2) * view_height])
-    travel = generator.uniform(-0.3, 0.3, 2) * view_height * [1.0, 0.35]
-    size = view_height * generator.uniform(0.4, 0.85) / count**0.3
-    growth = generator.uniform(0.75, 1.3)
-    roll = generator.normal(0, 0.2) + generator.normal(0, 0.25, 2)
-    turn = generator.uniform(-1.0, 1.0, 2) + (np.pi if generator.random() < 0.5 else 0.0)
-    return Course(
-        np.asarray([*(middle - travel), size, roll[0], turn[0]]),
-        np.asarray([*(middle + travel), size * growth, roll[1], turn[1]]),
-    )
 
 
 # --- draw ---------------------------------------------------------------------------------------
 
 
-def _camera_matrix(pose: Float[np.ndarray, "4"], width: int, height: int) -> Matrix:
+def camera_matrix(pose: Float[np.ndarray, "4"], width: int, height: int) -> Matrix:
     """Backdrop pixels to frame pixels."""
     x, y, view, roll = pose
     scale = width / view
@@ -119,7 +66,7 @@ def actor_matrix(pose: Float[np.ndarray, "5"], side: int) -> Matrix:
     return np.column_stack([turned, shift])
 
 
-def _chained(outer: Matrix, inner: Matrix) -> Matrix:
+def chained(outer: Matrix, inner: Matrix) -> Matrix:
     """First `inner`, then `outer`."""
     turned = outer[:, :2] @ inner
     turned[:, 2] += outer[:, 2]
@@ -149,23 +96,27 @@ def _shadow() -> Sprite:
     return np.dstack([np.zeros((SPRITE_SIZE, SPRITE_SIZE, 3)), opacity]).astype(np.uint8)
 
 
+SHADOW = _shadow()
+
+
+def shadow_matrix(pose: Float[np.ndarray, "5"]) -> Matrix:
+    """Pixels of the shadow to backdrop pixels: on the ground below a thing."""
+    x, y, size = pose[:3]
+    return np.asarray([[size / 180, 0, x - size / 2.25], [0, size / 700, y + size * 0.3]])
+
+
 def frames(setting: World, plan: Shot, width: int, height: int) -> Iterator[Frame]:
     """The frames of one shot, in order."""
-    backdrop = setting.backdrop
-    if plan.blur > 0:
-        backdrop = cv2.GaussianBlur(backdrop, (0, 0), plan.blur)
-    shadow = _shadow()
     for number in range(plan.num_frames):
         time = number / max(plan.num_frames - 1, 1)
-        camera = _camera_matrix(plan.camera.at(time), width, height)
+        camera = camera_matrix(plan.camera.at(time), width, height)
         frame = cv2.warpAffine(
-            backdrop, camera, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
+            setting.backdrop, camera, (width, height),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT,
+        )  # fmt: skip
         for actor, path in plan.actors:
             pose = path.at(time)
-            x, y, size = pose[:3]
-            ground = np.asarray([[size / 180, 0, x - size / 2.25], [0, size / 700, y + size * 0.3]])
-            lay_over(frame, shadow, _chained(camera, ground))
-            matrix = _chained(camera, actor_matrix(pose, SPRITE_SIZE))
+            lay_over(frame, SHADOW, chained(camera, shadow_matrix(pose)))
+            matrix = chained(camera, actor_matrix(pose, SPRITE_SIZE))
             lay_over(frame, setting.cast[actor].picture, matrix)
         yield np.clip(frame * plan.light.at(time), 0, 255).astype(np.uint8)

@@ -4,6 +4,7 @@ A backdrop is a wide painting of which every shot shows another part. Worlds sha
 shapes with other worlds, so neither a colour nor an outline alone tells which video a frame is of.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -11,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from footage.clips.art import (
-    VIDEO_SHAPES,
-    VIDEO_TEXTURES,
+    SHAPES,
+    TEXTURES,
     Colour,
     Sprite,
     Texture,
@@ -23,6 +24,9 @@ from footage.clips.art import (
 
 BACKDROP_HEIGHT, BACKDROP_WIDTH = 480, 1280
 """Pixels of the painting."""
+
+DEFOCUS = 10.0
+"""Standard deviation of the blur of a film's backdrop, in its pixels."""
 
 SPRITE_SIZE = 160
 """Pixels of a sprite's side."""
@@ -47,7 +51,7 @@ Picture = Float[np.ndarray, "H W 3"]
 
 
 class Actor(NamedTuple):
-    """An object of the cast: what it is, for the record, and its sprite."""
+    """An individual thing: what it is, for the record, and its sprite."""
 
     shape: str
     textures: tuple[str, ...]
@@ -64,17 +68,49 @@ class World(NamedTuple):
     cast: list[Actor]
 
 
-def world(generator: np.random.Generator) -> World:
-    """A world drawn at random: a kind of place, a palette, a light and three to five actors."""
-    kind = str(generator.choice(sorted(KINDS)))
+class Place(NamedTuple):
+    """A painted backdrop, for as many worlds as wanted."""
+
+    kind: str
+    palette: str
+    light_angle: float
+    colours: Float[np.ndarray, "tones 3"]
+    backdrop: UInt8[np.ndarray, "H W 3"]
+
+
+def place(generator: np.random.Generator, kinds: Sequence[str] = ()) -> Place:
+    """A place drawn at random: its kind, of all or of those given, palette, light and backdrop."""
+    kind = str(generator.choice(sorted(kinds or KINDS)))
     palette = str(generator.choice(sorted(PALETTES)))
     light_angle = float(generator.uniform(-np.pi, 0))
     colours = np.stack([_colour(code) for code in PALETTES[palette]])
     backdrop = KINDS[kind](generator, colours)
-    names = generator.choice(sorted(VIDEO_SHAPES), int(generator.integers(3, 6)), replace=False)
-    cast = [_actor(generator, str(name), colours, light_angle) for name in names]
     pixels = np.round(np.clip(backdrop, 0, 1) * 255).astype(np.uint8)
-    return World(kind, palette, light_angle, pixels, cast)
+    return Place(kind, palette, light_angle, colours, pixels)
+
+
+def film_place(generator: np.random.Generator) -> Place:
+    """A place of a film: a valley or a room, out of focus, so that things stand out from it.
+
+    Streets are left out: their rows of small windows hide the cuts between two pans.
+    """
+    at = place(generator, ("room", "valley"))
+    return at._replace(backdrop=cv2.GaussianBlur(at.backdrop, (0, 0), DEFOCUS))
+
+
+def world(generator: np.random.Generator, at: Place, num_actors: int) -> World:
+    """A world at a place, with a cast of its own: as many kinds of things as actors."""
+    names = generator.choice(sorted(SHAPES), num_actors, replace=False)
+    cast = [individual(generator, str(name), at.light_angle) for name in names]
+    return World(at.kind, at.palette, at.light_angle, at.backdrop, cast)
+
+
+def individual(generator: np.random.Generator, shape: str, light_angle: float) -> Actor:
+    """A thing with textures and colours of its own."""
+    names = tuple(str(n) for n in generator.choice(sorted(TEXTURES), 2, replace=False))
+    textures = [TEXTURES[name](generator, SPRITE_SIZE, SPRITE_SIZE) for name in names]
+    colours = random_colours(generator, 3)
+    return Actor(shape, names, sprite(SHAPES[shape], textures, colours, light_angle, generator))
 
 
 def _colour(code: str) -> Float[np.ndarray, " 3"]:
@@ -95,27 +131,13 @@ def random_colours(generator: np.random.Generator, count: int) -> Float[np.ndarr
     return np.asarray(rgb, np.float32) / 255
 
 
-def _actor(
-    generator: np.random.Generator,
-    shape: str,
-    palette: Float[np.ndarray, "tones 3"],
-    light_angle: float,
-) -> Actor:
-    names = tuple(str(n) for n in generator.choice(sorted(VIDEO_TEXTURES), 2, replace=False))
-    textures = [VIDEO_TEXTURES[name](generator, SPRITE_SIZE, SPRITE_SIZE) for name in names]
-    colours = random_colours(generator, 3)
-    colours[2] = palette[4]
-    drawn = sprite(VIDEO_SHAPES[shape], textures, colours, light_angle, generator)
-    return Actor(shape, names, drawn)
-
-
 # --- places -------------------------------------------------------------------------------------
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> Texture:
     """One of the video textures at random."""
-    name = str(generator.choice(sorted(VIDEO_TEXTURES)))
-    return VIDEO_TEXTURES[name](generator, height, width)
+    name = str(generator.choice(sorted(TEXTURES)))
+    return TEXTURES[name](generator, height, width)
 
 
 def _sky(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) -> Picture:

