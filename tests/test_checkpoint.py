@@ -346,8 +346,10 @@ def test_sigkill_while_saving_never_costs_a_finished_checkpoint(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hundred_kills_while_saving_never_cost_a_finished_checkpoint(tmp_path):
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_while_saving_never_cost_a_finished_checkpoint(tmp_path, trials):
     kill_while_saving(tmp_path, 200)
+    trials(200)
 
 
 # --- optimisers --------------------------------------------------------------------------------

@@ -232,7 +232,10 @@ def test_killed_ingest_is_resumed_to_the_same_bytes(whole, video_folder, tmp_pat
 
 
 @pytest.mark.slow
-def test_ingest_killed_at_random_moments_ends_in_the_same_bytes(whole, video_folder, tmp_path):
+@pytest.mark.timeout(3600)
+def test_ingest_killed_at_random_moments_ends_in_the_same_bytes(
+    whole, video_folder, tmp_path, trials
+):
     random = np.random.default_rng(0)
     out = tmp_path / "out"
     kills = 0
@@ -244,6 +247,7 @@ def test_ingest_killed_at_random_moments_ends_in_the_same_bytes(whole, video_fol
             assert hashes(out) == hashes(whole[1])
             shutil.rmtree(out)
     assert kills > 10
+    trials(kills)
 
 
 @pytest.mark.parametrize("renames", range(10))

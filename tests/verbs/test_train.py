@@ -147,7 +147,8 @@ def test_sigkill_at_random_moments_changes_nothing_to_the_last_bit(tiny_store, t
 
 
 @pytest.mark.slow
-def test_many_kills_at_any_moment_lose_and_repeat_no_line(tiny_store, tmp_path):
+@pytest.mark.timeout(3600)
+def test_many_kills_at_any_moment_lose_and_repeat_no_line(tiny_store, tmp_path, trials):
     # A checkpoint at each step, so that most kills hit a save; some come before the first step.
     steps, draws = 60, random.Random(5)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -168,6 +169,7 @@ def test_many_kills_at_any_moment_lose_and_repeat_no_line(tiny_store, tmp_path):
     _finish(command)
     assert kills > 10
     assert_same_run(straight, killed)
+    trials(kills)
 
 
 def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
