@@ -1,4 +1,4 @@
-"""Check the arguments of the Python functions: one path or many, as text or `Path`."""
+"""Check the arguments of the Python functions: one path or many, as strings or `Path`."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,15 +16,16 @@ Config = TypeVar("Config")
 
 
 def location(value: Location, name: str) -> str:
-    """One argument as text.
+    """One argument as a string.
 
     Raises:
-        ConfigError: It is neither text nor a path.
+        ConfigError: It is neither a string nor a path.
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         raise ConfigError(
-            f"{name} must be text or a Path, got {_described(value)}", f"give {name} as text"
+            f"{name} must be a string or a Path, got {_described(value)}",
+            f"pass {name} as a string",
         )
     return text
 
@@ -33,23 +34,23 @@ def path(value: Location, name: str) -> Path:
     """One argument as a path.
 
     Raises:
-        ConfigError: It is neither text nor a path.
+        ConfigError: It is neither a string nor a path.
     """
     return Path(location(value, name))
 
 
 def locations(values: Locations, name: str) -> list[str]:
-    """Several arguments as texts; a single one counts as a list of one.
+    """Several arguments as strings; a single one counts as a list of one.
 
     Raises:
-        ConfigError: One of them is neither text nor a path.
+        ConfigError: One of them is neither a string nor a path.
     """
     if isinstance(values, str | os.PathLike):
         return [location(values, name)]
     if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable):
         raise ConfigError(
-            f"{name} must be text, a Path or a list of them, got {_described(values)}",
-            f"give {name} as a list of paths",
+            f"{name} must be a string, a Path or a list of them, got {_described(values)}",
+            f"pass {name} as a list of paths",
         )
     return [location(value, name) for value in values]
 
@@ -65,7 +66,7 @@ def settings(value: Config | None, kind: Callable[[], Config], name: str = "conf
     if isinstance(kind, type) and not isinstance(value, kind):
         raise ConfigError(
             f"{name} must be a {kind.__name__}, got {_described(value)}",
-            f"give {kind.__module__}.{kind.__name__}(...)",
+            f"pass {kind.__module__}.{kind.__name__}(...)",
         )
     return value
 

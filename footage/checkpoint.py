@@ -174,7 +174,7 @@ def load(path: Path) -> Checkpoint:
             raise CheckpointError(f"{names} {'not listed' if missing else 'changed'}")
         state = _state_document.read(path / _STATE)
         if path.name != f"step-{state.step:08d}":
-            raise CheckpointError(f"state.json is of step {state.step}")
+            raise CheckpointError(f"state.json belongs to step {state.step}")
         tensors = {
             name.removesuffix(".safetensors"): load_file(path / name)
             for name in manifest

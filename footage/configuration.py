@@ -55,7 +55,11 @@ def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") ->
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(str(key)[:100], fields, n=1)
-            hint = f"did you mean {where}{near[0]}?" if near else f"known: {', '.join(fields)}"
+            hint = (
+                f"did you mean {where}{near[0]}?"
+                if near
+                else f"valid settings: {', '.join(fields)}"
+            )
             raise ConfigError(f"unknown setting {where}{str(key)[:100]}", hint)
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
@@ -92,7 +96,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
         if not isinstance(value, Mapping):
             raise ConfigError(
                 f"{where} must be a group of settings, got {_short(value)}",
-                f"give {where} an object with the keys "
+                f"set {where} to an object with the keys "
                 + ", ".join(field.name for field in dataclasses.fields(hint)),
             )
         return from_dict(hint, value, where + ".")

@@ -100,22 +100,22 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
     wants_store = config.learns_from_videos
     wants_images = objective.supervised.weight > 0 or learns_from_images
     if wants_store and not store:
-        raise ConfigError("no store is given to learn from", "give --store STORE")
+        raise ConfigError("this recipe needs a frame store", "pass --store STORE")
     if store and not wants_store:
         raise ConfigError(
-            f"store {store!r} is given, but this configuration learns from images alone",
-            "leave --store out, or take a recipe that learns from videos",
+            f"--store {store!r} has no effect: this recipe trains on images only",
+            "drop --store, or choose a video recipe",
         )
     if wants_images and not images:
         raise ConfigError(
             "no labelled images are given, and objective.supervised.weight is "
             f"{objective.supervised.weight}",
-            "give --images IMAGES, a folder with one subfolder a class for one",
+            "pass --images IMAGES, such as a folder with one subfolder per class",
         )
     if images and not wants_images:
         raise ConfigError(
-            f"images {images!r} are given, but objective.supervised.weight is 0: nothing would "
-            "learn from their labels",
+            f"--images {images!r} has no effect: objective.supervised.weight is 0, so the labels "
+            "are not used",
             "take vivi-ex4-co, or set --objective.supervised.weight 1",
         )
 

@@ -174,8 +174,8 @@ def first_failure_first() -> Iterator[None]:
             raise
         log.error("error: rank %d: the connection to another process was lost", rank())
         log.error(
-            "hint: its own error comes before this one; if there is none, it was killed, usually"
-            " for lack of memory; rerun to resume"
+            "hint: the error of that process is printed above; if there is none, it was killed,"
+            " usually for lack of memory; rerun to resume"
         )
         time.sleep(SECONDARY_SECONDS)
         raise PeerError(FootageError.exit_code) from error

@@ -76,7 +76,7 @@ class Document(Generic[Content]):
         """
         lines = self._bytes(path).split(b"\n")
         if lines[-1] and not appended:
-            raise self._bad(str(path), "its last line does not end")
+            raise self._bad(str(path), "its last line has no newline")
         return [
             self.parse(line, f"line {number} of {path}")
             for number, line in enumerate(lines[:-1], start=1)
@@ -121,7 +121,7 @@ class Document(Generic[Content]):
         if isinstance(version, int) and version not in self.versions:
             readable = ", ".join(map(str, self.versions))
             raise self.error(
-                f"{name} has version {version}, this footage reads {readable}",
+                f"{name} has version {version}; this version of footage reads {readable}",
                 "use the version of footage that wrote it"
                 if version > max(self.versions)
                 else self.hint,

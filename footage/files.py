@@ -213,11 +213,11 @@ def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
         return OutputError(
             f"{str(path)!r} cannot be written: {reason}",
             f"{_megabytes(_free_bytes(path))} are free there; free some space, raise the quota or"
-            " file size limit, or choose another place, then run the same command again",
+            " file size limit, or choose another path, then rerun the same command",
         )
     return OutputError(
         f"{str(path)!r} cannot be written: {reason}",
-        "check the path and its permissions, or choose another place",
+        "check the path and its permissions, or choose another path",
     )
 
 
@@ -254,7 +254,7 @@ def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> 
     raise OutputError(
         f"{what} at {str(path)!r} needs {_megabytes(copies * num_bytes)}, but only"
         f" {_megabytes(free)} are free{most}",
-        "free some space, raise the quota or file size limit, or choose another place",
+        "free some space, raise the quota or file size limit, or choose another path",
     )
 
 
@@ -319,7 +319,7 @@ def _acquire(lock: Path, output: Path) -> int:
             os.close(descriptor)
             raise BusyError(
                 f"{str(output)!r} is being written by {holder}",
-                "wait until it is done, stop it, or choose another place",
+                "wait until it is done, stop it, or choose another path",
             ) from None
         except BaseException:
             os.close(descriptor)

@@ -187,7 +187,7 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> li
     if num_videos < FEW_VIDEOS:
         found.append(
             f"only {num_videos} videos to train on: the video level has few negatives and the "
-            "backbone will learn these videos by heart; ingest more"
+            "backbone will overfit these videos; ingest more"
         )
     if num_split > num_videos / 2:
         found.append(

@@ -75,7 +75,7 @@ class ObjectiveConfig:
             self.frame_shot.loss in EMBEDDING_LOSSES and self.frame_shot.positives != "frame"
         ):
             raise ConfigError(
-                f"objective.frame stands beside a shot level of embeddings, but frame_shot has "
+                f"objective.frame requires a shot level with embeddings, but frame_shot has "
                 f"loss = {self.frame_shot.loss} and positives = {self.frame_shot.positives}",
                 f"Set frame_shot.loss to one of {', '.join(EMBEDDING_LOSSES)} and its positives to "
                 "shot, or frame.weight to 0.",
@@ -121,16 +121,16 @@ class ObjectiveConfig:
         """
         if self.frame.weight > 0 and views_per_frame < 2:
             raise ConfigError(
-                f"objective.frame.weight = {self.frame.weight}, but {views_per_frame} view a frame "
-                "has no other to be like",
-                "Set sampling.views_per_frame to 2 or more, or objective.frame.weight to 0.",
+                f"objective.frame.weight = {self.frame.weight}, but with {views_per_frame} view "
+                "per frame there are no positive pairs",
+                "set sampling.views_per_frame to 2 or more, or objective.frame.weight to 0",
             )
         level = self.frame_shot
         if level.weight > 0 and not level.positives_of_a_view(frames_per_shot, views_per_frame):
             raise ConfigError(
                 f"objective.frame_shot.positives = {level.positives} finds no pair in "
-                f"{frames_per_shot} frames a shot and {views_per_frame} views a frame",
-                "Raise sampling.views_per_frame, or sampling.frames_per_shot for shot positives.",
+                f"{frames_per_shot} frames per shot and {views_per_frame} views per frame",
+                "raise sampling.views_per_frame, or sampling.frames_per_shot for shot positives",
             )
         if videos_per_batch < self.least_videos:
             raise ConfigError(
@@ -148,15 +148,15 @@ class ObjectiveConfig:
         """
         if self.future.weight > 0 and self.future.steps >= shots_per_video:
             raise ConfigError(
-                f"objective.future.steps = {self.future.steps} looks beyond the last of "
-                f"{shots_per_video} shots a video",
-                f"Set sampling.shots_per_video to {self.future.steps + 1} or more, or lower steps.",
+                f"objective.future.steps = {self.future.steps} needs at least "
+                f"{self.future.steps + 1} shots per video, got {shots_per_video}",
+                f"set sampling.shots_per_video to {self.future.steps + 1} or more, or lower steps",
             )
         if self.order.weight > 0 and shots_per_video < 2:
             raise ConfigError(
-                f"objective.order.weight = {self.order.weight}, but {shots_per_video} shot a video "
-                "has no order",
-                "Set sampling.shots_per_video to 2 or more, or objective.order.weight to 0.",
+                f"objective.order.weight = {self.order.weight}, but {shots_per_video} shot per "
+                "video has no order",
+                "set sampling.shots_per_video to 2 or more, or objective.order.weight to 0",
             )
 
 

@@ -77,12 +77,12 @@ class RunFolder:
             self._failed_saves += 1
             if is_last or self._failed_saves == MOST_FAILED_SAVES:
                 raise OutputError(
-                    f"{error.message}; training stopped at step {step}, the newest checkpoint is of"
-                    f" step {self.saved_step}",
+                    f"{error.message}; training stopped at step {step}; the newest checkpoint is"
+                    f" from step {self.saved_step}",
                     error.hint,
                 ) from error
             log.warning(
-                "WARNING: %s; training continues, but would lose all steps since step %d;"
+                "WARNING: %s; training continues, but all steps since step %d are unsaved;"
                 " it stops after %d failures in a row, this is failure %d",
                 error.message, self.saved_step, MOST_FAILED_SAVES, self._failed_saves,
             )  # fmt: skip
@@ -182,7 +182,7 @@ def _require_same_run(path: Path, there: dict[str, Any], here: dict[str, Any]) -
     if differ:
         raise ConfigError(
             f"{str(path)!r} contains a run with different settings: {'; '.join(differ[:5])}",
-            "choose another --out, or use the settings of that run",
+            "choose another --out, or use the same settings",
         )
     steps, wanted = there["config"]["steps"], here["config"]["steps"]
     if wanted < steps:
@@ -208,9 +208,9 @@ def _extend(folder: RunFolder) -> None:
         total_steps=total,
     )
     log.info(
-        "extending the run from %d to %d steps: after step %d, learning rate and other schedules"
-        " are those of a run of %d steps (learning rate %.3g in the next step), so the result is"
-        " not that of a run which had %d steps from the start",
+        "extending the run from %d to %d steps: after step %d, the learning rate and other"
+        " schedules are those of a run of %d steps (learning rate %.3g in the next step), so the"
+        " result differs from that of a run that had %d steps from the start",
         steps, total, folder.step, total, rate, total,
     )  # fmt: skip
 

@@ -95,7 +95,7 @@ def check(path: Path, progress: Progress = lambda *_: None) -> Checked:
     for part in sorted((path / "frames").glob("part-*.parquet")):
         name = part.relative_to(path).as_posix()
         if name not in description.files:
-            damage.append(Damage(name, f"it is not listed in {NAME}; move it elsewhere", []))
+            damage.append(Damage(name, f"it is not listed in {NAME}; move it out of the store", []))
     return Checked(description, damage, store)
 
 

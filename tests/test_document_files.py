@@ -75,7 +75,9 @@ def test_hostile_values_are_errors_even_where_anything_is_allowed():
 
 
 def test_a_future_version_names_the_cure():
-    with pytest.raises(StoreError, match="has version 3, this footage reads 1, 2") as caught:
+    with pytest.raises(
+        StoreError, match="has version 3; this version of footage reads 1, 2"
+    ) as caught:
         DOCUMENT.parse(json.dumps(SOUND | {"version": 3, "new": 1}), "x.json")
     assert caught.value.hint == "use the version of footage that wrote it"
 

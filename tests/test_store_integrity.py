@@ -107,7 +107,9 @@ def test_version_of_the_future_names_both_versions(store):
     content = json.loads((store / "store.json").read_text())
     del content[CHECKSUM]
     (store / "store.json").write_text(json.dumps(content | {"schema_version": 3}))
-    with pytest.raises(StoreError, match="has version 3, this footage reads 1, 2") as error:
+    with pytest.raises(
+        StoreError, match="has version 3; this version of footage reads 1, 2"
+    ) as error:
         Store.open(store)
     assert error.value.hint == "use the version of footage that wrote it"
 

@@ -77,14 +77,16 @@ def run_confined(
     try:
         reading, writing = _pipe()
     except OSError as error:
-        raise MachineError(f"no pipe to a decoder process: {error.strerror}") from error
+        raise MachineError(
+            f"cannot create a pipe to a decoder process: {error.strerror}"
+        ) from error
     parent = os.getpid()
     try:
         child = _fork()
     except OSError as error:
         os.close(reading)
         os.close(writing)
-        raise MachineError(f"no decoder process can be started: {error.strerror}") from error
+        raise MachineError(f"cannot start a decoder process: {error.strerror}") from error
     if child == 0:
         _be_the_child(work, writing, confinement, keep, parent)
     os.close(writing)

@@ -213,7 +213,7 @@ def plain_text(content: bytes) -> str:
     """Text from a confined process, on one line, of bounded length, without control characters."""
     text = content[: 4 * LONGEST_REASON].decode("utf-8", "replace")
     words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return words[:LONGEST_REASON] or "decoding failed without a reason"
+    return words[:LONGEST_REASON] or "decoding failed without giving a reason"
 
 
 def _too_much_cpu(seconds: float) -> str:
@@ -232,7 +232,7 @@ def error_of_death(
         confinement: What it was allowed to use.
     """
     if code is None:
-        return ConfinedError("the decoder process closed its pipe and did not end")
+        return ConfinedError("the decoder process closed its pipe but did not exit")
     lower = lower_limits(confinement.cpu_seconds, confinement.memory_bytes)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     given = hard - 1 if "RLIMIT_CPU" in lower else confinement.cpu_seconds
@@ -249,5 +249,5 @@ def error_of_death(
         reason = "; ".join([words, *lower.values()])
         return MachineError(f"the decoder process could not start: {reason}")
     if code >= 0:
-        return ConfinedError(f"the decoder process ended early ({words})")
+        return ConfinedError(f"the decoder process exited early ({words})")
     return ConfinedError(f"the decoder crashed ({words})")

@@ -1,4 +1,4 @@
-"""Whether decoding needs every layer of the sandbox, and the log lines about the layers.
+"""Whether decoding requires every layer of the sandbox, and the log lines about the layers.
 
     FOOTAGE_REQUIRE_SANDBOX=1    untrusted files are decoded within all layers, or not at all
 
@@ -14,20 +14,20 @@ from footage.confinement.layers import ACTIVE, MISSING, Sandbox
 from footage.errors import SandboxError
 
 VARIABLE = "FOOTAGE_REQUIRE_SANDBOX"
-HINT = "use a system that has them (see docs/sandbox.md), or do not require them"
+HINT = "use a system that supports them (see docs/sandbox.md), or do not require all layers"
 
 log = logging.getLogger(__name__)
 _reported: set[tuple[str, str]] = set()
 
 
 def requires_all() -> bool:
-    """Whether files must not be decoded where a layer is missing."""
+    """Whether files must not be decoded when a layer is missing."""
     return os.environ.get(VARIABLE, "0") not in ("", "0")
 
 
 @contextlib.contextmanager
 def of_command(*, require_all: bool) -> Iterator[None]:
-    """Require all layers during one command, if asked to, and let it report its layers anew."""
+    """Require all layers during one command, if requested, and let it report its layers again."""
     before = os.environ.get(VARIABLE)
     _reported.clear()
     try:
@@ -44,7 +44,7 @@ def check(sandbox: Sandbox) -> None:
     """Log which layers are active and which are missing, once.
 
     Raises:
-        SandboxError: One is missing, and all are required.
+        SandboxError: A layer is missing, and all are required.
     """
     lines = sandbox.lines()
     if lines not in _reported:

@@ -171,7 +171,7 @@ class _Process:
                     process_group=0,  # the caller decides what an interrupt means
                 )
         except OSError as error:
-            raise MachineError(f"no decoder process can be started: {error.strerror}") from error
+            raise MachineError(f"cannot start a decoder process: {error.strerror}") from error
         timeout = struct.pack("ll", round(confinement.silent_seconds) + 1, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         try:
@@ -203,7 +203,7 @@ class _Process:
                 self._socket.sendall(header)
             self._socket.sendall(request)
         except BlockingIOError:
-            raise ConfinedError("the decoder stalled: it took no input") from None
+            raise ConfinedError("the decoder stalled: it read no input") from None
         except OSError as error:
             raise self._error_of_death() from error
         self._listen(self._confinement, take, largest_answer)
@@ -234,7 +234,7 @@ class _Process:
         try:
             code = self._process.wait(DYING_SECONDS)
         except subprocess.TimeoutExpired:
-            return ConfinedError("the decoder process closed its connection and did not end")
+            return ConfinedError("the decoder process closed its connection but did not exit")
         if code == -signal.SIGXCPU:
             return MachineError("the decoder process used up RLIMIT_CPU")
         return error_of_death(code, 0.0, self.sandbox is not None, self._confinement)

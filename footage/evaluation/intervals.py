@@ -68,5 +68,5 @@ def few_images(counts: Iterable[tuple[str, int]]) -> str:
         return ""
     return (
         f"Very small test sets, fewer than {FEW_TEST_IMAGES} images: {', '.join(small)}; "
-        "differences within the intervals mean nothing."
+        "differences within the intervals are not meaningful."
     )

@@ -188,7 +188,7 @@ class LabelledEvaluation:
         except OutputError as error:
             if out is None:
                 raise OutputError(error.message, f"{error.hint}; or add --out FILE") from error
-            log.warning("the run does not keep the results: %s", error.message)
+            log.warning("the results are not saved in the run: %s", error.message)
             return []
         return paths
 

@@ -112,7 +112,9 @@ def run(
         BusyError: Another process works there.
     """
     if job.workers > 1 and not isinstance(job.contender.model, str):
-        raise ConfigError("a Python function cannot go to other processes", "leave out --workers")
+        raise ConfigError(
+            "a Python function cannot be evaluated with multiple workers", "use workers=1"
+        )
     described = {each.name: _identify(job, suite, each) for each in job.protocols}
     job, seen = _with_images(job)
     with files.exclusive(job.out / ".lock", job.out):
@@ -323,7 +325,8 @@ def _identify(job: Job, suite: Suite, protocol: Protocol) -> dict[str, Any]:
     different = list(configuration.differences(wanted, found.identity))
     if different:
         raise ConfigError(
-            f"{path.parent} holds the results of something else: {'; '.join(different[:3])}",
-            "give another --out",
+            f"{path.parent} contains results for a different model or configuration: "
+            f"{'; '.join(different[:3])}",
+            "choose another --out",
         )
     return described

@@ -51,7 +51,7 @@ IMAGES_PER_CALL: Final = MOST_FILES - 1
 _LARGEST: Final = limits.RGB_BYTES * limits.MAX_PIXELS
 NO_ROOM: Final = "needs a memory file of its own"
 _FUNCTION: Final = "footage.images.decoder:answer"
-_CURE: Final = "fix it or leave it out"
+_CURE: Final = "fix it or remove it"
 
 Filter = Literal["area", "linear"]
 """How squares are made of a picture: `resizing.resized` or `resizing.stretched`."""
@@ -224,7 +224,7 @@ class _Pixels:
         )
         needed = sum(limits.RGB_BYTES * height * width for height, width in answer.shapes)
         if not is_wanted or self._place + needed > self._capacity:
-            raise ConfinedError("received pictures of another size")
+            raise ConfinedError("received pictures of a different size")
         return [self._next(height, width) for height, width in answer.shapes]
 
     def _next(self, height: int, width: int) -> Picture:
@@ -246,7 +246,7 @@ def _read_answers(content: bytes, count: int) -> list[Answer]:
     except (ValueError, RecursionError) as error:
         raise ConfinedError("received an invalid message from the decoder process") from error
     if len(answers) != count:
-        raise ConfinedError("received answers for another number of images")
+        raise ConfinedError("received answers for a different number of images")
     if any(answer.reason == NO_ROOM for answer in answers):
         raise _NoRoomError(NO_ROOM)
     return answers

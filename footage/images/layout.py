@@ -90,7 +90,8 @@ def checked_names(names: Sequence[str], path: Path) -> pa.Array:
         counts = collections.Counter(names)
         twice = [name for name, count in counts.items() if count > 1]
         raise ConfigError(
-            f"{path} has {len(twice)} image names more than once: {some(twice)}", "list each once"
+            f"{path} lists {len(twice)} image names more than once: {some(twice)}",
+            "list each name once",
         )
     return array
 

@@ -58,7 +58,7 @@ _TIFF: Final = {
 }
 """By the first bytes: format and place of the directory's place, format of its number of tags."""
 
-_CURE: Final = "make it smaller or leave it out"
+_CURE: Final = "make it smaller or remove it"
 
 
 class ImageError(FootageError):
@@ -119,15 +119,15 @@ def check_opened(name: str, data: bytes, image: Image.Image) -> None:
     samples = image.width * image.height * len(image.getbands())
     if _is_python(image) and samples > MAX_PYTHON_SAMPLES:
         raise ImageError(
-            f"{name} has {samples:,} values in a slow form of {image.format}, more than the "
+            f"{name} has {samples:,} values in a slow encoding of {image.format}, more than the "
             f"{MAX_PYTHON_SAMPLES:,} allowed",
-            "save it as PNG or leave it out",
+            "save it as PNG or remove it",
         )
     compression = image.info.get("compression")
     if compression in _UNBOUNDED_TIFF:
         raise ImageError(
-            f"{name} is compressed with {compression}, whose memory cannot be bounded",
-            "save it with another compression or leave it out",
+            f"{name} is compressed with {compression}, whose memory use cannot be bounded",
+            "save it with another compression or remove it",
         )
     _check_memory(name, memory_of(image))
 
@@ -188,7 +188,7 @@ def _bytes_per_pixel(mode: str) -> int:
 def _check_scans(name: str, data: bytes) -> None:
     if jpeg.count_scans(data, MAX_SCANS) > MAX_SCANS:
         raise ImageError(
-            f"{name} is a JPEG of more than {MAX_SCANS} scans", "encode it again or leave it out"
+            f"{name} is a JPEG of more than {MAX_SCANS} scans", "encode it again or remove it"
         )
 
 

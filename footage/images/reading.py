@@ -37,7 +37,7 @@ SUFFIXES = frozenset(
 
 RGB = UInt8[np.ndarray, "height width 3"]
 
-_CURE: Final = "fix it or leave it out"
+_CURE: Final = "fix it or remove it"
 _WHOLE: Final = limits.MAX_PIXELS
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 _UPSIDE_DOWN: Final = frozenset({3, 4, 7, 8})

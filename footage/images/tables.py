@@ -36,7 +36,7 @@ LARGE_GROUP: Final = 4 * 2**20
 """Bytes of a row group above which a warning says that every image costs reading all of it."""
 
 
-_FETCH_AGAIN: Final = "it is missing or damaged: fetch it again"
+_FETCH_AGAIN: Final = "it is missing or damaged: download it again"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
 """What pyarrow raises for damaged files; some of it is of Python, such as names in bad UTF-8."""
 
@@ -155,7 +155,7 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
     if len(columns) != 1:
         raise ConfigError(
             f"the Parquet files of {root} have different columns: {sorted(columns)}",
-            "give files of one data set",
+            "pass files of a single data set",
         )
     file_of, group_of, num_rows, sizes = np.array(groups, dtype=np.int64).reshape(-1, 4).T
     if len(sizes) and np.median(sizes) > LARGE_GROUP:
@@ -240,7 +240,8 @@ def _inside(folder: Path, name: str) -> Path:
     """A file in the folder itself."""
     if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
         raise ConfigError(
-            f"'{folder / 'state.json'}' names {name!r}, not a file next to it", _FETCH_AGAIN
+            f"'{folder / 'state.json'}' lists {name!r}, which is not a file next to it",
+            _FETCH_AGAIN,
         )
     return folder / name
 

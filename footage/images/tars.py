@@ -91,7 +91,7 @@ def _samples(path: Path, shown: str) -> list[_Sample]:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 if member.size < 0 or member.offset < end:  # else it would never end
-                    raise tarfile.ReadError(f"a size below 0 at byte {member.offset}")
+                    raise tarfile.ReadError(f"a negative size at byte {member.offset}")
                 end = member.offset_data
                 matched = _MEMBER.fullmatch(member.name)
                 if matched is None or not member.isreg() or member.issparse():

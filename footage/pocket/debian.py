@@ -56,7 +56,9 @@ def fetch(package: str, folder: Path) -> Path:
         return found
     hint = f"run `apt-get download {package}` on a Debian machine and give its folder as --packages"
     if shutil.which("apt-get") is None:
-        raise MissingSourceError(f"the Debian package {package} is not here, nor is apt-get", hint)
+        raise MissingSourceError(
+            f"Debian package {package} not found and apt-get is not available", hint
+        )
     log.info("fetching the Debian package %s", package)
     try:
         done = subprocess.run(

@@ -160,8 +160,8 @@ def embed(
 def _check_target(target: Path, config: EmbedConfig) -> None:
     if target.suffix.lower() != ".parquet":
         raise ConfigError(
-            f"embed writes Parquet, but the output is called {target.name!r}",
-            f"call it {target.with_suffix('.parquet').name}; DuckDB, Polars and pandas read it",
+            f"embed writes Parquet, but --out is {target.name!r}",
+            f"use {target.with_suffix('.parquet').name}; DuckDB, Polars and pandas read it",
         )
     if target.exists() and not config.overwrite:
         raise ConfigError(

@@ -49,7 +49,7 @@ from footage.videos.space import SpaceWatch, check_before
 MOST_FAILURES = 5
 """After so many videos in a row that this machine could not process, the ingest stops."""
 _MACHINE_HINT = (
-    "nothing is recorded of them; free memory, or raise the limit that was met (see `ulimit -a`)"
+    "nothing is recorded for them; free memory, raise the limit that was reached (see `ulimit -a`)"
     " or lower --workers or --limits.memory-bytes, then rerun to resume"
 )
 _ATTEMPTS = 3
@@ -237,7 +237,7 @@ def _work(
             continue
         return [result._replace(sandbox=sandbox) for result in results], new_videos
     raise StoreError(
-        f"finished videos in {str(store / '.work')!r} keep being damaged",
+        f"finished videos in {str(store / '.work')!r} are repeatedly damaged",
         "check the disk, or choose another --out",
     )
 

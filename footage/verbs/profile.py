@@ -273,7 +273,7 @@ def _on_store(
     if not eligible:
         raise ConfigError(
             f"every video of {str(store.path)!r} was used to train one of the models",
-            "give another --store, or leave out the runs that were trained on it",
+            "choose another --store, or leave out the runs that were trained on it",
         )
     chosen = choose_frames(
         store,
@@ -317,7 +317,7 @@ def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
                 left &= set(record.get("held_out", []))
         if left != eligible:
             log.info(
-                "%s was trained on %d of the %d videos, which are left out",
+                "%s was trained on %d of the %d videos; they are excluded",
                 spec, len(eligible - left), len(eligible),
             )  # fmt: skip
         eligible = left

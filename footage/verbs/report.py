@@ -68,23 +68,23 @@ class ReportConfig:
 def report(
     runs: Locations, *, out: Location = "report.html", config: ReportConfig | None = None
 ) -> Path:
-    """Write one HTML page about runs; it needs nothing but itself.
+    """Write a self-contained HTML report about runs.
 
-    Pictures are taken from the store of the first run. When it is gone, the page says so and shows
-    the rest.
+    Pictures are taken from the store of the first run. If the store is missing, the page states
+    that and shows the rest.
 
     Args:
-        runs: Run folders; the first is the one the headline names. Folders that `evaluate --suite`
-            wrote of other models, and folders that `profile` wrote, to stand beside them. Profiles
-            inside a run's folder are found there.
-        out: The page.
-        config: How much is shown; the defaults when left out.
+        runs: Run folders; the headline names the first. Also folders that `evaluate --suite` wrote
+            for other models, and folders that `profile` wrote. Profiles inside a run's folder are
+            found there.
+        out: The HTML file to write.
+        config: Settings of the report; the defaults when omitted.
 
     Returns:
         The page's path.
 
     Raises:
-        CheckpointError: One of the folders is nothing of this, or is damaged.
+        CheckpointError: One of the folders is none of these, or is damaged.
         OutputError: The page cannot be written.
         ConfigError: No run was given, or `out` is a file that is not a report.
     """
@@ -104,7 +104,7 @@ def report(
 
 
 def _check_out(path: Path) -> None:
-    """Refuse to replace what is not a report, and find a place that cannot be written early.
+    """Refuse to replace anything but a report, and detect early a path that cannot be written.
 
     Raises:
         ConfigError: The file is something else.
@@ -129,7 +129,7 @@ def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
     """Pictures from the store of the first run on videos, or why there are none."""
     first = next((run for run in runs if run.record["store"]), None)
     if first is None:
-        return without_pictures("No run here was trained on videos.")
+        return without_pictures("None of these runs was trained on videos.")
     try:
         return _pictures(first, runs, config)
     except StoreError as error:

@@ -91,7 +91,7 @@ def train(
         record = _record(config, recipe, data, state, words)
         with run_folder.opened(run, record, config, state) as folder:
             if folder.is_complete:
-                log.info("all %d steps are taken; a larger --steps extends the run", folder.step)
+                log.info("all %d steps are done; a larger --steps extends the run", folder.step)
             else:
                 distributed.on_main(lambda: _keep_labels(folder.path, data))
                 if distributed.rank() == 0:
@@ -351,4 +351,4 @@ def _save_finite(folder: RunFolder, step: int, journal: Journal) -> str:
         else:
             return f"the weights of step {step} are saved"
     newest = folder.saved_step
-    return f"the newest checkpoint is of step {newest}" if newest else "there is no checkpoint yet"
+    return f"the newest checkpoint is from step {newest}" if newest else "there is no checkpoint"

@@ -96,8 +96,8 @@ class LocalProcesses:
                 if pool:
                     return
                 raise MachineError(
-                    f"no worker process can be started: {error.strerror}",
-                    "see `ulimit -a`, and raise the limit that was met",
+                    f"cannot start a worker process: {error.strerror}",
+                    "raise the limit that was reached (see `ulimit -a`)",
                 ) from error
             idle += 1
 

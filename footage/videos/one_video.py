@@ -104,7 +104,7 @@ def _machine_errors() -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, VideoError) else error
         if not isinstance(cause, OSError) or cause.errno not in _LACKS:
             raise
-        raise MachineError(f"a worker process met a limit: {cause.strerror}") from error
+        raise MachineError(f"a worker process reached a limit: {cause.strerror}") from error
 
 
 def _ingest(task: IngestTask) -> IngestResult:

@@ -76,8 +76,8 @@ def find(
         seen = f"; files seen: {suffixes(others)}" if others else ""
         raise FootageError(
             f"no {what} was found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
-            "in folders, files are chosen by suffix, hidden ones never; name a file itself to try"
-            " it whatever its suffix",
+            "in folders, files are selected by suffix and hidden files are skipped; pass a file"
+            " directly to try it with any suffix",
         )
     return sorted(_with_unique_names(by_location.values()))
 
@@ -110,7 +110,7 @@ def _missing_package(url: str, error: ImportError) -> FootageError:
     is_ours = protocol in _REMOTE_EXTRA
     return FootageError(
         f"{protocol}:// URLs need a package that is not installed ({error})",
-        "pip install 'footage[remote]'" if is_ours else "install the package that is named",
+        "pip install 'footage[remote]'" if is_ours else "install the package named above",
     )
 
 

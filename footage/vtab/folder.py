@@ -276,8 +276,8 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
     place = PurePosixPath(name)
     if "\0" in name or any(len(os.fsencode(each)) > _LONGEST_NAME for each in place.parts):
         raise ConfigError(
-            f"line {number} of {path} names what cannot be a file: {line[:80]!r}",
-            "name files below the folder of the list",
+            f"line {number} of {path} is not a valid file name: {line[:80]!r}",
+            "list files below the folder of the list",
         )
     if place.is_absolute() or ".." in place.parts:
         raise ConfigError(

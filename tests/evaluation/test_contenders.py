@@ -41,7 +41,7 @@ def test_a_function_without_preprocessing_or_with_wrong_features_is_refused() ->
 @pytest.mark.parametrize("model", [mean_colour, "pixels", "net.onnx"])
 def test_what_gives_features_only_cannot_be_fine_tuned(model: object) -> None:
     contender = Contender(model=model, preprocessing=TINY)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="gives features only and cannot be fine-tuned"):
+    with pytest.raises(ConfigError, match="only provides features and cannot be fine-tuned"):
         contenders.load(contender, seed=0)
 
 

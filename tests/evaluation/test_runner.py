@@ -203,7 +203,7 @@ def test_a_folder_with_the_results_of_something_else_is_refused(
 ) -> None:
     out = shutil.copytree(whole, tmp_path / "out")
     other = tiny(settings=miniature.settings(0.1))
-    with pytest.raises(ConfigError, match=r"holds the results of something else: protocol\."):
+    with pytest.raises(ConfigError, match=r"for a different model or configuration: protocol\."):
         judge(data, out, protocol=other)
 
 

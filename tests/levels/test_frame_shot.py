@@ -90,7 +90,7 @@ def test_a_frame_level_stands_only_beside_a_shot_level_of_embeddings(frame_shot)
 
 def test_a_frame_level_needs_two_views_of_a_frame():
     both = CONFIGS["frame beside shot"]
-    with pytest.raises(ConfigError, match=r"objective.frame.weight = 0.5, but 1 view"):
+    with pytest.raises(ConfigError, match=r"objective.frame.weight = 0.5, but with 1 view"):
         both.check(**BATCH, frames_per_shot=2, views_per_frame=1)
     both.check(**BATCH, frames_per_shot=2, views_per_frame=2)
 
@@ -105,7 +105,7 @@ def test_batches_without_a_positive_pair_are_refused_by_the_name_of_the_field():
         videos_per_batch=4, shots_per_video=4, frames_per_shot=1, views_per_frame=2
     )
     SMALL.check(**BATCH, frames_per_shot=4, views_per_frame=1)
-    with pytest.raises(ConfigError, match=r"1 frames a shot and 1 views"):
+    with pytest.raises(ConfigError, match=r"1 frames per shot and 1 views"):
         SMALL.check(**BATCH, frames_per_shot=1, views_per_frame=1)
     other_frames = CONFIGS["other frames"]
     with pytest.raises(ConfigError, match=r"other_frames finds no pair in 1 frames"):

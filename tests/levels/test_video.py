@@ -35,7 +35,7 @@ def test_reversal_is_a_pure_function_of_seed_step_and_place():
 
 
 def test_too_few_shots_are_refused_by_the_name_of_the_field():
-    with pytest.raises(ConfigError, match=r"objective.future.steps = 3 .* 3 shots"):
+    with pytest.raises(ConfigError, match=r"objective.future.steps = 3 .* got 3"):
         Objective(D, SMALL, shots_per_video=3)
     with pytest.raises(ConfigError, match=r"objective.order.weight"):
         Objective(D, with_weights(0.0, 0.0, 1.0), shots_per_video=1)

@@ -185,7 +185,9 @@ def test_a_damaged_profile_is_refused_by_its_path(tmp_path: Path, text: str) -> 
 
 def test_a_profile_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text('{"schema_version": 1}')
-    with pytest.raises(CheckpointError, match="has version 1, this footage reads 2") as caught:
+    with pytest.raises(
+        CheckpointError, match="has version 1; this version of footage reads 2"
+    ) as caught:
         read_profiles(tmp_path / "profile.json")
     assert "footage profile" in caught.value.hint
 

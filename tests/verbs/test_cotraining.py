@@ -150,7 +150,7 @@ def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path)
     assert "shapes (" in both
     assert "60 labels" in both
     alone = report([sup], out=tmp_path / "alone.html").read_text()
-    assert "No run here was trained on videos." in alone
+    assert "None of these runs was trained on videos." in alone
 
 
 def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_folder, tmp_path):
@@ -160,7 +160,7 @@ def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_fo
         (smallest(), {}, r"no store is given.*--store STORE"),
         (smallest(), given, r"supervised.weight is 0.*vivi-ex4-co"),
         (co_training(), {"store": tiny_store.path}, r"no labelled images.*--images IMAGES"),
-        (sup, given, r"store .* is given, but this configuration learns from images alone"),
+        (sup, given, r"--store .* has no effect: this recipe trains on images only"),
     ):
         with pytest.raises(ConfigError, match=message):
             train(config, out=tmp_path / "run", **options)

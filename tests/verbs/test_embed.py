@@ -185,9 +185,7 @@ def test_urls_give_the_rows_of_the_files_behind_them(
 
 
 def test_only_parquet_is_written_and_an_existing_file_is_kept(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"embed writes Parquet, but the output is called 'e.csv'"
-    ):
+    with pytest.raises(ConfigError, match=r"embed writes Parquet, but --out is 'e.csv'"):
         embed(TINY, [photos], out=tmp_path / "e.csv")
     out = tmp_path / "e.parquet"
     out.write_text("precious")

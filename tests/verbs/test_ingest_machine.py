@@ -86,7 +86,11 @@ except FootageError as error:
         ("-v 700000", "allocate", "MachineError decoding ran out of memory: RLIMIT_AS is 7168000"),
         ("-d 300000", "allocate", "MachineError decoding ran out of memory: RLIMIT_DATA is 3072"),
         ("-n 10", "nothing", "done"),
-        ("-n 60", "crowd", "MachineError no pipe to a decoder process: Too many open files"),
+        (
+            "-n 60",
+            "crowd",
+            "MachineError cannot create a pipe to a decoder process: Too many open files",
+        ),
     ],
 )
 def test_limit_of_the_shell_is_not_the_fault_of_the_input(limit, work, expected):

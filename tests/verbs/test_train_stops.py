@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(straight, tiny_store, tmp
         train(smallest(), store=tiny_store.path, out=tmp_path / "run")
     warnings = [one for one in caplog.messages if one.startswith("WARNING")]
     assert len(warnings) == 2
-    assert "would lose all steps since step 0" in warnings[0]
+    assert "all steps since step 0 are unsaved" in warnings[0]
     assert "this is failure 1" in warnings[0]
     assert_same_run(straight, tmp_path / "run")
 
@@ -210,7 +210,7 @@ def test_after_three_failed_checkpoints_training_stops_and_can_be_resumed(
             train(config, store=tiny_store.path, out=tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "training stopped at step 5, the newest checkpoint is of step 2" in error.value.message
+    assert "training stopped at step 5; the newest checkpoint is from step 2" in error.value.message
     assert error.value.exit_code == 74
     assert checkpoint.steps(tmp_path / "run" / runs.CHECKPOINTS) == [1, 2]
     train(config, store=tiny_store.path, out=tmp_path / "run")
@@ -229,7 +229,7 @@ def test_a_complete_run_is_left_alone(straight, tiny_store, caplog):
     caplog.set_level("INFO", "footage")
     config = smallest(checkpoint_every=1, keep_checkpoints=9)
     train(config, store=tiny_store.path, out=straight)
-    assert "all 6 steps are taken" in caplog.text
+    assert "all 6 steps are done" in caplog.text
     assert "resuming" not in caplog.text
     assert before == {
         path: path.stat().st_mtime_ns for path in straight.rglob("*.*") if path.is_file()

@@ -118,7 +118,7 @@ def test_a_missing_package_is_named_with_the_extra_that_installs_it():
             f"{p}:// {needed} pip install 'footage[remote]'"
             for p in ("http", "https", "s3", "gs", "az")
         ),
-        f"sftp:// {needed} install the package that is named",
+        f"sftp:// {needed} install the package named above",
     ]
 
 
