@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     terminal.prepare_streams()
+    sys.excepthook = terminal.print_traceback
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     require_sandbox = "--require-sandbox" in words

@@ -12,13 +12,16 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any
 
 import tyro
 
 from footage.errors import UsageError
 from footage.printable import printable
+from footage.redaction import redacted
 
 _COLLECTED_BYTES = 16 * 2**20
 _OPTION = re.compile(r"--[\w.-]+")
@@ -43,6 +46,14 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One log line."""
         return printable(super().format(record))
+
+
+def print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print what Python prints of an error that nobody catches, without passwords and tokens."""
+    lines = traceback.format_exception(kind, error, trace)
+    print(printable(redacted("".join(lines))), file=sys.stderr, end="")
 
 
 def prepare_streams() -> None:

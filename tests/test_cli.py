@@ -70,6 +70,17 @@ def test_debug_shows_where_an_error_came_from(tmp_path):
         cli.main(words)
 
 
+def test_debug_prints_no_password(tmp_path):
+    url = "http://somebody:hunter2@127.0.0.1:9/a.mp4?token=s3cr3t"
+    command = [sys.executable, "-P", "-m", "footage", "ingest", url, "--out", "x", "--debug"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback (most recent call last):\n  File" in done.stderr
+    assert "127.0.0.1:9/a.mp4" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
 def test_the_recipes_are_listed_on_stdout(capsys):
     assert cli.main(["recipes"]) == 0
     listed = capsys.readouterr().out

@@ -176,11 +176,11 @@ def demo(
         download=config.download,
         seed=config.seed,
     )
-    _say(2, "ingest: find the shots, keep their frames")
+    _say(2, "ingest: detect shots, store their frames")
     ingested = ingest(sources, folder / "store")
     _say(3, "train without labels")
     run = _trained(folder, config, _objective(is_rendered=not videos))
-    _say(4, "evaluate on labelled images, beside the untrained backbone")
+    _say(4, "evaluate, compared with raw pixels and the untrained network")
     rows = _evaluated(folder / "labelled", run, config)
     _say(5, "export")
     exported = export(str(run), to="timm")
