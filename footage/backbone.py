@@ -114,7 +114,7 @@ def build(
         config: The network.
         size: Input height and width in pixels.
         seed: Seed of random weights; the global generators are left as they were.
-        use_tag: Load the weights that the architecture's tag names; they are fetched if necessary.
+        use_tag: Load the weights of the architecture's tag; they are downloaded if necessary.
 
     Raises:
         ConfigError: The architecture is unknown, or has no such weights.
@@ -140,10 +140,10 @@ def usual_size(architecture: str) -> int:
 def load_weights(backbone: Backbone, path: Path) -> str:
     """Fill a backbone from a safetensors file of its architecture.
 
-    A classifier in the file is left out, because a backbone has none.
+    A classifier in the file is ignored, because a backbone has none.
 
     Returns:
-        Where the weights come from, in words.
+        A description of the origin of the weights.
 
     Raises:
         CheckpointError: The file cannot be read or is damaged.
@@ -155,11 +155,11 @@ def load_weights(backbone: Backbone, path: Path) -> str:
 
 
 def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Copy weights into a backbone; every tensor of the network must be there.
+    """Copy weights into a backbone; every tensor of the network must be present.
 
     Args:
         backbone: The network.
-        tensors: By the names that timm's network gives them; others are ignored.
+        tensors: Tensors by their names in timm's network; others are ignored.
         what: Subject of the error message, such as "weights 'a.safetensors'".
 
     Raises:
@@ -182,7 +182,7 @@ def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
 
 
 def preprocessing_of(record: PreprocessingRecord) -> Preprocessing:
-    """What a file that describes a model says of its input."""
+    """The input of a model, as its file describes it."""
     return Preprocessing(size=record.size, mean=record.mean, std=record.std)
 
 

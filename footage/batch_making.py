@@ -25,53 +25,53 @@ from footage.sampling import BatchPlan, BatchSampler
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """What views are made of: a store of frames, or still images with the face of one."""
+    """The source of views: a frame store, or still images with the same interface."""
 
     @property
     def shots(self) -> pa.Table:
-        """One row a shot, with the columns `video`, `shot` and `num_frames`."""
+        """One row per shot, with the columns `video`, `shot` and `num_frames`."""
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """The files of some frames of a shot."""
 
 
 class VideoStream(NamedTuple):
-    """Where the unlabelled views of a batch come from."""
+    """The source of the unlabelled views of a batch."""
 
     frames: FrameSource
     sampler: BatchSampler
-    """Which frames make the batch of a step."""
+    """Selects the frames of the batch of a step."""
     augment: AugmentConfig
-    """How views are made of a frame."""
+    """Augmentation of frames."""
 
 
 class ImageStream(NamedTuple):
-    """Where the labelled images of a batch come from."""
+    """The source of the labelled images of a batch."""
 
     images: LabelledImages
     sampler: ImageSampler
-    """Which images make the batch of a step."""
+    """Selects the images of the batch of a step."""
     view: LabelledViewConfig
-    """How a view is made of an image."""
+    """Augmentation of labelled images."""
     size: int
     """Height and width of that view, in pixels."""
 
 
 class Pixels(NamedTuple):
-    """What one process sees in a step."""
+    """The pixels that one process trains on in a step."""
 
     views: UInt8[np.ndarray, "V S F A H W 3"] | None
-    """Without labels; None where nothing learns from them."""
+    """Views without labels; None if no objective uses them."""
     images: UInt8[np.ndarray, "B H W 3"] | None
-    """With labels; None where nothing learns from them."""
+    """Views with labels; None if no objective uses them."""
 
 
 class BatchMaker:
     """Makes one rank's part of the batch of any step.
 
     Args:
-        videos: Where unlabelled views come from; None makes none.
-        images: Where labelled images come from; None makes none.
+        videos: Source of unlabelled views; None makes none.
+        images: Source of labelled images; None makes none.
         seed: Seed of the augmentation.
         rank: This process among `world`; it takes every `world`-th video and image of a batch.
         world: Processes that train together.
@@ -147,7 +147,7 @@ class BatchMaker:
         images = np.empty((len(rows), size, size, 3), dtype=np.uint8)
         encoded = ((source.name(row), source.encoded(row)) for row in rows.tolist())
         for place, image in enumerate(opened(encoded)):
-            # the place in the global batch, so that any number of ranks draws alike
+            # the position in the global batch, so the draws do not depend on the number of ranks
             random = generator("image", self.seed, step, self.rank + place * self.world)
             images[place] = labelled_view_of(image, random, view, size)
         return images
@@ -162,8 +162,8 @@ def load_views(
 ) -> UInt8[np.ndarray, "V S F A H W 3"]:
     """The views of a plan. Each frame is decoded once; draws belong to (key, video, s, f, a).
 
-    Draws go by the position in the batch and not by the frame, so a frame that had to repeat comes
-    in other crops and colours.
+    Draws depend on the position in the batch and not on the frame, so a repeated frame gets
+    different crops and colours.
 
     Raises:
         StoreError: A frame cannot be read; the message names its video and shot.

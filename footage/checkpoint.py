@@ -7,9 +7,9 @@
         state.json               step, counters, configuration: everything that is not a tensor
         MANIFEST.json            size and SHA-256 of every other file
 
-A checkpoint is written into a hidden folder next to its place, forced to disk and renamed.
-Reading checks every hash. If the newest checkpoint is damaged, one warning is logged and the one
-before it is used. Read errors of the device are retried first.
+A checkpoint is written into a hidden folder next to its final path, synced to disk and renamed.
+Reading verifies every hash. If the newest checkpoint is damaged, one warning is logged and the
+previous one is used. Read errors of the device are retried first.
 """
 
 import logging
@@ -42,14 +42,14 @@ _Key = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class OptimizerState(msgspec.Struct, frozen=True):
-    """What an optimiser keeps besides tensors; see `pack_optimizer`."""
+    """The state of an optimiser other than tensors; see `pack_optimizer`."""
 
     scalars: dict[_Key, _Value]
     param_groups: list[dict[_Key, _Value | list[int | float]]]
 
 
 class Randomness(msgspec.Struct, frozen=True):
-    """All there is to save of randomness: draws are functions of the seed and the step."""
+    """The only random state to save: draws are functions of the seed and the step."""
 
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     next_step: _Count
@@ -111,7 +111,7 @@ def save(
     Args:
         folder: The run's folder of checkpoints.
         tensors: A group of named tensors for each file; `model` is one of them.
-        state: What is not a tensor.
+        state: Everything that is not a tensor.
         keep: How many checkpoints to keep; older ones are removed only after this one is complete.
 
     Raises:
@@ -187,7 +187,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
-    """How large a checkpoint of these tensors is on disk, with room for the small files."""
+    """Size of a checkpoint of these tensors on disk, in bytes, including the small files."""
     sizes = [t.numel() * t.element_size() for named in tensors.values() for t in named.values()]
     return sum(sizes) + 200 * len(sizes) + 2**16
 
@@ -232,7 +232,7 @@ def _all(folder: Path) -> list[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed save left: hidden folders that were never renamed, or half removed."""
+    """Remove leftovers of killed saves: hidden folders not renamed, or only partly removed."""
     for abandoned in folder.glob(".step-*"):
         files.remove(abandoned)
 

@@ -121,7 +121,7 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
 
 
 def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> None:
-    """Refuse a store that no batch size suits, before anything else gives advice on it."""
+    """Refuse a store that is too small for any batch size, before anything else reports on it."""
     trained, held_out = config.objective.least_videos, int(config.held_out_share > 0)
     if num_videos >= trained + held_out:
         return

@@ -34,7 +34,7 @@ from footage.errors import ConfigError, FootageError, PeerError
 log = logging.getLogger(__name__)
 
 SECONDARY_SECONDS = 1.0
-"""How long a process that lost its peers waits: the launcher must see the first failure first."""
+"""Wait of a process that lost its peers, so that the launcher sees the original failure first."""
 
 
 def is_distributed() -> bool:
@@ -110,7 +110,7 @@ class _Gather(torch.autograd.Function):
 
 
 def largest(number: int) -> int:
-    """The largest of every rank's numbers; all ranks get the same answer."""
+    """The largest value over all ranks; all ranks get the same result."""
     if world_size() == 1:
         return number
     value = torch.tensor(number, device=device())
@@ -152,9 +152,9 @@ def device() -> torch.device:
 
 @contextlib.contextmanager
 def first_failure_first() -> Iterator[None]:
-    """Report a failure once, from the rank where it arose; other ranks only lose their connection.
+    """Report a failure once, from the rank that raised it; other ranks only lose their connection.
 
-    Errors name their rank, and torchrun gets each in the file that it reads for its summary.
+    Errors name their rank, and each is written to the file that torchrun reads for its summary.
 
     Raises:
         PeerError: Another process ended without agreeing on it.

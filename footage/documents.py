@@ -2,7 +2,7 @@
 
 A `Document` names a schema (a `msgspec.Struct` with bounded fields) and the error that a bad file
 raises. Reading checks size, syntax, checksum, version, and every field. Writing is atomic and adds
-a checksum, so that a flipped bit is found by whatever reads the file.
+a checksum, so that any reader detects a flipped bit.
 """
 
 import errno
@@ -51,12 +51,12 @@ class Document(Generic[Content]):
         """Read one document from a file.
 
         Raises:
-            FootageError: The file is missing, or anything in it is not what the schema allows.
+            FootageError: The file is missing, or does not match the schema.
         """
         return self.parse(self._bytes(path), str(path))
 
     def parse(self, data: bytes | str, name: str) -> Content:
-        """Read one document from bytes; `name` is what errors call it."""
+        """Read one document from bytes; `name` is its name in errors."""
         try:
             value = msgspec.json.decode(data)
             if isinstance(value, dict):
@@ -71,8 +71,8 @@ class Document(Generic[Content]):
 
         Args:
             path: The file.
-            appended: Whether it was written line by line. Then a last line without its newline was
-                cut short by a kill and is left out; otherwise it is damage.
+            appended: Whether it was written line by line. Then a last line without a newline was
+                cut off by a kill and is dropped; otherwise it is damage.
         """
         lines = self._bytes(path).split(b"\n")
         if lines[-1] and not appended:
@@ -88,7 +88,7 @@ class Document(Generic[Content]):
         Args:
             path: The file.
             value: Any content of the schema.
-            replace: Whether a file that is already there is replaced; otherwise it stays.
+            replace: Whether to replace an existing file; otherwise it is kept.
 
         Raises:
             OutputError: The file cannot be written.
@@ -170,7 +170,7 @@ def read_list(path: Path, most_bytes: int = MOST_BYTES) -> list[str]:
 
 
 def checksum(value: Mapping[str, Any]) -> str:
-    """Checksum of a JSON object, whatever the order of its keys and its white space."""
+    """Checksum of a JSON object, independent of the order of its keys and of white space."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 

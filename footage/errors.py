@@ -1,4 +1,4 @@
-"""The errors that a user can cause or fix, and nothing else.
+"""The errors that a user can cause or fix, and no others.
 
 A message states what is wrong and what was found; the hint states how to fix it. The command line
 prints each on one line and exits with the error's exit code. Any other exception is a bug.
@@ -18,7 +18,7 @@ class FootageError(Exception):
     """
 
     exit_code: int = 1
-    """What the command line exits with."""
+    """Exit code of the command line."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = redacted(message)

@@ -1,8 +1,8 @@
-"""Walk a folder for files of some kind: the one way in which every command looks for its input.
+"""Walk a folder for files of some kind: every command finds its input this way.
 
-Hidden files and folders are skipped. Links to folders are followed, each folder is visited once,
-and so loops end. Files below real folders come before those that only a link leads to, so their
-names do not depend on links.
+Hidden files and folders are skipped. Links to folders are followed, and each folder is visited
+once, so loops end. Files below real folders come before those that are reachable only by a link,
+so their names do not depend on links.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Walk(NamedTuple):
-    """What lies below a folder."""
+    """The files found below a folder."""
 
     files: list[Path]
     """The wanted files, sorted by path."""
@@ -25,7 +25,7 @@ class Walk(NamedTuple):
     """Folders that could not be listed, each with the reason."""
 
     def skipped(self) -> str:
-        """What was left out, in words; empty if nothing was."""
+        """A description of what was skipped; empty if nothing was."""
         parts = []
         if self.other_suffixes:
             count = sum(self.other_suffixes.values())
@@ -38,13 +38,13 @@ class Walk(NamedTuple):
 
 
 def suffixes(counts: Counter[str]) -> str:
-    """The commonest suffixes with their counts, such as ".gif 12, .txt 3"."""
+    """The most common suffixes with their counts, such as ".gif 12, .txt 3"."""
     most = [f"{suffix or 'no suffix'} {count}" for suffix, count in counts.most_common(5)]
     return ", ".join(most) + (", ..." if len(counts) > 5 else "")
 
 
 def walk(root: Path, is_wanted: Callable[[str], bool]) -> Walk:
-    """Find the files below a folder whose name is wanted.
+    """Find the files below a folder that have a wanted name.
 
     Args:
         root: The folder; its own name may be hidden.
@@ -83,5 +83,5 @@ def walk(root: Path, is_wanted: Callable[[str], bool]) -> Walk:
 
 
 def text(path: str | Path) -> str:
-    """A path as text that any file can hold; bytes that are not UTF-8 become escapes."""
+    """A path as text that any file can contain; bytes that are not UTF-8 become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

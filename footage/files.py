@@ -1,8 +1,8 @@
 """Write, lock and hash files: everything footage saves goes through here.
 
-A file or folder appears under its name only when it is complete, with the mode that the umask asks
-for. A full disk, a quota, a read-only folder or a lock that another process holds ends in one
-`OutputError`, and nothing is left behind.
+A file or folder appears under its name only when it is complete, with the mode that the umask
+specifies. A full disk, a quota, a read-only folder or a lock held by another process raises one
+`OutputError`, and leaves nothing behind.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.partial")
 def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to `path`; move it into place at the end, or remove it on error.
 
-    The file is forced to disk first, so that a power cut leaves the old file or the new one.
+    The file is synced to disk first, so that a power cut leaves the old file or the new one.
 
     Args:
         path: The file.
-        replace: Whether a file that is already there is replaced. Otherwise the first writer of
-            several wins, and the file of the others is dropped.
+        replace: Whether to replace an existing file. Otherwise the first of several writers
+            wins, and the files of the others are dropped.
 
     Raises:
         OutputError: The file cannot be written.
@@ -58,7 +58,7 @@ def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder next to `path`; move it into place at the end.
 
-    A folder that is already there is replaced; it stays untouched until the new one is complete.
+    An existing folder is replaced; it stays untouched until the new one is complete.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -114,7 +114,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all it contains; nothing happens if it is absent."""
+    """Remove a file, a link or a folder with its contents; do nothing if it is absent."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -122,7 +122,7 @@ def remove(path: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of the same file left next to it."""
+    """Remove what killed writers of the same file left behind next to it."""
     for entry in path.parent.glob(f".{_escaped(path.name)}.*.partial"):
         found = TEMPORARY.fullmatch(entry.name)
         if found and not _is_alive(int(found["pid"])):
@@ -145,7 +145,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _umask() -> int:
-    """The umask of this process; asking the system for it would change it for all threads."""
+    """The umask of this process; `os.umask` would change it for all threads."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
@@ -153,7 +153,7 @@ def _umask() -> int:
 
 
 def sync(path: Path) -> None:
-    """Force a file or a folder's entries to disk."""
+    """Sync a file or a folder's entries to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -197,7 +197,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def _number_in(error: Exception) -> int | None:
-    """The error number of the system that a library put into its message."""
+    """The system's error number that a library put into its message."""
     text = str(error)
     found = _OS_ERROR.search(text)
     if found:
@@ -224,7 +224,7 @@ def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
 def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> None:
     """Check that `num_bytes` can be written at `path` before long work starts.
 
-    Space is reserved for a moment and given back, which also finds quotas and file size limits.
+    Space is reserved briefly and released, which also detects quotas and file size limits.
 
     Args:
         path: The file or folder that will be written.
@@ -273,7 +273,7 @@ def _megabytes(num_bytes: int) -> str:
 
 
 class _Holder(msgspec.Struct, frozen=True):
-    """Which process holds a lock, as it wrote into the lock file."""
+    """The process that holds a lock, as recorded in the lock file."""
 
     pid: int
     host: str
@@ -282,13 +282,13 @@ class _Holder(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def exclusive(lock: Path, output: Path) -> Iterator[None]:
-    """Hold a lock file for as long as one process writes `output`; remove it at the end.
+    """Hold a lock file while one process writes `output`; remove it at the end.
 
-    The system releases the lock when its holder dies, however it dies.
+    The system releases the lock when its holder dies for any reason.
 
     Args:
         lock: The lock file; its folder is created.
-        output: What is being protected, named in the error.
+        output: The output that is protected, named in the error.
 
     Raises:
         BusyError: Another process holds the lock; the message names it.

@@ -1,7 +1,7 @@
-"""Starting fresh Python interpreters that import footage, and nothing from the working directory.
+"""Start fresh Python interpreters that import footage and nothing from the working directory.
 
 `python -c` and `python -m` put the working directory first on the import path: a file `signal.py`
-there would replace the standard library's. Every interpreter that footage starts uses `command`.
+there would shadow the standard library's. Every interpreter that footage starts uses `command`.
 """
 
 import os
@@ -35,7 +35,7 @@ def _folders() -> list[str]:
 
 
 def minimal_environment() -> dict[str, str]:
-    """The variables that an interpreter needs to run: no credentials, whatever they are called."""
+    """The variables that an interpreter needs to run, and no credentials of any name."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -5,8 +5,8 @@
                     {"step": 100, "probe": {..}, "advice": [..]}
 
 `step` counts the optimiser steps taken when the line was written. Only the first process writes.
-Every line up to a checkpoint is on disk before the checkpoint is, and a resumed run drops the lines
-after it, so that no kill repeats a line or loses one.
+All lines up to a checkpoint are on disk before the checkpoint is, and a resumed run drops the lines
+after it, so that a kill neither repeats nor loses a line.
 """
 
 import contextlib
@@ -40,13 +40,13 @@ QUIET_SECONDS = 30.0
 
 
 class Journal:
-    """Open while a run trains; closed, everything is on disk.
+    """Records metrics while open; once closed, everything is on disk.
 
     Args:
         run: The run folder; lines after `first_step` are dropped, because they are written again.
         first_step: Steps already taken.
         total_steps: Steps of the whole run.
-        active: Whether this process is the one that writes.
+        active: Whether this process writes.
     """
 
     def __init__(self, run: Path, *, first_step: int, total_steps: int, active: bool) -> None:
@@ -103,7 +103,7 @@ class Journal:
             log.info("step %d of %d  %s", step, self.total_steps, rates)
 
     def probe(self, step: int, probed: Mapping[str, float], advice: Sequence[str]) -> None:
-        """Record a look at the held-out videos, and log what is wrong."""
+        """Record online metrics of the held-out videos, and log problems."""
         if not self.active:
             return
         broken = [name for name, value in probed.items() if not math.isfinite(value)]
@@ -121,10 +121,10 @@ class Journal:
         return sum(values[name] for values in self.recent) / max(len(self.recent), 1)
 
     def flush(self) -> None:
-        """Force every line so far to disk; called before each checkpoint.
+        """Sync all lines so far to disk; called before each checkpoint.
 
         Raises:
-            OutputError: The lines cannot be written; they are kept and tried again next time.
+            OutputError: The lines cannot be written; they are kept and retried next time.
         """
         if self.active:
             self._lines.flush()
@@ -139,7 +139,7 @@ class Journal:
 
 
 class _Lines:
-    """Appends lines to a file; what does not fit on the disk waits until it does."""
+    """Appends lines to a file; lines that do not fit on the disk are buffered until they do."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -168,7 +168,7 @@ class _Lines:
 
 
 class _Board:
-    """TensorBoard's copy of the numbers; training continues without it if it cannot be written."""
+    """A copy of the metrics for TensorBoard; training continues if it cannot be written."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
         self._folder = folder

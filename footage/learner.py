@@ -162,7 +162,7 @@ class LearningState:
         self._buffers = [(buffer, buffer.clone()) for buffer in learner.buffers()]
 
     def remember_buffers(self) -> None:
-        """Keep what a forward pass changes, such as running averages, for `restore_buffers`."""
+        """Save what a forward pass changes, such as running averages, for `restore_buffers`."""
         for buffer, kept in self._buffers:
             kept.copy_(buffer)
 
@@ -192,7 +192,7 @@ class LearningState:
         return {**tensors, "ema": self.average} if self.average else tensors
 
     def checkpoint_bytes(self) -> int:
-        """How large a checkpoint becomes, also before the optimiser has its moments."""
+        """Size of a checkpoint in bytes, also before the optimiser has its moments."""
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         moments = 2 if isinstance(self.optimizer, torch.optim.AdamW) else 1
         own = {

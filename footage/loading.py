@@ -1,4 +1,4 @@
-"""Batches as training takes them: made by worker processes, in order, as tensors.
+"""Batches for training: made by worker processes, in order, as tensors.
 
     step -> pixels (batch_making) -> uint8 V S F A H W 3 -> B 3 H W
                                   -> uint8 B H W 3      /
@@ -65,13 +65,13 @@ def batches(
     """The batches of some steps, in order; workers start at once.
 
     Args:
-        videos: Where unlabelled views come from; None loads none.
-        images: Where labelled images come from; None loads none.
+        videos: Source of unlabelled views; None loads none.
+        images: Source of labelled images; None loads none.
         seed: Seed of the augmentation.
         steps: Numbers of the batches; the steps before the first are not needed for it.
         rank: This process among `world`; it takes every `world`-th video and image of a batch.
         world: Processes that train together.
-        loading: How the batches are made.
+        loading: Settings of the workers.
 
     Raises:
         ConfigError: The videos or images of a batch do not divide evenly among the processes, or
@@ -105,7 +105,7 @@ class BatchStream(Iterator[Batch]):
             raise
 
     def close(self) -> None:
-        """End the worker processes, whatever they are doing."""
+        """End the worker processes immediately."""
         self._workers.close()  # first, because it ends a thread that waits for them
         self._batches.close()
 
@@ -179,7 +179,7 @@ def _pinned(tensor: Tensor | None) -> Tensor | None:
 
 
 def _check_memory(bytes_per_batch: int, workers: int) -> None:
-    """Refuse at the start what would end a worker in the middle of a run."""
+    """Refuse at the start batches that would make a worker run out of memory during the run."""
     wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
     if wanted > free:
         raise ConfigError(
@@ -192,7 +192,7 @@ def _check_memory(bytes_per_batch: int, workers: int) -> None:
 def _available_bytes(
     meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
 ) -> int:
-    """Memory that this machine, or the container around this process, has to give."""
+    """Available memory of this machine or of the container around this process."""
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) * 1024
     try:

@@ -4,10 +4,10 @@
     Workers.make ---- step -------------------->  BatchMaker.make(step)
         arrays <----- shapes, open memory file --    written into a memory file
 
-They are not forks, so it does not matter which threads and libraries the trainer has, and a script
-needs no `if __name__ == "__main__"`. They do not import torch, and see neither the working folder
-nor the folder of the script as a place to import from. A batch travels as an anonymous memory file
-(memfd), so neither the size of /dev/shm nor a kill leaves a trace: there is no name to clean up.
+They are not forks, so the threads and libraries of the trainer do not matter, and a script
+needs no `if __name__ == "__main__"`. They do not import torch, and import nothing from the working
+directory or the folder of the script. A batch is sent as an anonymous memory file (memfd), so the
+size of /dev/shm does not matter, and a kill leaves no named file to clean up.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ class Workers:
             yield pixels
 
     def close(self) -> None:
-        """End the processes, whatever they are doing."""
+        """End the processes immediately."""
         while self._workers:
             self._workers.pop().end()
 
@@ -129,7 +129,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """Start processes that never see the signals which ask the trainer to stop.
+    """Start processes that never receive the signals that ask the trainer to stop.
 
     Terminals and schedulers signal the whole process group, but the trainer still needs its last
     batches. A new process inherits the blocked signals, from its first instruction on.
@@ -164,7 +164,7 @@ def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
 
 
 def work(descriptor: int) -> None:
-    """The life of a worker: make the batches that are asked for until the trainer is gone."""
+    """The main loop of a worker: make the requested batches until the trainer ends."""
     connection = Connection(descriptor)
     steps: queue.SimpleQueue[int] = queue.SimpleQueue()
     maker: BatchMaker = connection.recv()
@@ -190,7 +190,7 @@ def work(descriptor: int) -> None:
 
 
 def _listen(connection: Connection, steps: "queue.SimpleQueue[int]") -> None:
-    """Take orders as they come, and end the process at once when the trainer ends."""
+    """Receive requests, and end the process immediately when the trainer ends."""
     while True:
         try:
             steps.put(connection.recv())
@@ -201,7 +201,7 @@ def _listen(connection: Connection, steps: "queue.SimpleQueue[int]") -> None:
 def _shared(pixels: Pixels) -> int:
     """A memory file with the bytes of all arrays.
 
-    Writing reports a lack of memory as an error, where touching mapped memory would be a SIGBUS.
+    Writing reports a lack of memory as an error, whereas access to mapped memory raises SIGBUS.
     """
     descriptor = os.memfd_create("footage-batch")
     try:

@@ -1,7 +1,7 @@
-"""Schemas of what describes a model in files: run.json, exported headers and timm folders.
+"""Schemas of the descriptions of models in files: run.json, exported headers and timm folders.
 
-The files may come from anybody, so every field has a type and bounds. Which architectures and
-options are allowed is checked where they are used, in `footage.networks`.
+The files may come from anyone, so every field has a type and bounds. `footage.networks` checks
+which architectures and options are allowed.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -34,7 +34,7 @@ class PreprocessingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What must travel with the weights of a backbone."""
+    """Metadata that is stored with the weights of a backbone."""
 
     architecture: Text
     options: Options
@@ -57,7 +57,7 @@ class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What footage adds to the config.json of a timm folder that it writes."""
+    """Fields that footage adds to the config.json of a timm folder that it writes."""
 
     weights_sha256: Text = ""
 

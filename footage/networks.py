@@ -1,4 +1,4 @@
-"""Create timm networks: names and options are checked first, and so is the memory they need.
+"""Create timm networks after checking names, options and the memory they need.
 
 Names and options also come from files that others wrote (run.json, headers of exported files,
 config.json of timm folders). timm passes every option on, and some of its options open files or
@@ -155,7 +155,7 @@ def _check_option(name: str, value: Option) -> None:
 
 
 def _mismatch(allowed: Numbers | frozenset[str] | type[bool], value: object) -> str:
-    """What the value must be; empty if it is."""
+    """The requirement that the value violates; empty if it is valid."""
     if isinstance(allowed, frozenset):
         listed = isinstance(value, str) and value in allowed
         return "" if listed else f"one of {', '.join(filter(None, sorted(allowed)))}"
@@ -181,7 +181,7 @@ def create(
     """A timm network without its classifier.
 
     Args:
-        architecture: A timm name; the tag matters only for how `weights` are read.
+        architecture: A timm name; the tag affects only how `weights` are read.
         size: Input height and width in pixels.
         options: Arguments of the timm network.
         weights: A safetensors file for this architecture as timm publishes it; random weights
@@ -224,7 +224,7 @@ def feature_dim(network: Any) -> int:  # noqa: ANN401
 
 
 def _rehearse(name: str, size: int, arguments: Mapping[str, Any]) -> None:
-    """Create the network without memory for its weights, count what they would take, and run it."""
+    """Create the network without allocating weights, compute their size, and run it."""
     shapes = {key: value for key, value in arguments.items() if not key.startswith("pretrained")}
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         network = timm.create_model(name, **shapes)

@@ -1,4 +1,4 @@
-"""Fetch the weights that a timm tag names, as safetensors and never as a pickle.
+"""Fetch the weights of a timm tag, as safetensors and never as a pickle.
 
     resnet50.a1_in1k  -->  https://huggingface.co/timm/resnet50.a1_in1k, file model.safetensors
 
@@ -7,8 +7,8 @@ time. The file then stays in the cache of huggingface_hub (`HF_HOME`) and is use
 `HF_HUB_OFFLINE=1` forbids the download. (huggingface_hub also fetches a small list of its own,
 `/api/agent-harnesses`, at most once a day.)
 
-timm itself would also read `pytorch_model.bin` and other pickles. So it is given the file instead
-of the name of a repository.
+timm itself would also read `pytorch_model.bin` and other pickles. Therefore it is given the file
+instead of the name of a repository.
 """
 
 import socket
@@ -81,7 +81,7 @@ def _published(architecture: str) -> Any:  # noqa: ANN401 (timm's PretrainedCfg)
 def _check_reachable(architecture: str) -> None:
     """Fail at once if weights cannot be fetched: the client retries for minutes.
 
-    Behind a proxy names need not be known here, so there it is left to that client.
+    Behind a proxy, names may not resolve on this machine, so the check is left to the client.
     """
     if getproxies():
         return

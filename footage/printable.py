@@ -1,8 +1,8 @@
-"""Text that is shown instead of obeyed: control characters and bidirectional overrides as escapes.
+"""Make text safe to display: control characters and bidirectional overrides become escapes.
 
-Names of files, tasks and models may hold escape codes that would change a terminal, or characters
-that turn the text after them around. Lone surrogates, which stand for bytes that are not UTF-8,
-become escapes too, so that any stream can hold the text.
+Names of files, tasks and models may contain escape codes that would change a terminal, or
+characters that reverse the text after them. Lone surrogates, which represent bytes that are not
+UTF-8, become escapes too, so that any stream can encode the text.
 """
 
 import re
@@ -10,9 +10,9 @@ import re
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a terminal or browser would obey instead of showing; tabs and line ends are left alone."""
+"""Characters that a terminal or browser would interpret; tabs and line ends are not included."""
 
 
 def printable(text: str) -> str:
-    """Text in which control characters, and characters that no stream can hold, are escapes."""
+    """Text with control characters, and characters that no stream can encode, as escapes."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

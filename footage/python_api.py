@@ -1,4 +1,4 @@
-"""What `import footage` offers in place of the functions of the commands, where they differ."""
+"""Functions of `import footage` that differ from the functions of the commands."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def train(
     images: str | os.PathLike[str] = "",
     recipe: str = "",
 ) -> Path:
-    """Train with a configuration, or with the recipe of a name; see `footage.verbs.train.train`.
+    """Train with a configuration or a named recipe; see `footage.verbs.train.train`.
 
     Args:
         config: A recipe's name such as "vivi-ex4-tiny", or a configuration.

@@ -1,8 +1,8 @@
 """Remove passwords, keys and signatures from text that is printed, logged or stored.
 
-URLs of videos may carry them: `https://user:password@host/a.mp4`, or the signed links of S3, Google
-Cloud Storage, Azure and CloudFront. What is left still names the video, and is the same after a
-link was signed again.
+URLs of videos may contain them: `https://user:password@host/a.mp4`, or signed links of S3, Google
+Cloud Storage, Azure and CloudFront. The remaining text still identifies the video, and does not
+change when a link is signed again.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Read again after an input/output error: disks and network file systems recover from many."""
+"""Retry reads after an input/output error: disks and network file systems recover from many."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
 """Pause after the first failure; each later pause is twice as long."""
 MOST_SECONDS = 60.0
-"""No new attempt begins this long after the first, however few there were."""
+"""No new attempt begins this many seconds after the first, even if few were made."""
 _MAY_PASS = (errno.EIO, errno.ETIMEDOUT, errno.ESTALE)
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from footage.train_config import TrainConfig
 log = logging.getLogger(__name__)
 
 MOST_FAILED_SAVES = 3
-"""Training stops when so many checkpoints in a row cannot be written [ours]."""
+"""Training stops when this many checkpoints in a row cannot be written [ours]."""
 _LOCK = ".lock"
 
 
@@ -90,7 +90,7 @@ class RunFolder:
             self._failed_saves, self.saved_step = 0, step
 
     def require_space(self) -> None:
-        """Check that the checkpoints that this run keeps at the same time fit on the disk.
+        """Check that all checkpoints that this run keeps at the same time fit on the disk.
 
         Raises:
             OutputError: They do not fit, or nothing can be written there.
@@ -106,7 +106,7 @@ class RunFolder:
 def opened(
     path: Path, record: dict[str, Any], config: TrainConfig, state: LearningState
 ) -> Iterator[RunFolder]:
-    """Hold a run folder, with the state of its newest checkpoint in `state`.
+    """Open and lock a run folder, with the state of its newest checkpoint in `state`.
 
     Args:
         path: The folder; created if it does not exist.
@@ -193,7 +193,7 @@ def _require_same_run(path: Path, there: dict[str, Any], here: dict[str, Any]) -
 
 
 def _extend(folder: RunFolder) -> None:
-    """Note in run.json that a run of fewer steps continues, and report what that changes."""
+    """Record in run.json that a shorter run is extended, and log what that changes."""
     record = runs.read_record(folder.path)
     steps, total = record["config"]["steps"], folder.config.steps
     if steps == total:

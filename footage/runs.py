@@ -53,7 +53,7 @@ def read_record(run: Path) -> dict[str, Any]:
         run: A run folder, or a run.json itself.
 
     Raises:
-        CheckpointError: There is no run here, or something in its file is not what was written.
+        CheckpointError: There is no run here, or its file is damaged.
     """
     path = run / RUN if run.is_dir() else run
     if not path.exists():
@@ -69,7 +69,7 @@ _Name = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class MetricsLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of metrics.jsonl: an optimiser step, or a look at the held-out videos."""
+    """One line of metrics.jsonl: an optimiser step, or online metrics of the held-out videos."""
 
     step: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     """Optimiser steps taken when the line was written."""
@@ -117,7 +117,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def rewind_metrics(run: Path, step: int) -> None:
-    """Drop what a resumed run writes again: all lines after `step`, and before the first all.
+    """Drop the lines that a resumed run writes again: those after `step`, or all before step 1.
 
     Raises:
         CheckpointError: A line is damaged.

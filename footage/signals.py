@@ -1,8 +1,8 @@
 """Stop on request: remember the signal, finish the step, save, and only then stop.
 
-A signal handler only remembers, because it may interrupt a checkpoint that is half written.
-Clusters send SIGTERM or SIGUSR1 before they take a machine back; Ctrl-C sends SIGINT. SIGHUP is
-left alone: it ends the process as SIGKILL does, and a resumed run continues from its checkpoint.
+The signal handler only sets a flag, because it may interrupt a checkpoint that is being written.
+Clusters send SIGTERM or SIGUSR1 before they reclaim a machine; Ctrl-C sends SIGINT. SIGHUP is not
+handled: it ends the process as SIGKILL does, and a resumed run continues from its checkpoint.
 """
 
 import signal

@@ -85,7 +85,7 @@ def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
 
 
 def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
-    """The heads of a run; nothing else has any."""
+    """The heads of a run; other sources have none."""
     if not (path / runs.RUN).is_file():
         return {}
     found = checkpoint.newest(path / runs.CHECKPOINTS)

@@ -1,4 +1,4 @@
-"""The frame store: what ingest leaves on disk and everything after it reads.
+"""The frame store: ingest writes it to disk, and all later commands read it.
 
     STORE/store.json                 version, settings, totals, file hashes; renamed into place last
     STORE/videos.parquet             one row per input file, with its status
@@ -6,8 +6,8 @@
     STORE/frames/part-00000.parquet  one row per frame: video, shot, index, seconds, jpeg
     STORE/copies/                    second copies of store.json and of both tables
 
-Parts are uncompressed and their row groups never hold frames of two shots, so one shot is one small
-read. `docs/store.md` describes every column. `store_commit` creates such folders.
+Parts are uncompressed and their row groups never contain frames of two shots, so one shot is one
+small read. `docs/store.md` describes every column. `store_commit` creates such folders.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,10 +43,10 @@ class Damage(NamedTuple):
     """A file of a store that is missing or differs from what was written."""
 
     name: str
-    """Its path below the store's folder."""
+    """Path relative to the store's folder."""
     reason: str
     videos: list[str]
-    """Ids of the videos of which frames cannot be read."""
+    """Ids of the videos with unreadable frames."""
 
 
 def evenly(length: int, count: int) -> list[int]:
@@ -58,10 +58,9 @@ def evenly(length: int, count: int) -> list[int]:
 class Store:
     """A frame store opened for reading.
 
-    Opening reads and verifies `store.json` and the two small tables; parts are opened when a frame
-    is asked for, once per process, so a store can be sent to worker processes. Every frame that is
-    returned was compared with the checksum recorded when it was written (stores of version 1 have
-    none for frames).
+    Opening reads and verifies `store.json` and the two small tables. Parts are opened on first use,
+    once per process, so a store can be sent to worker processes. Every frame is compared with its
+    recorded checksum before it is returned (stores of version 1 have no checksums for frames).
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Store:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decided which frames are kept, as it was given to ingest."""
+        """The settings of ingest that determine which frames are kept."""
         return dict(self.description.settings)
 
     @property

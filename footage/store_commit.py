@@ -1,10 +1,10 @@
-"""How finished videos become a frame store, so that a kill at any moment loses nothing of it.
+"""Commit finished videos to a frame store, so that a kill at any moment loses nothing.
 
     STORE/.work/commit/                the files of the next version, being written
     STORE/.work/ready/                 the same, complete: only renames are left to do
 
-Whoever dies before `ready` leaves the old store untouched; whoever dies after it is finished by the
-next run. What a part holds depends only on the videos' names, never on who was done first.
+A kill before `ready` leaves the old store untouched; after it, the next run completes the commit.
+The content of a part depends only on the videos' names, never on the order of completion.
 """
 
 import contextlib
@@ -37,15 +37,15 @@ from footage.store_tables import SHOTS_SCHEMA, VIDEOS_SCHEMA, group_lengths, tot
 from footage.store_writing import ShotRecord, WorkFile, finished_work, frames_of_work
 
 PART_BYTES = 256 * 2**20
-"""A part is closed once it holds this much, after the video that brought it there."""
+"""A part is closed after the video with which it reaches this size, in bytes."""
 LOCK = ".lock"
-"""File that whoever changes a store holds; see `footage.files.exclusive`."""
+"""Lock file of the process that changes a store; see `footage.files.exclusive`."""
 COPIES = "copies"
 """Folder of the second copies of `store.json` and of the tables."""
 
 
 def prepare(store: Path) -> None:
-    """Finish or clear away what a killed run left; call it before reading or adding to a store."""
+    """Finish or remove the commit of a killed run; call it before reading or adding to a store."""
     work = store / ".work"
     with files.output_errors(store):
         if (work / "ready").is_dir():
@@ -67,10 +67,10 @@ def commit(
 
     Args:
         store: The store folder.
-        settings: What decided which frames are kept; a later ingest must bring the same.
-        limits: What a video may cost; a later ingest with others tries the quarantined ones again.
-        versions: Packages that decided pixels.
-        replaced: Ids of earlier records that are no longer true.
+        settings: Settings that determine which frames are kept; a later ingest must use the same.
+        limits: Limits per video; a later ingest with other limits retries quarantined videos.
+        versions: Versions of the packages that determine pixels.
+        replaced: Ids of earlier records that are outdated.
 
     Raises:
         DamagedWorkError: The file of a finished video is damaged; the store is as it was.
@@ -96,7 +96,7 @@ def commit(
 
 @dataclasses.dataclass
 class Content:
-    """What a store consists of, while it is being put together."""
+    """The content of a store while it is assembled."""
 
     videos: list[dict[str, Any]]
     """Rows of `videos.parquet`."""
@@ -123,7 +123,7 @@ class Content:
 
 @contextlib.contextmanager
 def next_version(store: Path) -> Iterator[Path]:
-    """Yield an empty folder; what it contains at the end goes into the store, all or nothing."""
+    """Yield an empty folder; its final content is committed to the store, all or nothing."""
     folder = store / ".work" / "commit"
     with files.output_errors(store):
         files.remove(folder)
@@ -174,7 +174,7 @@ def seal(
 
 
 class VideoFrames(NamedTuple):
-    """The frames of one video on their way into a part."""
+    """The frames of one video to be written to a part."""
 
     video: str
     shots: list[ShotRecord]
@@ -199,7 +199,7 @@ def _batches(work: Sequence[WorkFile]) -> Iterator[list[WorkFile]]:
 def write_part(
     folder: Path, part: int, videos: Iterable[VideoFrames], version: int = SCHEMA_VERSION
 ) -> tuple[list[dict[str, Any]], FileEntry | None]:
-    """Join videos into a part; return the rows of their shots, and no entry if none has frames."""
+    """Join videos into a part; return the rows of their shots, without an entry if no frames."""
     path = folder / part_name(part)
     writer = FramesWriter(path, version)
     rows = []
@@ -222,7 +222,7 @@ def write_part(
 
 
 def _roll_forward(store: Path) -> None:
-    """Rename what is ready into place, `store.json` last; safe to repeat after a kill."""
+    """Rename the ready files into place, `store.json` last; safe to repeat after a kill."""
     ready = store / ".work" / "ready"
     for folder in ("frames", COPIES):
         (store / folder).mkdir(exist_ok=True)

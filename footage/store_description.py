@@ -1,4 +1,4 @@
-"""`store.json`: which settings made a frame store, what is in it, and the hashes of its files."""
+"""`store.json`: the settings of a frame store, its content, and the hashes of its files."""
 
 import errno
 import hashlib
@@ -33,7 +33,7 @@ FileName = Annotated[
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What one file was when it was written."""
+    """One file as it was written."""
 
     num_bytes: Count
     sha256: Digest
@@ -62,11 +62,11 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema_version: Literal[1, 2]
     settings: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
-    """What decided which frames are kept."""
+    """Settings that determine which frames are kept."""
     limits: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
-    """What one video was allowed to cost."""
+    """Resource limits per video."""
     versions: Annotated[dict[Name, str], msgspec.Meta(max_length=1000)]
-    """Packages that decided pixels and cuts."""
+    """Versions of the packages that determine pixels and cuts."""
     totals: Totals
     files: dict[FileName, FileEntry]
     content_hash: Digest
@@ -97,7 +97,7 @@ def part_number(name: str) -> int:
 
 
 def content_hash(settings: Mapping[str, Any], entries: Mapping[str, FileEntry]) -> str:
-    """Hash of settings and data: two stores with the same one hold the same frames."""
+    """Hash of settings and data: two stores with the same hash contain the same frames."""
     text = json.dumps([settings, msgspec.to_builtins(entries)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,8 +1,8 @@
 """The parts of a frame store: written with checksums of every frame, verified when they are read.
 
 A part's footer, which holds the position of every row group, also holds the CRC-32 of every JPEG
-and of the times of every row group. The CRC-32 of the footer itself is in `store.json`. So whatever
-is returned was compared with what was written, at the cost of one CRC-32 of the bytes returned.
+and of the times of every row group. The CRC-32 of the footer itself is in `store.json`. So all
+returned data is verified, at the cost of one CRC-32 of the returned bytes.
 """
 
 import collections
@@ -28,7 +28,7 @@ from footage.store_description import (
 )
 
 OPEN_PARTS = 16
-"""Parts a reader keeps open: a footer of a full part takes a few megabytes."""
+"""Number of parts that a reader keeps open: the footer of a full part takes a few megabytes."""
 CHECKSUMS_KEY = b"footage.checksums"
 _MAGIC = b"PAR1"
 Value = TypeVar("Value")
@@ -59,7 +59,7 @@ _DECODER = msgspec.json.Decoder(Checksums)
 class FramesWriter:
     """Write frames as Parquet, one table per row group, with their checksums in the footer.
 
-    JPEG does not compress further, and plain pages are found without decoding any other.
+    JPEG does not compress further, and plain pages can be located without decoding others.
     """
 
     def __init__(self, path: Path, version: int = SCHEMA_VERSION) -> None:
@@ -113,7 +113,7 @@ def _crc32_of_seconds(table: pa.Table) -> int:
 
 
 class GroupFrames(NamedTuple):
-    """Which frames a row group has to contain."""
+    """The frames that a row group must contain."""
 
     video: str
     shot: int
@@ -251,11 +251,11 @@ def frames_entry(path: Path, version: int = SCHEMA_VERSION) -> FileEntry:
 
 
 UNREADABLE = (OSError, ValueError, MemoryError, pa.ArrowException)
-"""What reading a damaged file of frames raises."""
+"""Exceptions raised by reading a damaged file of frames."""
 
 
 class Parts:
-    """The parts of a store, each opened when a frame of it is asked for."""
+    """The parts of a store, each opened on first use."""
 
     def __init__(self, path: Path, description: Description) -> None:
         self._path = path

@@ -1,8 +1,8 @@
 """Check all files of a frame store, and restore what is damaged.
 
-`store.json` and the tables are restored from their second copies. A part is written again from its
-sound frames and from the videos of its damaged ones, ingested once more. Where decoding gives the
-same frames, the part has the same bytes, and the store the same content hash.
+`store.json` and the tables are restored from their second copies. A part is rewritten from its
+intact frames and from the videos of its damaged frames, which are ingested again. If decoding gives
+the same frames, the part has the same bytes and the store the same content hash.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ Progress = Callable[[int, int], None]
 
 
 class Checked(NamedTuple):
-    """What was found in a store."""
+    """The result of checking a store."""
 
     description: Description
     damage: list[Damage]
@@ -61,10 +61,10 @@ class Checked(NamedTuple):
 
 
 class Repaired(NamedTuple):
-    """What a repair achieved."""
+    """The result of a repair."""
 
     restored: list[str]
-    """Names of the files that are sound again."""
+    """Names of the files that were restored."""
     lost: dict[str, str]
     """Videos that could not be ingested again, each with the reason."""
 
@@ -100,7 +100,7 @@ def check(path: Path, progress: Progress = lambda *_: None) -> Checked:
 
 
 def _description(path: Path) -> tuple[Description, list[Damage]]:
-    """Content of `store.json`, from its copy if need be."""
+    """Content of `store.json`, from its copy if necessary."""
     copy = path / COPIES / NAME
     try:
         description = read_description(path)
@@ -145,7 +145,7 @@ def _opened(path: Path, description: Description) -> Store | None:
 def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Repaired:
     """Restore the damaged files of a store; call it while holding the store's lock.
 
-    A part is written again only if all its damaged videos are found and can be decoded.
+    A part is rewritten only if all its damaged videos are found and can be decoded.
 
     Args:
         path: The store folder.
@@ -222,7 +222,7 @@ def _ingest_again(
 
 
 def _match(row: Mapping[str, Any], candidates: Sequence[Source]) -> Source | None:
-    """The file that a video was made of, wherever it is now; the name decides for URLs."""
+    """The source file of a video, at any path; URLs are identified by name."""
     name = _name(row["video"])
     for source in sorted(candidates, key=lambda source: source.name != name):
         if source.url:
@@ -273,9 +273,9 @@ def _use(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, Work
     try:
         work = read_work(work_path(store.path, video))
     except DamagedWorkError:
-        return "its content is not what it was"
+        return "its content has changed"
     if work.record.status == "quarantined" or work.record.content_hash != row["content_hash"]:
-        return work.record.reason or "its content is not what it was"
+        return work.record.reason or "its content has changed"
     record = dataclasses.replace(work.record, path=row["path"])
     fresh[video] = work._replace(record=record)
     return ""

@@ -1,7 +1,7 @@
 """The two tables of a frame store: their columns, and the check that they fit each other.
 
-A table is compared with the hash in `store.json` before it is parsed. The checks after that find
-what a hash cannot: a table that never was right.
+A table is compared with the hash in `store.json` before it is parsed. The later checks detect what
+a hash cannot: a table that was written incorrectly.
 """
 
 import math
@@ -25,7 +25,7 @@ from footage.store_description import (
 )
 
 FRAMES_PER_GROUP = 64
-"""A longer shot continues in the next row groups, so that a few of its frames stay a small read."""
+"""A longer shot continues in the next row groups, so that reading a few frames stays cheap."""
 STATUSES = ("ok", "partial", "quarantined")
 
 VIDEOS_SCHEMA = pa.schema(
@@ -67,7 +67,7 @@ SHOTS_SCHEMA = pa.schema(
     ]
 )
 _ADDED = {"mirrored": False}
-"""Columns that early stores do not have, with the value that holds for those."""
+"""Columns that early stores lack, with the value that applies to those stores."""
 _MAY_BE_NULL = {"declared_seconds"}
 _MAY_BE_NEGATIVE = {"start_seconds", "end_seconds", "rotation"}
 
@@ -109,7 +109,7 @@ def _read(path: Path, name: str, description: Description, schema: pa.Schema) ->
 
 
 def _bad_values(values: pa.ChunkedArray, column: str) -> str:
-    """What a column contains that none may; empty if it is sound."""
+    """The invalid content of a column; empty if it is valid."""
     if values.null_count and column not in _MAY_BE_NULL:
         return "missing values"
     if pa.types.is_floating(values.type) and not _all(pc.is_finite(values)):

@@ -1,9 +1,9 @@
-"""The file of one finished video, in which its frames wait for the store to be put together.
+"""The file of one finished video, which contains its frames until they are committed.
 
     STORE/.work/videos/<key>.parquet   one finished video: its frames, and its record as metadata
 
-A kill at any moment loses the videos that were being decoded. Record and frames carry checksums; a
-damaged file is found when it is used, and its video is ingested again.
+A kill at any moment loses only the videos being decoded. Record and frames have checksums; a
+damaged file is detected when it is used, and its video is ingested again.
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ class ShotRecord(NamedTuple):
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of a finished video besides its frames."""
+    """The data of a finished video other than its frames."""
 
     record: VideoRecord
     shots: list[ShotRecord]
@@ -149,10 +149,10 @@ class VideoWriter:
     def finish(
         self, record: VideoRecord, shots: Sequence[ShotRecord], limits: dict[str, Any]
     ) -> None:
-        """Seal the file: from here on the video need not be decoded again.
+        """Complete the file: from here on the video need not be decoded again.
 
         Raises:
-            VideoError: The record is not one that could be read again.
+            VideoError: The record is not valid.
             OutputError: The file cannot be written.
         """
         self._flush()

@@ -1,4 +1,4 @@
-"""Safetensors files that carry a checksum of all they contain, verified when they are read."""
+"""Safetensors files with a checksum of their whole content, verified on every read."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class TensorFile(NamedTuple):
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
     is_verified: bool
-    """Whether the file carries a checksum, which then was found to match."""
+    """Whether the file has a checksum, which has been verified."""
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
-"""How the command line meets the terminal: safe text, one form for errors, streams that may fail.
+"""Terminal handling of the command line: safe text, uniform errors, and streams that may fail.
 
-Names of files may hold escape codes that would change a terminal; they are shown as escapes. A
-closed or full stream ends the program as it ends any Unix tool: without a traceback.
+Names of files may contain escape codes that would change a terminal; they are shown as escapes. A
+closed or full stream ends the program without a traceback, like any Unix tool.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _PLAIN = {
     "invalid literal for int() with base 10:": "not a whole number:",
     "could not convert string to float:": "not a number:",
 }
-"""How the parser words its messages, and how footage does."""
+"""Messages of the parser, and their wording in footage."""
 
 
 def one_line(text: str) -> str:
@@ -57,11 +57,11 @@ def print_traceback(
 
 
 def prepare_streams() -> None:
-    """Make the standard streams safe to use, whatever state they were inherited in.
+    """Make the standard streams safe to use in any inherited state.
 
-    A closed one becomes the null device: otherwise the next file that is opened would become the
-    standard output. Names that are not UTF-8 keep their bytes. Output that is not for a terminal
-    is collected, so that writing it can only fail in `output_error`, when the work is done.
+    A closed stream becomes the null device: otherwise the next file that is opened would become
+    standard output. Names that are not UTF-8 keep their bytes. Output that does not go to a
+    terminal is buffered, so that writing it can only fail in `output_error`, after the work.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -91,24 +91,24 @@ def output_error() -> OSError | None:
 
 
 def discard_output() -> None:
-    """Send what is still in the buffer of the standard output nowhere, so that exiting works."""
+    """Discard the buffer of standard output, so that exiting works."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
 
 
 def run(command: Callable[..., None], words: Sequence[str], program: str) -> None:
-    """Parse the words of a command line and call a command with what they give.
+    """Parse the words of a command line and call a command with the result.
 
     Raises:
-        UsageError: The words are not what the command takes.
-        SystemExit: Help was asked for, and printed.
+        UsageError: The words do not match the command.
+        SystemExit: Help was requested and printed.
     """
     parse(command, words, program)()
 
 
 def parse(command: Callable[..., None], words: Sequence[str], program: str) -> Callable[[], None]:
-    """The call that the words of a command line ask for; see `run`."""
+    """The call that the words of a command line specify; see `run`."""
 
     @functools.wraps(command)
     def bind(*arguments: Any, **options: Any) -> Callable[[], None]:  # noqa: ANN401
@@ -125,7 +125,7 @@ def parse(command: Callable[..., None], words: Sequence[str], program: str) -> C
 
 
 def _message_and_hint(box: str, command: Callable[..., None], program: str) -> tuple[str, str]:
-    """What the parser drew into a box, as one message and one hint.
+    """The parser's error box as one message and one hint.
 
     The box has a title and sections between rules: what is wrong first, then help on the options
     concerned, then where to find more.

@@ -1,12 +1,12 @@
-"""How many threads torch computes with on a CPU, chosen again whenever steps become slow.
+"""Choose the number of torch threads on a CPU, again whenever steps become slow.
 
 The threads of a step wait for each other. When another process takes one of their cores, all of
-them wait for the slowest: two threads on two cores fall to a twentieth of their speed, where one
-thread keeps its own (docs/experiments.md). So training measures its steps and tries other counts:
+them wait for the slowest: two threads on two cores fall to a twentieth of their speed, while one
+thread keeps its speed (docs/experiments.md). So training measures its steps and tries other counts:
 
     at the start              from the most threads downwards
     two slow steps in a row   downwards from the present count
-    after many steps          upwards again, more and more rarely while that does not help
+    after many steps          upwards again, less and less often while that does not help
 
 A trial consists of ordinary training steps and ends at the first count that is not faster.
 """
@@ -22,7 +22,7 @@ import torch
 log = logging.getLogger(__name__)
 
 SLOW = 2.0
-"""A step that takes this many times as long as the fastest one is slow [ours]."""
+"""A step that takes this many times as long as the fastest one counts as slow [ours]."""
 
 FASTER = 0.9
 """Another count must take less than this fraction of the time to be chosen [ours]."""
@@ -155,7 +155,7 @@ def torch_threads(threads: int, *, adaptive: bool) -> Iterator[Callable[[float],
 
     Args:
         threads: Number of threads; 0 begins with torch's own.
-        adaptive: Let the number follow the speed of the steps.
+        adaptive: Adapt the number to the speed of the steps.
 
     Yields:
         A function to call with the duration of each step in seconds.

@@ -1,9 +1,9 @@
-"""End a training of several processes when one of them hangs: it would wait for ever.
+"""End a multi-process training run when one process hangs: the others would wait forever.
 
 A process that is stopped, or stuck in a driver or on a file system, never reaches the collective
 operation that the others wait in, and nothing fails. So a thread of each process watches the steps.
-When none finishes for too long, it reports that, kills the other processes of the training on this
-machine, and ends its own. It also ends with the launcher, as the processes of torchrun do not.
+If none finishes for too long, it reports that, kills the other processes of the run on this
+machine, and ends its own. It also ends with the launcher, which processes of torchrun do not do.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _TICK_SECONDS = 0.25
 
 
 class Watchdog:
-    """Watches the steps while open; does nothing in a single process that nobody launched.
+    """Watches the steps while open; does nothing in a single process without a launcher.
 
     Args:
         seconds: Longest time between two calls of `progress`, from the first call on. Time in
@@ -57,7 +57,7 @@ class Watchdog:
             self._thread.join()
 
     def progress(self) -> None:
-        """Something was finished that all processes wait for."""
+        """Report that work that all processes wait for has finished."""
         self._num_finished += 1
 
     def _watch(self) -> None:

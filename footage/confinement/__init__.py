@@ -1,1 +1,1 @@
-"""Running code on untrusted bytes where it can do no harm, whatever the bytes make it do."""
+"""Run code on untrusted bytes in a process that can do no harm, even if the bytes exploit it."""

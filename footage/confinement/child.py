@@ -1,7 +1,7 @@
 """A confined child process for one untrusted input: it works, and sends messages to its parent.
 
-The child is forked, takes away its own rights, works, and reports through one pipe. Whatever
-happens to it (a crash, a hang, a memory or CPU bomb) costs this one input and gets a reason.
+The child is forked, drops its privileges, works, and reports through one pipe. A crash, a hang, or
+a memory or CPU bomb affects only this input and is reported with a reason.
 
     parent                                   child
     run_confined ---- fork ----------------> confine, work(send)
@@ -61,7 +61,7 @@ def run_confined(
         work: Runs in the child. What it raises becomes the reason of a `ConfinedError`.
         on_message: Runs here, with the kind and the content of each message, which may be hostile.
             It may return a deadline, which holds if it is earlier than that of `confinement`.
-        confinement: What the child may cost and how it is confined.
+        confinement: Resource limits of the child and its sandbox layers.
         keep: Open file descriptors that the child needs.
 
     Returns:
@@ -69,7 +69,7 @@ def run_confined(
 
     Raises:
         ConfinedError: The work failed, or the child crashed or exceeded its limits; the message is
-            the reason. Another attempt would end in the same way.
+            the reason. Another attempt would end the same way.
         MachineError: The child could not be started, was killed from outside, or met a limit of
             this process that is lower than its own. The input is not to blame.
         SandboxError: A layer is missing and `require_all` is set.
@@ -105,7 +105,7 @@ def run_confined(
 
 
 def _pipe() -> tuple[int, int]:
-    """A pipe whose ends are no standard streams, even if some of those are closed."""
+    """A pipe whose ends are not standard streams, even if some of those are closed."""
     ends = os.pipe()
     moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends]
     for end in ends:
@@ -128,7 +128,7 @@ def _reap(child: int, patience: float) -> tuple[int | None, float]:
     """Wait for a child's end, and kill it if it does not end by itself in time (seconds).
 
     Returns:
-        Its exit code, None if it was killed here, and the processor time that it used.
+        Its exit code, None if it was killed here, and the CPU time that it used.
     """
     end = time.monotonic() + patience
     while time.monotonic() < end:

@@ -13,7 +13,7 @@ _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 """The same on every architecture."""
 _VERSION = 1
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
-"""Rights over files by the version of Landlock that brought them."""
+"""File access rights by the version of Landlock that introduced them."""
 _TCP = {4: 0b11}
 _SCOPES = {6: 0b11}
 """Abstract Unix sockets and signals of processes outside."""
@@ -37,7 +37,7 @@ def version() -> int:
 
 
 def version_or_none() -> int:
-    """The same, or 0 where there is none."""
+    """The same, or 0 if there is none."""
     try:
         return version()
     except OSError:
@@ -45,7 +45,7 @@ def version_or_none() -> int:
 
 
 def restrict() -> None:
-    """Take every right that this kernel's Landlock knows from this thread.
+    """Take every right that this kernel's Landlock supports from this thread.
 
     Needs `no_new_privs`.
 

@@ -1,8 +1,8 @@
-"""The layers of protection that a process puts on itself, and which of them this machine allows.
+"""The sandbox layers that a process applies to itself, and which of them this machine supports.
 
-Every layer is put on where it is available, and reported as missing, with the reason, where it is
-not. Descriptors and the environment are always taken away. A process keeps: its memory, its
-processor time within limits, and the descriptors that it is allowed to keep.
+Every available layer is applied; an unavailable one is reported as missing, with the reason.
+Descriptors and the environment are always dropped. A process keeps its memory, its CPU time within
+limits, and the descriptors that it is allowed to keep.
 """
 
 import ctypes
@@ -32,9 +32,9 @@ LAYERS = (
     RESOURCE_LIMITS,
     SECCOMP,
 )
-"""All layers, in the order in which they are put on."""
+"""All layers, in the order in which they are applied."""
 ACTIVE, MISSING = "decoder sandbox", "missing layers"
-"""What the two `Sandbox.lines` are called wherever they are shown."""
+"""Labels of the two `Sandbox.lines` wherever they are shown."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _NEW_USER, _NEW_MOUNT, _NEW_NETWORK, _NEW_IPC = 0x10000000, 0x00020000, 0x40000000, 0x08000000
@@ -47,7 +47,7 @@ OPEN_FILES = 64
 
 
 class Sandbox(NamedTuple):
-    """Which layers were put on, and why others were not (by name)."""
+    """The layers that were applied, and why others were not (by name)."""
 
     active: tuple[str, ...]
     missing: dict[str, str]
@@ -55,7 +55,7 @@ class Sandbox(NamedTuple):
     """Version of the kernel's Landlock; below 6 it lacks rules that other layers have."""
 
     def lines(self) -> tuple[str, str]:
-        """The active and the missing layers in words."""
+        """The active and the missing layers as text."""
         version = f"{LANDLOCK} version {self.landlock_version}"
         active = [version if name == LANDLOCK else name for name in self.active]
         missing = [f"{name} ({reason})" for name, reason in self.missing.items()]
@@ -63,7 +63,7 @@ class Sandbox(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """What is wrong where all layers are required."""
+        """The error message when all layers are required."""
         return f"sandbox layers are missing on this machine: {self.lines()[1]}"
 
 
@@ -88,7 +88,7 @@ def drop_descriptors(keep: Iterable[int]) -> None:
 
 
 def _close(first: int, last: int) -> None:
-    """Close a range of descriptors, also those above a limit that has been lowered since."""
+    """Close a range of descriptors, including those above a limit that was lowered later."""
     try:
         call(_CLOSE_RANGE, "close_range", ctypes.c_uint(first), ctypes.c_uint(last), 0)
     except OSError:  # before Linux 5.9
@@ -96,7 +96,7 @@ def _close(first: int, last: int) -> None:
 
 
 def wipe_environment() -> None:
-    """Forget the environment and overwrite its text in memory."""
+    """Clear the environment and overwrite its text in memory."""
     variables = ctypes.POINTER(ctypes.c_void_p).in_dll(LIBC, "environ")
     position = 0
     while variables and variables[position]:
@@ -120,12 +120,12 @@ class _Memory(NamedTuple):
 
 
 def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS) -> Sandbox:
-    """Put layers on this process, for good; it must have one thread.
+    """Apply layers to this process, permanently; it must have one thread.
 
     Args:
-        memory_bytes: Address space that may be taken in addition to what is taken already.
-        cpu_seconds: Processor time after which the process is killed.
-        layers: Those to put on. Only tests leave some out.
+        memory_bytes: Address space that may be used in addition to what is in use already.
+        cpu_seconds: CPU time after which the process is killed.
+        layers: The layers to apply. Only tests omit some.
     """
     actions: dict[str, Callable[[], object]] = {
         NO_NEW_PRIVILEGES: _no_new_privileges,
@@ -143,7 +143,7 @@ def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS)
     wanted = set(layers)
     for name in LAYERS:
         if name not in wanted:
-            missing[name] = "not asked for"
+            missing[name] = "not requested"
             continue
         if name == EMPTY_ROOT and NAMESPACES not in active:  # it would be mounted for everyone
             missing[name] = "needs namespaces"
@@ -161,7 +161,7 @@ def _no_new_privileges() -> None:
 
 
 def _namespaces() -> None:
-    """No network, no System V memory, a file system view of its own; root needs no user for it."""
+    """No network, no System V memory, a private file system view; root needs no user namespace."""
     for user in (_NEW_USER, 0):
         result = LIBC.unshare(user | _NEW_MOUNT | _NEW_NETWORK | _NEW_IPC)
         if result == 0:
@@ -170,7 +170,7 @@ def _namespaces() -> None:
 
 
 def _empty_root() -> None:
-    """Mount an empty, read-only folder over one that is always there, and make it the root."""
+    """Mount an empty, read-only folder over one that always exists, and make it the root."""
     check(LIBC.mount(b"none", b"/", None, ctypes.c_ulong(_PRIVATE), None), EMPTY_ROOT)
     options = ctypes.c_ulong(_MOUNT_OPTIONS)
     check(LIBC.mount(b"none", b"/proc", b"tmpfs", options, b"size=4k"), EMPTY_ROOT)
@@ -184,10 +184,10 @@ def _no_capabilities() -> None:
 
 
 def _limit(used: _Memory, memory_bytes: int, cpu_seconds: int) -> None:
-    """Set limits, each at most what the process was given itself.
+    """Set limits, each at most the limit of the process itself.
 
-    The C library reserves address space for threads that a fork does not have, and would use it up
-    without a new reservation: so what can be written is limited, too.
+    The C library reserves address space for threads that a fork does not have, and could use it
+    without a new reservation, so writable memory is limited, too.
     """
     cpu = _at_most_given(resource.RLIMIT_CPU, cpu_seconds + 5)
     # The kernel sends SIGKILL at the hard limit. The soft one comes first: its signal is a reason.

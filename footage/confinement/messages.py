@@ -1,7 +1,7 @@
-"""What a confined process and its parent send each other, and how long the parent listens.
+"""The messages between a confined process and its parent, and how long the parent listens.
 
-A message is its kind (one byte), its length (four bytes) and its content. Until the process
-has reported its sandbox, it has not looked at anything untrusted; nothing after that is believed.
+A message is its kind (one byte), its length (four bytes) and its content. A process reads untrusted
+input only after it has reported its sandbox; later messages are not trusted.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ Send = Callable[[bytes, bytes], None]
 LARGEST_MESSAGE = 64 * 2**20
 LONGEST_REASON = 1000
 SPARE_BYTES = 32 * 2**20
-"""Work that failed with less memory than this to spare failed for want of memory."""
+"""Work that failed with less free memory than this counts as out of memory."""
 DYING_SECONDS = 5.0
-"""How long a process may take to end after it closed its side (a core dump, perhaps)."""
+"""Time that a process may take to exit after it closed its side (such as for a core dump)."""
 HEADER = struct.Struct("<cI")
 DONE, FAILED, SANDBOX, NO_MEMORY, REFUSED = b"\x00", b"\x01", b"\x02", b"\x03", b"\x04"
-"""Kinds that are used here; all others belong to the work."""
+"""Message kinds that are used here; all others belong to the work."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Confinement:
-    """What a confined process may cost, and how it is confined."""
+    """Resource limits of a confined process, and its sandbox layers."""
 
     memory_bytes: int
     """Address space in addition to what the process starts with."""
@@ -48,9 +48,9 @@ class Confinement:
     silent_seconds: float
     """Time without a message after which the process counts as stalled."""
     require_all: bool = False
-    """Whether the work is refused where a layer is missing."""
+    """Whether the work is refused when a layer is missing."""
     layers: tuple[str, ...] = LAYERS
-    """Layers that are put on where they are available. Only tests leave some out."""
+    """Layers that are applied if available. Only tests omit some."""
 
 
 class WorkError(ConfinedError):
@@ -58,7 +58,7 @@ class WorkError(ConfinedError):
 
 
 class Deadline(NamedTuple):
-    """How long the work may take from its beginning: processor time and time on the clock."""
+    """How long the work may take from its start: CPU time and elapsed time."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -77,7 +77,7 @@ def sender(descriptor: int) -> Send:
 
 
 def do_and_send(work: Callable[[Send], None], send: Send) -> None:
-    """Do the work, and send how it ended."""
+    """Do the work and send the outcome."""
     try:
         work(send)
         send(DONE, b"")
@@ -101,7 +101,7 @@ def _is_short_of_memory() -> bool:
 
 
 def cpu_seconds_of(process: int) -> float:
-    """Processor time that another process has used; 0 once it is gone."""
+    """CPU time that another process has used; 0 once it is gone."""
     with contextlib.suppress(OSError):
         return time.clock_gettime((~process << 3) | 2)  # the kernel's name for its clock
     return 0.0
@@ -223,11 +223,11 @@ def _too_much_cpu(seconds: float) -> str:
 def error_of_death(
     code: int | None, cpu_seconds: float, has_begun: bool, confinement: Confinement
 ) -> FootageError:
-    """What it means that a process ended before it was done.
+    """The error for a process that ended before it was done.
 
     Args:
         code: Its exit code, negative for a signal; None if it was killed here.
-        cpu_seconds: Processor time that it used.
+        cpu_seconds: CPU time that it used.
         has_begun: Whether it had reported its sandbox, so that the input may be to blame.
         confinement: What it was allowed to use.
     """

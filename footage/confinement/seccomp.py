@@ -1,7 +1,7 @@
-"""seccomp: the kernel refuses every system call but those that computing and reading need.
+"""seccomp: the kernel refuses all system calls except those that computing and reading need.
 
 The program is classic BPF over `struct seccomp_data` (number, architecture, arguments). A refused
-call returns an error instead of killing, because libraries try calls that they can do without.
+call returns an error instead of killing, because libraries try optional calls.
 Source: the kernel's `Documentation/userspace-api/seccomp_filter.rst`.
 """
 
@@ -41,7 +41,7 @@ _ERRORS = {
         errno.EACCES,
     ),
 }
-"""What refused calls return if it is not EPERM: the error that callers expect and can handle."""
+"""Errors of refused calls other than EPERM: those that callers expect and can handle."""
 # fmt: on
 
 _AT_EMPTY_PATH = 0x1000
@@ -53,7 +53,7 @@ _IF_EQUAL, _IF_AT_LEAST = 0x15, 0x35
 
 
 class _Condition(NamedTuple):
-    """What must hold for an argument: its lower word, after a mask, is one of some values."""
+    """A condition on an argument: its lower word, after a mask, is one of some values."""
 
     argument: int
     values: tuple[int, ...]
@@ -62,7 +62,7 @@ class _Condition(NamedTuple):
 
 
 def conditions() -> dict[str, tuple[_Condition, ...]]:
-    """Calls that are allowed with some arguments only: nothing that signals or locks others."""
+    """Calls that are allowed with some arguments only: none can signal or lock other processes."""
     own_process = _Condition(0, (os.getpid(),))
     abort = signal.SIGABRT  # SIGKILL would look as if it came from outside
     not_executable = _Condition(2, (0,), mask=mmap.PROT_EXEC)
@@ -130,10 +130,10 @@ class _Program(ctypes.Structure):
 
 
 def restrict() -> None:
-    """Put the filter on this thread, for good. Needs `no_new_privs`.
+    """Apply the filter to this thread, permanently. Needs `no_new_privs`.
 
     Raises:
-        OSError: seccomp is not available, or the processor is not known here.
+        OSError: seccomp is not available, or the processor is not supported here.
     """
     architecture = this_architecture()
     if architecture is None:

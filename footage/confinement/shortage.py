@@ -1,4 +1,4 @@
-"""Limits of this process that decoding meets, and how to tell that memory ran out."""
+"""Limits of this process that decoding can reach, and how to detect that memory ran out."""
 
 import resource
 from pathlib import Path
@@ -14,7 +14,7 @@ LOW = {
 
 
 def tight_limits() -> list[str]:
-    """Limits of this process that may be too low, in words."""
+    """Limits of this process that may be too low, as text."""
     found = []
     for name, (what, enough, unit) in LOW.items():
         soft = resource.getrlimit(what)[0]
@@ -30,9 +30,9 @@ def with_limits(message: str) -> str:
 
 
 def lower_limits(cpu_seconds: int, memory_bytes: int) -> dict[str, str]:
-    """Hard limits of this process that are lower than a confined child's own, in words.
+    """Hard limits of this process that are lower than a confined child's own, as text.
 
-    A child cannot have more than its parent: where such a limit was met, the input is not to blame.
+    A child cannot have more than its parent: if such a limit was hit, the input is not to blame.
     """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     needed = memory_bytes + pages * resource.getpagesize()
@@ -49,7 +49,7 @@ def lower_limits(cpu_seconds: int, memory_bytes: int) -> dict[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, also where the dynamic linker found none for a library."""
+    """Whether memory ran out, including when the dynamic linker found none for a library."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, ImportError | OSError)

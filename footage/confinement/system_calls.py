@@ -12,7 +12,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Architecture(NamedTuple):
-    """What a filter must know of a processor: its audit number and its system calls by name."""
+    """Processor data for a filter: the audit number and the system calls by name."""
 
     audit: int
     numbers: dict[str, int]
@@ -57,7 +57,7 @@ ARCHITECTURES = {
 
 
 def this_architecture() -> Architecture | None:
-    """The processor that this process runs on, or None if its system calls are not known here."""
+    """The processor that this process runs on, or None if its system calls are not listed here."""
     if ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     return ARCHITECTURES.get(platform.machine())

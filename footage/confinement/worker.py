@@ -1,16 +1,17 @@
-"""A confined process for many untrusted inputs, one after another; it is replaced after a fault.
+"""A confined process for many untrusted inputs, one after another, replaced after a fault.
 
     with ConfinedWorker("footage.images.decoding:decode", confinement) as worker:
         with path.open("rb") as file:
             pixels = worker.call(b"request", [file.fileno()])
 
-The process is a fresh interpreter with a minimal environment, not a fork: it does not matter what
-threads, libraries or secrets the caller has. It imports the function, confines itself, and then can
-only compute and use the descriptors that come with a request; it can open nothing, so everything
-that the function needs must be imported with it. Starting one takes as long as the import.
+The process is a fresh interpreter with a minimal environment, not a fork, so the threads, libraries
+and secrets of the caller do not matter. It imports the function and confines itself. From then on
+it can only compute and use the descriptors that come with a request. It can open nothing, so
+everything that the function needs must be imported with it. Starting one takes as long as the
+import.
 
-An input that takes over the process could falsify the answers for later inputs: so it is
-replaced after a number of calls, too.
+An input that takes over the process could falsify the answers for later inputs, so the process is
+also replaced after a number of calls.
 """
 
 import dataclasses
@@ -55,9 +56,9 @@ MOST_FILES = 8
 ANSWER = b"A"
 LARGEST_ANSWER = 2**30
 START_SECONDS = 300.0
-"""How long starting a process may take: a busy machine with a slow disk needs minutes for it."""
+"""Time limit for starting a process: a busy machine with a slow disk needs minutes."""
 UNLIMITED_SECONDS = 2**30
-"""The processor time of the process is not limited as a whole: each call is, by the caller."""
+"""The total CPU time of the process is unlimited; the caller limits each call."""
 _REQUEST = struct.Struct("<Q")
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
@@ -68,11 +69,11 @@ _PROGRAM = "from footage.confinement.worker import serve; serve(*sys.argv[1:])"
 class ConfinedWorker:
     """Calls a function in a confined process.
 
-    Keep it in the thread that made it: the process dies with that thread.
+    Use it only in the thread that created it: the process dies with that thread.
 
     Args:
         function: `package.module:name` of a `Function`.
-        confinement: What the process may cost: memory as long as it lives, time for each call.
+        confinement: Limits of the process: memory for its lifetime, time per call.
         calls_per_process: Calls after which the process is replaced.
     """
 
@@ -93,7 +94,7 @@ class ConfinedWorker:
 
         Args:
             request: Bytes for the function.
-            largest_answer: An answer of more bytes is refused before it is read.
+            largest_answer: A larger answer, in bytes, is refused before it is read.
             files: At most 8 open descriptors, which the function gets in the same order. It shares
                 their positions with the caller.
 
@@ -105,7 +106,7 @@ class ConfinedWorker:
         if self._process is not None and not self._process.is_alive:
             self.close()
         process = self._process or _Process(self._function, self._confinement)
-        self._process = None  # whatever interrupts the call, the process is not used again
+        self._process = None  # if anything interrupts the call, the process is not used again
         try:
             assert process.sandbox is not None  # it reports that before anything else
             policy.check(process.sandbox)
@@ -240,7 +241,7 @@ class _Process:
         return error_of_death(code, 0.0, self.sandbox is not None, self._confinement)
 
     def end(self) -> None:
-        """Kill it, if it still lives."""
+        """Kill it if it is still alive."""
         self._socket.close()
         self._process.kill()
         self._process.wait()

@@ -55,8 +55,8 @@ def estimate(
 def fraction(part: Float[np.ndarray, " U"], whole: Float[np.ndarray, " U"], seed: int) -> Estimate:
     """`sum of part / sum of whole`, a fraction in [0, 1], with its interval.
 
-    Units that all agree, as where everything is right, give draws without any spread. Then the
-    interval is Wilson's for as many trials as there are units.
+    If all units agree, such as when every answer is right, the draws have no spread. Then the
+    interval is a Wilson interval with as many trials as there are units.
     """
     found = estimate(share(part, whole), len(part), seed)
     if found.high - found.low > 1e-12 or not np.isfinite(found.value):

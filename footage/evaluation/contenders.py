@@ -64,7 +64,7 @@ class Contender:
 
     @property
     def training_data(self) -> TrainingData:
-        """What it was trained on, as far as that is recorded."""
+        """The data it was trained on, as far as that is recorded."""
         if self.untrained:
             return NOTHING
         return training_data(self.model) if isinstance(self.model, str) else unknown(self.name)

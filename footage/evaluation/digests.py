@@ -1,4 +1,4 @@
-"""Digests of weights and of image files: which results belong to what."""
+"""Digests of weights and image files, which identify what a result belongs to."""
 
 import hashlib
 import os
@@ -14,11 +14,11 @@ from footage.evaluation.features import in_threads
 from footage.evaluation.labelled import Part
 
 DIGITS = 16
-"""Hexadecimal digits that are kept of a SHA-256."""
+"""Number of hexadecimal digits of a SHA-256 that are kept."""
 
 
 class ImageFile(NamedTuple):
-    """What an image file contains, without decoding it."""
+    """Digest of an image file's content, without decoding it."""
 
     num_bytes: int
     sha256: bytes
@@ -41,7 +41,7 @@ def weights_digest(network: nn.Module) -> str:
 class TaskImages(NamedTuple):
     """The image files of a task, and digests of their contents and labels.
 
-    Names and places of files do not matter to the digests.
+    The digests do not depend on the names and locations of files.
     """
 
     fitted: list[ImageFile]

@@ -95,8 +95,8 @@ def read_squares(
     Args:
         paths: Image files.
         sizes: Heights and widths of the squares.
-        how: How squares are made of pictures.
-        ahead: Images that may wait for the reader.
+        how: How pictures are resized to squares.
+        ahead: Maximum number of decoded images ahead of the reader.
     """
 
     def read(group: list[Path]) -> list[Squares | ImageError]:
@@ -174,9 +174,9 @@ def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Image
 def in_threads(
     items: Iterable[Item], function: Callable[[Item], Result], *, ahead: int
 ) -> Iterator[Result]:
-    """`map` in threads and in order, which never runs more than `ahead` results before its reader.
+    """`map` in threads and in order, at most `ahead` results ahead of the reader.
 
-    The threads stay for the next call, and with them their confined decoders.
+    The threads and their confined decoders are kept for the next call.
     """
     waiting: collections.deque[Future[Result]] = collections.deque()
     try:

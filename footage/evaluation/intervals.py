@@ -1,4 +1,4 @@
-"""Intervals of accuracies that hold at the extremes and for few test images.
+"""Intervals of accuracies that are valid at the extremes and for few test images.
 
 The interval is that of Wilson 1927 (https://doi.org/10.1080/01621459.1927.10502953), at 95 %: four
 right answers of four are 100 % with an interval from 51 to 100. Two accuracies are compared by
@@ -28,7 +28,7 @@ def wilson(value: float, count: int) -> Interval:
 
     Args:
         value: Fraction of right answers, in [0, 1].
-        count: Number of test images; without any, nothing is known.
+        count: Number of test images; with 0, the interval is [0, 1].
     """
     if count < 1:
         return Interval(0.0, 1.0)
@@ -41,8 +41,8 @@ def wilson(value: float, count: int) -> Interval:
 def difference(ours: float, our_count: int, theirs: float, their_count: int) -> Interval:
     """Interval of `ours - theirs`.
 
-    It takes the two for independent. Two models on the same images usually agree on the easy ones,
-    so that the interval is rather too wide.
+    The two are treated as independent. Two models on the same images usually agree on the easy
+    ones, so the interval is conservative.
     """
     mine, other = wilson(ours, our_count), wilson(theirs, their_count)
     gain = ours - theirs

@@ -1,8 +1,8 @@
-"""Evaluate a model on labelled images: recognise results that are there, compute the others.
+"""Evaluate a model on labelled images: reuse existing results and compute the others.
 
 An evaluation is identified by everything that its numbers depend on: weights, preprocessing,
-images, labels, split, protocols and seed. Its digest is a part of the name of the file in the run,
-so that two folders of the same name, or two checkpoints, have a file each.
+images, labels, split, protocols and seed. Its digest is part of the name of the file in the run,
+so that two folders of the same name, or two checkpoints, have separate files.
 """
 
 import contextlib
@@ -35,22 +35,22 @@ from footage.evaluation.training_data import training_data
 log = logging.getLogger(__name__)
 
 FILE_BYTES: Final = 1_000_000
-"""Space that is asked for before the work starts; a file of results has some kilobytes."""
+"""Space required before the work starts; a results file takes a few kilobytes."""
 LONGEST_NAME: Final = 100
-"""Bytes of a task's name in the name of its file."""
+"""Maximum length of a task's name in its file name, in bytes."""
 
 Advance = Callable[[float], None]
 
 
 class Evaluated(NamedTuple):
-    """Result rows and the files that hold them."""
+    """Result rows and the files that contain them."""
 
     rows: list[ResultRow]
     files: list[Path]
 
 
 class Identified(NamedTuple):
-    """A task with what its images contain."""
+    """A task with the digests of its images."""
 
     task: Task
     images: TaskImages
@@ -68,11 +68,11 @@ class LabelledEvaluation:
     """One model on some labelled tasks.
 
     Args:
-        model: What is evaluated.
-        tasks: With settled splits and names of their own.
+        model: The model under test.
+        tasks: Tasks with fixed splits and unique names.
         protocols: Names of `adapt.PROTOCOLS`.
-        seed: Of the untrained network, and of the splits.
-        batch_size: Images in one forward pass.
+        seed: Seed of the untrained network and of the splits.
+        batch_size: Images per forward pass.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class LabelledEvaluation:
 
         Args:
             out: One file for all tasks; None for none.
-            overwrite: Compute everything, and replace files that hold other results.
+            overwrite: Compute everything, and replace files that contain other results.
             progress: Called with each task's name and number of images.
 
         Raises:
-            ConfigError: `out` holds other results, or images cannot be read.
+            ConfigError: `out` contains other results, or images cannot be read.
             CheckpointError: An earlier file is damaged.
             OutputError: A file cannot be written.
         """
@@ -169,7 +169,7 @@ class LabelledEvaluation:
         return known
 
     def _same(self, out: Path) -> ResultFile:
-        """The content of `out`, which must be of this very evaluation."""
+        """The content of `out`, which must belong to this evaluation."""
         hint = "choose another --out, or add --overwrite to replace it"
         try:
             found = RESULTS.read(out)
@@ -180,7 +180,7 @@ class LabelledEvaluation:
         return found
 
     def _prepared(self, out: Path | None) -> list[Path]:
-        """Files inside the run's folder; none where it cannot be written and there is `out`."""
+        """Files inside the run's folder; none if it cannot be written and `out` is given."""
         assert self._run is not None
         paths = [self._run / runs.EVALUATIONS / each.file_name for each in self._tasks]
         try:
@@ -199,7 +199,7 @@ class LabelledEvaluation:
         return leakage(compared, training_data(self._model.name))
 
     def _completed(self, row: ResultRow, of: Identified, found: Leakage) -> ResultRow:
-        """The row with what it depends on; baselines are trained on nothing but the task."""
+        """The row with its dependencies; baselines are trained on the task only."""
         baseline = Leakage(images=0, frames=0, copies=found.copies, unchecked=())
         return msgspec.structs.replace(
             row,

@@ -1,8 +1,8 @@
-"""Test images that took part in something else: in training the model, or in fitting on the task.
+"""Find test images that were also used to train the model or to fit the classifier.
 
-Compared are paths, bytes and decoded pixels, so that a copy under another name and one in another
-lossless format are found. Near-duplicates are not: neighbouring frames, other crops, other JPEG
-qualities. What cannot be compared is listed with its reason.
+Paths, bytes and decoded pixels are compared, so a copy with another name or in another lossless
+format is found. Near-duplicates are not: neighbouring frames, other crops, other JPEG qualities.
+Anything that cannot be compared is listed with its reason.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from footage.images.opening import open_one
 from footage.images.reading import Encoded, ImageError
 
 MOST_BYTES: Final = 20 * 10**9
-"""Training data read at most; a store or data set that is larger is compared in part."""
+"""Maximum bytes of training data to read; a larger store or data set is compared in part."""
 MOST_PIXELS: Final = 10**9
-"""Pixels decoded at most to compare images whose bytes differ; half a minute or so."""
+"""Maximum pixels to decode when images differ in their bytes; takes about half a minute."""
 
 
 _JPEG: Final = b"\xff\xd8"
 
 
 class Leakage(Record, frozen=True):
-    """How many test images took part in something else, as far as that was checked."""
+    """The number of test images that were also used elsewhere, as far as that was checked."""
 
     images: Count
     """Among the labelled images that the model was trained on."""
@@ -41,22 +41,22 @@ class Leakage(Record, frozen=True):
     copies: Count
     """Also among the training or validation images of the task itself."""
     unchecked: tuple[Text, ...]
-    """What could not be compared, and why."""
+    """Data that could not be compared, with reasons."""
 
 
 class Compared(NamedTuple):
-    """A task whose test images are looked for elsewhere."""
+    """A task whose test images are searched for in other data."""
 
     test: Part
     images: TaskImages
 
 
 def leakage(tasks: Mapping[str, Compared], training: TrainingData) -> dict[str, Leakage]:
-    """Look for the test images of tasks among what a model was trained on.
+    """Search the training data of a model for the test images of tasks.
 
     Args:
         tasks: Tasks by name.
-        training: What the model was trained on.
+        training: The training data of the model.
     """
     search = _Search(tasks)
     search.by_path(training.paths)
@@ -75,13 +75,13 @@ def leakage(tasks: Mapping[str, Compared], training: TrainingData) -> dict[str, 
 
 
 def copies(task: Compared) -> int:
-    """Test images with the very bytes of a training or validation image."""
+    """Test images with the same bytes as a training or validation image."""
     fitted = set(task.images.fitted) - {UNREADABLE}
     return sum(file in fitted for file in task.images.test)
 
 
 def short(found: Leakage | None) -> str:
-    """How many test images were seen before, for a cell of a table."""
+    """The number of test images that were seen before, for a table cell."""
     if found is None:
         return "not checked"
     total = found.images + found.frames + found.copies
@@ -94,7 +94,7 @@ def is_clean(found: Leakage | None) -> bool:
 
 
 def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
-    """Warnings about one result, in words; empty where all was checked and nothing was found."""
+    """Warnings about one result; empty if everything was checked and nothing was found."""
     if found is None:
         return [f"{name}: test images were not compared with training data (earlier version)."]
     places = (
@@ -115,7 +115,7 @@ class _Search:
 
     def __init__(self, tasks: Mapping[str, Compared]) -> None:
         self.images: dict[str, set[int]] = {name: set() for name in tasks}
-        """By task, the test images that were found, as places in its test part."""
+        """The test images that were found, by task, as indices into its test part."""
         self.frames: dict[str, set[int]] = {name: set() for name in tasks}
         self._tasks = tasks
         self._sizes = {file.num_bytes for task in tasks.values() for file in task.images.test}
@@ -128,7 +128,7 @@ class _Search:
         self._bytes_left, self._pixels_left = MOST_BYTES, MOST_PIXELS
 
     def by_path(self, paths: frozenset[str]) -> None:
-        """Find test images that are the very files."""
+        """Find test images that are the same files."""
         if paths:
             for name, task in self._tasks.items():
                 for place, path in enumerate(task.test.paths):
@@ -136,7 +136,7 @@ class _Search:
                         self.images[name].add(place)
 
     def compare(self, source: Source) -> list[str]:
-        """Find test images among those of a source; reasons why some were not compared."""
+        """Find test images among those of a source; return why some were not compared."""
         into = self.frames if source.are_frames else self.images
         compared = 0
         try:
@@ -175,14 +175,14 @@ class _Search:
                 for place, path in enumerate(task.test.paths):
                     if self._pixels_left < 0:
                         break
-                    with contextlib.suppress(OSError, ImageError):  # whoever decodes them reports
+                    with contextlib.suppress(OSError, ImageError):  # the decoder reports these
                         image = self._opened(read_bytes(path, MAX_FILE_BYTES))
                         same_shape = self._by_pixels[image.height, image.width]
                         same_shape[self._digest(image)].append((name, place))
         return self._by_pixels
 
     def _opened(self, data: bytes) -> Encoded:
-        """The image; only of a JPEG is the size known without decoding it."""
+        """The image; only for a JPEG is the size known without decoding."""
         image = open_one("an image", data)
         if not data.startswith(_JPEG):
             self._pixels_left -= image.height * image.width

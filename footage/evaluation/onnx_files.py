@@ -47,8 +47,8 @@ def open_file(path: Path, given: Preprocessing, size: int) -> Opened:
 
     Args:
         path: The file.
-        given: Its preprocessing, for a file without any; of size 0 when unknown.
-        size: Input pixels if neither contains them; 0 when unknown.
+        given: The preprocessing for a file without any; its size is 0 if unknown.
+        size: Input size in pixels if neither contains it; 0 if unknown.
 
     Raises:
         ConfigError: onnxruntime is not installed, or the input size is unknown.

@@ -31,11 +31,11 @@ class _Style(NamedTuple):
 
 
 def draw_profiles(path: Path, models: Sequence[Profiled]) -> Path:
-    """Write the picture; the suffix of the path says in which format.
+    """Write the figure in the format of the path's suffix.
 
     Args:
         path: An SVG, PDF or PNG file.
-        models: What was measured, one mark each; baselines are drawn hollow.
+        models: The measured profiles, one marker each; baselines are drawn hollow.
 
     Raises:
         OutputError: The file cannot be written.
@@ -68,7 +68,7 @@ def draw_profiles(path: Path, models: Sequence[Profiled]) -> Path:
 
 
 def _label(name: str) -> str:
-    """A name as the legend shows it; one that begins with an underscore would be left out."""
+    """A name as the legend shows it; one that begins with an underscore would be omitted."""
     shown = printable(name)
     return f" {shown}" if shown.startswith("_") else shown
 

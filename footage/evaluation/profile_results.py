@@ -61,7 +61,7 @@ class StoreData(Record, frozen=True):
     frames: Count
     views: dict[str, Any]
     unchecked: list[Text] | None = None
-    """Why the training data of some models is not known; None in earlier files."""
+    """Reasons why the training data of some models is unknown; None in earlier files."""
 
 
 class SceneData(Record, frozen=True):
@@ -101,7 +101,7 @@ class ProfileFile(typing.NamedTuple):
     measured: Measured
     environment: Environment
     digest: str = ""
-    """Of what the numbers depend on; empty in files of earlier versions."""
+    """Digest of everything that the numbers depend on; empty in files of earlier versions."""
 
 
 def write_profiles(
@@ -113,7 +113,7 @@ def write_profiles(
         path: The file.
         measured: Everything that a number depends on apart from the model, see `Measured`.
         models: The profiles. Numbers that are not defined become null.
-        digest: Of what the numbers depend on.
+        digest: Digest of everything that the numbers depend on.
 
     Raises:
         OutputError: The file cannot be written.
@@ -188,7 +188,7 @@ def _schema(hint: Any) -> Any:  # noqa: ANN401 (any annotation)
 
 
 def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401
-    """A checked value as the annotation wants it: a null float is nan."""
+    """A checked value converted to its annotation: a null float becomes nan."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return _typed(arguments[0], value)

@@ -19,7 +19,7 @@ _HINT: Final = "remove it to compute it again"
 
 
 class Choice(NamedTuple):
-    """What selection came to, without any test part."""
+    """The result of selection, which uses no test part."""
 
     selected: dict[str, float | Text]
     """The setting, as JSON values."""
@@ -31,24 +31,24 @@ class Answered(Record, frozen=True):
     """Answers of one classifier on a test part."""
 
     digest: Hash
-    """Of the lists of images."""
+    """Digest of the lists of images."""
     choice: Choice
     answers: list[Count]
     """Class numbers, in the order of the list."""
     images: Hash = ""
-    """Of the images themselves; empty in files of earlier versions."""
+    """Digest of the images themselves; empty in files of earlier versions."""
 
 
 class Scored(Record, frozen=True):
-    """What counting the answers gave."""
+    """The score of the answers."""
 
     accuracy: Share
     chance: Share
-    """Accuracy of always answering the commonest class that was seen."""
+    """Accuracy of always predicting the most common class that was seen."""
 
 
 class Tried(Record, frozen=True):
-    """How one setting did on the validation part."""
+    """The result of one setting on the validation part."""
 
     digest: Hash
     validation: Share
@@ -57,7 +57,7 @@ class Tried(Record, frozen=True):
 
 
 class Evaluated(Record, frozen=True):
-    """What the folder of a protocol holds results of."""
+    """The evaluation whose results the folder of a protocol contains."""
 
     identity: dict[str, Any]
     environment: Environment
@@ -81,7 +81,7 @@ EVALUATED: Final = Document[Evaluated](
 
 
 def publish(document: Document[Content], path: Path, record: Any) -> Content:  # noqa: ANN401
-    """Write a file that no one will change; return what it holds, ours or an earlier one.
+    """Write a file that is never changed; return its content, which may be from an earlier run.
 
     Raises:
         OutputError: It cannot be written.

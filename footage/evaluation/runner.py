@@ -98,18 +98,18 @@ SILENT: Final = Progress(lambda *_: None, lambda _: None)
 def run(
     job: Job, suite: Suite, table: Mapping[str, str], progress: Progress = SILENT
 ) -> list[SuiteRow]:
-    """Do all items that are left, and write and return the rows of the suite.
+    """Run all remaining items, and write and return the rows of the suite.
 
     Args:
-        job: What is judged, how, and where the results go.
+        job: The model under test, the protocols, and the output folder.
         suite: For its name and its tasks.
         table: Every task that the suite must have, and its group.
-        progress: What hears of it.
+        progress: Progress callbacks.
 
     Raises:
-        ConfigError: OUT holds the results of something else, a model cannot be evaluated by a
-            protocol, or images cannot be read.
-        BusyError: Another process works there.
+        ConfigError: OUT contains results of a different evaluation, a model cannot be evaluated by
+            a protocol, or images cannot be read.
+        BusyError: Another process is writing there.
     """
     if job.workers > 1 and not isinstance(job.contender.model, str):
         raise ConfigError(

@@ -163,7 +163,7 @@ def check_digest(found: str, wanted: str, what: str, where: Path) -> None:
     """Refuse a record that was made with other images; an empty digest is not known.
 
     Raises:
-        ConfigError: It was.
+        ConfigError: The digests differ.
     """
     if found and wanted and found != wanted:
         raise ConfigError(

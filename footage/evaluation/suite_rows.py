@@ -1,4 +1,4 @@
-"""One row per task of a suite: a number and all that it depends on; as JSON lines and Parquet."""
+"""One row per task of a suite: a score and all it depends on, as JSON lines and Parquet."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class SuiteRow(Record, frozen=True):
     value: Share
     """Fraction in [0, 1]."""
     standard_error: Share
-    """Of one run, from the number of test images alone; 0 at the extremes, see `interval`."""
+    """Standard error of one run by the number of test images; 0 at the extremes, see `interval`."""
     seed_values: tuple[Share, ...]
     """Of each seed, in the order of the rule."""
     chance: Share
@@ -116,9 +116,9 @@ def read_rows(path: str | Path) -> list[SuiteRow]:
 
 
 def warnings(rows: Sequence[SuiteRow]) -> list[str]:
-    """What a reader of one model's rows must know: few images, and images that were seen before.
+    """Warnings about one model's rows: small test sets, and images that were seen before.
 
-    What could not be compared for several tasks for the same reason is one sentence.
+    Data that could not be compared for the same reason in several tasks gives one sentence.
     """
     found = [few_images((row.task, row.num_test) for row in rows)]
     reasons: dict[str, list[str]] = {}

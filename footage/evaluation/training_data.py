@@ -1,4 +1,4 @@
-"""What a model was trained on, as far as its run records it, to compare test images with.
+"""The training data of a model, as far as its run records it, to compare with test images.
 
 A run names its store and its labelled images, and lists the labels it used. A run that was
 initialised from another one was trained on that one's data, too. Exported files and timm names do
@@ -15,7 +15,7 @@ from footage.images.labelled import LabelledImages, open_images
 from footage.store import Store
 
 MOST_RUNS: Final = 20
-"""Runs that were initialised from one another and are followed."""
+"""Maximum length of a chain of runs, each initialised from the next, that is followed."""
 
 
 class Source(NamedTuple):
@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
 
 class TrainingData(NamedTuple):
-    """All that a model was trained on."""
+    """All training data of a model."""
 
     sources: tuple[Source, ...] = ()
     paths: frozenset[str] = frozenset()
@@ -36,7 +36,7 @@ class TrainingData(NamedTuple):
     videos: frozenset[str] = frozenset()
     """Ids of videos."""
     unchecked: tuple[str, ...] = ()
-    """What is not known or cannot be read, one sentence each."""
+    """Data that is unknown or cannot be read, one sentence each."""
 
     def joined(self, other: "TrainingData") -> "TrainingData":
         """This data and other data together."""
@@ -49,7 +49,7 @@ class TrainingData(NamedTuple):
 
 
 NOTHING: Final = TrainingData()
-"""Of networks with random weights, and of raw pixels."""
+"""The training data of networks with random weights, and of raw pixels."""
 
 
 def training_data(spec: str) -> TrainingData:

@@ -1,12 +1,12 @@
-"""Decode untrusted images in confined processes: a bad one costs itself, not the command.
+"""Decode untrusted images in confined processes: a bad image never ends the command.
 
     this thread                                 confined process
     what is wanted, memory file, open files --> decodes, resizes, fills the memory file
     pixels or a reason for each <-------------- sizes or reasons
 
-A process serves one thread and many images. Whatever an image does to it, be it a crash, a hang or
-more memory than `limits` foresaw, ends in an `ImageError` that names the image, and the next image
-gets a new process. Images are sent several at a time; if that fails, each is sent alone.
+A process serves one thread and many images. A crash, a hang or more memory than `limits` computed
+becomes an `ImageError` that names the image, and the next image gets a new process. Images are sent
+in groups; if a group fails, each image is sent separately.
 
 The memory file (memfd) is sealed at its size, so a process can write nothing but pixels into it.
 """
@@ -34,16 +34,16 @@ from footage.images.limits import ImageError
 from footage.images.reading import open_regular
 
 MEMORY_BYTES: Final = limits.MAX_BYTES + limits.MAX_FILE_BYTES + 2**29
-"""Address space of a process: the decode, the file, the memory file, and the allocator's share."""
+"""Address space of a process: decoding, the file, the memory file, and allocator overhead."""
 
 CPU_SECONDS: Final = 20
-"""Processor time for one image; the largest picture of the slowest format takes about ten."""
+"""CPU seconds for one image; the largest picture of the slowest format takes about ten."""
 
 WALL_SECONDS: Final = 200.0
-"""Time on the clock for one image: ten times the processor time, for a busy machine."""
+"""Elapsed seconds for one image: ten times the CPU time, for a busy machine."""
 
 CALLS_PER_PROCESS: Final = 1_000
-"""Calls after which a process is replaced, which takes half a second."""
+"""Number of calls after which a process is replaced, which takes half a second."""
 
 IMAGES_PER_CALL: Final = MOST_FILES - 1
 """The memory file takes the place of one."""
@@ -54,30 +54,30 @@ _FUNCTION: Final = "footage.images.decoder:answer"
 _CURE: Final = "fix it or remove it"
 
 Filter = Literal["area", "linear"]
-"""How squares are made of a picture: `resizing.resized` or `resizing.stretched`."""
+"""How a picture is resized to a square: `resizing.resized` or `resizing.stretched`."""
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
-"""Each of a size of its own, where `RGB` would ask several to be alike."""
+"""Images of different sizes, whereas `RGB` would require equal sizes."""
 
 Squares = dict[int, Picture]
 """One picture in several sizes."""
 
 Pictures = list[Picture]
-"""One picture, or the squares that were made of it."""
+"""One picture, or the squares that were resized from it."""
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is wanted of some images; the first open file is for the pixels."""
+    """A request to decode some images; the first open file is for the pixels."""
 
     sizes: tuple[int, ...]
     """Squares of these sizes; none for the whole picture."""
     filter: Filter = "area"
     images: tuple[bytes, ...] = ()
-    """The images, if they are not the other open files."""
+    """The encoded images, unless they are the other open files."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one image."""
+    """The outcome for one image."""
 
     reason: str = ""
     """Why it cannot be decoded, without its name."""
@@ -89,7 +89,7 @@ _ANSWERS = msgspec.msgpack.Decoder(list[Answer])
 
 
 class Untrusted(NamedTuple):
-    """An image that somebody else made."""
+    """An image from an untrusted source."""
 
     name: str
     source: bytes | int
@@ -97,11 +97,11 @@ class Untrusted(NamedTuple):
 
 
 class ConfinedDecoders:
-    """Confined processes for images, one for each thread that asks; they start when first asked.
+    """Confined processes for images, one per calling thread, started on first use.
 
     Args:
-        function: What a process does with a `Request`, as `package.module:name`.
-        confinement: What one call may cost.
+        function: The function that handles a `Request`, as `package.module:name`.
+        confinement: Resource limits of one call.
     """
 
     def __init__(self, function: str = _FUNCTION, confinement: Confinement | None = None) -> None:
@@ -118,7 +118,7 @@ class ConfinedDecoders:
     def squares(
         self, paths: Sequence[Path], sizes: Sequence[int], how: Filter = "area"
     ) -> list[Squares | ImageError]:
-        """Image files as squares by size, or why they cannot be read, in their order.
+        """Image files as squares by size, or the errors that prevent it, in order.
 
         Raises:
             MachineError: No process can be started, or it was killed from outside.
@@ -143,7 +143,7 @@ class ConfinedDecoders:
         Args:
             images: At most `IMAGES_PER_CALL`.
             sizes: Heights and widths of squares.
-            how: How squares are made.
+            how: How pictures are resized to squares.
 
         Raises:
             MachineError: No process can be started, or it was killed from outside.
@@ -153,7 +153,7 @@ class ConfinedDecoders:
             return []
         with suppress(ConfinedError, _NoRoomError):
             return self._call(request, images)
-        # Something in them brought the process down: each alone, the first in a new process.
+        # One of them ended the process: send each separately, the first to a new process.
         found: list[Pictures | ImageError] = []
         for image in images:
             try:
@@ -213,7 +213,7 @@ class _Pixels:
         self._place = 0
 
     def take(self, answer: Answer, name: str) -> Pictures | ImageError:
-        """The next pictures, if they are what was wanted."""
+        """The next pictures, if they match the request."""
         if answer.reason:
             return ImageError(f"{name} {plain_text(answer.reason.encode())}", _CURE)
         squares = tuple((size, size) for size in self._sizes)
@@ -254,7 +254,7 @@ def _read_answers(content: bytes, count: int) -> list[Answer]:
 
 @contextmanager
 def _memory_file(capacity: int) -> Iterator[int]:
-    """A file in memory that nobody can make smaller or larger; its mappings outlive it."""
+    """A file in memory whose size is sealed; its mappings outlive it."""
     memory = os.memfd_create("footage-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(memory, capacity)
@@ -290,8 +290,8 @@ _shared: dict[int, ConfinedDecoders] = {}
 
 
 def shared() -> ConfinedDecoders:
-    """The decoders of this process, which live as long as it or the thread that asks them."""
-    process = os.getpid()  # a fork must not talk to the decoders of its parent
+    """The decoders of this process; each lives as long as the process or its calling thread."""
+    process = os.getpid()  # a fork must not use the decoders of its parent
     if process not in _shared:
         _shared.clear()
         _shared[process] = ConfinedDecoders()

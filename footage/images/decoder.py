@@ -1,4 +1,4 @@
-"""What a confined process does with one image: decode it, and answer with what is wanted of it.
+"""Decode images in a confined process and return what the request asks for.
 
 Imported by confined processes only. Everything that Pillow would import when it first meets a
 format is imported here, since nothing can be opened later.
@@ -20,7 +20,7 @@ from footage.images.confined import NO_ROOM, Answer, Request
 from footage.images.resizing import resized, stretched
 
 _NAMELESS = "\0"
-"""Stands for the image in messages: the process that asked adds its name."""
+"""Placeholder for the image's name in messages; the calling process adds the name."""
 
 
 def answer(request: bytes, files: list[int]) -> bytes:
@@ -44,7 +44,7 @@ def answer(request: bytes, files: list[int]) -> bytes:
 def _answer(
     wanted: Request, read: Callable[[], bytes], room: memoryview
 ) -> tuple[Answer, memoryview]:
-    """What became of one image, and the room that is left behind its pixels."""
+    """The outcome for one image, and the space left after its pixels."""
     try:
         image = reading.decode_image(read(), _NAMELESS)
     except limits.ImageError as error:
@@ -60,15 +60,15 @@ def _answer(
 
 
 def _prepare() -> None:
-    """Decode an image of each format and form, so that nothing is left to import."""
+    """Decode an image of each format and variant, so that nothing is left to import."""
     cv2.setNumThreads(0)
-    Image.MAX_IMAGE_PIXELS = limits.MAX_PIXELS // 2  # Pillow refuses what has twice as many
+    Image.MAX_IMAGE_PIXELS = limits.MAX_PIXELS // 2  # Pillow refuses twice as many
     exif = Image.Exif()
     exif[0x0112] = 6
     for kind in (*reading.FORMATS, "MPO"):
         for mode in ("RGB", "L", "P", "RGBA", "CMYK", "I;16", "F"):
             file = io.BytesIO()
-            with contextlib.suppress(OSError, KeyError, ValueError):  # it has no such form
+            with contextlib.suppress(OSError, KeyError, ValueError):  # it has no such variant
                 Image.new(mode, (4, 4)).save(file, kind, exif=exif)
                 _answer(Request((2, 8)), file.getvalue, memoryview(bytearray(1000)))
 

@@ -166,7 +166,7 @@ def read_list(path: Path) -> dict[str, list[Path]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text file, which only a line feed ends: names may hold other separators."""
+    """The lines of a text file, split at line feeds only: names may contain other separators."""
     try:
         with open_regular(path) as file:
             text = read_descriptor(file.fileno(), str(path)).decode("utf-8-sig")
@@ -178,7 +178,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path leads to a file; one that no file system can hold does not."""
+    """Whether a path leads to a file; False for a path that no file system allows."""
     try:
         return path.is_file()
     except OSError:

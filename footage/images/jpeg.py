@@ -1,7 +1,7 @@
 """What a JPEG declares before its pixels: size, components, scans and orientation.
 
-Only JPEGs whose structure is beyond doubt get a header: they take the fast decoder. Everything
-else is left to Pillow. Only what precedes the pixels is walked, so a header costs microseconds.
+Only JPEGs with an unambiguous structure get a header and use the fast decoder. Everything else is
+left to Pillow. Only the segments before the pixels are parsed, so a header costs microseconds.
 """
 
 import itertools
@@ -44,11 +44,11 @@ class JpegHeader(NamedTuple):
     orientation: int
     """As in EXIF, 1 to 8."""
     coefficient_bytes: int
-    """What a decoder keeps of the transformed picture until the last scan; 0 if it streams."""
+    """Size of the coefficients that a decoder buffers until the last scan; 0 if it streams."""
 
 
 def read_header(data: bytes) -> JpegHeader | None:
-    """The header of a JPEG, or None where Pillow should decide what the file means."""
+    """The header of a JPEG, or None if Pillow should decide how to read the file."""
     if not data.startswith(_START):
         return None
     exif = b""
@@ -87,10 +87,10 @@ def read_header(data: bytes) -> JpegHeader | None:
 
 
 def count_scans(data: bytes, most: int) -> int:
-    """An upper bound of the scans of a JPEG, counted no further than one above `most`.
+    """An upper bound on the number of scans of a JPEG, counted up to one above `most`.
 
-    Every place that looks like the header of a scan counts, wherever it is, so no difference
-    between two readings of the file can hide one.
+    Everything that looks like the header of a scan counts, at any position, so no difference
+    between two parsers can hide one.
     """
     return sum(1 for _ in itertools.islice(_SCAN.finditer(data), most + 1))
 
@@ -146,6 +146,6 @@ def _orientation(exif: bytes) -> int | None:
 
 
 def _is_whole(exif_bytes: int, kind: int, length: int, place: int) -> bool:
-    """Whether the value of an entry lies within the data; readers differ over what does not."""
+    """Whether the value of an entry lies within the data; parsers differ on those that do not."""
     size = _KIND_BYTES.get(kind, 0) * length
     return size > 0 and (size <= 4 or place + size <= exif_bytes)

@@ -52,7 +52,7 @@ class Found(NamedTuple):
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds, by name.
+    """The entries of a folder, sorted by name.
 
     Raises:
         ConfigError: It cannot be listed.

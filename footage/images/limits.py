@@ -1,4 +1,4 @@
-"""What decoding one image may cost: pixels, memory, passes and pieces, checked before decoding.
+"""Limits on the cost of decoding one image: pixels, memory, passes and pieces, checked first.
 
 The memory of a decode is computed from the header: the decoder's buffers, the picture as Pillow
 holds it, and three bytes per pixel for the result.
@@ -90,7 +90,7 @@ def check_jpeg(name: str, data: bytes, header: jpeg.JpegHeader) -> None:
 
 
 def check_structure(name: str, data: bytes) -> None:
-    """Refuse a file of absurdly many pieces, before Pillow lists them."""
+    """Refuse a file with too many pieces, before Pillow lists them."""
     if data.startswith(_PNG):
         place, pieces = len(_PNG), 0
         while place + 8 <= len(data):
@@ -112,7 +112,7 @@ def check_structure(name: str, data: bytes) -> None:
 
 
 def check_opened(name: str, data: bytes, image: Image.Image) -> None:
-    """Refuse an image that Pillow has opened, and not decoded, if decoding it costs too much."""
+    """Refuse an image that Pillow has opened but not decoded, if decoding it costs too much."""
     check_size(name, image.width, image.height)
     if image.format in ("JPEG", "MPO"):
         _check_scans(name, data)
@@ -133,14 +133,14 @@ def check_opened(name: str, data: bytes, image: Image.Image) -> None:
 
 
 def memory_of_jpeg(header: jpeg.JpegHeader) -> int:
-    """Bytes that the fast decoder takes at its peak, its result included."""
+    """Peak memory of the fast decoder in bytes, including its result."""
     pixels = header.width * header.height
     turned = RGB_BYTES * pixels if header.orientation != jpeg.UPRIGHT else 0
     return RGB_BYTES * pixels + max(header.coefficient_bytes, turned)
 
 
 def memory_of(image: Image.Image) -> int:
-    """Bytes that decoding an image which Pillow has opened takes at its peak, with the result."""
+    """Peak memory to decode an image that Pillow has opened, in bytes, including the result."""
     pixels = image.width * image.height
     stored = pixels * _bytes_per_pixel(image.mode)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -160,7 +160,7 @@ def memory_of(image: Image.Image) -> int:
 
 
 def _is_python(image: Image.Image) -> bool:
-    """Whether Pillow decodes this form of the format in Python."""
+    """Whether Pillow decodes this variant of the format in Python."""
     return any(tile[0] in _PYTHON_DECODERS for tile in getattr(image, "tile", ()))
 
 

@@ -1,8 +1,8 @@
-"""Encoded images as training reads them: a plain JPEG is decoded here, all else in confinement.
+"""Encoded images for training: plain JPEGs are decoded here, all others in confined processes.
 
-The fast decoder of plain JPEGs runs in this process: its memory and time follow from a header that
-was checked, and it makes pictures no larger than a view needs. Other formats are sent to a confined
-process, several at a time, since small images cost less than a message.
+The fast decoder of plain JPEGs runs in this process: its memory and time follow from a checked
+header, and it makes pictures no larger than a view needs. Other formats are sent to a confined
+process in groups, because a small image costs less than a message.
 """
 
 import functools
@@ -18,7 +18,7 @@ _BYTES_TOGETHER: Final = 4 * 2**20
 
 
 def opened(images: Iterable[tuple[str, bytes]]) -> Iterator[Encoded]:
-    """Images by name and content, in their order; a few are read ahead.
+    """Open images by name and content, in order; a few are read ahead.
 
     Raises:
         ImageError: One cannot be decoded within `limits`, or not at all.
@@ -52,7 +52,7 @@ def _opened(group: list[tuple[str, bytes]]) -> Iterator[Encoded]:
 
 
 def _decode_alone(data: bytes, name: str) -> RGB:
-    """For what looked like a plain JPEG until it was decoded."""
+    """Decode an image that looked like a plain JPEG until it was decoded."""
     (found,) = confined.shared().decode([Untrusted(name, data)])
     return _picture(found)
 

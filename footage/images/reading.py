@@ -44,7 +44,7 @@ _UPSIDE_DOWN: Final = frozenset({3, 4, 7, 8})
 _MIRRORED: Final = frozenset({2, 3, 6, 7})
 _BYTE: Final = 255.0
 _BAND: Final = 64
-"""Rows that are brought to RGB at a time, so that no second whole picture is needed."""
+"""Rows that are converted to RGB at a time, so that no second whole picture is needed."""
 
 
 def is_image_name(name: str) -> bool:
@@ -53,7 +53,7 @@ def is_image_name(name: str) -> bool:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image below a folder, in the order of their paths, and a log line of what was skipped.
+    """Every image below a folder, sorted by path; skipped files are logged.
 
     Links to folders are followed; hidden files and folders are skipped.
 
@@ -119,7 +119,7 @@ def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
 
     Args:
         data: The file's bytes.
-        name: What errors call the image.
+        name: Name of the image in errors.
         min_short_side: As in `Encoded.pixels`.
 
     Raises:
@@ -129,7 +129,7 @@ def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Whether the fast decoder can read an image, as far as its header shows."""
+    """Whether the fast decoder can read an image, judging by its header."""
     return _plain_header(data) is not None
 
 
@@ -141,8 +141,8 @@ def _plain_header(data: bytes) -> jpeg.JpegHeader | None:
 class Encoded:
     """An encoded image of known size.
 
-    The orientation is applied. Transparent pixels are laid over white. Sixteen-bit and floating
-    grey images are brought to eight bits by their full range. Of an animation, the first frame is
+    The orientation is applied. Transparent pixels are composited on white. Sixteen-bit and floating
+    grey images are scaled to eight bits by their full range. The first frame of an animation is
     read.
 
     Attributes:
@@ -157,8 +157,8 @@ class Encoded:
 
         Args:
             data: The file's bytes.
-            name: What errors call the image.
-            decode_other: Decodes what is not a plain JPEG; by default, Pillow in this process.
+            name: Name of the image in errors.
+            decode_other: Decodes other images than plain JPEGs; by default, Pillow in this process.
 
         Raises:
             ImageError: of another format, truncated, damaged, or too large.
@@ -196,7 +196,7 @@ class Encoded:
             )
             return _turned(image, self._jpeg.orientation)
         except ValueError:
-            pass  # Pillow bears more, and reports what is wrong
+            pass  # Pillow tolerates more, and reports what is wrong
         whole = self._decode_other(self._data, self._name)
         if whole.shape != (self.height, self.width, 3):
             raise ImageError(f"{self._name} is damaged: it declares two sizes", _CURE)
@@ -217,7 +217,7 @@ def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 
 
 def _as_stored(upright: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[np.ndarray, "_ _ 3"]:
-    """A view of upright pixels that is laid out as in the file."""
+    """A view of upright pixels in the layout of the file."""
     if orientation in _UPSIDE_DOWN:
         upright = upright[::-1]
     if orientation in _MIRRORED:

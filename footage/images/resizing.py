@@ -1,4 +1,4 @@
-"""Whole pictures as squares: the two ways in which evaluation and embedding look at an image."""
+"""Resize whole pictures to squares: the two methods of evaluation and embedding."""
 
 import cv2
 import numpy as np

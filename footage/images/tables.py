@@ -38,14 +38,14 @@ LARGE_GROUP: Final = 4 * 2**20
 
 _FETCH_AGAIN: Final = "it is missing or damaged: download it again"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
-"""What pyarrow raises for damaged files; some of it is of Python, such as names in bad UTF-8."""
+"""Errors that pyarrow raises for damaged files; some are Python's, such as names in bad UTF-8."""
 
 _Features = dict[str, Any]
-"""What `datasets` notes about the columns, by their names."""
+"""Metadata that `datasets` stores about the columns, by name."""
 
 
 class _Info(msgspec.Struct):
-    """`dataset_info.json`, as far as it is of use here."""
+    """The fields of `dataset_info.json` that are used here."""
 
     features: _Features | None = None
 
@@ -57,7 +57,7 @@ class _DataFile(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """`state.json`, as far as it is of use here."""
+    """The fields of `state.json` that are used here."""
 
     data_files: list[_DataFile] = msgspec.field(name="_data_files")
     indices: list[Any] | None = msgspec.field(name="_indices_data_files", default=None)
@@ -70,13 +70,13 @@ class _Parts(msgspec.Struct):
 
 
 class _SchemaNote(msgspec.Struct):
-    """What `datasets` leaves in the metadata of a table."""
+    """Metadata that `datasets` stores in a table."""
 
     info: _Info = msgspec.field(default_factory=_Info)
 
 
 class _ClassLabel(msgspec.Struct):
-    """What is noted about a column of classes."""
+    """Metadata of a column of classes."""
 
     names: list[str] | None = None
 

@@ -1,7 +1,7 @@
 """The command `footage embed`: features of images and videos in one Parquet table.
 
-The table has one row per image and per sampled frame. A file that could not be read, or not to its
-end, has one more row with the reason and without an embedding: nothing is dropped silently.
+The table has one row per image and per sampled frame. A file that could not be read completely has
+an additional row with the reason and without an embedding: nothing is dropped silently.
 
     input     string   the file, as it was given or found
     kind      string   image | video
@@ -129,7 +129,7 @@ def embed(
         model: A run folder, an exported file or folder, or a timm name.
         inputs: Image files, video files, folders of both, or fsspec URLs of any of these.
         out: The Parquet file; it is complete or absent.
-        config: Frame rate, sizes and patch features; the defaults when left out.
+        config: Frame rate, sizes and patch features; the defaults when omitted.
 
     Raises:
         CheckpointError: The model cannot be read.
@@ -203,7 +203,7 @@ def _kind_by_suffix(name: str) -> Kind | None:
 
 
 def _kind_by_content(path: Path) -> Kind:
-    """For a file that the user named and whose suffix does not tell."""
+    """Handle a file that the user named and whose suffix is unknown."""
     (found,) = confined.shared().squares([path], [1])
     return "video" if isinstance(found, ImageError) else "image"
 

@@ -1,4 +1,4 @@
-"""The command that turns videos into a frame store, and reports what it stored and rejected."""
+"""The command `footage ingest`: decode videos into a frame store, and report the results."""
 
 import dataclasses
 import errno
@@ -47,13 +47,13 @@ from footage.videos.sources import Source, find
 from footage.videos.space import SpaceWatch, check_before
 
 MOST_FAILURES = 5
-"""After so many videos in a row that this machine could not process, the ingest stops."""
+"""The ingest stops after this many videos in a row that this machine could not process."""
 _MACHINE_HINT = (
     "nothing is recorded for them; free memory, raise the limit that was reached (see `ulimit -a`)"
     " or lower --workers or --limits.memory-bytes, then rerun to resume"
 )
 _ATTEMPTS = 3
-"""How often videos are ingested again whose finished files were damaged before the commit."""
+"""Number of attempts for videos whose finished files were damaged before the commit."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 _SETTINGS_NAME = ".work/settings.json"
 _SETTINGS: Document[dict[str, Any]] = Document(
@@ -71,9 +71,9 @@ class IngestConfig:
     """How videos become frames."""
 
     frames_per_second: float = 2.0
-    """Frames kept for each second of video."""
+    """Frames to keep per second of video."""
     short_side: int = 256
-    """Shorter side of kept frames in pixels; smaller videos keep their size."""
+    """Shorter side of stored frames in pixels; smaller videos keep their size."""
     jpeg_quality: int = 90
     """Quality of the kept JPEG frames, 1 to 100."""
     detector: Literal["adaptive", "transnet"] = "adaptive"
@@ -134,8 +134,8 @@ def ingest(
     Args:
         paths: Files, folders (searched recursively) or fsspec URLs.
         out: The store's folder.
-        config: How videos become frames.
-        executor: Where the work is done; processes on this machine by default.
+        config: Ingest settings.
+        executor: Runs the tasks; by default, processes on this machine.
 
     Raises:
         FootageError: Nothing was found, or more than `max_quarantined_share` was quarantined.
@@ -203,7 +203,7 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
 
 
 def _settings_of_work(store: Path) -> dict[str, Any] | None:
-    """Settings of an interrupted first ingest; without them, what it finished is of no use."""
+    """Settings of an interrupted first ingest; without them, its finished videos are useless."""
     if not any((store / ".work" / "videos").glob("*.parquet")):
         return None
     try:
@@ -221,7 +221,7 @@ def _work(
     config: IngestConfig,
     executor: Executor | None,
 ) -> tuple[list[IngestResult], int]:
-    """Ingest what is not finished and commit it; videos whose files got damaged are repeated."""
+    """Ingest the unfinished videos and commit them; repeat videos whose files were damaged."""
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
         tasks = _tasks(store, existing, sources, config)

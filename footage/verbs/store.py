@@ -1,4 +1,4 @@
-"""The command that checks a frame store and repairs it from the videos it was made of."""
+"""The command `footage store`: verify a frame store and repair it from its source videos."""
 
 import dataclasses
 import os
@@ -19,18 +19,18 @@ from footage.store_repair import Checked, Repaired, check, repair
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyReport:
-    """What a check of a store found, and what a repair achieved."""
+    """The results of checking and repairing a store."""
 
     store: Path
     checked: Checked
     repaired: Repaired | None
-    """None where no repair was asked for."""
+    """None if no repair was requested."""
     content_hash: str
     """The content hash now."""
 
     @property
     def restored(self) -> list[str]:
-        """Names of the files that are sound again."""
+        """Names of the files that were restored."""
         return self.repaired.restored if self.repaired else []
 
     @property
@@ -76,8 +76,8 @@ def verify(
 
     Args:
         store: The store folder.
-        repair_from: Where to search for the videos of damaged frames, which are ingested again;
-            empty repairs only what needs no video, None repairs nothing.
+        repair_from: Where to search for the videos of damaged frames, which are ingested again.
+            Empty repairs only files that need no video; None repairs nothing.
         workers: Number of worker processes; all cores by default.
 
     Raises:
@@ -124,7 +124,7 @@ def require_sound(report: VerifyReport) -> None:
     """Raise an error if a damaged file was not restored.
 
     Raises:
-        StoreError: It names the files and what to do.
+        StoreError: The message lists the files, the hint the command that restores them.
     """
     remaining = report.remaining
     if not remaining:

@@ -2,11 +2,10 @@
 
     store --sampling--> plan --loading--> views [V S F A H W 3] --backbone--> features [V S F A D]
           --objective--> loss --optimiser--> weights
-                                          with labelled images [B H W 3] beside them, if asked for
+                                          plus labelled images [B H W 3], if requested
 
-Step n uses batch n and the draws that belong to (seed, n), so a run that is killed resumes from its
-newest checkpoint as if nothing had happened: on a CPU, with a fixed number of threads, to the last
-bit.
+Step n uses batch n and the draws of (seed, n), so a killed run resumes from its newest checkpoint
+as if uninterrupted: bit-exact on a CPU with a fixed number of threads.
 """
 
 import contextlib
@@ -58,9 +57,9 @@ def train(
     """Train, or resume training, in a run folder (see `footage.runs`).
 
     Args:
-        config: Everything that decides what is learned.
+        config: The training configuration.
         out: The run folder. If it contains the same run, training resumes from its newest
-            checkpoint, and more steps extend it; another run is refused.
+            checkpoint, and more steps extend it; a different run is refused.
         store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
         images: Labelled images, for recipes that learn from them: class folders, a list file,
             Parquet, WebDataset or a Hugging Face folder (docs/images.md).
@@ -75,7 +74,7 @@ def train(
         BusyError: Another process trains in `out`.
         OutputError: The run folder cannot be written, or checkpoints do not fit on the disk.
         CheckpointError: No checkpoint can be read.
-        StoppedError: A signal asked to stop; the run is saved and can be resumed.
+        StoppedError: A signal stopped training; the run is saved and can be resumed.
         PeerError: Another process of this training failed.
         FootageError: The loss or its gradient is not finite; the weights before that step are
             kept in a checkpoint.
@@ -104,7 +103,7 @@ def train(
 def _train(
     folder: RunFolder, data: Data, device: torch.device, chance: Mapping[str, float]
 ) -> None:
-    """Take all steps that are left."""
+    """Take all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
     watch = _watch(config, data, chance)
     learner = _in_parallel(state.learner.train(), device)
@@ -322,7 +321,7 @@ def _not_finite(
     levels: dict[str, Tensor],
     norm: Tensor,
 ) -> FootageError:
-    """Save the state before the failed step; the error, which one rank reports."""
+    """Save the state before the failed step; return the error, which one rank reports."""
     saved = _save_finite(folder, batch.step, journal)
     is_fine = bool(torch.isfinite(loss))
     first = -distributed.largest(-distributed.world_size() if is_fine else -distributed.rank())
@@ -342,7 +341,7 @@ def _not_finite(
 
 
 def _save_finite(folder: RunFolder, step: int, journal: Journal) -> str:
-    """Save the state before a failed step unless it has overflowed; a sentence about that."""
+    """Save the state before a failed step unless it has overflowed; return a sentence about it."""
     if not distributed.largest(not folder.state.is_finite()):
         try:
             folder.save(step, journal.flush, is_last=True)

@@ -1,4 +1,4 @@
-"""What a file declares about its picture before anything is decoded; none of it is believed."""
+"""The properties that a file declares before anything is decoded; none of them is trusted."""
 
 import re
 from typing import Final, NamedTuple
@@ -8,12 +8,12 @@ import av
 from footage.errors import VideoError
 
 LARGEST_SECONDS: Final = 1e11
-"""Timestamps and durations beyond this are errors in the file."""
+"""Timestamps and durations beyond this many seconds are errors in the file."""
 FASTEST_FPS: Final = 1000.0
 FALLBACK_FPS: Final = 25.0
-"""The frame rate of a file that declares none, or one that cannot be."""
+"""The frame rate of a file that declares none, or an impossible one."""
 ENDS_DECLARED: Final = frozenset(["asf", "matroska,webm", "nut"])
-"""Formats whose duration runs from 0 to the end, wherever the picture begins."""
+"""Formats whose duration counts from 0, even if the video stream begins later."""
 
 
 class VideoInfo(NamedTuple):
@@ -67,7 +67,7 @@ def read_info(container: av.container.InputContainer, stream: av.VideoStream) ->
 
 
 def usual_step(stream: av.VideoStream) -> float:
-    """Seconds between two frames, by the first declared frame rate that is possible."""
+    """Seconds between two frames, by the first plausible declared frame rate."""
     rates = [rate for rate in _rates(stream) if 1 / LARGEST_SECONDS < rate <= FASTEST_FPS]
     return 1 / (rates[0] if rates else FALLBACK_FPS)
 
@@ -84,7 +84,7 @@ def _size(stream: av.VideoStream) -> tuple[int, int]:
 def _declared_seconds(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> float | None:
-    """The stream's own duration; that of the container may be that of longer sound."""
+    """The stream's own duration; that of the container may be the duration of longer audio."""
     begin = float((stream.start_time or 0) * (stream.time_base or 0))
     begin = begin if begin > 0 and container.format.name in ENDS_DECLARED else 0.0
     end = clock_seconds(stream.metadata.get("DURATION", ""))
@@ -115,11 +115,11 @@ SOUND: Final = re.compile(
     rb"|\xff[\xe2\xe3\xf0-\xf3\xf8-\xfd]",
     re.DOTALL,
 )
-"""How files begin that hold sound alone, in formats that are never opened."""
+"""First bytes of audio-only files, in formats that are never opened."""
 
 
 def reason_not_opened(error: Exception, first_bytes: bytes) -> str:
-    """Why FFmpeg does not open a file, in words that help."""
+    """A helpful description of why FFmpeg does not open a file."""
     if SOUND.match(first_bytes):
         return "it has no video stream"
     if isinstance(error, av.error.ArgumentError):

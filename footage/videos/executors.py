@@ -20,16 +20,16 @@ from footage import interpreters
 from footage.errors import MachineError
 
 ATTEMPTS = 3
-"""How often a task is begun before it is given up."""
+"""Number of attempts at a task before it is given up."""
 DYING_SECONDS = 5.0
 """How long a worker may take to end after it closed its connection."""
 _PR_SET_PDEATHSIG = 1
 
 
 class Outcome(NamedTuple):
-    """What became of a task: the function's result, or why there is none.
+    """The outcome of a task: the function's result, or why there is none.
 
-    The reason is never the task's: its workers were killed, or could not start.
+    The task is never at fault: its workers were killed, or could not start.
     """
 
     task: Any
@@ -51,7 +51,7 @@ class LocalProcesses:
 
     Args:
         workers: Number of processes.
-        environment: Their environment; None passes on that of the caller, with its credentials.
+        environment: Their environment; None inherits that of the caller, with its credentials.
     """
 
     def __init__(self, workers: int, environment: Mapping[str, str] | None = None) -> None:
@@ -87,7 +87,7 @@ class LocalProcesses:
                 worker.end()
 
     def _fill(self, pool: list["_Worker"], waiting: int, function: Callable[[Any], Any]) -> None:
-        """Start workers; fewer than wanted do as well if this machine allows no more."""
+        """Start workers; fewer than requested suffice if this machine allows no more."""
         idle = sum(worker.task is None for worker in pool)
         while len(pool) < self._workers and idle < waiting:
             try:

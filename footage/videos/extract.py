@@ -1,11 +1,11 @@
-"""The one decode pass: a video's shots and the frames worth keeping, streamed out as they settle.
+"""The decode pass: stream a video's shots and the frames to keep as soon as they are final.
 
     decoded frames --+--> tiny frames --> cut detector --> boundaries --+
                      |                                                  +--> kept frames, as JPEG
                      +--> one frame at or after every t = k / fps ------+
 
-Runs inside the confined child, so it answers with messages: `DECLARED` for what there is to decode,
-`FRAME` for each kept frame, `ALIVE` as a sign of life, and one `REPORT` at the end.
+Runs inside the confined child, so it answers with messages: `DECLARED` for the declared properties,
+`FRAME` for each kept frame, `ALIVE` as a heartbeat, and one `REPORT` at the end.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ class _Picked(NamedTuple):
 def extract(
     file: Path | int, settings: Extraction, detector: CutDetector, max_pixels: int, send: Send
 ) -> None:
-    """Decode one video, given by its path or a descriptor, and send what is kept of it.
+    """Decode one video, given by its path or a descriptor, and send the frames to keep.
 
     Raises:
         VideoError: Nothing can be kept; the message is the reason.

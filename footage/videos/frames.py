@@ -1,10 +1,10 @@
-"""Square frames of a video at a steady rate, decoded where a hostile file can do no harm.
+"""Decode square frames of a video at a constant rate, in a confined process.
 
     this process --path--> a process that runs serve() --fork--> confined child: decodes
                  <----------- kind, length, bytes (frames, end, failure) ------------
 
-The process between has no torch and no threads, so it may fork a confined child for each video. It
-lives as long as a `FrameReader` and is replaced when it dies.
+The intermediate process has no torch and no threads, so it may fork a confined child for each
+video. It lives as long as a `FrameReader` and is replaced when it dies.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ HEADER = struct.Struct("<cI")
 SECONDS = struct.Struct("<d")
 FRAME, ALIVE, END, FAILED, UNTRIED, LAYERS = b"F", b"A", b"E", b"X", b"M", b"L"
 ATTEMPTS, PAUSE_SECONDS = 3, 0.5
-"""How often a video is begun when the machine fails, and the pause after the first failure."""
+"""Number of attempts at a video when the machine fails, and the pause after the first failure."""
 
 ALIVE_SECONDS = 1.0
 
@@ -52,7 +52,7 @@ class SquareFrame(NamedTuple):
 
 
 class FrameReader:
-    """Reads videos one after another through a process of its own.
+    """Reads videos one after another through a dedicated process.
 
     Args:
         size: Height and width of the frames, in pixels.
@@ -70,7 +70,7 @@ class FrameReader:
 
         Raises:
             VideoError: The video cannot be read, or not all of it; the message is the reason.
-            MachineError: It could not be tried here and now, not even after several attempts.
+            MachineError: The machine failed, even after several attempts.
             SandboxError: A layer is missing and the policy requires all.
         """
         num_given = 0
@@ -185,7 +185,7 @@ def serve() -> None:
                 work = functools.partial(_decode, request, descriptor, limits.max_pixels)
                 confinement = dataclasses.replace(
                     limits.confinement(os.fstat(descriptor).st_size, policy.requires_all()),
-                    wall_seconds=limits.wall_seconds,  # whoever reads the frames may be slow
+                    wall_seconds=limits.wall_seconds,  # the reader of the frames may be slow
                 )
                 checked = CheckedAnswers(answer, int(request["size"]))
                 run_confined(work, checked.take, confinement, (descriptor,))
@@ -197,7 +197,7 @@ def serve() -> None:
 
 
 class CheckedAnswers:
-    """Passes on the messages of the confined child, which a hostile video may have taken over."""
+    """Forwards the messages of the confined child, which a hostile video may have taken over."""
 
     def __init__(self, answer: Send, size: int) -> None:
         self._answer = answer
@@ -206,7 +206,7 @@ class CheckedAnswers:
         self._has_ended = False
 
     def take(self, kind: bytes, content: bytes) -> None:
-        """Check one message and pass it on.
+        """Check one message and forward it.
 
         Raises:
             VideoError: It is not valid.
@@ -252,7 +252,7 @@ def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: 
         for frame in video.frames():
             start = frame.seconds if start is None else start
             decoded_seconds = frame.seconds + frame.duration - start
-            # A damaged frame shows what the decoder made up: the next whole one is taken instead.
+            # A damaged frame has invented content: the next intact one is taken instead.
             if not frame.is_damaged and even.takes(frame.seconds, is_guessed=frame.is_guessed):
                 pixels = resized(scale(frame), size)
                 send(FRAME, SECONDS.pack(frame.seconds) + pixels.tobytes())

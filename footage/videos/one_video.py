@@ -26,7 +26,7 @@ Decoder = Callable[[int, Extraction, int, Send], None]
 """Decodes an open file (settings, largest picture in pixels) and sends what `extract` sends."""
 
 ATTEMPTS = 3
-"""How often a file is tried when the machine fails, not the file."""
+"""Number of attempts at a file when the machine fails, not the file."""
 PAUSE_SECONDS = 0.5
 """Pause after the first failure; each later pause is twice as long."""
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
@@ -55,11 +55,11 @@ class IngestTask(NamedTuple):
 
 
 class IngestResult(NamedTuple):
-    """What became of one file.
+    """The outcome for one file.
 
     `video` is its id, `sandbox` the layers around its decoder (None if nothing was decoded), and
-    `failure` why it could not be processed here and now; then nothing is recorded of it. The
-    failure is `only_claimed` where the video itself could be behind it.
+    `failure` why it could not be processed this time; then nothing is recorded for it. The
+    failure is `only_claimed` if the video itself could have caused it.
     """
 
     video: str
@@ -76,8 +76,8 @@ def video_id(name: str, content_hash: str) -> str:
 def ingest_one(task: IngestTask) -> IngestResult:
     """Ingest one file unless that is done already.
 
-    What is wrong with the file is recorded as the reason of its quarantine. What is wrong with the
-    machine is not the file's fault: after some attempts it is returned as a failure.
+    A fault of the file is recorded as the reason of its quarantine. A failure of the machine is not
+    the file's fault: after some attempts it is returned as a failure.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -166,7 +166,7 @@ def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
 
 
 def quarantine(task: IngestTask, known: dict[str, Any], reason: str) -> None:
-    """Record that nothing is kept of a file, and why."""
+    """Record that no frame of a file is kept, and why."""
     record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
     with VideoWriter(task.store, record.video) as writer:
         writer.finish(record, [], dataclasses.asdict(task.limits))
@@ -179,7 +179,7 @@ def decode_into_store(
 
     Raises:
         VideoError: Nothing can be kept; nothing was written.
-        MachineError: The file could not be tried here and now; nothing was written.
+        MachineError: The machine failed; nothing was written.
         SandboxError: A layer is missing and the task requires all.
     """
     limits = task.limits

@@ -1,4 +1,4 @@
-"""Which way up a decoded picture is, from the display matrix that comes with it."""
+"""The orientation of a decoded picture, from its display matrix."""
 
 import gc
 import math
@@ -16,7 +16,7 @@ Type._missing_ = classmethod(lambda cls, _: cls.SEI_UNREGISTERED)  # type: ignor
 
 
 class Orientation(NamedTuple):
-    """How a coded picture becomes upright: first quarter turns, then mirroring left to right."""
+    """The transform that makes a coded picture upright: quarter turns, then a horizontal flip."""
 
     quarter_turns: int = 0
     """Counter-clockwise, 0 to 3."""
@@ -37,8 +37,8 @@ class Orientations:
     """The orientation of each picture of one video.
 
     A display matrix comes from the container (FFmpeg attaches it to every picture), from EXIF data
-    of Motion JPEG, or from H.264 and HEVC bitstreams. In a bitstream it may stand at one picture
-    and hold for those that follow, so a picture without one takes that of the picture before it,
+    of Motion JPEG, or from H.264 and HEVC bitstreams. In a bitstream the matrix of one picture
+    also applies to those that follow, so a picture without one uses that of the previous picture,
     up to the next key frame.
     """
 
@@ -56,9 +56,9 @@ class Orientations:
 
 
 def declared_orientation(picture: av.VideoFrame) -> Orientation:
-    """The orientation that the display matrix of one picture asks for."""
-    # PyAV's side data and its picture refer to each other. Where Python does not collect such
-    # cycles by itself, as in a decoder process, the earlier ones go now: they hold whole pictures.
+    """The orientation that the display matrix of one picture specifies."""
+    # PyAV's side data and its picture refer to each other. If Python does not collect such cycles
+    # by itself, as in a decoder process, earlier ones are collected now: they hold whole pictures.
     if not gc.isenabled():
         gc.collect()
     found: Any = picture.side_data  # its annotations take it for a mapping of names
@@ -74,8 +74,8 @@ _MATRIX = struct.Struct("=9i")
 def nearest_orientation(matrix: tuple[int, ...]) -> Orientation:
     """The orientation nearest to a display matrix: nine integers, `a b u c d v x y w`.
 
-    A point (x, y), y downwards, is shown at (a x + c y, b x + d y). Scale and other angles than
-    right ones are ignored; a matrix that collapses the picture is ignored as a whole.
+    A point (x, y), y downwards, is shown at (a x + c y, b x + d y). Scale and angles other than
+    right angles are ignored; a singular matrix is ignored completely.
     """
     a, b, _, c, d = matrix[:5]
     area = a * d - b * c

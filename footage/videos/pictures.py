@@ -1,4 +1,4 @@
-"""Decoded pictures as arrays: upright and scaled for keeping, tiny for finding cuts."""
+"""Decoded pictures as arrays: upright and scaled for storage, tiny for shot detection."""
 
 import re
 from typing import Any
@@ -18,15 +18,15 @@ CONVERTIBLE = frozenset([0, 1, UNSPECIFIED, 4, 5, 6, 7, 9])
 """Colour matrices that FFmpeg converts: RGB, BT.709, FCC, BT.601, SMPTE 240M, BT.2020."""
 
 LONGEST_SIDE = 65_500
-"""The most pixels that a side of a JPEG file may have."""
+"""Maximum pixels per side of a JPEG file."""
 
 
 class Scaler:
     """Turns decoded pictures into upright RGB with a given short side, without aliasing.
 
-    Smaller pictures keep their size. Colours of high pictures whose file declares no matrix are
-    read as BT.709, of others as BT.601, as players do; so are those of matrices that FFmpeg does
-    not convert. docs/store.md lists what is not done to pictures.
+    Smaller pictures keep their size. If the file declares no colour matrix, or one that FFmpeg does
+    not convert, large pictures are read as BT.709 and others as BT.601, as players do.
+    docs/store.md lists the conversions that are not applied.
 
     Raises:
         VideoError: FFmpeg cannot convert the pixel format.
@@ -37,7 +37,7 @@ class Scaler:
         self._resizer, self._reformatter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: TimedFrame) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture as it should be shown."""
+        """The picture as it should be displayed."""
         picture = frame.picture
         width, height = self._size(picture, frame.aspect)
         _declare_convertible(picture)
@@ -104,15 +104,15 @@ _LIMITED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.
 
 
 TINY_WIDTH, TINY_HEIGHT = 48, 27
-"""What cut detectors look at; TransNetV2 was trained on this size."""
+"""Input size of the cut detectors; TransNetV2 was trained on this size."""
 ROWS_PER_CELL = 2
-"""Rows that are averaged into one row of a tiny frame: all would cost twice as much."""
+"""Number of rows averaged into one row of a tiny frame: using all would cost twice as much."""
 
 
 class TinyFrames:
-    """Turns decoded pictures into 48x27 RGB, from the planes as they lie in memory.
+    """Converts decoded pictures to 48x27 RGB, directly from the planes in memory.
 
-    Converting whole frames to RGB would cost more than decoding them. They are not turned upright.
+    Converting whole frames to RGB would cost more than decoding them. They are not rotated upright.
     Exact colours do not matter here: all matrices are read as BT.601.
     """
 
@@ -155,7 +155,7 @@ def _has_plain_planes(picture: av.VideoFrame) -> bool:
 
 
 def _tiny_plane(plane: av.video.plane.VideoPlane, bits: int) -> UInt8[np.ndarray, "27 48"]:
-    """A plane averaged down: whole pixels per cell first (fast), then the little that remains."""
+    """Downscale a plane by averaging: first whole pixels per cell (fast), then the remainder."""
     sample = np.uint8 if bits == 8 else np.uint16
     rows: Any = np.frombuffer(memoryview(plane), sample).reshape(plane.height, -1)
     across, down = plane.width // TINY_WIDTH, plane.height // TINY_HEIGHT

@@ -1,8 +1,8 @@
-"""Is this a JPEG as our own encoder writes it? Checked without decoding anything.
+"""Check that a JPEG has the form that our own encoder writes, without decoding it.
 
-A kept frame comes from a process that a hostile video may have taken over, and will be decoded by
-whoever trains. So only the plainest form is accepted: baseline, one scan, three components of 8
-bits, and no marker that simplejpeg does not write. Source: ITU-T T.81, annex B.
+A kept frame comes from a process that a hostile video may have taken over, and will be decoded in
+training. So only the simplest form is accepted: baseline, one scan, three components of 8 bits,
+and no marker that simplejpeg does not write. Source: ITU-T T.81, annex B.
 """
 
 import re
@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 _SEGMENTS = {0xE0: "JFIF", 0xDB: "quantisation", 0xC0: "frame", 0xC4: "Huffman", 0xDA: "scan"}
-"""Markers that may stand between the start of the image and its pixels."""
+"""Markers that may occur between the start of the image and its pixels."""
 _FRAME, _SCAN = 0xC0, 0xDA
 _COMPONENTS = 3
 _MARKER = re.compile(rb"\xff[^\x00]")

@@ -1,7 +1,7 @@
-"""What the messages of a decoder process add up to, if they are what a decoder would send.
+"""Validate the messages of a decoder process and assemble them into a record.
 
-A hostile video may have taken the process over, so nothing it sends is believed: kinds, order,
-sizes, times and every field are checked. Whatever does not fit costs this one video.
+A hostile video may have taken the process over, so nothing it sends is trusted: kinds, order,
+sizes, times and every field are checked. An invalid message quarantines only this video.
 """
 
 import math
@@ -18,12 +18,12 @@ from footage.videos.plain_jpeg import plain_jpeg_size
 from footage.videos.sandbox import Declared, Limits
 
 LARGEST_ASPECT = 8
-"""The most that a pixel's aspect ratio adds to the pixels of a kept frame."""
+"""Maximum factor by which a pixel's aspect ratio increases the pixels of a kept frame."""
 BYTES_PER_PIXEL, JPEG_OVERHEAD = 3, 4096
-"""A JPEG of noise at full quality takes less than this."""
+"""Maximum bytes per pixel; a JPEG of noise at full quality takes less."""
 KEPT_PER_BYTE, KEPT_OVERHEAD = 4096, 64 * 2**20
-"""Frames of a video may take that many bytes for each of its own, and some more. A still picture
-for hours, encoded as well as it can be, comes to half of it."""
+"""The frames of a video may take this many bytes per byte of the video, and some more. Hours of a
+still picture, encoded as efficiently as possible, reach half of it."""
 LARGEST_REPORT = 16 * 2**20
 MOST_SHOTS = 10**6
 
@@ -34,7 +34,7 @@ _Time = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The message that ends a video: what was found in it."""
+    """The message that ends a video, with its properties."""
 
     container: _Word
     codec: _Word
@@ -83,7 +83,7 @@ class Receiver:
         self._num_frames, self._kept_bytes = 0, 0
 
     def take(self, kind: bytes, content: bytes) -> Deadline | None:
-        """Take one message; one that declares what will be decoded leads to a deadline.
+        """Take one message; one that declares properties of the video returns a deadline.
 
         Raises:
             VideoError: It is not a valid message.
@@ -149,7 +149,7 @@ class Receiver:
         return report
 
     def finish(self, known: dict[str, Any]) -> tuple[VideoRecord, list[ShotRecord]]:
-        """The record and the shots that the messages add up to.
+        """The record and the shots that the messages describe.
 
         Raises:
             VideoError: There was no report.

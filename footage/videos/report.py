@@ -20,7 +20,7 @@ class IngestReport:
     sandbox: Sandbox | None
     """Layers around the decoders; None if nothing had to be decoded."""
     failures: list[tuple[str, str]]
-    """Name and reason of every file that could not be processed; nothing is recorded of them."""
+    """Name and reason of every file that could not be processed; nothing is recorded for them."""
 
     def rows(self) -> list[tuple[str, str]]:
         """The numbers worth knowing, each with its name."""

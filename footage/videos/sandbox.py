@@ -1,4 +1,4 @@
-"""What the decoding of one video may cost, and the confined process in which it happens."""
+"""Resource limits for decoding one video, and the confined process that decodes it."""
 
 import contextlib
 import dataclasses
@@ -22,9 +22,9 @@ __all__ = ["Declared", "Limits", "Sandbox", "Send", "opened", "run_confined"]
 FLOOR_SECONDS = 30.0
 """CPU time that every video may take."""
 BYTE_SECONDS, FRAME_SECONDS, PIXEL_SECONDS = 2e-6, 5e-3, 80e-9
-"""CPU time for what a file contains and declares: ten times what ordinary videos take."""
+"""CPU time by a file's size and declared frames: ten times what ordinary videos take."""
 WALL_FLOOR_SECONDS, WALL_PER_CPU = 300.0, 20.0
-"""Time on the clock for a CPU deadline: processors are shared, and a cut detector has its own."""
+"""Elapsed time per CPU second: processors are shared, and a cut detector has its own process."""
 NO_MODULE = b"I"
 """The message of a child whose decoder could not import something."""
 _DECLARED = struct.Struct("<QQ")
@@ -60,11 +60,11 @@ class Limits:
                 )
 
     def deadline(self, num_bytes: int, declared: "Declared | None" = None) -> Deadline:
-        """How long decoding a file may take, by its size and by what it declares.
+        """How long decoding a file may take, by its size and its declared properties.
 
         Args:
             num_bytes: Its size.
-            declared: What it declares; None while that is not known.
+            declared: Its declared properties; None while they are unknown.
         """
         allowed = num_bytes / 1e6 * self.cpu_seconds_per_megabyte
         if declared is not None and declared.num_frames:
@@ -77,7 +77,7 @@ class Limits:
         return Deadline(cpu_seconds, wall_seconds)
 
     def confinement(self, num_bytes: int, require_all: bool = False) -> Confinement:
-        """What a confined process that decodes a file of some size may cost."""
+        """Limits of a confined process that decodes a file of some size."""
         deadline = self.deadline(num_bytes)
         return Confinement(
             memory_bytes=self.memory_bytes,
@@ -104,13 +104,13 @@ def _option(name: str) -> str:
 
 
 class Declared(NamedTuple):
-    """What a file declares before anything is decoded: frames (0: unknown), pixels of each."""
+    """The declared number of frames of a file (0: unknown) and pixels per frame."""
 
     num_frames: int
     num_pixels: int
 
     def pack(self) -> bytes:
-        """As a message; what is out of range becomes unknown."""
+        """As a message; values out of range become unknown."""
         fits = all(0 <= value < 2**40 for value in self)
         return _DECLARED.pack(*self if fits else (0, 0))
 
@@ -130,7 +130,7 @@ def run_confined(
 
     Raises:
         VideoError: The video cannot be decoded within its limits; the message is the reason.
-        MachineError: It could not be tried here and now.
+        MachineError: The machine failed.
         MissingModuleError: The child reports that a module is missing.
         SandboxError: A required layer is missing.
     """
@@ -148,7 +148,7 @@ def run_confined(
 
 
 def _do(work: Callable[[Send], None], send: Send) -> None:
-    """Work, and report an import that failed apart from what is wrong with the video."""
+    """Do the work, and report a failed import separately from faults of the video."""
     try:
         work(send)
     except ImportError as error:

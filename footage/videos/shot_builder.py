@@ -1,4 +1,4 @@
-"""From raw boundaries to shots, and to the sampled frames that belong to exactly one of them.
+"""Turn raw boundaries into shots, and select the sampled frames that belong to exactly one shot.
 
 `ShotBuilder` merges boundaries that lie too close together, drops sampled frames near any of them,
 and returns the others as soon as nothing can change:
@@ -17,7 +17,7 @@ from footage.videos.shots import Boundary
 
 
 class Shot(NamedTuple):
-    """One shot as it was cut; `score` is that of the boundary it begins with, 1 for the first."""
+    """One detected shot; `score` is that of its first boundary, 1 for the first shot."""
 
     start_seconds: float
     end_seconds: float
@@ -25,7 +25,7 @@ class Shot(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A frame that was kept: the number of its shot, its number in it, and what was offered."""
+    """A kept frame: the index of its shot, its index in the shot, and the offered item."""
 
     shot: int
     number: int
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
 
 
 class _Cluster(NamedTuple):
-    """Raw boundaries that count as one; `best` is the surest of them."""
+    """Raw boundaries that count as one; `best` has the highest score."""
 
     begin_seconds: float
     end_seconds: float
@@ -47,7 +47,7 @@ class ShotBuilder:
 
     Args:
         start_seconds: When the first frame of the video is shown.
-        minimum_seconds: Boundaries closer than this are one; so are those so near to an end.
+        minimum_seconds: Boundaries closer than this are merged, also with an end of the video.
         margin_seconds: Frames this close to any raw boundary are not kept: they may show two shots.
             A video that would lose all its frames keeps the one farthest from a boundary.
     """
@@ -72,7 +72,7 @@ class ShotBuilder:
         self._open = sorted([*self._open, *boundaries])
 
     def settle(self, seconds: float) -> list[Placed]:
-        """Frames whose fate is sealed, given that no more boundaries come before a time."""
+        """Frames that are final, given that no more boundaries come before a time."""
         clusters = _merge(self._open, self._minimum)
         placed = self._place(clusters, seconds - self._minimum - self._margin)
         while clusters and clusters[0].best.seconds + self._minimum <= seconds:
@@ -81,7 +81,7 @@ class ShotBuilder:
         return placed
 
     def finish(self, end_seconds: float) -> tuple[list[Placed], list[Shot]]:
-        """The frames that are left, and all shots: together they cover the video without gaps."""
+        """The remaining frames, and all shots, which cover the video without gaps."""
         clusters = _merge(self._open, self._minimum)
         everything = self._closed + clusters
         if len(everything) > 1 and everything[-1].best.seconds > end_seconds - self._minimum:

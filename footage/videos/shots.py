@@ -1,4 +1,4 @@
-"""Where shots begin: detectors that look at tiny frames as they stream by."""
+"""Shot detectors, which process a stream of tiny frames."""
 
 import collections
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -72,9 +72,9 @@ class AdaptiveCuts:
     Its thresholds are PySceneDetect's defaults; its own minimum length is switched off because
     `ShotBuilder` merges by seconds. The score is the difference of the two frames at the cut.
 
-    A frame that repeats the one before it is not shown to the detector: slow footage in a fast
-    container has many, and next to their zeros every ordinary change would stand out as a cut. A
-    picture that stands still for longer is shown again, so that the next ones are compared with it.
+    A frame that repeats the previous one is not passed to the detector: slow footage in a fast
+    container has many, and compared with their zeros every ordinary change would look like a cut.
+    A picture that stays still for longer is passed again, so that the next ones are compared to it.
     """
 
     REPEATED = 2.5e-3
@@ -113,7 +113,7 @@ class AdaptiveCuts:
         return min(oldest, self._fades.settled_seconds, self._dissolves.settled_seconds)
 
     def finish(self) -> list[Boundary]:
-        """A dissolve may wait for its end; a cut is only known two frames later."""
+        """A dissolve may wait for its end; a cut is detected two frames later."""
         return self._dissolves.finish()
 
 

@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file found in a folder is taken for a video."""
+    """Whether a file found in a folder counts as a video."""
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 
@@ -51,8 +51,8 @@ def find(
 ) -> list[Source]:
     """All files to work on below some paths or fsspec URLs, sorted by name.
 
-    In folders only files count whose name is wanted; a file that is named itself always does.
-    What was skipped is logged.
+    In folders, only files with a wanted name count; a file that is passed directly always counts.
+    Skipped files are logged.
 
     Args:
         paths: Files, folders (searched recursively) or URLs.
@@ -124,7 +124,7 @@ def _find_local(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[Sour
 def _local(file: Path, name: str) -> Source:
     try:
         num_bytes = file.stat().st_size
-    except OSError:  # what is wrong with it is found out, and recorded, when it is its turn
+    except OSError:  # the reason is recorded when the file is processed
         num_bytes = 0
     return Source(text(name), os.path.abspath(file), "", num_bytes)
 
@@ -153,8 +153,8 @@ def _find_remote(
 def _is_folder(system: Any, root: str, is_wanted: Callable[[str], bool]) -> bool:  # noqa: ANN401
     """Whether to look for files below a remote path.
 
-    A web server would send a whole video to tell whether it is a page with links, so a path that
-    ends like a wanted file is asked about by its size alone.
+    A web server would send a whole video to determine whether it is a page with links, so for a
+    path with the suffix of a wanted file only the size is requested.
     """
     if is_wanted(_last_name(root)) and not root.endswith("/"):
         return bool(system.info(root).get("type") == "directory")

@@ -1,6 +1,6 @@
 """Whether the frames of an ingest fit on the disk: checked before it starts and while it runs.
 
-Until a store is put together, frames exist twice: in the files of the finished videos and in the
+Until the frames are committed, they exist twice: in the files of the finished videos and in the
 new parts.
 """
 
@@ -19,7 +19,7 @@ LEAST_RATIO = 0.01
 _PROJECT_AFTER = 0.1
 """Fraction of the bytes of video after which the measured ratio is used."""
 _TOLERANCE = 1.5
-"""An ingest is stopped only if this much more is missing than estimated."""
+"""An ingest stops only if the shortage exceeds the estimate by this margin."""
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ def check_before(store: Path, existing: Store | None, num_bytes: int) -> None:
 
     Args:
         store: The store folder.
-        existing: The store that is there already.
+        existing: The existing store.
         num_bytes: Size of the new videos.
 
     Raises:
-        OutputError: The disk surely is too small.
+        OutputError: The disk is certainly too small.
     """
     ratio = LEAST_RATIO
     if existing is not None and existing.totals["source_bytes"]:
@@ -52,10 +52,10 @@ class SpaceWatch:
         self._has_warned = False
 
     def finished(self, video: str, num_bytes: int) -> None:
-        """Count a video that is done; one that was in the store before needs no space.
+        """Count a finished video; one that was in the store before needs no space.
 
         Raises:
-            OutputError: The rest will not fit, by far.
+            OutputError: The remaining videos will not fit, by a wide margin.
         """
         self._ahead -= num_bytes
         path = work_path(self._store, video)

@@ -1,12 +1,12 @@
-"""When frames are shown, from the timestamps in a file, however wrong some of them are.
+"""Compute when frames are shown from the timestamps in a file, even if some are wrong.
 
-A timestamp that comes after those before it is used as it is. To tell wrong ones from good ones,
+A timestamp later than all before it is used unchanged. To distinguish wrong ones from good ones,
 frames wait until a few more are known, and wrong ones get a time between their neighbours:
 
     timestamp    0.0   0.1   0.1   0.3   9.9   0.5   none   0.7   0.2   0.9
     shown at     0.0   0.1   0.2   0.3   0.4   0.5   0.6    0.7   0.8   0.9
 
-Only a clock that starts again, where two recordings were joined, moves all that follows. See
+Only a clock that restarts, where two recordings were joined, shifts all following frames. See
 decisions/0121.
 """
 
@@ -21,11 +21,11 @@ FEW, MANY = 16, 128
 NEAR_SECONDS, NEAR_STEPS = 0.5, 5
 """A timestamp that comes later than both of these is compared with more of those that follow."""
 SAME_SECONDS = 1e-6
-"""Times that differ by no more are the same."""
+"""Times that differ by no more than this are equal."""
 JITTER_SECONDS = 0.1
-"""A clock that goes back by less has not started again; FFmpeg uses the same limit."""
+"""A clock that goes back by less has not restarted; FFmpeg uses the same limit."""
 LONGEST_GAP_SECONDS = 3600.0
-"""A longer gap is another clock, in containers whose clocks may start again."""
+"""A longer gap is another clock, in containers whose clocks may restart."""
 
 
 class Shown(NamedTuple):
@@ -50,7 +50,7 @@ class Timeline:
         step: The usual time between two frames, in seconds.
         declared_seconds: Length of the video, if its container declares it; guessed times of frames
             at the end stay within it.
-        clocks_restart: The container allows clocks that start again, as MPEG-TS does.
+        clocks_restart: Whether the container allows clocks that restart, as MPEG-TS does.
         most_waiting: Frames that may wait, at least two.
     """
 
@@ -73,9 +73,9 @@ class Timeline:
         self._first_stamp, self._latest_stamp = math.inf, -math.inf
         self._shift, self._shift_before = 0.0, 0.0
         self.end = math.inf
-        """Where the video ends according to its container; infinite if that is not known."""
+        """The end of the video according to its container; infinite if unknown."""
         self.has_restarted = False
-        """Whether a clock has started again: the declared length is that of one part then."""
+        """Whether a clock has restarted: then the declared length is that of one part."""
 
     def times(self, frames: Iterable[tuple[float | None, Any]]) -> Iterator[Shown]:
         """Give each frame (its timestamp in seconds, if any, and anything else) its time."""

@@ -88,7 +88,7 @@ def main() -> None:
             answers.flush()
             continue
         if kind not in (BEGINS, CONTINUES, ENDS) or count > FRAMES_PER_TURN:
-            sys.exit(INVALID)  # whoever decodes a hostile video is not believed
+            sys.exit(INVALID)  # a process that decodes a hostile video is not trusted
         data = sys.stdin.buffer.read(count * 27 * 48 * 3)
         if kind == BEGINS:
             windows = Windows(network)

@@ -1,8 +1,7 @@
-"""The accurate cut detector, seen from a decoder: its process gets tiny frames, we get cuts.
+"""Client of the accurate cut detector: send tiny frames to its process and receive cuts.
 
 TransNetV2 needs torch and reseeds global random numbers, so `footage.videos.transnet` runs in a
-process of its own: one for each worker, started when it is first needed and used for one video
-after another.
+separate process: one per worker, started on first use and used for one video after another.
 """
 
 import collections
@@ -114,7 +113,7 @@ class TransnetProcess:
 
     @property
     def was_killed(self) -> bool:
-        """Whether it died from outside, for want of memory perhaps."""
+        """Whether it was killed from outside, possibly for lack of memory."""
         code = self._process.poll()
         return code is not None and code < 0
 

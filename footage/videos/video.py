@@ -1,8 +1,8 @@
-"""One video file: what it declares, and its frames with exact times, however broken it is.
+"""One video file: its declared properties and its frames with exact times, even if it is damaged.
 
-Decoding goes packet by packet, so that frames after a damaged packet are still found, and counts
-what it had to skip. Only container formats that cannot point at other files are opened, and only
-by the `fd` protocol, which opens nothing: see decisions/0011.
+Decoding proceeds packet by packet, so that frames after a damaged packet are still found, and
+counts the skipped packets. Only container formats that cannot refer to other files are opened, and
+only by the `fd` protocol, which opens nothing: see decisions/0011.
 """
 
 import os
@@ -70,9 +70,9 @@ class Video:
     """A video file opened for one pass.
 
     Args:
-        file: The path of a local file, or a descriptor of one that is open already. A name is only
-            ever a name: `http:x` is a file with that name.
-        max_pixels: Larger pictures are refused before any memory is taken for them.
+        file: The path of a local file, or the descriptor of an open one. A name is never a URL:
+            `http:x` is a file with that name.
+        max_pixels: Larger pictures are refused before any memory is allocated for them.
 
     Raises:
         VideoError: It is not a video that footage reads, or its picture is too large.
@@ -129,13 +129,13 @@ class Video:
     def _aspect(self) -> float:
         """Width over height of one pixel, from the container or else the bitstream by now.
 
-        Ratios that no screen or camera has are taken for errors.
+        Ratios that no screen or camera has count as errors.
         """
         ratio = self._container_aspect or self._stream.codec_context.sample_aspect_ratio or 1
         return float(ratio) if 0.125 <= ratio <= 8 else 1.0
 
     def frames(self) -> Iterator[TimedFrame]:
-        """All frames that can be had, in order of time.
+        """All frames that can be decoded, in order of time.
 
         Times are presentation times (pts x time base), strictly increasing. Wrong and missing ones
         are replaced: see `Timeline`.
@@ -174,10 +174,11 @@ class Video:
         return float(picture.time_base or self._stream.time_base or 0)
 
     def _stamp(self, picture: av.VideoFrame) -> float | None:
-        """When a picture is to be shown according to the file, in seconds.
+        """The presentation time of a picture according to the file, in seconds.
 
-        AVI stores only the order of decoding: what FFmpeg makes of it as presentation times is
-        wrong with B-frames, and the decoding time of the packet that completed the frame is right.
+        AVI stores only the decoding order: the presentation times that FFmpeg derives from it are
+        wrong with B-frames, whereas the decoding time of the packet that completed the frame is
+        right.
         """
         stamps = [picture.pts, picture.dts]
         if self.info.container == "avi":
@@ -214,7 +215,7 @@ class Video:
             return []
 
     def damage(self, decoded_seconds: float) -> str:
-        """What is missing after so much was decoded, in words; "" if nothing is."""
+        """A description of what is missing after decoding this much; "" if nothing is."""
         found = []
         if self.decode_errors:
             found.append(f"{self.decode_errors} packets or frames were damaged")

@@ -69,7 +69,7 @@ def differing(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _hash(path: Path) -> str:
-    """SHA-256 of a file; empty if there is none, whatever its name looks like."""
+    """SHA-256 of a file; empty if there is none, even if its name is invalid."""
     try:
         return files.sha256(path) if path.is_file() else ""
     except (OSError, ValueError):  # too long for a name, or a zero byte in it

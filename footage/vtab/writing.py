@@ -1,4 +1,4 @@
-"""One way to write a task's folder, whatever door it comes through.
+"""Write the folder of a task, from any source.
 
 Images go to `images/PART/000000.png` in the order in which they come; the folder is written under a
 temporary name, read back and compared with its row, and only then moved into place.
@@ -48,14 +48,14 @@ def write_task(
 
     Args:
         out: The folder of the suite.
-        row: What the folder must hold.
+        row: The required content of the folder.
         parts: Its images.
-        origin: Where they come from, in words.
-        marks: What differs from the exact protocol.
+        origin: A description of their source.
+        marks: Differences from the exact protocol.
         advance: Called with 1 after each image, for a progress bar.
 
     Raises:
-        ConfigError: The folder is there already, or what was written is not what the row says.
+        ConfigError: The folder exists already, or what was written does not match the row.
         OutputError: The folder cannot be written.
     """
     place = out / row.name

@@ -164,7 +164,7 @@ def test_layers_that_are_missing_are_named():
     sandbox = sandbox_of((NO_NEW_PRIVILEGES, EMPTY_ROOT))
     assert sandbox.active == (NO_NEW_PRIVILEGES,)
     assert sandbox.missing[EMPTY_ROOT] == "needs namespaces"
-    assert "seccomp (not asked for)" in sandbox.lines()[1]
+    assert "seccomp (not requested)" in sandbox.lines()[1]
 
 
 def test_work_is_refused_where_a_required_layer_is_missing():
@@ -174,7 +174,7 @@ def test_work_is_refused_where_a_required_layer_is_missing():
         send(b"D", b"")
 
     layers = tuple(layer for layer in LAYERS if layer != LANDLOCK)
-    with pytest.raises(SandboxError, match=r"layers are missing .*: Landlock \(not asked for\)"):
+    with pytest.raises(SandboxError, match=r"layers are missing .*: Landlock \(not requested\)"):
         run_confined(work, lambda *_: done.append(1), confinement(layers, require_all=True))
     assert not done
 

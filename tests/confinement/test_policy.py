@@ -105,7 +105,7 @@ def test_training_on_images_reports_the_layers_and_stops_where_they_are_required
     base = recipe("sup-tiny")
     config = smallest(objective=base.objective, learn_from=base.learn_from, steps=1)
     train(config, images=labelled, out=tmp_path / "run")
-    assert caplog.text.count("missing layers: Landlock (not asked for)") == 1
+    assert caplog.text.count("missing layers: Landlock (not requested)") == 1
     with policy.of_command(require_all=True), pytest.raises(SandboxError, match=MISSING):
         train(config, images=labelled, out=tmp_path / "other")
 
@@ -115,7 +115,7 @@ def test_layers_are_reported_once_for_each_command(no_landlock, labelled, tmp_pa
         assert cli.main(commands(labelled, tmp_path)[name]) == 0
         log = capsys.readouterr().err
         assert log.count("decoder sandbox: no new privileges, ") == 1
-        assert log.count("missing layers: Landlock (not asked for)") == 1
+        assert log.count("missing layers: Landlock (not requested)") == 1
 
 
 def test_decoders_of_videos_report_their_layers(tmp_path, caplog, monkeypatch):
