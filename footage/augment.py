@@ -48,36 +48,36 @@ _SMALLEST_SIGMA = 0.28
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentConfig:
-    """How strongly views of one frame differ."""
+    """Augmentation settings for the views of a frame."""
 
     size: int = 224
     """Height and width of a view, in pixels, at most 4096."""
     crop_scale_min: float = 0.08
-    """Smallest crop, as a share of the frame's area."""
+    """Smallest crop, as a fraction of the frame's area."""
     crop_scale_max: float = 1.0
-    """Largest crop, as a share of the frame's area."""
+    """Largest crop, as a fraction of the frame's area."""
     crop_stretch: float = 4 / 3
-    """Largest ratio of a crop's width to its height, and of height to width; at least 1."""
+    """Largest aspect ratio of a crop, in either direction; at least 1."""
     flip_probability: float = 0.5
-    """How often a view is mirrored left to right."""
+    """Probability of a horizontal flip."""
     colour_probability: float = 0.8
-    """How often brightness, contrast, saturation and hue change, all together."""
+    """Probability of colour jitter: brightness, contrast, saturation and hue together."""
     brightness: float = 0.4
-    """Brightness is multiplied by 1 plus or minus at most this."""
+    """Maximum relative change of brightness."""
     contrast: float = 0.4
-    """Distances from the mean brightness are multiplied by 1 plus or minus at most this."""
+    """Maximum relative change of contrast, about the mean brightness."""
     saturation: float = 0.2
-    """Distances from grey are multiplied by 1 plus or minus at most this."""
+    """Maximum relative change of saturation, about grey."""
     hue: float = 0.1
-    """Colours turn by at most this, in turns of the colour circle, either way; at most 0.5."""
+    """Maximum hue shift in either direction, as a fraction of the colour circle; at most 0.5."""
     grey_probability: float = 0.2
-    """How often a view loses its colour."""
+    """Probability of conversion to greyscale."""
     blur_probability: float = 0.5
-    """How often a view is blurred."""
+    """Probability of Gaussian blur."""
     blur_sigma_min: float = 0.1
-    """Weakest blur: standard deviation in pixels of a view of 224; it shrinks with the size."""
+    """Minimum blur: standard deviation in pixels of a 224-pixel view; it scales with the size."""
     blur_sigma_max: float = 2.0
-    """Strongest blur, in the same measure."""
+    """Maximum blur, in the same unit."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MOST_PIXELS:

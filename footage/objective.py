@@ -50,7 +50,7 @@ class ObjectiveConfig:
     """Frame or shot level."""
 
     frame: FrameConfig = field(default_factory=FrameConfig)
-    """Frame level beside the shot level."""
+    """Frame level, in addition to the shot level."""
 
     future: FutureConfig = field(default_factory=FutureConfig)
     """Video level: future shots."""
@@ -59,17 +59,17 @@ class ObjectiveConfig:
     """Video level: order of shots."""
 
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
-    """Labelled images beside the videos."""
+    """Supervised level: labelled images in addition to the videos."""
 
     pooling: Literal["mean", "attention"] = "mean"
-    """Video level: how frames make a shot embedding. Recalled: the mean is the default [.7]."""
+    """Video level: pooling of frames into a shot embedding. Recalled: mean is the default [.7]."""
 
     def __post_init__(self) -> None:
         """Refuse an objective without any level."""
         if not self.has_unlabelled_level and not self.supervised.weight:
             raise ConfigError(
                 "every level of the objective has weight 0",
-                "Give objective.frame_shot.weight, .future, .order or .supervised a value.",
+                "set the weight of objective.frame_shot, .future, .order or .supervised",
             )
         if self.frame.weight and not (
             self.frame_shot.loss in EMBEDDING_LOSSES and self.frame_shot.positives != "frame"

@@ -16,28 +16,30 @@ from footage.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
-    """Which optimiser, and how far it steps."""
+    """Optimiser settings."""
 
     name: Literal["sgd", "lars", "adamw"] = "sgd"
-    """Recalled: SGD with momentum [.25-.5]. LARS suits batches of thousands, AdamW transformers."""
+    """Optimiser. Recalled: SGD with momentum [.25-.5]. LARS suits batches of thousands, AdamW suits
+    transformers."""
 
     learning_rate: float = 0.03
-    """At the peak of the schedule. As in BiT of the same lab, which takes 0.03 per 256 images."""
+    """Peak learning rate. As in BiT of the same lab, which uses 0.03 per 256 images."""
 
     weight_decay: float = 1e-4
-    """On matrices and filters only. As in BiT. AdamW's is decoupled and wants about 0.05."""
+    """Weight decay, for matrices and filters only. As in BiT. For AdamW it is decoupled; use about
+    0.05."""
 
     momentum: float = 0.9
-    """Of SGD and LARS, as in BiT of the same lab [paper]."""
+    """Momentum of SGD and LARS, as in BiT of the same lab [paper]."""
 
     beta1: float = 0.9
-    """AdamW: memory of the gradient."""
+    """AdamW: decay rate of the first moment."""
 
     beta2: float = 0.999
-    """AdamW: memory of the squared gradient."""
+    """AdamW: decay rate of the second moment."""
 
     trust_coefficient: float = 0.001
-    """LARS: length of a step as a share of the length of the weights, before the learning rate."""
+    """LARS: norm of a step as a fraction of the norm of the weights, before the learning rate."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""

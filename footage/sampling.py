@@ -59,25 +59,25 @@ neighbouring frames apart, and show it nothing that stays the same."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingConfig:
-    """How many videos, shots, frames and views make a batch, and what ragged videos become."""
+    """Number of videos, shots, frames and views per batch, and policies for short videos."""
 
     videos_per_batch: int = 16
     """V: videos in a batch, over all processes together."""
     shots_per_video: int = 4
-    """S: shots taken from each video, in the order of time. Recalled: 4 to 8 in the paper."""
+    """S: shots per video, in order of time. Recalled: 4 to 8 in the paper."""
     frames_per_shot: int = 4
-    """F: consecutive sampled frames of each shot; the M of VIVI-Ex(M)."""
+    """F: consecutive sampled frames per shot; the M of VIVI-Ex(M)."""
     views_per_frame: int = 1
-    """A: augmented views of each frame."""
+    """A: augmented views per frame."""
     frame_stride: int = 1
-    """Distance between the frames of a shot, in stored frames; 1 takes neighbours."""
+    """Distance between the frames of a shot, in stored frames; 1 takes consecutive frames."""
     structure: Literal["video", "shuffled"] = "video"
-    """video: shots of a video stand together. shuffled: every frame is drawn by itself, a control;
-    it takes frames_per_shot = 1."""
+    """video: keep the shots of a video together. shuffled: draw every frame independently, as a
+    control; requires frames_per_shot = 1."""
     few_shots: Literal["split", "drop"] = "split"
-    """A video with fewer shots than asked for: cut its longest ones, or do not use it."""
+    """Policy for a video with too few shots: split its longest shots, or drop the video."""
     few_frames: Literal["wrap", "drop"] = "wrap"
-    """A shot with fewer frames than asked for: begin it again, or do not use it."""
+    """Policy for a shot with too few frames: wrap around to its start, or drop the shot."""
 
     def __post_init__(self) -> None:
         for name in (

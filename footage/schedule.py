@@ -14,22 +14,23 @@ from footage.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleConfig:
-    """How the learning rate moves; all lengths are shares of the run, so they scale with it."""
+    """Learning rate schedule; all lengths are fractions of the run, so they scale with it."""
 
     name: Literal["cosine", "steps", "constant"] = "cosine"
-    """After warm-up: fall by a cosine, fall by a factor at given shares, or stay."""
+    """After warm-up: cosine decay, step decay at given fractions of the run, or constant."""
 
     warmup_share: float = 0.04
-    """Share of all steps over which the rate rises linearly. Recalled: 5k of about 120k steps."""
+    """Fraction of steps for linear warm-up. Recalled: 5k of about 120k steps."""
 
     decay_shares: tuple[float, ...] = (1 / 3, 2 / 3, 0.9)
-    """For `steps`: shares of the run at which the rate falls. Recalled: step-wise; places ours."""
+    """For `steps`: fractions of the run at which the rate drops. Recalled: step-wise; the values
+    are ours."""
 
     decay_factor: float = 0.1
-    """For `steps`: what the rate is multiplied by at each of them."""
+    """For `steps`: factor by which the rate is multiplied at each drop."""
 
     final_share: float = 0.0
-    """For `cosine`: share of the peak that the rate falls to."""
+    """For `cosine`: final rate as a fraction of the peak."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no schedule."""

@@ -17,17 +17,17 @@ from footage.schedule import ScheduleConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledConfig:
-    """How labelled images stand beside the videos."""
+    """How labelled images are combined with the videos."""
 
     images_per_batch: int = 256
-    """B: labelled images in a batch, over all processes together."""
+    """B: labelled images per batch, over all processes together."""
 
     statistics: Statistics = "separate"
-    """Batch norm: views and labelled images each by their own statistics, or both by common ones
-    (joint). Unknown of the paper [ours]."""
+    """Batch norm statistics: separate for views and labelled images, or joint. Not stated in the
+    paper [ours]."""
 
     view: LabelledViewConfig = field(default_factory=LabelledViewConfig)
-    """How a view is made of a labelled image; it has the size of the videos' views."""
+    """Augmentation of labelled images; views have the size of the videos' views."""
 
     def __post_init__(self) -> None:
         """Refuse an empty batch."""
@@ -83,10 +83,10 @@ class TrainConfig:
     """Source for the self-supervised losses: stored videos, or the images without their labels."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """Which videos, shots and frames make a batch."""
+    """Selection of videos, shots and frames for a batch."""
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """How a frame becomes a view."""
+    """Augmentation of frames."""
 
     labelled: LabelledConfig = field(default_factory=LabelledConfig)
     """How labelled images stand beside the videos."""

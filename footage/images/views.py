@@ -20,17 +20,17 @@ from footage.images.reading import Encoded
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledViewConfig:
-    """How strongly views of one labelled image differ."""
+    """Augmentation settings for labelled images."""
 
     crop_scale_min: float = 0.05
-    """Smallest crop, as a share of the image's area. Recalled: 5 % in the code of the paper's
-    laboratory; Szegedy et al. 2015 took 8 %."""
+    """Smallest crop, as a fraction of the image's area. Recalled: 5 % in the code of the paper's
+    lab; Szegedy et al. 2015 used 8 %."""
     flip_probability: float = 0.5
-    """How often a view is mirrored left to right."""
+    """Probability of a horizontal flip."""
     policy: Literal["none", "randaugment", "autoaugment"] = "none"
-    """What else happens to a view: RandAugment, or AutoAugment's policy for ImageNet."""
+    """Additional augmentation: RandAugment, or AutoAugment's policy for ImageNet."""
     operations: int = 2
-    """Operations that RandAugment applies to a view. Recalled: 2 for ResNet-50 in its paper."""
+    """Number of RandAugment operations per view. Recalled: 2 for ResNet-50 in its paper."""
     magnitude: int = 9
     """Strength of RandAugment's operations in tenths of AutoAugment's ranges, 0 to 10. Recalled: 9
     for ResNet-50 in its paper; torchvision would call it 27 of 30."""

@@ -42,7 +42,7 @@ NUM_TURNS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameShotConfig:
-    """What the views of one frame, or the frames of one shot, have in common."""
+    """Frame or shot level: what the views of one frame, or the frames of one shot, share."""
 
     weight: float = 1.0
     """How much the level counts; 0 switches it off."""
@@ -63,34 +63,34 @@ class FrameShotConfig:
     the number of prototypes."""
 
     margin: float = 0.5
-    """exemplar: by how much a negative must be farther, in squared distance [paper: same code]."""
+    """exemplar: margin of the triplet loss, in squared distance [paper: same code]."""
 
     mining: Mining = "semi-hard"
-    """exemplar: which triplets; semi-hard as in the same code, the others as in s4l [paper]."""
+    """exemplar: triplet mining; semi-hard as in the same code, the others as in s4l [paper]."""
 
     hinge: Hinge = "margin"
-    """exemplar: cut a triplet's cost off at the margin, or softly without a margin, as in s4l."""
+    """exemplar: hinge at the margin, or the soft margin without a margin, as in s4l."""
 
     temperature: float = 0.1
-    """nce: what the cosine is divided by, as in SimCLR; distillation: the student's, as in DINO."""
+    """nce: temperature of the cosine, as in SimCLR; distillation: of the student, as in DINO."""
 
     teacher_temperature: float = 0.04
-    """distillation: of the teacher; lower than the student's, so that its answer is sharper."""
+    """distillation: temperature of the teacher; lower than the student's, for sharper targets."""
 
     teacher_decay: float = 0.996
-    """distillation: share of the teacher that stays each step; it rises to 1 along a cosine."""
+    """distillation: EMA decay of the teacher per step; it rises to 1 along a cosine."""
 
     centre_decay: float = 0.9
-    """distillation: share of the centre of the teacher's outputs that stays each step."""
+    """distillation: EMA decay of the centre of the teacher's outputs per step."""
 
     invariance: float = 25.0
-    """vicreg: weight of the distance between positives."""
+    """vicreg: weight of the invariance term (distance between positives)."""
 
     variance: float = 25.0
-    """vicreg: weight of the spread of each dimension."""
+    """vicreg: weight of the variance term (spread of each dimension)."""
 
     covariance: float = 1.0
-    """vicreg: weight of what two dimensions have in common."""
+    """vicreg: weight of the covariance term (correlation between dimensions)."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""

@@ -14,13 +14,13 @@ from footage.shapes import Scalar
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupervisedConfig:
-    """Name the classes of labelled images."""
+    """Classify labelled images."""
 
     weight: float = 0.0
     """How much the level counts (gamma); 0 switches it off. Recalled: about 1 [.2]: tune it."""
 
     label_smoothing: float = 0.0
-    """Share of the certainty that is spread evenly over all classes [ours]."""
+    """Label smoothing: probability mass spread evenly over all classes [ours]."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""

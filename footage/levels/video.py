@@ -24,13 +24,13 @@ class FutureConfig:
     """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
 
     loss: Literal["nce", "mse"] = "nce"
-    """nce: tell the shot from those of other videos [recalled .75]. mse: regression [ours]."""
+    """nce: contrast with shots of other videos [recalled .75]. mse: regression [ours]."""
 
     steps: int = 3
-    """How many shots ahead: each of 1 to this many, summed; needs more shots a video than this."""
+    """Number of shots to predict ahead, summed over 1 to N; needs more than N shots per video."""
 
     predictor: Literal["lstm", "transformer"] = "lstm"
-    """What reads the shots: an LSTM [recalled .75], or a causal transformer [ours]."""
+    """Predictor over the shots: an LSTM [recalled .75], or a causal transformer [ours]."""
 
     embedding_dim: int = 512
     """Width of the layer that maps a shot embedding. Recalled [.35]."""
@@ -39,7 +39,7 @@ class FutureConfig:
     """Width of the predictor. Recalled [.35]."""
 
     critic: Literal["bilinear", "inner_product"] = "bilinear"
-    """How a prediction is compared with a shot. Recalled: one of these two [.75]."""
+    """Similarity between a prediction and a shot. Recalled: one of these two [.75]."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""
@@ -54,13 +54,13 @@ class FutureConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderConfig:
-    """Tell whether a video's shots come forward or backward."""
+    """Classify whether a video's shots are in forward or backward order."""
 
     weight: float = 0.04
     """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
 
     predictor: Literal["mlp", "lstm"] = "mlp"
-    """What reads the sequence: an MLP over all shots at once, or an LSTM. Recalled: both [.6]."""
+    """Predictor over the sequence: an MLP over all shots, or an LSTM. Recalled: both [.6]."""
 
     hidden_dim: int = 256
     """Width of the hidden layer or of the LSTM [ours]."""
