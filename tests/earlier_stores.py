@@ -1,4 +1,4 @@
-"""Frame stores as earlier versions wrote them."""
+"""Frame stores in the format of earlier versions."""
 
 import hashlib
 import json

@@ -105,7 +105,7 @@ def test_a_setting_without_a_default_must_be_there():
 
 
 def outcome(kind, data):
-    """What reading bytes leads to: a configuration as JSON values, an error, or no JSON object."""
+    """The result of reading bytes: a configuration as JSON values, an error, or no JSON object."""
     try:
         values = msgspec.json.decode(data)
     except (ValueError, RecursionError):

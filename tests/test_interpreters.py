@@ -1,4 +1,4 @@
-"""Processes that footage starts work from any working directory, whatever files lie in it."""
+"""Processes that footage starts work in any working directory, with any files in it."""
 
 import os
 import subprocess

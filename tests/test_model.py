@@ -74,18 +74,18 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported_file(run, tmp_path_factory):
-    """It as one safetensors file; read only."""
+    """The same as one safetensors file; read only."""
     return export(str(run), to="safetensors", out=tmp_path_factory.mktemp("out") / "a.safetensors")
 
 
 @pytest.fixture(scope="module")
 def exported_folder(run, tmp_path_factory):
-    """It as a folder for timm; read only."""
+    """The same as a folder for timm; read only."""
     return export(str(run), to="timm", out=tmp_path_factory.mktemp("out") / "timm")
 
 
 def outcome(path):
-    """What loading leads to: what describes the model and its weights, or an error."""
+    """The result of loading: the description of the model and its weights, or an error."""
     found = None
     try:
         model = load(str(path))

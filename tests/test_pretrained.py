@@ -22,7 +22,7 @@ TAG = "test_resnet.r160_in1k"
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """Neither a proxy, nor a cache, nor anybody who answers."""
+    """No proxy, no cache, and no server that answers."""
 
     def refuse(*_, **__):
         raise socket.gaierror(-2, "Name or service not known")
@@ -78,7 +78,7 @@ def test_a_pickle_in_the_cache_is_not_read(tmp_path, name):
 
 
 class _OnlyPickles(http.server.BaseHTTPRequestHandler):
-    """A hub whose repositories hold pytorch_model.bin and nothing else."""
+    """A hub whose repositories contain only pytorch_model.bin."""
 
     pickled = b""
     requested: list[str]

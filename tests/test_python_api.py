@@ -1,4 +1,4 @@
-"""Functions of `import footage` take one path where they take several, and names of recipes."""
+"""Functions of `import footage` accept one path instead of several, and names of recipes."""
 
 import json
 import subprocess

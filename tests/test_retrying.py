@@ -1,4 +1,4 @@
-"""Reads that fail with an input/output error are repeated, and not for ever."""
+"""Reads that fail with an input/output error are retried, but not forever."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from footage.store import Store
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """The pauses that were asked for; none is made."""
+    """The requested pauses; none is made."""
     asked = []
     monkeypatch.setattr(retrying.time, "sleep", asked.append)
     return asked

@@ -1,4 +1,4 @@
-"""Damage to a frame store: whatever reads it returns what was written, or an error."""
+"""Damage to a frame store: every reader returns what was written, or an error."""
 
 import json
 import os

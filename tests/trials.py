@@ -19,7 +19,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def trials(record_property):
-    """Call it with how many times a test tried what it is about."""
+    """Call it with the number of trials of a test."""
 
     def count(number):
         record_property("trials", number)

@@ -1,4 +1,4 @@
-"""A web server that gives its files only to who knows the password and the signature."""
+"""A web server that requires the password and the signature for its files."""
 
 import base64
 import contextlib

@@ -29,7 +29,7 @@ COMMANDS = {
     "report": "report run --out small/report.html",
 }
 KILOBYTES = (4, 32, 256, 2048, 65536)
-"""From nothing but a name to more than enough."""
+"""Disk sizes from room for a name only to more than enough."""
 
 
 def can_mount():

@@ -1,4 +1,4 @@
-"""Damaged images by the hundred: each gives pixels or a reason, and none takes another with it."""
+"""Hundreds of damaged images: each gives pixels or a reason, and none affects another."""
 
 import io
 import random

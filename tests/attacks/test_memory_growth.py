@@ -13,7 +13,7 @@ from tests import synthetic
 
 ROOT = Path(__file__).parents[2]
 MOST_PER_THOUSAND = 1e6
-"""Bytes that a process may grow by for a thousand videos."""
+"""Maximum growth of a process per thousand videos, in bytes."""
 
 OPENS = """
 import json, os, sys

@@ -1,4 +1,4 @@
-"""Damaged videos by the hundred: each is accounted for, and none takes another with it."""
+"""Hundreds of damaged videos: each is accounted for, and none affects another."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What hostile code would try from inside a decoder, and the layers that each attempt must stop at.
+"""Attacks by hostile code inside a decoder, and the layers that must stop each one.
 
 `docs/sandbox.md` shows this list; `test_layers.py` attempts every entry: without any layer, where
 it must work, with each layer that the entry names alone, and with all of them.
@@ -26,7 +26,7 @@ CANARY = "canary-of-the-environment"
 
 
 class Target(NamedTuple):
-    """What the attacks aim at: a folder, sockets and the parent process."""
+    """The targets of the attacks: a folder, sockets and the parent process."""
 
     folder: Path
     parent: int

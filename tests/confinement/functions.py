@@ -1,4 +1,4 @@
-"""What the confined worker of the tests can be asked to do."""
+"""Functions that the confined worker of the tests can run."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ CALLS = []
 
 
 def obey(request: bytes, files: list[int]) -> bytes:
-    """Do what the request names."""
+    """Run the function that the request names."""
     CALLS.append(request)
     name, _, argument = request.decode().partition(" ")
     return ACTIONS[name](argument, files)

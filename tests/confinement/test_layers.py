@@ -28,7 +28,7 @@ from tests.confinement.attacks import ATTACKS, CANARY, Attack, Target
 WORKED, REFUSED = b"W", b"R"
 NEEDED = {EMPTY_ROOT: (NAMESPACES,)}
 NEWEST_LANDLOCK = 6
-"""The version that the table is about; older kernels stop less."""
+"""The version that the table describes; older kernels stop less."""
 
 
 def confinement(layers=LAYERS, **changes):
@@ -141,7 +141,7 @@ def test_each_layer_alone_stops_what_the_table_says(target, layer):
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_attack_works_without_any_layer(target, attack: Attack):
-    """Otherwise its refusal would prove nothing."""
+    """Otherwise the refusal would prove nothing."""
     if not attack.stopped_by:
         pytest.skip("refused by the way a child is started, not by a layer")
     worked, results, _ = attempt([attack], target, ())
@@ -189,7 +189,7 @@ def test_landlock_that_the_kernel_lacks_is_reported(monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_every_layer_works_without_privileges():
-    """In a process of nobody's, as most users have none."""
+    """Run as the user nobody, because most users have no privileges."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:

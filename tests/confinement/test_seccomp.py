@@ -24,7 +24,7 @@ PROBES = {335, 336} if platform.machine() == "x86_64" else set()
 
 
 def test_no_other_system_call_reaches_the_kernel():
-    """Every number but the allowed ones, with arguments that no call accepts."""
+    """All system call numbers except the allowed ones, with arguments that no call accepts."""
     architecture = this_architecture()
     conditional = {architecture.numbers[name] for name in seccomp.conditions()}
     allowed = {architecture.numbers.get(name) for name in seccomp.ALLOWED} | conditional

@@ -1,4 +1,4 @@
-"""Passwords, signatures and tokens do not land in anything that footage writes or prints."""
+"""Passwords, signatures and tokens never appear in anything that footage writes or prints."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ CANARY = "c4n4ryS3CRETc4n4ry"
 
 
 def contents(path):
-    """What a file holds, as bytes in which text can be searched for."""
+    """The content of a file, as bytes that can be searched for text."""
     if path.suffix != ".parquet":
         return path.read_bytes()
     table = pq.read_table(path)

@@ -29,7 +29,7 @@ def write_run(
     folder: Path, *, images: Path | None = None, names: list[str] | None = None,
     store: Store | None = None, held_out: tuple[str, ...] = (), **config: str,
 ) -> str:  # fmt: skip
-    """A run folder as training leaves it, as far as its data are concerned."""
+    """A run folder as training writes it, as far as its data are concerned."""
     folder.mkdir(parents=True)
     record = {
         "config": config,

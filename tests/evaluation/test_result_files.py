@@ -1,4 +1,4 @@
-"""Every file with results: damage and nonsense are one error, never another value."""
+"""Every results file: damage and invalid content are one error, never a different value."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Decoders that have been taken over by an image, or that an image hurts: run confined by tests."""
+"""Decoders that an image has taken over or damaged; tests run them confined."""
 
 import mmap
 import os
@@ -12,7 +12,7 @@ from footage.images.confined import Request
 
 
 def answer(request: bytes, files: list[int]) -> bytes:
-    """Do what the first image orders; decode all images if that is not an order."""
+    """Run the command in the first image; decode all images if it is not a command."""
     wanted = msgspec.msgpack.decode(request, type=Request)
     images = [os.pread(file, 2**20, 0) for file in files[1:]] or list(wanted.images)
     for image in images:

@@ -1,4 +1,4 @@
-"""An image can hurt the process that decodes it, and nothing else."""
+"""An image can affect only the process that decodes it."""
 
 import dataclasses
 import io

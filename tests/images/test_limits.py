@@ -1,4 +1,4 @@
-"""What one image may cost: refused from the header, and the promised memory is what it takes."""
+"""Limits for one image: refused from the header, and decoding takes the computed memory."""
 
 import io
 import struct

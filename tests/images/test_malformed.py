@@ -1,4 +1,4 @@
-"""Whatever is wrong with labelled images on disk is one error with a hint, never a wrong label."""
+"""Any fault of labelled images on disk is one error with a hint, never a wrong label."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_flipped_bits_and_lost_ends_of_files_give_errors_or_images(tmp_path, lay
 
 
 def test_headers_of_a_tar_with_hostile_fields_end_in_an_error_or_images(tmp_path):
-    """Sizes below 0 made the standard library's reader turn in a circle."""
+    """Negative sizes made the standard library's reader loop forever."""
     path = layouts.write_tars(tmp_path, 9, 1) / "shard-000000.tar"
     data = path.read_bytes()
     hostile = {

@@ -1,4 +1,4 @@
-"""Whatever format holds a picture, and whichever way it lies in the file, it is seen alike."""
+"""The same picture gives the same pixels in every format and orientation."""
 
 import io
 import zlib
@@ -93,7 +93,7 @@ JPEG = {
 
 
 def views(data, size=64):
-    """Views larger than the picture, so that no decoder may take a short cut."""
+    """Views larger than the picture, so that no decoder may downscale."""
     config = LabelledViewConfig(policy="none")
     return [
         labelled_view_of(open_one("a", data), generator("test", n), config, size) for n in range(8)

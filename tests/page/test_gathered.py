@@ -1,4 +1,4 @@
-"""A page from run folders whose files hold nonsense: one error with a hint, or a page."""
+"""A report from run folders with invalid files: one error with a hint, or a page."""
 
 import json
 import re

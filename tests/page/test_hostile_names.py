@@ -1,4 +1,4 @@
-"""Names of videos, tasks, models and runs are text in HTML, SVG and JSON, whatever they are."""
+"""Names of videos, tasks, models and runs are always escaped in HTML, SVG and JSON."""
 
 import dataclasses
 import html.parser
@@ -94,7 +94,7 @@ def video_of(name: str) -> tuple[ShownVideo, Comparison]:
 
 
 def page_of(name: str) -> str:
-    """The whole page, with the name wherever a name can stand."""
+    """The whole page, with the name everywhere a name can occur."""
     text = name.encode("utf-8", "backslashreplace").decode()  # as results hold it
     rows = [
         row(model=text, task=text, column=column, protocol=protocol, split=text, start=text)

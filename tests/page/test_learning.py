@@ -1,4 +1,4 @@
-"""Training curves of levels and losses that this version does not know."""
+"""Training curves of levels and losses that are unknown to this version."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of results: recognised, never overwritten unasked, and honest about what was seen."""
+"""Results files: recognised, never overwritten by default, and with counts of seen images."""
 
 import dataclasses
 import io

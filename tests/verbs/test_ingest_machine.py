@@ -1,4 +1,4 @@
-"""What the machine does to an ingest is never held against a video: it is ingested by the next."""
+"""A failure of the machine is never recorded for a video: the next ingest processes it."""
 
 import errno
 import importlib
@@ -144,7 +144,7 @@ def stalls(file, settings, max_pixels, send):
 
 
 def with_stalling(monkeypatch, name, killer):
-    """The decoder of one video does nothing while the killer has kills left."""
+    """The decoder of one video does nothing until all kills have been made."""
     right = one_video.decode_into_store
 
     def decode_into_store(task, path, known):

@@ -1,4 +1,4 @@
-"""Ingest where its output goes wrong: damaged work, unusable places, full disks."""
+"""Ingest when its output fails: damaged work, unusable paths, full disks."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ from tests.mutations import bit_flips, mutations
 
 
 class StopsAfter(InThisProcess):
-    """Stops like a killed run when some videos are finished."""
+    """Stops like a killed run after some videos are finished."""
 
     def __init__(self, finished):
         self._finished = finished

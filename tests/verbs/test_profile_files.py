@@ -1,4 +1,4 @@
-"""A profile or a report never replaces something else unasked."""
+"""A profile or a report never replaces other files by default."""
 
 from pathlib import Path
 

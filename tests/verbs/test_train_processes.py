@@ -1,4 +1,4 @@
-"""Several processes that train as one: the same samples, failures in one of them, signals."""
+"""Training in several processes: the same samples, failures in one process, signals."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""How training ends early, and what a rerun of the same command does then."""
+"""Early ends of training, and a rerun of the same command afterwards."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Videos that are whole but odd: turned, mirrored, or with timestamps that cannot be right."""
+"""Videos that are intact but odd: rotated, mirrored, or with impossible timestamps."""
 
 from fractions import Fraction
 

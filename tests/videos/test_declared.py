@@ -1,4 +1,4 @@
-"""What files declare, true or not, and what is reported where nothing can be decoded."""
+"""Declared properties of files, true or not, and the report if nothing can be decoded."""
 
 import io
 import math
@@ -40,7 +40,7 @@ def reason_in_embed(path):
 
 
 def renamed_codec(path):
-    """The same file with a codec that nobody knows, in sample entries of MP4."""
+    """The same file with an unknown codec, in sample entries of MP4."""
     path.write_bytes(path.read_bytes().replace(b"avc1", b"xyz9"))
     return path
 

@@ -1,4 +1,4 @@
-"""What a hostile decoder sends to the reader of frames costs that video only."""
+"""Messages of a hostile decoder to the frame reader affect only that video."""
 
 import math
 import os

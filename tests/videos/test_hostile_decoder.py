@@ -1,4 +1,4 @@
-"""A decoder process that a video has taken over sends what it likes: it costs that video only."""
+"""A decoder process that a video has taken over can send anything: it affects only that video."""
 
 import contextlib
 import json

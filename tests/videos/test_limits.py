@@ -1,4 +1,4 @@
-"""What one video may cost: bounds of the limits, and deadlines by what a file is and declares."""
+"""Limits for one video: their bounds, and deadlines by a file's size and declared properties."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Files with timestamps that cannot be right, and what they must still give."""
+"""Files with impossible timestamps, and the times they must still give."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Pictures are kept as a player shows them: turned, mirrored, and with the right aspect."""
+"""Pictures are stored as a player shows them: rotated, mirrored, and with the right aspect."""
 
 import gc
 import io
