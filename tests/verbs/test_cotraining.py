@@ -157,7 +157,7 @@ def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_fo
     given = {"store": tiny_store.path, "images": shapes_folder}
     sup = recipe("sup-tiny")
     for config, options, message in (
-        (smallest(), {}, r"no store is given.*--store STORE"),
+        (smallest(), {}, r"this recipe needs a frame store.*--store STORE"),
         (smallest(), given, r"supervised.weight is 0.*vivi-ex4-co"),
         (co_training(), {"store": tiny_store.path}, r"no labelled images.*--images IMAGES"),
         (sup, given, r"--store .* has no effect: this recipe trains on images only"),

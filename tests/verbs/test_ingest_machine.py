@@ -234,7 +234,9 @@ def test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_fil
 
     with monkeypatch.context() as patch:
         patch.setattr(one_video, "sha256", sha256)
-        with pytest.raises(MachineError, match="could not be processed: a worker process met a"):
+        with pytest.raises(
+            MachineError, match="could not be processed: a worker process reached a"
+        ):
             ingest(only("a", videos), videos.parent / "out", CONFIG, HERE)
     assert ingest(only("a", videos), videos.parent / "out", CONFIG, HERE).totals["ok"] == 1
 
