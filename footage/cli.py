@@ -19,8 +19,7 @@ from footage import cli_evaluation, terminal
 from footage.confinement import policy
 from footage.confinement.shortage import is_out_of_memory, with_limits
 from footage.errors import FootageError, MachineError, OutputError
-from footage.printable import printable
-from footage.terminal import one_line
+from footage.printable import one_line, printable
 
 USAGE = """\
 footage: train an image backbone on raw, unlabelled video
@@ -112,7 +111,7 @@ def _run(words: list[str], debug: bool) -> int:
         if debug:
             raise
         return _refuse(error.message, error.hint, error.exit_code)
-    except (MemoryError, ImportError) as error:
+    except (MemoryError, ImportError, RuntimeError) as error:
         if debug or not is_out_of_memory(error):
             raise
         return _refuse(

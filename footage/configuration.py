@@ -106,6 +106,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
             raise ValueError("a number is not finite or too large")
     except (ValueError, TypeError, RecursionError) as error:
         wanted = _words(hint)
+        if isinstance(value, int) and not _is_bounded(value):
+            wanted += " below 2^63"
         raise ConfigError(
             f"{where} must be {wanted}, got {_short(value)}", f"set {where} to {wanted}"
         ) from error
@@ -140,5 +142,5 @@ def _short(value: object) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or a deep list
-        return f"a {type(value).__name__} that is too large"
+        return f"a value of type {type(value).__name__} that is too large"
     return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,8 +1,9 @@
 """Walk a folder for files of some kind: every command finds its input this way.
 
 Hidden files and folders are skipped. Links to folders are followed, and each folder is visited
-once, so loops end. Files below real folders come before those that are reachable only by a link,
-so their names do not depend on links.
+once, so loops end. A link to a folder that contains the walked one is not followed: it would lead
+to files that are not below it. Files below real folders come before those that are reachable only
+by a link, so their names do not depend on links.
 """
 
 import os
@@ -51,17 +52,17 @@ def walk(root: Path, is_wanted: Callable[[str], bool]) -> Walk:
         is_wanted: Whether a file counts, by its name.
     """
     found = Walk([], 0, Counter(), [])
-    visited: set[tuple[int, int]] = set()
+    visited = {_identity(parent.stat()) for parent in root.resolve().parents}
     waiting: list[Path] = [root]
     links: list[Path] = []
     hidden = 0
     while waiting or links:
         folder = waiting.pop() if waiting else links.pop(0)
         try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in visited:
+            identity = _identity(folder.stat())
+            if identity in visited:
                 continue
-            visited.add((status.st_dev, status.st_ino))
+            visited.add(identity)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             found.unreadable.append(f"{folder}: {error.strerror}")
@@ -80,6 +81,10 @@ def walk(root: Path, is_wanted: Callable[[str], bool]) -> Walk:
                 found.other_suffixes[path.suffix.lower()] += 1
     found.files.sort()
     return found._replace(num_hidden=hidden)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def text(path: str | Path) -> str:

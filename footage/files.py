@@ -209,6 +209,11 @@ def _number_in(error: Exception) -> int | None:
 def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
     """The error for a path that cannot be written, from the system's error number."""
     reason = os.strerror(number) if number else otherwise
+    if number in (errno.EEXIST, errno.ENOTDIR):
+        return OutputError(
+            f"{str(path)!r} cannot be written: {reason}",
+            "there is a file where a folder is needed; choose another path",
+        )
     if number in _SPACE:
         return OutputError(
             f"{str(path)!r} cannot be written: {reason}",

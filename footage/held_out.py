@@ -99,6 +99,11 @@ class Question(NamedTuple):
     allowed: Bool[Tensor, "N N"]
     """For each frame the frames that it may find."""
 
+    @property
+    def can_be_asked(self) -> Bool[Tensor, " N"]:
+        """Which frames may find a right one and a wrong one; others say nothing."""
+        return self.right.any(dim=1) & (self.allowed & ~self.right).any(dim=1)
+
 
 def questions(frames: ProbeSet) -> list[Question]:
     """Both tasks."""
@@ -133,7 +138,7 @@ def retrieval_rows(model: models.Model, frames: ProbeSet, *, seed: int) -> list[
         _row(question, name, distance[name], queries, frames, described[name] | {"seed": seed})
         for question in questions(frames)
         for name in COLUMNS
-        if bool((question.right.any(dim=1) & queries).any())
+        if bool((question.can_be_asked & queries).any())
     ]
 
 
@@ -146,7 +151,7 @@ def _row(
     described: dict[str, Any],
 ) -> ResultRow:
     found = answers(distance, question.right, question.allowed)
-    asked = found.is_query & queries
+    asked = question.can_be_asked & queries
     count = int(asked.sum())
     value = float((found.chance if column == "chance" else found.hit)[asked].mean())
     groups = frames.shots if question.task == TASKS[0] else frames.videos

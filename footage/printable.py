@@ -16,3 +16,8 @@ _CONTROL = re.compile(
 def printable(text: str) -> str:
     """Text with control characters, and characters that no stream can encode, as escapes."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """Printable text without line ends."""
+    return printable(text).replace("\n", "\\n")

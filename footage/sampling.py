@@ -266,8 +266,8 @@ class BatchSampler:
                 f"videos_per_batch is {config.videos_per_batch}, but only {self.num_eligible} "
                 f"of {self.num_eligible + self.num_ineligible} training videos can give "
                 f"{config.shots_per_video} shots of {config.frames_per_shot} frames",
-                f"set videos_per_batch to at most {self.num_eligible}, ingest more videos, or ask "
-                "for fewer shots and frames"
+                f"set --sampling.videos-per-batch to at most {self.num_eligible}, ingest more "
+                "videos, or ask for fewer shots and frames"
                 if self.num_eligible > 1
                 else "ingest more or longer videos, or ask for fewer shots and frames",
             )

@@ -35,11 +35,6 @@ _PLAIN = {
 """Messages of the parser, and their wording in footage."""
 
 
-def one_line(text: str) -> str:
-    """Printable text without line ends."""
-    return printable(text).replace("\n", "\\n")
-
-
 class PrintableFormatter(logging.Formatter):
     """Formats log lines as printable text."""
 

@@ -70,6 +70,24 @@ def test_debug_shows_where_an_error_came_from(tmp_path):
         cli.main(words)
 
 
+def test_a_head_that_does_not_fit_into_memory_is_one_error(tiny_store, tmp_path, capsys):
+    words = [
+        "train",
+        "vivi-ex4-tiny",
+        "--store",
+        str(tiny_store.path),
+        "--out",
+        str(tmp_path / "a"),
+    ]
+    words += ["--steps", "1", "--sampling.videos-per-batch", "4", "--compute.workers", "1"]
+    words += ["--objective.frame-shot.embedding-dim", "9000000000000"]
+    assert cli.main(words) == 75
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "Traceback" in line] == []
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["error", "hint"]
+    assert "out of memory" in lines[-2]
+
+
 def test_debug_prints_no_password(tmp_path):
     url = "http://somebody:hunter2@127.0.0.1:9/a.mp4?token=s3cr3t"
     command = [sys.executable, "-P", "-m", "footage", "ingest", url, "--out", "x", "--debug"]

@@ -66,8 +66,11 @@ def test_what_does_not_fit_is_refused_by_name(values, message):
         ({"inner": {"kind": 3}}, "inner.kind must be 'a' or 'b', got 3"),
         ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
         ({"steps": None}, "steps must be a whole number, got None"),
-        ({"steps": 2**63}, "steps must be a whole number, got 9223372036854775808"),
-        ({"steps": 10**6000}, "steps must be a whole number, got a int that is too large"),
+        ({"steps": 2**63}, r"steps must be a whole number below 2\^63, got 9223372036854775808"),
+        (
+            {"steps": 10**6000},
+            r"steps must be a whole number below 2\^63, got a value of type int that",
+        ),
         ({"steps": "x" * 10**6}, r"steps must be a whole number, got '" + "x" * 99 + r"\.\.\."),
         ({"shares": [0.5, "x"]}, r"shares must be of the type tuple\[float, \.\.\.\]"),
         ({"pair": [1.0]}, r"pair must be of the type tuple\[float, float\], got \[1.0\]"),

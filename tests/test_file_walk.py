@@ -60,3 +60,13 @@ def test_names_that_are_not_utf8_become_escapes():
 def test_only_the_commonest_suffixes_are_listed(tmp_path):
     make(tmp_path, *(f"{number}.{'abcdefg'[number]}" for number in range(7)))
     assert suffixes(walk(tmp_path, is_text).other_suffixes).endswith(", ...")
+
+
+def test_link_to_a_folder_above_is_not_followed(tmp_path):
+    for name in ("outside/a.png", "root/b.png", "root/below/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "root" / "up").symlink_to("..")
+    (tmp_path / "root" / "below" / "top").symlink_to("/")
+    found = walk(tmp_path / "root", lambda name: name.endswith(".png"))
+    assert [path.name for path in found.files] == ["b.png", "c.png"]

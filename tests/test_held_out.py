@@ -107,3 +107,9 @@ def test_what_cannot_be_done_is_one_error(run, tiny_store, tmp_path, model, more
     with pytest.raises(ConfigError, match=message) as error:
         evaluate(run if model == "run" else model, config=HELD_OUT, **more)
     assert error.value.hint
+
+
+def test_a_question_that_cannot_be_answered_wrongly_is_not_asked(run):
+    images = torch.randint(0, 255, (3, 64, 64, 3)).byte()
+    alone = frames([0, 0, 0], [0, 0, 0], images)
+    assert retrieval_rows(models.load(str(run)), alone, seed=0) == []

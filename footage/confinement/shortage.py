@@ -48,10 +48,19 @@ def lower_limits(cpu_seconds: int, memory_bytes: int) -> dict[str, str]:
     return found
 
 
+_OUT_OF_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "cuda out of memory",
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, including when the dynamic linker found none for a library."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError | OSError)
-        and ("failed to map segment" in words or "cannot allocate memory" in words)
+        # Torch reports a lack of memory as a RuntimeError.
+        isinstance(error, ImportError | OSError | RuntimeError)
+        and any(sign in words for sign in _OUT_OF_MEMORY)
     )

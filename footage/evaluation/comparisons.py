@@ -99,10 +99,11 @@ def table(rows: Sequence[ResultRow]) -> RenderableType:
 
 
 def _table(title: str, rows: Sequence[ResultRow]) -> Table:
+    counted = "shots" if rows[0].protocol == NEAREST else "test images"
     view = Table(title=title)
     view.add_column("task")
     view.add_column("protocol")
-    for column in (*COLUMNS, "model - untrained", "test images"):
+    for column in (*COLUMNS, "model - untrained", counted):
         view.add_column(column, justify="right")
     for task, protocol, cells in comparisons(rows):
         gain = 100 * (cells["model"].value - cells["untrained"].value)

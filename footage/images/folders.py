@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 import stat
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,6 +27,11 @@ from footage.images.limits import ImageError
 from footage.images.reading import find_images, is_image_name, open_regular, read_descriptor
 
 log = logging.getLogger(__name__)
+
+LONGEST_LINE: Final = 100_000
+"""Characters in a line of a list."""
+
+_HEADERS: Final = ("path,label", "path\tlabel", "file,label")
 
 _FORM: Final = "write one `path label` per line, paths relative to the list"
 
@@ -106,7 +112,7 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
     """Images by class, where every subfolder is a class; its own subfolders belong to it.
 
     Raises:
-        ConfigError: A class folder holds no image.
+        ConfigError: A class folder holds no image, or shares images with another by a link.
     """
     classes: dict[str, list[Path]] = {}
     loose = 0
@@ -121,9 +127,24 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
             f"no images in {len(empty)} of {len(classes)} class folders of {folder}: {some(empty)}",
             "each subfolder must hold one class; remove those which are not classes",
         )
+    _check_apart(folder, classes)
     if loose:
         log.warning("%d images lie in %s outside any class folder and are not used", loose, folder)
     return classes
+
+
+def _check_apart(folder: Path, classes: dict[str, list[Path]]) -> None:
+    """Refuse a folder that two classes contain by links: its images would have two labels."""
+    owners: dict[str, str] = {}
+    for name, paths in classes.items():
+        for inside in dict.fromkeys(path.parent for path in paths):
+            other = owners.setdefault(os.path.realpath(inside), name)
+            if other != name:
+                raise ConfigError(
+                    f"the class folders {other!r} and {name!r} in {folder} both contain the images"
+                    f" in {inside}",
+                    "remove the link to that folder from one of them",
+                )
 
 
 def read_list(path: Path) -> dict[str, list[Path]]:
@@ -132,16 +153,22 @@ def read_list(path: Path) -> dict[str, list[Path]]:
     Raises:
         ConfigError: It is not such a list, lists nothing, or names files that do not exist.
     """
-    lines = [line for line in _lines(path) if line.strip()]
-    if lines and lines[0].replace(" ", "").lower() in ("path,label", "path\tlabel", "file,label"):
+    lines = [(number, line) for number, line in enumerate(_lines(path), 1) if line.strip()]
+    if lines and lines[0][1].replace(" ", "").lower() in _HEADERS:
         lines = lines[1:]
     if not lines:
         raise ConfigError(f"{path} lists no images", _FORM)
-    separate = _separator(lines[0], path)
+    separate = _separator(lines[0][1], path)
     classes: dict[str, list[Path]] = {}
     missing: list[str] = []
     seen: dict[Path, str] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
+        if len(line) > LONGEST_LINE:
+            raise ConfigError(
+                f"line {number} of {path} has {len(line):,} characters, at most {LONGEST_LINE:,}"
+                " are allowed",
+                _FORM,
+            )
         fields = separate(line)
         if len(fields) != 2 or not fields[1].strip():
             raise ConfigError(

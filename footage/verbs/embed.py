@@ -133,7 +133,8 @@ def embed(
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten.
+        ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten; or no
+            input could be read.
         FootageError: An input does not exist, or there is neither image nor video in them.
         OutputError: `out` cannot be written, or another process is writing it.
     """
@@ -173,7 +174,7 @@ def _embed_all(
     found: Sequence[Source], model: models.Model, config: EmbedConfig, path: Path
 ) -> Embedded:
     """Write the rows of all files to `path`."""
-    frames = 0
+    frames = num_read = 0
     kinds: Counter[Kind] = Counter()
     failures: list[Failure] = []
     with _Writer(path, model, config) as writer, _progress() as progress:
@@ -183,8 +184,15 @@ def _embed_all(
         ):
             writer.write(batch)
             frames += sum(item.seconds is not None for item in batch)
+            num_read += sum(item.pixels is not None for item in batch)
             failures += [Failure(i.input, i.reason) for i in batch if i.status != "ok"]
             progress.update(bar, rows=writer.num_rows)
+        if not num_read:
+            raise ConfigError(
+                f"none of {len(found)} files could be read; {failures[0].input}: "
+                f"{failures[0].reason}",
+                "check the files",
+            )
     return Embedded(path, kinds["image"], kinds["video"], frames, failures)
 
 

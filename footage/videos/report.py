@@ -6,6 +6,7 @@ from typing import Any
 
 from footage.confinement.layers import ACTIVE, MISSING, Sandbox
 from footage.errors import FootageError, MachineError
+from footage.printable import one_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +60,7 @@ class IngestReport:
             f"{status:<{width}}  {video}: {reason}" for video, status, reason in self.rejected
         ]
         lines += [f"{'not processed':<{width}}  {name}: {reason}" for name, reason in self.failures]
-        return lines
+        return [one_line(line) for line in lines]
 
     def summary(self) -> str:
         """All lines as one text."""

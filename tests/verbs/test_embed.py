@@ -210,3 +210,13 @@ def test_a_table_that_cannot_be_written_is_one_error(photos: Path, tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         embed(TINY, [photos], out=tmp_path / "file" / "e.parquet", config=EmbedConfig(size=32))
+
+
+def test_inputs_none_of_which_can_be_read_are_one_error_and_no_table(tmp_path: Path) -> None:
+    for name in ("a.png", "b.mp4"):
+        (tmp_path / name).write_text("text")
+    out = tmp_path / "e.parquet"
+    with pytest.raises(ConfigError, match=r"none of 2 files could be read; .*a\.png: ") as error:
+        embed("test_resnet", [tmp_path / "a.png", tmp_path / "b.mp4"], out=out)
+    assert error.value.hint
+    assert not out.exists()
