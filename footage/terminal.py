@@ -48,7 +48,7 @@ def print_traceback(
 ) -> None:
     """Print what Python prints of an error that nobody catches, without passwords and tokens."""
     lines = traceback.format_exception(kind, error, trace)
-    print(printable(redacted("".join(lines))), file=sys.stderr, end="")
+    sys.stderr.write(printable(redacted("".join(lines))))
 
 
 def prepare_streams() -> None:
