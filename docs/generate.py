@@ -6,12 +6,13 @@
 from pathlib import Path
 
 from docs.images import draw_results, draw_tasks
-from docs.pages import losses, paper_map, recipes, results, sandbox
+from docs.pages import losses, paper_map, recipes, reliability, results, sandbox
 
 FOLDER = Path(__file__).parent
 PAGES = {
     "losses.md": losses.page,
     "recipes.md": recipes.page,
+    "reliability.md": reliability.page,
     "paper-map.md": paper_map.page,
     "results.md": results.page,
     "sandbox.md": sandbox.page,

@@ -271,7 +271,15 @@ SECURITY = (
             "tests/verbs/test_report.py::test_a_hostile_file_name_is_shown_and_does_nothing",
         ),
     ),
-    Promise("C6", "footage opens no listening port.", ()),
+    Promise(
+        "C6",
+        "No footage command opens a listening port.",
+        (
+            "tests/e2e/test_ports.py::test_the_watch_sees_ports_of_children",
+            "tests/e2e/test_ports.py::test_no_command_opens_a_port",
+        ),
+        "several training processes connect to each other: torchrun listens",
+    ),
     Promise(
         "C7",
         "Secrets in URLs and in the environment are never written.",

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 RECIPE: Final = "vivi-nce-tiny"
-"""Of those tried, the one whose features were best within minutes (docs/experiments.md)."""
+"""Of the recipes tried, the one with the best features within minutes (decisions/0150)."""
 
 BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
 """A quarter as wide as the recipe's: more than ten times as many views in the same time."""
