@@ -120,21 +120,21 @@ def test_ingest_under_a_limit_quarantines_nothing_and_the_next_one_completes_it(
 
 
 class Killer(threading.Thread):
-    """Kills decoders of this thread's process from outside, so many times."""
+    """Kills decoders that the creating thread starts from now on from outside, so many times."""
 
     def __init__(self, times):
         super().__init__()
         self._children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+        self._spared = set(self._children.read_text().split())
         self._left = times
 
     def run(self):
-        killed = set()
         end = time.monotonic() + 60
         while self._left and time.monotonic() < end:
-            for child in self._children.read_text().split():
-                if child not in killed:
+            for child in set(self._children.read_text().split()) - self._spared:
+                if self._left:
                     os.kill(int(child), signal.SIGKILL)
-                    killed.add(child)
+                    self._spared.add(child)
                     self._left -= 1
             time.sleep(0.001)
 
