@@ -52,7 +52,7 @@ def evaluate(words: Sequence[str]) -> None:
         overwrite: bool = False,
         config: Annotated[EvaluateConfig, arg(name="")] = default,
     ) -> None:
-        """Compare a model with baselines on your images or videos, or judge it on a suite of tasks.
+        """Evaluate a model on your own images, on held-out videos, or on a suite of tasks.
 
         `footage evaluate MODEL --suite vtab --data DIR` goes on when it is run again.
 
@@ -63,7 +63,7 @@ def evaluate(words: Sequence[str]) -> None:
             suite: vtab, pocket, or folder for tasks that no table knows.
             data: The folder of the suite's tasks.
             out: Also write the results to this JSON file; of a suite, the folder for all results.
-            overwrite: Evaluate anew, and replace other results in --out; not on a suite.
+            overwrite: Evaluate again and replace the results in --out; not for suites.
             config: How to judge.
         """
         if suite and labelled:

@@ -129,10 +129,9 @@ def retrieval_rows(model: models.Model, frames: ProbeSet, *, seed: int) -> list[
     columns, described = baselines(model, seed=seed)
     sizes = sizes_of(columns)
     squares = ({size: resized(image, size) for size in sizes} for image in frames.images.numpy())
-    # Chance needs no features, only something to measure.
     features = forward(squares, columns)
     distance = {name: distances(features[name]) for name in columns}
-    distance["chance"] = distance["pixels"]
+    distance["chance"] = distance["pixels"]  # chance depends on no features
     queries = _first_of_each_shot(frames)
     return [
         _row(question, name, distance[name], queries, frames, described[name] | {"seed": seed})

@@ -53,7 +53,7 @@ def read_record(run: Path) -> dict[str, Any]:
         run: A run folder, or a run.json itself.
 
     Raises:
-        CheckpointError: There is no run here, or its file is damaged.
+        CheckpointError: The folder contains no run, or its file is damaged.
     """
     path = run / RUN if run.is_dir() else run
     if not path.exists():

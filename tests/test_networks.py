@@ -8,7 +8,7 @@ from footage.backbone import BackboneConfig, timm, usual_size
 from footage.errors import ConfigError
 
 FORBIDDEN = {
-    "checkpoint_path": "/tmp/x.pth",
+    "checkpoint_path": "/nowhere/x.pth",
     "pretrained": True,
     "pretrained_cfg": "a1_in1k",
     "pretrained_cfg_overlay": "x",
@@ -47,7 +47,7 @@ def test_an_option_that_is_not_listed_never_reaches_timm(name):
     [
         "hf-hub:timm/resnet50",
         "hf_hub:timm/resnet50",
-        "local-dir:/tmp/x",
+        "local-dir:/nowhere/x",
         "timm/resnet50",
         "../resnet50",
         "resnet50/../../x",

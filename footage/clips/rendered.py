@@ -1,8 +1,8 @@
 """Rendered films with a known truth, drawn from a seed.
 
 Few real clips are small enough to download for a demo, and contrasting videos needs many. The story
-that all films share is in `journey`; every film has another traveller, other companions and another
-camera, and a few films share each place.
+that all films share is in `journey`. Every film has its own cast and camera; a few films share each
+place.
 """
 
 import functools

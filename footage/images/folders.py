@@ -112,7 +112,7 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
     """Images by class, where every subfolder is a class; its own subfolders belong to it.
 
     Raises:
-        ConfigError: A class folder holds no image, or shares images with another by a link.
+        ConfigError: A class folder contains no images, or links to the images of another class.
     """
     classes: dict[str, list[Path]] = {}
     loose = 0

@@ -173,13 +173,13 @@ def _figures(run: Run) -> list[Markup]:
     measured = [each for each in comparisons(run.rows) if each.protocol in FIGURES]
     figures = [] if any(each.protocol == NEAREST for each in measured) else _probed_figures(run)
     for each in measured:
-        beside = " · ".join(
+        context = " · ".join(
             f"{name} {100 * each.cells[name].value:.0f}"
             for name in ("untrained", "pixels", "chance")
             if name in each.cells
         )
         title = FIGURES[each.protocol].format(each.task.removeprefix("same "))
-        figures.append(_figure(title, each.cells["model"].value, beside, each.verdict))
+        figures.append(_figure(title, each.cells["model"].value, context, each.verdict))
     return figures[:8]
 
 
@@ -191,15 +191,15 @@ def _probed_figures(run: Run) -> list[Markup]:
         if f"same_{name}_hit" in probe:
             before = run.probes[0]["probe"].get(f"same_{name}_hit")
             chance = f"chance {100 * probe.get(f'same_{name}_chance', 0.0):.0f}"
-            beside = chance if before is None else f"before training {100 * before:.0f} · {chance}"
+            context = chance if before is None else f"before training {100 * before:.0f} · {chance}"
             title = FIGURES[NEAREST].format(name)
-            figures.append(_figure(title, probe[f"same_{name}_hit"], beside))
+            figures.append(_figure(title, probe[f"same_{name}_hit"], context))
     return figures
 
 
-def _figure(title: str, share: float, beside: str, verdict: str = "") -> Markup:
+def _figure(title: str, share: float, context: str, verdict: str = "") -> Markup:
     value = tag("div", f"{100 * share:.1f}", tag("small", " %"), class_="value")
-    words = [tag("div", line, class_="beside") for line in (beside, verdict) if line]
+    words = [tag("div", line, class_="context") for line in (context, verdict) if line]
     return tag("div", tag("dt", title), tag("dd", value, *words))
 
 

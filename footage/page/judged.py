@@ -162,11 +162,7 @@ def verdict(rows: Sequence[ResultRow]) -> str:
 
 
 def _cells(rows: Sequence[ResultRow], protocol: str) -> dict[str, dict[str, ResultRow]]:
-    tasks: dict[str, dict[str, ResultRow]] = {}
-    for row in rows:
-        if row.protocol in (protocol, MAJORITY):
-            tasks.setdefault(row.task, {})[row.column] = row
-    return {task: cells for task, cells in tasks.items() if {"model", "untrained"} <= set(cells)}
+    return {each.task: dict(each.cells) for each in comparisons(rows) if each.protocol == protocol}
 
 
 def _protocols(runs: Sequence[Run], task: str) -> list[str]:

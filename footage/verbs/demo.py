@@ -1,11 +1,11 @@
-"""The verb `footage demo`: videos in, an evaluated backbone and a page to look at out.
+"""The command `footage demo`: from videos to an evaluated backbone and a report.
 
     clips --ingest--> store --train--> run --evaluate--> tables --export--> weights --report--> page
 
 Without videos of the user's own it takes six real clips out of two packages of the Python Package
 Index and draws short films to go with them (`footage.clips.rendered`), because contrasting needs
-many videos. What was learned is measured by retrieval in held-out videos, and on labelled images
-that are drawn, too (`footage.clips.labelled`). Running it again continues where it stopped.
+many videos. Retrieval in held-out videos and rendered labelled images (`footage.clips.labelled`)
+measure what was learned. Rerunning the command resumes it.
 """
 
 import contextlib
@@ -139,7 +139,7 @@ class DemoReport(NamedTuple):
             "",
             f"Better than the untrained network in {better} of {len(measured)} rows. "
             "Unclear: the 95 % interval of the difference contains 0.",
-            "Nearest frames are searched in held-out videos; the things are in labelled images.",
+            "Nearest frames: retrieval in held-out videos. Other rows: labelled images.",
             *textwrap.wrap(pixels_ahead(measured), LINE),
             "",
             "Where it is",
@@ -197,7 +197,7 @@ def _say(number: int, what: str) -> None:
 
 
 def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Path:
-    """The run folder of a finished training; one that is there already is continued."""
+    """Train, or resume an existing run; the run folder."""
     run, store = folder / "run", folder / "store"
     if (run / runs.RUN).exists():
         chosen = configuration.from_dict(TrainConfig, runs.read_record(run)["config"])
@@ -211,7 +211,7 @@ def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Pa
     train(chosen, store=store, out=run, recipe=RECIPE)
     found = checkpoint.newest(run / runs.CHECKPOINTS)
     if found is None or found.step < chosen.steps:
-        raise FootageError("training was stopped", "run the same command again to continue")
+        raise FootageError("training was stopped", "rerun the same command to resume")
     return run
 
 
@@ -275,7 +275,7 @@ def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
 
 @contextlib.contextmanager
 def _without_log() -> Iterator[None]:
-    """What a short run logs says nothing about the real one, which logs the same anew."""
+    """Silence the short run: the real run logs the same lines again."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

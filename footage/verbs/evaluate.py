@@ -1,4 +1,4 @@
-"""The verb `footage evaluate`: a model judged on labelled images, videos or the tasks of a suite.
+"""The command `footage evaluate`: on labelled images, held-out videos or a suite of tasks.
 
 Labelled images of your own are split here. Their table has four columns of features: `chance` (the
 commonest class), `pixels` (the image itself at 16 x 16), `untrained` (the same network with random
@@ -80,8 +80,8 @@ class EvaluateConfig:
     """A suite's headline: the mean of all tasks (VTAB), or of the group means (many others)."""
 
     held_out: bool = False
-    """Of a run: also search the videos that it held out; is the nearest frame of the same shot, of
-    the same video?"""
+    """For a run: measure retrieval in its held-out videos. Is the nearest frame from the same shot,
+    and from the same video?"""
 
     untrained: bool = False
     """On a suite: the same network with random weights, so that fine-tuning is from scratch."""
@@ -150,7 +150,7 @@ def evaluate(
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
 ) -> Evaluation | SuiteEvaluation:
-    """Judge a model on labelled images, on held-out videos, or on the tasks of a suite.
+    """Evaluate a model on labelled images, on held-out videos, or on a suite of tasks.
 
     On a suite the same call goes on where it was killed. A run's results are also written beside
     it, in `RUN/evaluations/`.
@@ -165,7 +165,7 @@ def evaluate(
             RUN/evaluations or evaluations when left out.
         config: Protocols, seed and sizes; the defaults when left out.
         preprocessing: Of a function, or of an ONNX file that does not say.
-        overwrite: Evaluate anew, and replace the results in `out`; not on a suite.
+        overwrite: Evaluate again and replace the results in `out`; not for suites.
 
     Raises:
         CheckpointError: The model cannot be read.
