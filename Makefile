@@ -47,7 +47,7 @@ gpu: .venv/.dev  ## the tests that need a CUDA device
 
 docs: .venv/.dev  ## write the generated pages, check that the commands in the documents work
 	@$(QUIET_THREADS) $(BIN)/python -m docs.generate
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/test_documents.py tests/e2e/test_readme.py $(ARGS)
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/docs/test_documents.py tests/e2e/test_readme.py $(ARGS)
 
 format: .venv/.dev  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format --quiet .

@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from footage import model as models
-from footage.confinement.messages import cpu_seconds_of
+from footage.data.image_views import LabelledViewConfig, labelled_view_of
 from footage.evaluation.features import Squares, forward, model_column, read_squares
 from footage.images.confined import shared
+from footage.images.decode import Encoded, read_image
 from footage.images.opening import opened
-from footage.images.reading import Encoded, read_image
-from footage.images.resizing import resized
-from footage.images.views import LabelledViewConfig, labelled_view_of
-from footage.randomness import generator
+from footage.images.resize import resized
+from footage.models import load as models
+from footage.sandbox.messages import cpu_seconds_of
+from footage.seeding import generator
 
 ROUNDS = 5
 SIZE = 224

@@ -13,12 +13,12 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from footage.runs import environment
-from footage.videos.pictures import TinyFrames
-from footage.videos.shot_builder import ShotBuilder
-from footage.videos.shots import AdaptiveCuts
-from footage.videos.sources import find
-from footage.videos.video import Video
+from footage.ingest.sources import find
+from footage.runs.environment import environment
+from footage.video.decode import Video
+from footage.video.detectors.adaptive import AdaptiveCuts
+from footage.video.scaling import TinyFrames
+from footage.video.shots import ShotBuilder
 
 RATE = 25.0
 TOLERANCE_SECONDS = 0.1

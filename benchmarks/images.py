@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from footage.images.labelled import open_images
+from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.images.dataset import open_images
 from footage.images.opening import open_one
-from footage.images.views import LabelledViewConfig, labelled_view_of
-from footage.randomness import generator
+from footage.seeding import generator
 
 IMAGES = 2000
 READS = 200

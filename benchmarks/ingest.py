@@ -40,8 +40,8 @@ ingest(sys.argv[2:], sys.argv[1], IngestConfig(workers=1))
 """
 IMPORTS = {
     "decode": "import av",
-    "ingest": "import footage.verbs.ingest, subprocess, sys\n"
-    "subprocess.run([sys.executable, '-c', 'import footage.videos.one_video'], check=True)",
+    "ingest": "import footage.commands.ingest, subprocess, sys\n"
+    "subprocess.run([sys.executable, '-c', 'import footage.ingest.worker'], check=True)",
 }
 FPS, SIZE = 30, (640, 360)
 

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from footage.augment import AugmentConfig, augment, augment_jpeg, decode, decode_resized
-from footage.batch_making import VideoStream
-from footage.loading import LoadingConfig, batches
-from footage.randomness import generator
-from footage.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.store import Store
+from footage.data.batches import VideoStream
+from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
+from footage.data.views import AugmentConfig, augment, augment_jpeg, decode, decode_resized
+from footage.seeding import generator
+from footage.store.reader import Store
+from footage.training.loader import LoadingConfig, batches
 
 ROUNDS = 7
 IMAGES = 120

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-import footage.torchvision_compatibility  # noqa: F401  (before lightly brings torchvision in)
-from footage.losses import multi_positive_nce, self_distillation, triplet, vicreg
+import footage._torchvision_compat  # noqa: F401  (before lightly brings torchvision in)
+from footage.objectives.losses import multi_positive_nce, self_distillation, triplet, vicreg
 
 MOST_BYTES = 8e9
 """A peer that asks for more is left out."""

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from footage.losses import LOSSES
-from footage.runs import environment
+from footage.objectives.losses import LOSSES
+from footage.runs.environment import environment
 
 PER_IDENTITY = 8
 

@@ -8,8 +8,8 @@ r"""The reference columns of the pocket suite: what a number on it has to be com
     python benchmarks/pocket_reference.py benchmarks/results/pocket-reference.json --collect R
     python benchmarks/pocket_reference.py benchmarks/results/pocket-reference.json
 
-The first call gathers every row there is, with weights, commit and machine; the second prints the
-tables of docs/pocket.md. `benchmarks/reference_weights.py` writes the file that is judged.
+The first call collects all rows, with weights, commit and machine; the second prints the tables of
+packages/pocket-suite/README.md. `benchmarks/reference_weights.py` writes the reference weights.
 
 The rule: a task stays in the suite's mean if the reference beats the same network with random
 weights by more than two standard errors of the difference, be it by a linear probe on frozen
@@ -28,9 +28,9 @@ import msgspec
 
 from footage.errors import ConfigError, FootageError
 from footage.evaluation.averages import GROUPS
-from footage.evaluation.suite_rows import read_rows
-from footage.pocket.rows import TASKS
-from footage.runs import environment
+from footage.evaluation.suite_results import read_rows
+from footage.runs.environment import environment
+from footage.suites.pocket import TASKS
 
 FROZEN, TUNED = "linear", "pocket-finetune"
 COLUMNS = {

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from footage.backbone import build
-from footage.learner import Learner, LearningState, computes_in_bf16
-from footage.loading import Batch
-from footage.objective import Objective
-from footage.recipes import METHODS, recipe
-from footage.runs import environment
-from footage.sampling import BatchPlan
-from footage.train_config import TrainConfig
+from footage.data.sampling import BatchPlan
+from footage.models.backbone import build
+from footage.objectives.objective import Objective
+from footage.recipes.methods import METHODS, recipe
+from footage.runs.environment import environment
+from footage.training.config import TrainConfig
+from footage.training.loader import Batch
+from footage.training.module import Learner, LearningState, computes_in_bf16
 
 CLASSES = 100
 REFERENCE = "vivi-ex4"

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from footage import model as models
-from footage.backbone import BackboneConfig, Preprocessing, build
+from footage.commands.export import write_file
 from footage.errors import CheckpointError, FootageError
-from footage.verbs.export import write_file
+from footage.models import load as models
+from footage.models.backbone import BackboneConfig, Preprocessing, build
 
 ARCHITECTURE = "tf_efficientnet_lite0"
 """As TensorFlow pads, and with its batch-norm epsilon of 1e-3; timm's other lite0 does neither."""

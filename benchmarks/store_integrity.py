@@ -24,12 +24,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.loading import drawn_frames
-from footage import store_commit, store_writing
-from footage.augment import AugmentConfig, augment_jpeg
-from footage.randomness import generator
-from footage.store import Store
-from footage.store_description import part_name
-from footage.store_tables import FRAMES_PER_GROUP
+from footage.data.views import AugmentConfig, augment_jpeg
+from footage.seeding import generator
+from footage.store import commit
+from footage.store import writer as store_writing
+from footage.store.description import part_name
+from footage.store.reader import Store
+from footage.store.tables import FRAMES_PER_GROUP
 
 VIDEOS = 40
 FRAMES_TAKEN = 4
@@ -87,7 +88,7 @@ def drawn_store(path: Path, frames_per_shot: int) -> Store:
                 for shot in range(3)
             ]
             writer.finish(record, shots, {})
-    store_commit.commit(path, {"frames_per_second": 2.0}, {}, {})
+    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(path)
 
 

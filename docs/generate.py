@@ -1,26 +1,26 @@
 """Writes the pages that come out of code and results, and their pictures: python -m docs.generate.
 
-`tests/test_documents.py` checks that they are up to date.
+`tests/docs/test_documents.py` checks that they are up to date.
 """
 
 from pathlib import Path
 
-from docs.images import draw_results, draw_tasks
-from docs.pages import losses, paper_map, recipes, reliability, results, sandbox
+from docs.pages import losses, paper_map, recipes, reliability, sandbox
+from experiments import draw_results, draw_tasks, results_page
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 PAGES = {
-    "losses.md": losses.page,
-    "recipes.md": recipes.page,
-    "reliability.md": reliability.page,
-    "paper-map.md": paper_map.page,
-    "results.md": results.page,
-    "sandbox.md": sandbox.page,
+    "docs/losses.md": losses.page,
+    "docs/recipes.md": recipes.page,
+    "docs/reliability.md": reliability.page,
+    "docs/paper-map.md": paper_map.page,
+    "experiments/results.md": results_page.page,
+    "docs/sandbox.md": sandbox.page,
 }
-"""Every generated page by its file name in this folder."""
+"""Every generated page by its path in the repository."""
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
+        (ROOT / name).write_text(page(), encoding="utf-8")
     draw_results.draw()
     draw_tasks.draw()

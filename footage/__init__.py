@@ -10,34 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from footage.backbone import Preprocessing as Preprocessing
-    from footage.model import load as load
-    from footage.python_api import train as train
-    from footage.recipes import recipe as recipe
-    from footage.store import Store as Store
-    from footage.verbs.demo import demo as demo
-    from footage.verbs.embed import embed as embed
-    from footage.verbs.evaluate import evaluate as evaluate
-    from footage.verbs.export import export as export
-    from footage.verbs.ingest import ingest as ingest
-    from footage.verbs.pocket import build_pocket as build_pocket
-    from footage.verbs.profile import profile as profile
-    from footage.verbs.report import report as report
+    from footage.commands.api import train as train
+    from footage.commands.demo import demo as demo
+    from footage.commands.embed import embed as embed
+    from footage.commands.evaluate import evaluate as evaluate
+    from footage.commands.export import export as export
+    from footage.commands.ingest import ingest as ingest
+    from footage.commands.profile import profile as profile
+    from footage.commands.report import report as report
+    from footage.models.backbone import Preprocessing as Preprocessing
+    from footage.models.load import load as load
+    from footage.recipes.methods import recipe as recipe
+    from footage.store.reader import Store as Store
 
 _HOMES = {
-    "Preprocessing": "footage.backbone",
-    "Store": "footage.store",
-    "build_pocket": "footage.verbs.pocket",
-    "demo": "footage.verbs.demo",
-    "embed": "footage.verbs.embed",
-    "evaluate": "footage.verbs.evaluate",
-    "export": "footage.verbs.export",
-    "ingest": "footage.verbs.ingest",
-    "load": "footage.model",
-    "profile": "footage.verbs.profile",
-    "recipe": "footage.recipes",
-    "report": "footage.verbs.report",
-    "train": "footage.python_api",
+    "Preprocessing": "footage.models.backbone",
+    "Store": "footage.store.reader",
+    "demo": "footage.commands.demo",
+    "embed": "footage.commands.embed",
+    "evaluate": "footage.commands.evaluate",
+    "export": "footage.commands.export",
+    "ingest": "footage.commands.ingest",
+    "load": "footage.models.load",
+    "profile": "footage.commands.profile",
+    "recipe": "footage.recipes.methods",
+    "report": "footage.commands.report",
+    "train": "footage.commands.api",
 }
 
 __all__ = list(_HOMES)

@@ -4,7 +4,7 @@ A message states what is wrong and what was found; the hint states how to fix it
 prints each on one line and exits with the error's exit code. Any other exception is a bug.
 """
 
-from footage.redaction import redacted
+from footage.text import redacted
 
 
 class FootageError(Exception):

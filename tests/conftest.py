@@ -7,12 +7,13 @@ import pytest
 import simplejpeg
 from hypothesis import settings
 
-from footage import store_commit, store_writing
-from footage.store import Store
-from tests import synthetic
-from tests.labelled_shapes import draw_shapes
+from footage.store import commit
+from footage.store import writer as store_writing
+from footage.store.reader import Store
+from tests.support import synthetic
+from tests.support.labelled_shapes import draw_shapes
 
-pytest_plugins = ["tests.trials"]
+pytest_plugins = ["tests.support.trials"]
 
 settings.register_profile("fast", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
@@ -50,7 +51,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 num_frames=sum(shot.num_frames for shot in shots),
             )
             writer.finish(record, shots, {})
-    store_commit.commit(path, {"frames_per_second": 2.0}, {}, {})
+    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
     return Store.open(path)
 
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from footage import configuration
-from footage.backbone import Preprocessing
 from footage.errors import ConfigError
-from footage.recipes import recipe
-from footage.train_config import TrainConfig
-from tests.mutations import mutations, states
+from footage.models.backbone import Preprocessing
+from footage.recipes.methods import recipe
+from footage.training.config import TrainConfig
+from tests.support.mutations import mutations, states
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 
 from footage import distributed
 from footage.errors import ConfigError
-from tests.processes import in_processes
+from tests.support.processes import in_processes
 
 
 def test_one_process_is_a_group_of_itself():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from footage.clips.factors import SceneKey, controlled
+from footage.synthetic.factors import SceneKey, controlled
 
 SIZE, LABEL, GAP = 96, 92, 10
 SCENES = (0, 5)

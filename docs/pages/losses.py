@@ -3,11 +3,12 @@
 import inspect
 import re
 
-from footage.losses import LOSSES
+from footage.objectives.losses import LOSSES
 
 HEAD = """# Losses
 
-Generated from `footage/losses.py` by `python -m docs.generate`; a test keeps it up to date.
+Generated from `footage/objectives/losses.py` by `python -m docs.generate`; a test keeps it up to
+date.
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 """

@@ -7,84 +7,99 @@ SECTIONS = {
         Row(
             "a video is a sequence of shots, a shot a run of frames between two cuts",
             "paper",
-            "store:Store videos.shot_builder:ShotBuilder sampling:BatchPlan",
+            "store.reader:Store video.shots:ShotBuilder data.sampling:BatchPlan",
         ),
         Row(
             "invariant to what changes inside a level, informative about what changes across it",
             "paper",
-            "objective:Objective",
+            "objectives.objective:Objective",
         ),
         Row(
             "frame level: stable under colour, contrast and crop",
             "paper",
-            "augment:AugmentConfig levels.frame_shot:FrameShotConfig.positives['frame']",
+            "data.views:AugmentConfig "
+            "objectives.levels.frame_shot:FrameShotConfig.positives['frame']",
         ),
         Row(
             "shot level: robust to orientation, lighting, motion; frames of a shot are positives",
             "paper",
-            "levels.frame_shot:FrameShotConfig.positives['shot'] positives:identities",
+            "objectives.levels.frame_shot:FrameShotConfig.positives['shot'] "
+            "objectives.positives:identities",
         ),
         Row(
             "video level: relations of scenes; predict across the shot embeddings of a video",
             "paper",
-            "levels.video:FutureLevel levels.video:OrderLevel",
+            "objectives.levels.video:FutureLevel objectives.levels.video:OrderLevel",
         ),
     ],
     "Notation": [
         Row(
             "x[v,s,f], frame f of shot s of video v",
             "paper",
-            "shapes:Views sampling:BatchPlan batch_making:load_views",
+            "shapes:Views data.sampling:BatchPlan data.batches:load_views",
             "a fourth axis A for the views of a frame",
         ),
-        Row("phi, the backbone", "paper", "backbone:Backbone"),
-        Row("h = phi(x), frame features", "paper", "backbone:Backbone.forward shapes:Embeddings"),
+        Row("phi, the backbone", "paper", "models.backbone:Backbone"),
+        Row(
+            "h = phi(x), frame features",
+            "paper",
+            "models.backbone:Backbone.forward shapes:Embeddings",
+        ),
         Row(
             "p, pooling over the frames of a shot",
             "paper",
-            "heads:ShotPooling",
+            "models.heads:ShotPooling",
             "over frames and views",
         ),
         Row("e[v,s] = p(h[v,s,1..F]), shot embedding", "paper", "shapes:ShotEmbeddings"),
-        Row("ehat[v,k+m], predicted shot", "paper", "heads:FutureShotPredictor.forward"),
-        Row("g, critic", "paper", "levels.video:FutureConfig.critic"),
+        Row("ehat[v,k+m], predicted shot", "paper", "models.heads:FutureShotPredictor.forward"),
+        Row("g, critic", "paper", "objectives.levels.video:FutureConfig.critic"),
         Row(
-            "M, frames of a shot that are alike", "paper", "sampling:SamplingConfig.frames_per_shot"
+            "M, frames of a shot that are alike",
+            "paper",
+            "data.sampling:SamplingConfig.frames_per_shot",
         ),
-        Row("M_steps, shots ahead", "recalled .75", "levels.video:FutureConfig.steps"),
+        Row("M_steps, shots ahead", "recalled .75", "objectives.levels.video:FutureConfig.steps"),
         Row(
             "K shots x L frames a video",
             "recalled .3",
-            "sampling:SamplingConfig.shots_per_video sampling:SamplingConfig.frames_per_shot",
+            "data.sampling:SamplingConfig.shots_per_video "
+            "data.sampling:SamplingConfig.frames_per_shot",
         ),
     ],
     "The loss": [
         Row(
             "L = L_frame/shot + lambda L_video + gamma L_supervised",
             "paper",
-            "objective:Objective.forward objective:ObjectiveConfig",
+            "objectives.objective:Objective.forward objectives.objective:ObjectiveConfig",
         ),
         Row(
             "lambda, about 0.04",
             "recalled .2",
-            "levels.video:FutureConfig.weight levels.video:OrderConfig.weight",
+            "objectives.levels.video:FutureConfig.weight "
+            "objectives.levels.video:OrderConfig.weight",
             "one for each of the two video losses",
         ),
         Row(
             "gamma, about 1",
             "recalled .2",
-            "levels.supervised:SupervisedConfig.weight recipes:METHODS['vivi-ex4-co']",
+            "objectives.levels.supervised:SupervisedConfig.weight "
+            "recipes.methods:METHODS['vivi-ex4-co']",
         ),
         Row(
             "gamma > 0 only when co-training",
             "paper",
-            "levels.supervised:SupervisedConfig.weight data:open_data",
+            "objectives.levels.supervised:SupervisedConfig.weight training.datasets:open_data",
         ),
-        Row("mean pooling by default", "recalled .7", "objective:ObjectiveConfig.pooling['mean']"),
+        Row(
+            "mean pooling by default",
+            "recalled .7",
+            "objectives.objective:ObjectiveConfig.pooling['mean']",
+        ),
         Row(
             "attention pooling as the alternative",
             "recalled .7",
-            "objective:ObjectiveConfig.pooling['attention'] heads:ShotPooling",
+            "objectives.objective:ObjectiveConfig.pooling['attention'] models.heads:ShotPooling",
             "one linear score a view, which begins as the mean [ours]",
         ),
     ],
@@ -92,181 +107,199 @@ SECTIONS = {
         Row(
             "rotation: each frame turned by 0 to 3 quarters, a linear head says by how many",
             "recalled .8",
-            "levels.frame_shot:FrameShotConfig.loss['rotation'] levels.frame_shot:RotationLevel "
-            "objective:Objective.turns learner:rotated losses:classification",
+            "objectives.levels.frame_shot:FrameShotConfig.loss['rotation'] "
+            "objectives.levels.frame_shot:RotationLevel "
+            "objectives.objective:Objective.turns training.module:rotated "
+            "objectives.losses:classification",
             "a view is shown in one of the four, a shot's views evenly in all",
         ),
         Row(
             "rotation reaches shots only through pooling and the video losses",
             "recalled .8",
-            "recipes:METHODS['vivi-rot']",
+            "recipes.methods:METHODS['vivi-rot']",
         ),
         Row(
             "exemplar, Ex(M): M consecutive sampled frames of a shot, augmented once, one identity",
             "recalled .8",
-            "losses:exemplar levels.frame_shot:FrameShotConfig.loss['exemplar'] "
-            "positives:identities",
+            "objectives.losses:exemplar "
+            "objectives.levels.frame_shot:FrameShotConfig.loss['exemplar'] "
+            "objectives.positives:identities",
         ),
         Row(
             "triplets with semi-hard mining over the batch",
             "recalled .8",
-            "losses:triplet triplets:mine levels.frame_shot:FrameShotConfig.mining['semi-hard']",
+            "objectives.losses:triplet objectives.mining:mine "
+            "objectives.levels.frame_shot:FrameShotConfig.mining['semi-hard']",
             "where no negative is farther than the positive, the farthest of all",
         ),
         Row(
             "Ex(1), exemplar of single frames",
             "paper",
-            "levels.frame_shot:FrameShotConfig.positives['frame'] recipes:METHODS['ex-frame']",
+            "objectives.levels.frame_shot:FrameShotConfig.positives['frame'] "
+            "recipes.methods:METHODS['ex-frame']",
         ),
-        Row("M = 4 in the headline model", "recalled .8", "recipes:METHODS['vivi-ex4']"),
+        Row("M = 4 in the headline model", "recalled .8", "recipes.methods:METHODS['vivi-ex4']"),
         Row(
             "margin 0.5 (revisiting-self-supervised)",
             "paper",
-            "levels.frame_shot:FrameShotConfig.margin",
+            "objectives.levels.frame_shot:FrameShotConfig.margin",
         ),
         Row(
             "embedding of 1000 by one linear layer (same code)",
             "paper",
-            "levels.frame_shot:FrameShotConfig.embedding_dim heads:Projection",
+            "objectives.levels.frame_shot:FrameShotConfig.embedding_dim models.heads:Projection",
         ),
         Row(
             "distances of normalised embeddings (same code)",
             "paper",
-            "losses:triplet",
+            "objectives.losses:triplet",
             "each embedding is normalised; that code normalises over the batch",
         ),
         Row(
             "inception crop, flip, HSV colour noise, grey two times in three (same code)",
             "paper",
-            "augment:EXEMPLAR augment:draw scales:SCALES['paper']",
+            "data.views:EXEMPLAR data.views:draw recipes.scales:SCALES['paper']",
             "hue turns in YIQ; strengths of the colours and the tiny scale's views are ours",
         ),
         Row(
             "batch-hard mining, sampling by hardness, soft hinge (s4l)",
             "paper",
-            "levels.frame_shot:FrameShotConfig.mining['batch-hard'] "
-            "levels.frame_shot:FrameShotConfig.mining['hardness-sampled'] "
-            "levels.frame_shot:FrameShotConfig.hinge['soft']",
+            "objectives.levels.frame_shot:FrameShotConfig.mining['batch-hard'] "
+            "objectives.levels.frame_shot:FrameShotConfig.mining['hardness-sampled'] "
+            "objectives.levels.frame_shot:FrameShotConfig.hinge['soft']",
             "distances are squared",
         ),
-        Row("8 views of an image (s4l)", "paper", "recipes:METHODS['sup-ex']", "4 views"),
+        Row("8 views of an image (s4l)", "paper", "recipes.methods:METHODS['sup-ex']", "4 views"),
         Row(
             "parts that a shot was cut into are one identity, never negatives of each other",
             "ours",
-            "positives:identities sampling:SamplingConfig.few_shots['split']",
+            "objectives.positives:identities data.sampling:SamplingConfig.few_shots['split']",
         ),
         Row(
             "views of one frame alike beside frames of one shot, each in a head of its own",
             "ours",
-            "levels.frame_shot:FrameConfig objective:ObjectiveConfig.frame",
+            "objectives.levels.frame_shot:FrameConfig objectives.objective:ObjectiveConfig.frame",
         ),
         Row(
             "InfoNCE with several positives, VICReg, self-distillation",
             "ours",
-            "losses:multi_positive_nce losses:vicreg losses:self_distillation "
-            "levels.frame_shot:DistillationLevel learner:Learner.follow",
+            "objectives.losses:multi_positive_nce objectives.losses:vicreg "
+            "objectives.losses:self_distillation "
+            "objectives.levels.frame_shot:DistillationLevel training.module:Learner.follow",
         ),
     ],
     "Video losses": [
         Row(
             "shot order: reversed with probability 1/2, forward or backward by cross-entropy",
             "paper",
-            "losses:shot_order levels.video:OrderLevel",
+            "objectives.losses:shot_order objectives.levels.video:OrderLevel",
         ),
         Row(
             "its predictor: an MLP of the whole sequence, or an LSTM",
             "recalled .6",
-            "heads:OrderPredictor levels.video:OrderConfig.predictor['mlp'] "
-            "levels.video:OrderConfig.predictor['lstm']",
+            "models.heads:OrderPredictor objectives.levels.video:OrderConfig.predictor['mlp'] "
+            "objectives.levels.video:OrderConfig.predictor['lstm']",
             "width 256 [ours]",
         ),
         Row(
             "future shots: an LSTM reads e[v,1..k] and predicts e[v,k+m], m = 1..M_steps",
             "recalled .75",
-            "heads:FutureShotPredictor levels.video:FutureConfig.predictor['lstm'] "
-            "levels.video:FutureConfig.steps",
+            "models.heads:FutureShotPredictor "
+            "objectives.levels.video:FutureConfig.predictor['lstm'] "
+            "objectives.levels.video:FutureConfig.steps",
             "every k from which k + m still lies in the video predicts, not one",
         ),
-        Row("sum over m", "recalled .75", "levels.video:FutureLevel.forward", "mean over k"),
+        Row(
+            "sum over m",
+            "recalled .75",
+            "objectives.levels.video:FutureLevel.forward",
+            "mean over k",
+        ),
         Row(
             "L_NCE = -mean over v of log(exp g(ehat, e) / ((1/V) sum over u of exp g(ehat, e_u)))",
             "recalled .75",
-            "losses:future_shot_nce levels.video:FutureConfig.loss['nce']",
+            "objectives.losses:future_shot_nce objectives.levels.video:FutureConfig.loss['nce']",
         ),
         Row(
             "critic g: bilinear, or inner product of projections",
             "recalled .75",
-            "levels.video:FutureConfig.critic['bilinear'] "
-            "levels.video:FutureConfig.critic['inner_product']",
+            "objectives.levels.video:FutureConfig.critic['bilinear'] "
+            "objectives.levels.video:FutureConfig.critic['inner_product']",
         ),
         Row(
             "negatives: shots of other videos of the global batch",
             "recalled .75",
-            "losses:future_shot_nce distributed:gather",
+            "objectives.losses:future_shot_nce distributed:gather",
             "those at the same place of their video",
         ),
-        Row("LSTM of width 256", "recalled .35", "levels.video:FutureConfig.hidden_dim"),
+        Row("LSTM of width 256", "recalled .35", "objectives.levels.video:FutureConfig.hidden_dim"),
         Row(
             "a fully connected layer of 512 first",
             "recalled .35",
-            "levels.video:FutureConfig.embedding_dim",
+            "objectives.levels.video:FutureConfig.embedding_dim",
             "targets are mapped by it too; a ReLU on the reader's side only",
         ),
         Row(
             "a model takes order or future shots",
             "recalled",
-            "recipes:METHODS['vivi-ex4']",
+            "recipes.methods:METHODS['vivi-ex4']",
             "the VIVI recipes take both; --objective.order.weight 0 leaves one",
         ),
         Row(
             "regression of the future shot",
             "ours",
-            "losses:future_shot_mse levels.video:FutureConfig.loss['mse']",
+            "objectives.losses:future_shot_mse objectives.levels.video:FutureConfig.loss['mse']",
         ),
         Row(
             "a causal transformer reads the shots",
             "ours",
-            "heads:CausalTransformer levels.video:FutureConfig.predictor['transformer']",
+            "models.heads:CausalTransformer "
+            "objectives.levels.video:FutureConfig.predictor['transformer']",
         ),
     ],
     "Co-training": [
         Row(
             "each step a batch of labelled images of another domain beside the videos",
             "paper",
-            "data:open_data images.labelled:open_images images.batches:ImageSampler "
-            "loading:batches",
+            "training.datasets:open_data images.dataset:open_images "
+            "data.image_sampler:ImageSampler "
+            "training.loader:batches",
             "ImageNet there; here whatever --images holds",
         ),
         Row(
             "10 % or all of the labels",
             "paper",
-            "train_config:TrainConfig.label_share images.share:label_share",
+            "training.config:TrainConfig.label_share data.label_subset:label_share",
             "which 10 %: a hash of each name, the same share of every class [ours]",
         ),
         Row(
             "linear head with cross-entropy, weight gamma",
             "paper",
-            "levels.supervised:SupervisedLevel losses:classification",
+            "objectives.levels.supervised:SupervisedLevel objectives.losses:classification",
         ),
         Row(
             "AutoAugment-style policy in the strongest models",
             "recalled .6",
-            "images.views:LabelledViewConfig.policy['autoaugment'] images.policies:auto_augment",
+            "data.image_views:LabelledViewConfig.policy['autoaugment'] data.policies:auto_augment",
             "off in the recipes: --labelled.view.policy autoaugment",
         ),
         Row(
             "RandAugment",
             "ours",
-            "images.views:LabelledViewConfig.policy['randaugment'] images.policies:rand_augment",
+            "data.image_views:LabelledViewConfig.policy['randaugment'] data.policies:rand_augment",
         ),
         Row(
             "batch statistics of the two sources",
             "ours",
-            "train_config:LabelledConfig.statistics['separate'] "
-            "train_config:LabelledConfig.statistics['joint'] learner:Learner",
+            "training.config:LabelledConfig.statistics['separate'] "
+            "training.config:LabelledConfig.statistics['joint'] training.module:Learner",
             "unknown of the paper; the running averages follow both",
         ),
-        Row("label smoothing", "ours", "levels.supervised:SupervisedConfig.label_smoothing"),
+        Row(
+            "label smoothing",
+            "ours",
+            "objectives.levels.supervised:SupervisedConfig.label_smoothing",
+        ),
     ],
 }
 """The rows under their headings."""

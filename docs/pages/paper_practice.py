@@ -10,113 +10,125 @@ SECTIONS = {
         Row(
             "ResNet-50 v2 (pre-activation) with batch norm",
             "paper",
-            "backbone:BackboneConfig.architecture",
+            "models.backbone:BackboneConfig.architecture",
             "timm's",
         ),
         Row(
             '"Big", R50x3: three times as wide',
             "paper",
-            "recipes:METHODS['vivi-ex4-big'] backbone:BackboneConfig.options",
+            "recipes.methods:METHODS['vivi-ex4-big'] models.backbone:BackboneConfig.options",
         ),
         Row(
             "pooled features before the heads are transferred",
             "paper",
-            "backbone:Backbone.forward model:Model verbs.export:export",
+            "models.backbone:Backbone.forward models.load:Model commands.export:export",
         ),
-        Row("any 2-D network of timm, ViT included", "ours", "backbone:build"),
-        Row("from random or given weights", "ours", "train_config:TrainConfig.init start:start"),
+        Row("any 2-D network of timm, ViT included", "ours", "models.backbone:build"),
+        Row(
+            "from random or given weights",
+            "ours",
+            "training.config:TrainConfig.init models.initial_weights:start",
+        ),
     ],
     "Models": [
-        Row("VIVI-Ex(4)", "paper", "recipes:METHODS['vivi-ex4']"),
-        Row("VIVI-Rot", "paper", "recipes:METHODS['vivi-rot']"),
-        Row("VIVI-Ex(4)-Big", "paper", "recipes:METHODS['vivi-ex4-big']"),
-        Row("VIVI-Ex(4)-Co, 10 % and 100 %", "paper", "recipes:METHODS['vivi-ex4-co']"),
+        Row("VIVI-Ex(4)", "paper", "recipes.methods:METHODS['vivi-ex4']"),
+        Row("VIVI-Rot", "paper", "recipes.methods:METHODS['vivi-rot']"),
+        Row("VIVI-Ex(4)-Big", "paper", "recipes.methods:METHODS['vivi-ex4-big']"),
+        Row("VIVI-Ex(4)-Co, 10 % and 100 %", "paper", "recipes.methods:METHODS['vivi-ex4-co']"),
         Row(
             "VIVI-Ex(4)-Co-Big",
             "recalled",
-            "recipes:METHODS['vivi-ex4-co'] backbone:BackboneConfig.options",
+            "recipes.methods:METHODS['vivi-ex4-co'] models.backbone:BackboneConfig.options",
             "no recipe of its own: --backbone.options width_factor 3",
         ),
-        Row("Ex-YT-F: exemplar, views of one frame", "paper", "recipes:METHODS['ex-frame']"),
-        Row("Ex-YT-S: exemplar, frames of one shot", "paper", "recipes:METHODS['ex-shot']"),
-        Row("supervised", "paper", "recipes:METHODS['sup']"),
-        Row("Sup-Rotation", "paper", "recipes:METHODS['sup-rot']", "views are a second draw"),
-        Row("Sup-Exemplar", "paper", "recipes:METHODS['sup-ex']", "4 views of a second draw"),
-        Row("Semi-Exemplar-10 %", "paper", "recipes:METHODS['semi-ex']", "4 views"),
+        Row(
+            "Ex-YT-F: exemplar, views of one frame", "paper", "recipes.methods:METHODS['ex-frame']"
+        ),
+        Row("Ex-YT-S: exemplar, frames of one shot", "paper", "recipes.methods:METHODS['ex-shot']"),
+        Row("supervised", "paper", "recipes.methods:METHODS['sup']"),
+        Row(
+            "Sup-Rotation", "paper", "recipes.methods:METHODS['sup-rot']", "views are a second draw"
+        ),
+        Row(
+            "Sup-Exemplar", "paper", "recipes.methods:METHODS['sup-ex']", "4 views of a second draw"
+        ),
+        Row("Semi-Exemplar-10 %", "paper", "recipes.methods:METHODS['semi-ex']", "4 views"),
         Row(
             "frames as images: the same frames, their videos shuffled away",
             "ours",
-            "recipes:METHODS['frames-as-images'] sampling:SamplingConfig.structure['shuffled']",
+            "recipes.methods:METHODS['frames-as-images'] "
+            "data.sampling:SamplingConfig.structure['shuffled']",
         ),
         Row(
             "modern variants",
             "ours",
-            "recipes:METHODS['vivi-nce'] recipes:METHODS['vivi-vicreg'] "
-            "recipes:METHODS['vivi-dino']",
+            "recipes.methods:METHODS['vivi-nce'] recipes.methods:METHODS['vivi-vicreg'] "
+            "recipes.methods:METHODS['vivi-dino']",
         ),
         Row(
             "all three levels, frames and shots in a head each",
             "ours",
-            "recipes:METHODS['vivi-full']",
+            "recipes.methods:METHODS['vivi-full']",
         ),
     ],
     "Data": [
         Row(
             "YouTube-8M's training part, about 3.7 million videos",
             "paper",
-            "verbs.ingest:ingest",
+            "commands.ingest:ingest",
             "none of it is here; any folder of videos is taken",
         ),
         Row(
             "about 1 frame a second",
             "recalled .6",
-            "verbs.ingest:IngestConfig.frames_per_second",
+            "commands.ingest:IngestConfig.frames_per_second",
             "give --frames-per-second 1 for the paper's",
         ),
         Row(
             "shots by a simple detector of changes of the colour histogram",
             "recalled .65",
-            "videos.shots:AdaptiveCuts verbs.ingest:IngestConfig.detector",
+            "video.detectors.adaptive:AdaptiveCuts commands.ingest:IngestConfig.detector",
             "adaptive differences of frames (PySceneDetect) and fades, or TransNet v2",
         ),
         Row(
             "K shots x L frames a video, K and L between 4 and 8",
             "recalled .3",
-            "sampling:SamplingConfig scales:SCALES['paper']",
+            "data.sampling:SamplingConfig recipes.scales:SCALES['paper']",
             "the low end of both; what becomes of shorter videos is ours",
         ),
-        Row("224 px", "recalled", "augment:AugmentConfig.size scales:SCALES['paper']"),
+        Row("224 px", "recalled", "data.views:AugmentConfig.size recipes.scales:SCALES['paper']"),
     ],
     "Training": [
         Row(
             "SGD with momentum 0.9",
             "recalled .25-.5",
-            "optim:OptimizerConfig.name optim:OptimizerConfig.momentum",
+            "optim.optimizers:OptimizerConfig.name optim.optimizers:OptimizerConfig.momentum",
         ),
         Row(
             "linear warm-up over 5k steps",
             "recalled .25-.5",
-            "schedule:ScheduleConfig.warmup_share schedule:learning_rate",
+            "optim.schedules:ScheduleConfig.warmup_share optim.schedules:learning_rate",
             "a share of the run, 5 of 120 at the paper's scale",
         ),
         Row(
             "step-wise decay",
             "recalled .25-.5",
-            "schedule:ScheduleConfig.name['steps'] schedule:ScheduleConfig.decay_shares",
+            "optim.schedules:ScheduleConfig.name['steps'] "
+            "optim.schedules:ScheduleConfig.decay_shares",
             "the places are ours",
         ),
         Row(
             "hundreds of videos a batch",
             "recalled .25-.5",
-            "scales:SCALES['paper'] sampling:SamplingConfig.videos_per_batch",
+            "recipes.scales:SCALES['paper'] data.sampling:SamplingConfig.videos_per_batch",
             "the low end of it",
         ),
         Row(
             "2048 labelled images a batch",
             "recalled .25-.5",
-            "scales:SCALES['paper'] train_config:LabelledConfig.images_per_batch",
+            "recipes.scales:SCALES['paper'] training.config:LabelledConfig.images_per_batch",
         ),
-        Row("about 120k steps", "recalled .25-.5", "scales:SCALES['paper']"),
+        Row("about 120k steps", "recalled .25-.5", "recipes.scales:SCALES['paper']"),
         Row(
             "a slice of a TPU pod",
             "recalled .25-.5",
@@ -126,32 +138,33 @@ SECTIONS = {
         Row(
             "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
             "paper",
-            "optim:OptimizerConfig.learning_rate optim:OptimizerConfig.weight_decay "
-            "scales:SCALES['paper']",
+            "optim.optimizers:OptimizerConfig.learning_rate "
+            "optim.optimizers:OptimizerConfig.weight_decay "
+            "recipes.scales:SCALES['paper']",
             "stands in for VIVI's own rate, which is unknown",
         ),
         Row(
             "gradients clipped at norm 1, bfloat16 in the backbone where the device has it",
             "ours",
-            "train_config:TrainConfig.gradient_clip train_config:TrainConfig.precision",
+            "training.config:TrainConfig.gradient_clip training.config:TrainConfig.precision",
         ),
         Row(
             "scales for one GPU and for a laptop",
             "ours",
-            "scales:SCALES['gpu'] scales:SCALES['tiny']",
+            "recipes.scales:SCALES['gpu'] recipes.scales:SCALES['tiny']",
         ),
     ],
     "Claims": [
         Row(
             "1. best self-supervised transfer on VTAB, 19 tasks of 1000 labels",
             "paper",
-            "vtab.tasks:TASKS evaluation.runner:run",
+            "suites.vtab.tasks:TASKS evaluation.runner:run",
             "judged by this code, not measured yet; at a small scale: [results.md](results.md)",
         ),
         Row(
             "2. co-trained: 0.8 points above an ImageNet ResNet-50 with 10 times fewer labels",
             "paper",
-            "recipes:METHODS['vivi-ex4-co']",
+            "recipes.methods:METHODS['vivi-ex4-co']",
             "on CIFAR-10 and a small suite: [results.md](results.md#co-training)",
         ),
         Row("2. with all labels: 3.7 points above the best supervised model", "paper", ""),
@@ -159,24 +172,25 @@ SECTIONS = {
         Row(
             "3. modest gains in robustness: ImageNet-Vid-Robust, YTBB-Robust",
             "paper",
-            "evaluation.robustness:robustness",
+            "invariance.robustness:robustness",
             "the measure, on labelled videos of your own; neither set is here, nor any gain shown",
         ),
         Row(
             "invariance measured: levels of a video, and one rendered factor at a time",
             "ours",
-            "evaluation.invariance:profile_of evaluation.controlled:factors",
+            "invariance.video_levels:profile_of invariance.factors:factors",
         ),
         Row(
             "frozen features judged by kNN and linear probe, on labelled images of your own",
             "ours",
-            "verbs.evaluate:evaluate evaluation.adapt:knn evaluation.adapt:linear",
+            "commands.evaluate:evaluate evaluation.probes:knn evaluation.probes:linear",
             "not comparable with VTAB",
         ),
         Row(
             "collapse and shortcuts watched while training, on videos held out",
             "ours",
-            "monitor:probe evaluation.geometry:retrieval objective:Objective.chance",
+            "training.online_metrics:compute metrics.representation:retrieval "
+            "objectives.objective:Objective.chance",
         ),
     ],
     "VTAB-1k of the same laboratory's baselines": [

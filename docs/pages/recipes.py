@@ -2,14 +2,14 @@
 
 import inspect
 
-from footage.recipes import METHODS, RECIPES
-from footage.scales import SCALES
-from footage.train_config import TrainConfig
+from footage.recipes.methods import METHODS, RECIPES
+from footage.recipes.scales import SCALES
+from footage.training.config import TrainConfig
 
 HEAD = """# Recipes
 
-Generated from `footage/recipes.py` and `footage/scales.py` by `python -m docs.generate`; a test
-keeps it up to date.
+Generated from `footage/recipes/methods.py` and `footage/recipes/scales.py` by
+`python -m docs.generate`; a test keeps it up to date.
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 A recipe is a method at a scale: `METHOD` alone is at the paper's scale, `METHOD-gpu` and

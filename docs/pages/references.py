@@ -1,9 +1,9 @@
 """References from a document into the code, as text that breaks when the code moves.
 
-losses:future_shot_nce                        a function, class or constant of footage.losses
-levels.video:FutureConfig.hidden_dim          a field, with its default; or a method
-levels.video:FutureConfig.loss['nce']         one of the values that a field allows
-recipes:METHODS['vivi-rot']                   an entry of a dictionary
+objectives.losses:future_shot_nce                  a function, class or constant of a module
+objectives.levels.video:FutureConfig.hidden_dim    a field, with its default; or a method
+objectives.levels.video:FutureConfig.loss['nce']   one of the values that a field allows
+recipes.methods:METHODS['vivi-rot']                an entry of a dictionary
 """
 
 import dataclasses
@@ -24,7 +24,9 @@ def link(reference: str) -> str:
     """
     found = _REFERENCE.fullmatch(reference)
     if found is None:
-        raise ValueError(f"{reference!r} is no reference: write module:name or module:name['key']")
+        raise ValueError(
+            f"{reference!r} is not a reference: write module:name or module:name['key']"
+        )
     module, names, choice = found["module"], found["names"], found["choice"]
     try:
         home = importlib.import_module(f"footage.{module}")
@@ -35,7 +37,7 @@ def link(reference: str) -> str:
     born = getattr(owner if owner is not home else value, "__module__", home.__name__)
     if born.startswith("footage.") and born != home.__name__:
         raise ValueError(f"{reference} leads nowhere: it is at home in {born}")
-    if module == "recipes" and choice:
+    if module == "recipes.methods" and choice:
         return f"[`{choice}`](recipes.md#{choice})"
     path = f"../{(home.__spec__.name if home.__spec__ else '').replace('.', '/')}.py"
     return f"[`{names}{value if isinstance(value, _Shown) else ''}`]({path})"

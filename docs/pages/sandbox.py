@@ -1,7 +1,7 @@
 """docs/sandbox.md: what hostile code in a decoder cannot do, from the attacks of the tests."""
 
-from footage.confinement.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURCE_LIMITS, SECCOMP
-from tests.confinement.attacks import ATTACKS, Attack
+from footage.sandbox.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURCE_LIMITS, SECCOMP
+from tests.sandbox.attacks import ATTACKS, Attack
 
 LAYERS = (
     ("no new privileges", "the process cannot gain privileges", "Linux 3.5"),
@@ -27,7 +27,7 @@ LAYERS = (
 COLUMNS = (LANDLOCK, SECCOMP, NAMESPACES, EMPTY_ROOT, RESOURCE_LIMITS)
 HEAD = """# Sandbox
 
-Generated from `tests/confinement/attacks.py` by `python -m docs.generate`; a test keeps it up to
+Generated from `tests/sandbox/attacks.py` by `python -m docs.generate`; a test keeps it up to
 date.
 
 Videos and images come from untrusted sources, and decoders have memory errors. `footage` decodes

@@ -14,10 +14,10 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from footage import configuration
-from footage.documents import Document
 from footage.errors import ConfigError
 from footage.evaluation.fields import Count, Record, Text
-from footage.evaluation.suite_rows import GENERATION, SuiteRow
+from footage.evaluation.suite_results import GENERATION, SuiteRow
+from footage.io.documents import Document
 
 Rule = Literal["tasks", "groups"]
 

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from footage import model as models
-from footage.evaluation.adapt import PROTOCOLS, Examples, Fitted, Protocol, accuracy, majority
+from footage.evaluation.dataset import Task
 from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import (
     Column,
@@ -21,9 +20,10 @@ from footage.evaluation.features import (
     pixel_column,
     refuse_unreadable,
 )
-from footage.evaluation.labelled import Task
+from footage.evaluation.probes import PROTOCOLS, Examples, Fitted, Protocol, accuracy, majority
 from footage.evaluation.results import COLUMNS, MAJORITY, ResultRow
-from footage.file_walk import text
+from footage.io.walk import text
+from footage.models import load as models
 
 PIXEL_SIZE: Final = 16
 """Height and width of the raw-pixel baseline."""

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from footage.evaluation.intervals import difference, percent
 from footage.evaluation.results import (
     COLUMNS,
     MAJORITY,
@@ -20,6 +19,7 @@ from footage.evaluation.results import (
     is_untrained,
     warnings,
 )
+from footage.metrics.intervals import difference, percent
 
 BETTER: Final = "better"
 WORSE: Final = "worse"

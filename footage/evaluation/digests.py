@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor, nn, uint8
 
+from footage.evaluation.dataset import Part
 from footage.evaluation.features import in_threads
-from footage.evaluation.labelled import Part
 
 DIGITS = 16
 """Number of hexadecimal digits of a SHA-256 that are kept."""

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from footage.errors import ConfigError
 from footage.images import confined
+from footage.images.common import NAMED_IN_ERRORS
 from footage.images.confined import Filter, Squares
-from footage.images.layout import NAMED_IN_ERRORS
 from footage.images.limits import ImageError
-from footage.loading import normalise
-from footage.model import Model
+from footage.models.load import Model
+from footage.models.preprocessing import normalise
 from footage.shapes import Features, Images
 
 Item = TypeVar("Item")

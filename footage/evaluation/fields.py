@@ -29,7 +29,7 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class NormalisedInput(Record, frozen=True):
-    """`footage.backbone.Preprocessing` as JSON."""
+    """`footage.models.backbone.Preprocessing` as JSON."""
 
     size: Pixels
     mean: tuple[float, float, float]
@@ -37,7 +37,7 @@ class NormalisedInput(Record, frozen=True):
 
 
 class DescribedModel(msgspec.Struct, frozen=True):
-    """What `footage.model.describe` returns; later versions may describe more."""
+    """What `footage.models.load.describe` returns; later versions may describe more."""
 
     architecture: Text
     options: dict[str, Any]

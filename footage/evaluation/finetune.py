@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from footage import optim
-from footage.backbone import Backbone, Preprocessing
+from footage.data.image_sampler import ImageSampler
+from footage.evaluation.dataset import Part
 from footage.evaluation.features import (
     BATCHES_AHEAD,
     Unreadable,
@@ -23,14 +23,14 @@ from footage.evaluation.features import (
     read_squares,
     refuse_unreadable,
 )
-from footage.evaluation.labelled import Part
 from footage.evaluation.protocols import Protocol, Setting
-from footage.evaluation.sealed import Answers
-from footage.images.batches import ImageSampler
-from footage.loading import normalise
-from footage.model import Model
-from footage.randomness import generator
-from footage.schedule import learning_rate
+from footage.evaluation.test_set import Answers
+from footage.models.backbone import Backbone, Preprocessing
+from footage.models.load import Model
+from footage.models.preprocessing import normalise
+from footage.optim import optimizers
+from footage.optim.schedules import learning_rate
+from footage.seeding import generator
 from footage.shapes import Images
 
 Pixels = UInt8[np.ndarray, "N H W 3"]
@@ -105,7 +105,7 @@ def fine_tune(
         classifier = Classifier(model.backbone, num_classes).to(device).train()
         if protocol.batch_norm == "stored":
             _keep_statistics(classifier)
-        optimizer = optim.build(classifier.parameters(), setting.optimizer)
+        optimizer = optimizers.build(classifier.parameters(), setting.optimizer)
         sampler = ImageSampler(np.arange(len(train.labels)), setting.batch_size, seed)
         images = torch.from_numpy(train.pixels).to(device)
         labels = torch.from_numpy(train.labels).to(device)
@@ -114,7 +114,7 @@ def fine_tune(
             torch.manual_seed(int(generator("fine-tuning", seed, step).integers(2**63 - 1)))
             peak = setting.optimizer.learning_rate
             rate = learning_rate(step, setting.schedule, peak=peak, total_steps=setting.steps)
-            optim.set_learning_rate(optimizer, rate)
+            optimizers.set_learning_rate(optimizer, rate)
             rows = torch.from_numpy(sampler.plan(step)).to(device)
             logits = _logits(classifier, images[rows], model.preprocessing, device)
             loss = nn.functional.cross_entropy(logits, labels[rows])

@@ -1,189 +1,210 @@
-"""A labelled data set on disk, and its one split into train, validation and test.
+"""Evaluate a model on labelled images: reuse existing results and compute the others.
 
-    FOLDER/cat/1.jpg           one subfolder per class: split here, seeded, 60 / 20 / 20 per class
-    FOLDER/train/cat/1.jpg     the data set's own splits: train/, val/ and test/ with class folders
-    LIST.txt                   lines `path label`, `path<tab>label` or `path,label`, relative to it
-
-The split is decided here once, for every model and protocol, and is written in words into every
-result. Nothing is decoded here: `features` reads the pixels.
+An evaluation is identified by everything that its numbers depend on: weights, preprocessing,
+images, labels, split, protocols and seed. Its digest is part of the name of the file in the run,
+so that two folders of the same name, or two checkpoints, have separate files.
 """
 
-from dataclasses import dataclass
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import numpy as np
-from jaxtyping import Int
+import msgspec
 
-from footage.errors import ConfigError
-from footage.file_walk import text
-from footage.images.folders import read_classes, read_list
-from footage.images.layout import (
-    TEST_NAMES,
-    TRAIN_NAMES,
-    VAL_NAMES,
-    check_number_of_classes,
-    class_order,
-    named_subfolder,
-    some,
+from footage import configuration
+from footage.errors import ConfigError, FootageError, OutputError
+from footage.evaluation.columns import judge
+from footage.evaluation.dataset import Task
+from footage.evaluation.digests import TaskImages, task_images, weights_digest
+from footage.evaluation.leakage import Compared, Leakage, leakage
+from footage.evaluation.results import (
+    RESULTS,
+    SCHEMA_VERSION,
+    ResultFile,
+    ResultRow,
+    read_rows,
+    write_rows,
 )
-from footage.randomness import generator
+from footage.evaluation.training_data import training_data
+from footage.io import files
+from footage.models import load as models
+from footage.runs import layout
 
-VAL_SHARE: Final = 0.2
-TEST_SHARE: Final = 0.2
+log = logging.getLogger(__name__)
+
+FILE_BYTES: Final = 1_000_000
+"""Space required before the work starts; a results file takes a few kilobytes."""
+LONGEST_NAME: Final = 100
+"""Maximum length of a task's name in its file name, in bytes."""
+
+Advance = Callable[[float], None]
 
 
-class Part(NamedTuple):
-    """One part of a split: image files and their class numbers."""
+class Evaluated(NamedTuple):
+    """Result rows and the files that contain them."""
 
-    paths: tuple[Path, ...]
-    labels: Int[np.ndarray, " N"]
+    rows: list[ResultRow]
+    files: list[Path]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
-    """A labelled data set whose split is settled."""
+class Identified(NamedTuple):
+    """A task with the digests of its images."""
 
-    name: str
-    """The folder's or the list's name."""
-    classes: tuple[str, ...]
-    """Class names; a label is a position in it."""
-    train: Part
-    """What a classifier may fit."""
-    val: Part
-    """What settings may be selected on."""
-    test: Part
-    """What is read once, at the end."""
-    split: str
-    """The rule by which the three parts came about, in words."""
+    task: Task
+    images: TaskImages
+    digest: str
+    """Of the whole evaluation."""
 
     @property
-    def num_images(self) -> int:
-        """Images in all three parts together."""
-        return len(self.train.paths) + len(self.val.paths) + len(self.test.paths)
+    def file_name(self) -> str:
+        """In the run's folder."""
+        short = self.task.name.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")
+        return f"{short}-{self.digest}.json"
 
 
-def open_task(path: str | Path, seed: int = 0) -> Task:
-    """The task that a folder or a list file describes.
+class LabelledEvaluation:
+    """One model on some labelled tasks.
 
     Args:
-        path: One of the three forms that the module describes.
-        seed: Of the split, where the data set brings none of its own.
-
-    Raises:
-        ConfigError: nothing is there, there are fewer than two classes, a class is too small to be
-            split, or listed files are missing.
+        model: The model under test.
+        tasks: Tasks with fixed splits and unique names.
+        protocols: Names of `adapt.PROTOCOLS`.
+        seed: Seed of the untrained network and of the splits.
+        batch_size: Images per forward pass.
     """
-    source = Path(path)
-    if source.is_file():
-        return _stratified_task(text(source.stem), read_list(source), seed)
-    if not source.is_dir():
-        raise ConfigError(
-            f"no labelled folder or list at {source}", "give one subfolder per class or a list file"
+
+    def __init__(
+        self,
+        model: models.Model,
+        tasks: Sequence[Task],
+        protocols: Sequence[str],
+        *,
+        seed: int,
+        batch_size: int,
+    ) -> None:
+        self._model = model
+        self._protocols = tuple(protocols)
+        self._seed = seed
+        self._batch_size = batch_size
+        self._run = Path(model.name) if (Path(model.name) / layout.RUN).is_file() else None
+        self._weights = weights_digest(model.backbone)
+        self._tasks = [self._identified(task) for task in tasks]
+
+    def run(
+        self,
+        out: Path | None,
+        *,
+        overwrite: bool,
+        progress: Callable[[str, int], Advance],
+    ) -> Evaluated:
+        """Rows of all tasks, computed or read from files of the same evaluation.
+
+        Args:
+            out: One file for all tasks; None for none.
+            overwrite: Compute everything, and replace files that contain other results.
+            progress: Called with each task's name and number of images.
+
+        Raises:
+            ConfigError: `out` contains other results, or images cannot be read.
+            CheckpointError: An earlier file is damaged.
+            OutputError: A file cannot be written.
+        """
+        with self._held(out):
+            known = {} if overwrite else self._known(out)
+            written = [] if self._run is None else self._prepared(out)
+            left = [each for each in self._tasks if each.digest not in known]
+            leaked = self._leakage(left)
+            for each in left:
+                task = each.task
+                advance = progress(task.name, task.num_images)
+                rows = judge(
+                    self._model, task, self._protocols,
+                    seed=self._seed, batch_size=self._batch_size, advance=advance,
+                )  # fmt: skip
+                found = leaked[task.name]
+                known[each.digest] = [self._completed(row, each, found) for row in rows]
+            described = models.describe(self._model)
+            for path, each in zip(written, self._tasks, strict=False):
+                if overwrite or not path.exists():
+                    write_rows(path, described, known[each.digest], [each.digest])
+            rows = [row for each in self._tasks for row in known[each.digest]]
+            if out:
+                written.append(write_rows(out, described, rows, [e.digest for e in self._tasks]))
+        return Evaluated(rows, written)
+
+    def _identified(self, task: Task) -> Identified:
+        images = task_images(len(task.classes), task.train, task.val, task.test)
+        identity = [
+            SCHEMA_VERSION, self._weights, configuration.to_dict(self._model.preprocessing),
+            self._protocols, self._seed, images.digest, task.split,
+        ]  # fmt: skip
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+        return Identified(task, images, digest)
+
+    @contextlib.contextmanager
+    def _held(self, out: Path | None) -> Iterator[None]:
+        if out is None:
+            yield
+        else:
+            with files.exclusive(out.with_name(f".{out.name}.lock"), out):
+                files.require_space(out, FILE_BYTES, "a file of results")
+                yield
+
+    def _known(self, out: Path | None) -> dict[str, list[ResultRow]]:
+        """Rows of earlier evaluations that are the same, by digest."""
+        known = {}
+        for each in self._tasks:
+            path = self._run / layout.EVALUATIONS / each.file_name if self._run else None
+            if path and path.exists():
+                log.info("already evaluated: %s", path)
+                known[each.digest] = read_rows(path)
+        if out and out.exists():
+            found = self._same(out)
+            for each in self._tasks:
+                rows = [row for row in found.rows if row.task == each.task.name]
+                if rows:
+                    known.setdefault(each.digest, rows)
+        return known
+
+    def _same(self, out: Path) -> ResultFile:
+        """The content of `out`, which must belong to this evaluation."""
+        hint = "choose another --out, or add --overwrite to replace it"
+        try:
+            found = RESULTS.read(out)
+        except FootageError as error:
+            raise ConfigError(f"{str(out)!r} exists, and {error.message}", hint) from error
+        if found.evaluations != tuple(each.digest for each in self._tasks):
+            raise ConfigError(f"{str(out)!r} exists and contains other results", hint)
+        return found
+
+    def _prepared(self, out: Path | None) -> list[Path]:
+        """Files inside the run's folder; none if it cannot be written and `out` is given."""
+        assert self._run is not None
+        paths = [self._run / layout.EVALUATIONS / each.file_name for each in self._tasks]
+        try:
+            files.require_space(paths[0], FILE_BYTES, "a file of results")
+        except OutputError as error:
+            if out is None:
+                raise OutputError(error.message, f"{error.hint}; or add --out FILE") from error
+            log.warning("the results are not saved in the run: %s", error.message)
+            return []
+        return paths
+
+    def _leakage(self, left: Sequence[Identified]) -> dict[str, Leakage]:
+        if not left:
+            return {}
+        compared = {each.task.name: Compared(each.task.test, each.images) for each in left}
+        return leakage(compared, training_data(self._model.name))
+
+    def _completed(self, row: ResultRow, of: Identified, found: Leakage) -> ResultRow:
+        """The row with its dependencies; baselines are trained on the task only."""
+        baseline = Leakage(images=0, frames=0, copies=found.copies, unchecked=())
+        return msgspec.structs.replace(
+            row,
+            images=of.images.digest,
+            leakage=found if row.column == "model" else baseline,
         )
-    name = text(source.resolve().name)
-    train = named_subfolder(source, TRAIN_NAMES)
-    val = named_subfolder(source, VAL_NAMES)
-    test = named_subfolder(source, TEST_NAMES)
-    if train is not None and (val is not None or test is not None):
-        return _task_with_own_splits(name, train, val, test, seed)
-    return _stratified_task(name, read_classes(source), seed)
-
-
-# --- splitting ---------------------------------------------------------------------------------
-
-
-def _stratified_task(name: str, classes: dict[str, list[Path]], seed: int) -> Task:
-    check_number_of_classes(name, len(classes))
-    small = [f"{label} ({len(paths)})" for label, paths in classes.items() if len(paths) < 3]
-    if small:
-        raise ConfigError(
-            f"{name} has classes with fewer than 3 images: {some(small)}",
-            "train, validation and test need one each; add images or remove the class",
-        )
-    order = class_order(classes)
-    parts: tuple[list[_Item], list[_Item], list[_Item]] = ([], [], [])
-    for label, class_name in enumerate(order):
-        paths = _shuffled(classes[class_name], seed, label)
-        num_test = max(1, round(TEST_SHARE * len(paths)))
-        num_val = max(1, round(VAL_SHARE * len(paths)))
-        cuts = (len(paths) - num_test - num_val, len(paths) - num_test)
-        for part, chosen in zip(parts, np.split(np.arange(len(paths)), cuts), strict=True):
-            part.extend((paths[index], label) for index in chosen)
-    train, val, test = (_part(items) for items in parts)
-    rule = f"60/20/20 per class, seed {seed}"
-    return Task(name=name, classes=order, train=train, val=val, test=test, split=rule)
-
-
-def _task_with_own_splits(
-    name: str, train: Path, val: Path | None, test: Path | None, seed: int
-) -> Task:
-    read = {part: read_classes(part) for part in (train, val, test) if part is not None}
-    order = class_order(read[train])
-    check_number_of_classes(name, len(order))
-    unknown = sorted({label for classes in read.values() for label in classes} - set(order))
-    if unknown:
-        raise ConfigError(
-            f"{name} has classes without a training image: {some(unknown)}",
-            f"give each class a folder in {train.name}/",
-        )
-    numbered = {part: _numbered(classes, order) for part, classes in read.items()}
-    rule = "own " + ", ".join(f"{part.name}/" for part in read)
-    kept: list[_Item] = numbered[train]
-    drawn: list[_Item]
-    if val is None or test is None:
-        kept, drawn = _draw_validation(numbered[train], seed)
-        judged = test if test is not None else val
-        assert judged is not None  # open_task comes here only with one of the two
-        rule += f"; {judged.name}/ is the test part, 20 % of {train.name}/ the validation part"
-        rule += f", seed {seed}"
-        test_items = numbered[judged]
-    else:
-        drawn, test_items = numbered[val], numbered[test]
-    return Task(
-        name=name,
-        classes=order,
-        train=_part(kept),
-        val=_part(drawn),
-        test=_part(test_items),
-        split=rule,
-    )
-
-
-_Item = tuple[Path, int]
-
-
-def _numbered(classes: dict[str, list[Path]], order: tuple[str, ...]) -> list[_Item]:
-    number = {class_name: label for label, class_name in enumerate(order)}
-    return [(path, number[name]) for name in sorted(classes) for path in classes[name]]
-
-
-def _draw_validation(items: list[_Item], seed: int) -> tuple[list[_Item], list[_Item]]:
-    """The items that stay for training and a fifth of each class of two or more for validation."""
-    kept: list[_Item] = []
-    drawn: list[_Item] = []
-    for label in sorted({label for _, label in items}):
-        paths = _shuffled([path for path, other in items if other == label], seed, label)
-        num_val = max(1, round(VAL_SHARE * len(paths))) if len(paths) > 1 else 0
-        drawn += [(path, label) for path in paths[:num_val]]
-        kept += [(path, label) for path in paths[num_val:]]
-    if not drawn:
-        raise ConfigError(
-            "no validation images can be drawn: every class has one training image",
-            "add a val/ folder",
-        )
-    return kept, drawn
-
-
-def _shuffled(paths: list[Path], seed: int, label: int) -> list[Path]:
-    """A seeded order that does not depend on the order in which the files were listed."""
-    ordered = sorted(paths)
-    permutation = generator("labelled split", seed, label).permutation(len(ordered))
-    return [ordered[index] for index in permutation]
-
-
-def _part(items: list[_Item]) -> Part:
-    return Part(
-        paths=tuple(path for path, _ in items),
-        labels=np.array([label for _, label in items], dtype=np.int64),
-    )

@@ -12,15 +12,15 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from footage.documents import read_bytes
 from footage.errors import FootageError
+from footage.evaluation.dataset import Part
 from footage.evaluation.digests import UNREADABLE, TaskImages
 from footage.evaluation.fields import Count, Record, Text
-from footage.evaluation.labelled import Part
 from footage.evaluation.training_data import Source, TrainingData
+from footage.images.decode import Encoded, ImageError
 from footage.images.limits import MAX_FILE_BYTES
 from footage.images.opening import open_one
-from footage.images.reading import Encoded, ImageError
+from footage.io.documents import read_bytes
 
 MOST_BYTES: Final = 20 * 10**9
 """Maximum bytes of training data to read; a larger store or data set is compared in part."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from footage.errors import ConfigError
-from footage.evaluation.adapt import INVERSE_PENALTIES, NEIGHBOURS, TEMPERATURES
-from footage.optim import OptimizerConfig
-from footage.randomness import generator
-from footage.schedule import ScheduleConfig
+from footage.evaluation.probes import INVERSE_PENALTIES, NEIGHBOURS, TEMPERATURES
+from footage.optim.optimizers import OptimizerConfig
+from footage.optim.schedules import ScheduleConfig
+from footage.seeding import generator
 
 VTAB_DECAYS: Final = ScheduleConfig(name="steps", warmup_share=0.0, decay_shares=(0.3, 0.6, 0.9))
 

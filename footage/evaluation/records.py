@@ -9,9 +9,9 @@ PROTOCOL/test/TASK/SEED.json           their accuracy
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from footage.documents import Document
 from footage.errors import ConfigError
 from footage.evaluation.fields import Count, Environment, Hash, Record, Share, Text
+from footage.io.documents import Document
 
 Content = TypeVar("Content")
 

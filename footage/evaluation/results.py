@@ -10,8 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from footage import runs
-from footage.documents import Document
 from footage.errors import CheckpointError
 from footage.evaluation.fields import (
     Count,
@@ -24,8 +22,10 @@ from footage.evaluation.fields import (
     Share,
     Text,
 )
-from footage.evaluation.intervals import few_images, wilson
 from footage.evaluation.leakage import Leakage, sentences
+from footage.io.documents import Document
+from footage.metrics.intervals import few_images, wilson
+from footage.runs.environment import environment
 
 SCHEMA_VERSION: Final = 2
 
@@ -124,7 +124,7 @@ def write_rows(
     content = {
         "schema_version": SCHEMA_VERSION,
         "model": dict(model),
-        "environment": runs.environment(),
+        "environment": environment(),
         "rows": list(rows),
         "evaluations": list(evaluations),
         "warnings": warnings(rows),

@@ -19,25 +19,21 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 import torch
 
-from footage import configuration, files, runs
+from footage import configuration
 from footage.errors import ConfigError
-from footage.evaluation import contenders, stages
+from footage.evaluation import jobs, models
 from footage.evaluation.averages import OTHER
-from footage.evaluation.contenders import Contender
 from footage.evaluation.digests import task_images
 from footage.evaluation.leakage import Compared, Leakage, leakage
+from footage.evaluation.models import Contender
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.records import EVALUATED, publish
-from footage.evaluation.sealed import Score, SealedTest, visible
 from footage.evaluation.suite import Suite, SuiteTask
-from footage.evaluation.suite_rows import (
-    GENERATION,
-    LINES,
-    SuiteRow,
-    read_rows,
-    write_rows,
-)
-from footage.videos.executors import LocalProcesses
+from footage.evaluation.suite_results import GENERATION, LINES, SuiteRow, read_rows, write_rows
+from footage.evaluation.test_set import Score, SealedTest, visible
+from footage.io import files
+from footage.processes.executors import LocalProcesses
+from footage.runs.environment import environment
 
 IDENTITY: Final = "evaluation.json"
 SCHEMA_VERSION: Final = 1
@@ -57,11 +53,11 @@ class Job:
     batch_size: int
     workers: int
 
-    def place(self, protocol: Protocol, number: int) -> stages.Place:
+    def place(self, protocol: Protocol, number: int) -> jobs.Place:
         """Where an item works; items are spread over the GPUs by their number."""
         size = self.contender.size or protocol.size
         gpus = torch.cuda.device_count()
-        return stages.Place(
+        return jobs.Place(
             contender=dataclasses.replace(self.contender, size=size),
             ledger=self.out / protocol.name,
             device=torch.device("cuda", number % gpus) if gpus else torch.device("cpu"),
@@ -241,7 +237,7 @@ def _done(job: Job, item: Item) -> bool:
     if item.kind == "frozen":
         return not _frozen_left(job, task)
     if item.kind == "select":
-        return stages.tried(ledger, visible(task), item.number)
+        return jobs.tried(ledger, visible(task), item.number)
     return SealedTest(task, ledger).recorded(item.number) is not None
 
 
@@ -295,14 +291,14 @@ def _perform(job: Job, item: Item, advance: Callable[[float], None]) -> None:
     if item.kind == "frozen":
         left = _frozen_left(job, task)
         if left:
-            stages.judge_frozen(job.place(left[0][0], item.task), visible(task), left, advance)
+            jobs.judge_frozen(job.place(left[0][0], item.task), visible(task), left, advance)
     elif item.kind == "select":
         place = job.place(protocol, item.number)
-        stages.try_setting(place, visible(task), protocol, item.number, advance)
+        jobs.try_setting(place, visible(task), protocol, item.number, advance)
     else:
         place = job.place(protocol, item.number)
         test = SealedTest(task, place.ledger)
-        stages.finish(place, visible(task), test, protocol, item.number, advance)
+        jobs.finish(place, visible(task), test, protocol, item.number, advance)
 
 
 # --- the folder --------------------------------------------------------------------------------
@@ -312,8 +308,8 @@ def _identify(job: Job, suite: Suite, protocol: Protocol) -> dict[str, Any]:
     """Write what is judged and how, or compare it with what was begun there."""
     contender = job.place(protocol, 0).contender
     if not protocol.frozen and not contender.has_backbone:
-        contenders.load(contender, seed=0)  # says what is wrong
-    described = contenders.describe(contender)
+        models.load(contender, seed=0)  # says what is wrong
+    described = models.describe(contender)
     wanted = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,
@@ -321,7 +317,7 @@ def _identify(job: Job, suite: Suite, protocol: Protocol) -> dict[str, Any]:
         "protocol": configuration.to_dict(protocol),
     }
     path = job.out / protocol.name / IDENTITY
-    found = publish(EVALUATED, path, {"identity": wanted, "environment": runs.environment()})
+    found = publish(EVALUATED, path, {"identity": wanted, "environment": environment()})
     different = list(configuration.differences(wanted, found.identity))
     if different:
         raise ConfigError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from footage.evaluation.labelled import Part
+from footage.evaluation.dataset import Part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from footage.evaluation.averages import Summary, identity, one_identity, published
-from footage.evaluation.intervals import percent
-from footage.evaluation.suite_rows import SuiteRow, warnings
+from footage.evaluation.suite_results import SuiteRow, warnings
+from footage.metrics.intervals import percent
 
 
 def suite_tables(

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from footage import documents, runs
 from footage.errors import FootageError
-from footage.images.labelled import LabelledImages, open_images
-from footage.store import Store
+from footage.images.dataset import LabelledImages, open_images
+from footage.io import documents
+from footage.runs import layout
+from footage.store.reader import Store
 
 MOST_RUNS: Final = 20
 """Maximum length of a chain of runs, each initialised from the next, that is followed."""
@@ -64,14 +65,14 @@ def unknown(spec: str) -> TrainingData:
 
 def _of_model(spec: str, depth: int) -> TrainingData:
     path = Path(spec)
-    if (path / runs.RUN).is_file():
+    if (path / layout.RUN).is_file():
         return _of_run(path, depth)
     has_weights = path.exists() or "." in spec or "/" in spec
     return unknown(spec) if has_weights else NOTHING
 
 
 def _of_run(run: Path, depth: int) -> TrainingData:
-    record = runs.read_record(run)
+    record = layout.read_record(run)
     found = NOTHING
     if record.get("images"):
         found = found.joined(_of_images(run, record))
@@ -118,7 +119,7 @@ def _of_images(run: Path, record: Mapping[str, Any]) -> TrainingData:
 def _listed(run: Path) -> frozenset[str] | None:
     """Names in the run's list of labels; None without a list."""
     try:
-        lines = documents.read_list(run / runs.LABELS, 2**32)
+        lines = documents.read_list(run / layout.LABELS, 2**32)
     except OSError:
         return None
     return frozenset(line.rpartition("\t")[0] for line in lines)

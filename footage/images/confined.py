@@ -26,12 +26,12 @@ import msgspec
 import numpy as np
 from jaxtyping import UInt8
 
-from footage.confinement.messages import Confinement, plain_text
-from footage.confinement.worker import MOST_FILES, ConfinedWorker
 from footage.errors import ConfinedError
 from footage.images import limits
+from footage.images.decode import open_regular
 from footage.images.limits import ImageError
-from footage.images.reading import open_regular
+from footage.sandbox.messages import Confinement, plain_text
+from footage.sandbox.worker import MOST_FILES, ConfinedWorker
 
 MEMORY_BYTES: Final = limits.MAX_BYTES + limits.MAX_FILE_BYTES + 2**29
 """Address space of a process: decoding, the file, the memory file, and allocator overhead."""
@@ -50,7 +50,7 @@ IMAGES_PER_CALL: Final = MOST_FILES - 1
 
 _LARGEST: Final = limits.RGB_BYTES * limits.MAX_PIXELS
 NO_ROOM: Final = "needs a memory file of its own"
-_FUNCTION: Final = "footage.images.decoder:answer"
+_FUNCTION: Final = "footage.images.decoder_process:answer"
 _CURE: Final = "fix it or remove it"
 
 Filter = Literal["area", "linear"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from footage.errors import ConfigError
-from footage.images.layout import (
+from footage.images.common import (
     ONLY_TRAIN,
     TEST_NAMES,
     TRAIN_NAMES,
@@ -23,8 +23,8 @@ from footage.images.layout import (
     named_subfolder,
     some,
 )
+from footage.images.decode import find_images, is_image_name, open_regular, read_descriptor
 from footage.images.limits import ImageError
-from footage.images.reading import find_images, is_image_name, open_regular, read_descriptor
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from footage.images import confined
 from footage.images.confined import Pictures, Untrusted
+from footage.images.decode import RGB, Encoded, is_plain_jpeg
 from footage.images.limits import ImageError
-from footage.images.reading import RGB, Encoded, is_plain_jpeg
 
 _BYTES_TOGETHER: Final = 4 * 2**20
 

@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Int
 
-from footage.documents import Document
 from footage.errors import ConfigError
-from footage.images.layout import ONLY_TRAIN, TRAIN_NAMES, Found, checked_names, some
-from footage.images.reading import open_regular, read_descriptor
+from footage.images.common import ONLY_TRAIN, TRAIN_NAMES, Found, checked_names, some
+from footage.images.decode import open_regular, read_descriptor
+from footage.io.documents import Document
 
 log = logging.getLogger(__name__)
 

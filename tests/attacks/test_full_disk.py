@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from footage.verbs.ingest import IngestConfig, ingest
-from footage.verbs.train import train
-from tests.labelled_shapes import draw_shapes
-from tests.training import AS_OPTIONS, smallest
+from footage.commands.ingest import IngestConfig, ingest
+from footage.commands.train import train
+from tests.support.labelled_shapes import draw_shapes
+from tests.support.training import AS_OPTIONS, smallest
 
 FOOTAGE = f"{shlex.quote(sys.executable)} -m footage"
 OPTIONS = shlex.join(AS_OPTIONS)

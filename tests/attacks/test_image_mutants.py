@@ -9,7 +9,7 @@ from PIL import Image
 
 from footage.images.confined import ConfinedDecoders
 from footage.images.limits import ImageError
-from footage.images.resizing import resized
+from footage.images.resize import resized
 from tests.attacks.test_mutants import DAMAGES
 
 KINDS = {

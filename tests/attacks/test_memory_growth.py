@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import synthetic
+from tests.support import synthetic
 
 ROOT = Path(__file__).parents[2]
 MOST_PER_THOUSAND = 1e6

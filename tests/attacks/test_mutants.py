@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from footage.store import Store
-from footage.verbs.ingest import IngestConfig, ingest
-from tests import synthetic
-from tests.ingesting import HERE
+from footage.commands.ingest import IngestConfig, ingest
+from footage.store.reader import Store
+from tests.support import synthetic
+from tests.support.ingesting import HERE
 
 CONFIG = IngestConfig(short_side=32, max_quarantined_share=1.0)
 KINDS = {

@@ -10,10 +10,10 @@ import polars
 import pytest
 import torch
 
-from footage.backbone import timm
-from footage.model import load
-from tests.labelled_shapes import draw_shapes
-from tests.training import AS_OPTIONS
+from footage.models.backbone import timm
+from footage.models.load import load
+from tests.support.labelled_shapes import draw_shapes
+from tests.support.training import AS_OPTIONS
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tests.labelled_shapes import draw_shapes
-from tests.sockets import watched
-from tests.training import AS_OPTIONS
+from tests.support.labelled_shapes import draw_shapes
+from tests.support.sockets import watched
+from tests.support.training import AS_OPTIONS
 
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
 CHILD = """

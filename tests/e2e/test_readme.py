@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import footage
-from footage import cli, configuration, terminal
-from footage.recipes import recipe
+from footage import cli, configuration
+from footage.cli import terminal
+from footage.recipes.methods import recipe
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -137,7 +138,7 @@ def test_the_picture_is_what_its_script_draws(tmp_path):
 
 def test_a_verb_of_the_package_stays_a_verb_after_its_module_was_imported():
     code = (
-        "import footage, footage.verbs.ingest, footage.verbs.report\n"
+        "import footage, footage.commands.ingest, footage.commands.report\n"
         "for _ in range(2):\n"
         "    for name in footage.__all__: assert callable(getattr(footage, name)), name\n"
     )

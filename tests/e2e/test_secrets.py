@@ -7,9 +7,9 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from tests.labelled_shapes import draw_shapes
-from tests.training import AS_OPTIONS
-from tests.web_server import web_server
+from tests.support.labelled_shapes import draw_shapes
+from tests.support.training import AS_OPTIONS
+from tests.support.web_server import web_server
 
 CANARY = "c4n4ryS3CRETc4n4ry"
 

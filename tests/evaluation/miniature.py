@@ -8,12 +8,12 @@ import cv2
 import torch
 
 from footage.evaluation import runner
-from footage.evaluation.contenders import Contender
+from footage.evaluation.models import Contender
 from footage.evaluation.protocols import VTAB_DECAYS, Protocol, Setting
-from footage.evaluation.suite_rows import SuiteRow
-from footage.optim import OptimizerConfig
-from footage.vtab.folder import open_suite
-from tests.labelled_shapes import drawn
+from footage.evaluation.suite_results import SuiteRow
+from footage.optim.optimizers import OptimizerConfig
+from footage.suites.vtab.folder import open_suite
+from tests.support.labelled_shapes import drawn
 
 COUNTS = {"train800": 24, "val200": 12, "test": 18}
 KINDS = ("disc", "bars", "slab")

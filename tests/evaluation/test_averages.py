@@ -15,8 +15,8 @@ from footage.evaluation.averages import (
     summarise,
 )
 from footage.evaluation.protocols import PROTOCOLS
-from footage.evaluation.suite_rows import SuiteRow, read_rows, write_rows
-from tests.evaluation.suite_rows import VTAB, row, suite
+from footage.evaluation.suite_results import SuiteRow, read_rows, write_rows
+from tests.evaluation.suite_results import VTAB, row, suite
 
 
 def test_the_mean_of_tasks_is_not_the_mean_of_groups() -> None:

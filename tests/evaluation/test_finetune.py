@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import torch
 
-from footage import model as models
 from footage.evaluation import finetune
 from footage.evaluation.features import read_squares
 from footage.evaluation.finetune import Classifier, LabelledPixels, fine_tune
+from footage.models import load as models
 from tests.evaluation.miniature import settings, tiny
 
 CPU = torch.device("cpu")

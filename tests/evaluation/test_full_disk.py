@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from footage import files
 from footage.errors import OutputError
 from footage.evaluation import records
-from footage.evaluation.profile_plot import draw_profiles
-from footage.evaluation.profile_results import write_profiles
 from footage.evaluation.results import write_rows
-from footage.evaluation.suite_rows import write_rows as write_suite
-from footage.vtab import manifest
-from tests.evaluation.suite_rows import suite
+from footage.evaluation.suite_results import write_rows as write_suite
+from footage.invariance.plot import draw_profiles
+from footage.invariance.results import write_profiles
+from footage.io import files
+from footage.suites.vtab import manifest
+from tests.evaluation.suite_results import suite
 from tests.evaluation.test_result_files import DESCRIBED, HASH, row
-from tests.file_sizes import file_size_limit
-from tests.page.test_profiles import MEASURED, MODELS
+from tests.reporting.test_invariance import MEASURED, MODELS
+from tests.support.file_sizes import file_size_limit
 
 ANSWERED = records.Answered(digest=HASH, choice=records.Choice({}, 0.5), answers=[1] * 500)
 WRITERS: dict[str, Callable[[Path], Any]] = {

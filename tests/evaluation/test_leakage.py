@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from footage import runs
 from footage.evaluation import leakage as module
+from footage.evaluation.dataset import Task, open_task
 from footage.evaluation.digests import task_images
-from footage.evaluation.labelled import Task, open_task
 from footage.evaluation.leakage import Compared, Leakage, leakage, sentences, short
 from footage.evaluation.training_data import NOTHING, training_data
-from footage.images.labelled import open_images
-from footage.store import Store
+from footage.images.dataset import open_images
+from footage.runs import layout
+from footage.store.reader import Store
 
 MODEL = {
     "architecture": "test_resnet", "options": {}, "feature_dim": 64, "start": "random weights",
@@ -40,10 +40,10 @@ def write_run(
         "store_hash": store.content_hash if store else "",
         "held_out": list(held_out),
     }
-    (folder / runs.RUN).write_text(json.dumps(record))
+    (folder / layout.RUN).write_text(json.dumps(record))
     if images:
         listed = open_images(images).names if names is None else names
-        (folder / runs.LABELS).write_text("".join(f"{name}\tclass\n" for name in listed))
+        (folder / layout.LABELS).write_text("".join(f"{name}\tclass\n" for name in listed))
     return str(folder)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from footage.errors import ConfigError
 from footage.evaluation.protocols import BUNDLES, PROTOCOLS, heavy, protocols
-from footage.schedule import learning_rate
+from footage.optim.schedules import learning_rate
 
 
 def test_every_protocol_is_known_by_its_own_name() -> None:

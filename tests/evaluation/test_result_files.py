@@ -8,21 +8,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from footage.documents import CHECKSUM
 from footage.errors import FootageError
 from footage.evaluation import records
 from footage.evaluation.averages import PUBLISHED
 from footage.evaluation.leakage import Leakage
-from footage.evaluation.profile_results import PROFILES, read_profiles, write_profiles
 from footage.evaluation.results import RESULTS, ResultRow, read_rows, write_rows
-from footage.evaluation.suite_rows import ROWS
-from footage.evaluation.suite_rows import read_rows as read_suite
-from footage.evaluation.suite_rows import write_rows as write_suite
-from footage.runs import environment
-from footage.vtab.manifest import MANIFEST
-from tests.evaluation.suite_rows import suite
-from tests.mutations import bit_flips, mutations
-from tests.page.test_profiles import MEASURED, MODELS
+from footage.evaluation.suite_results import ROWS
+from footage.evaluation.suite_results import read_rows as read_suite
+from footage.evaluation.suite_results import write_rows as write_suite
+from footage.invariance.results import PROFILES, read_profiles, write_profiles
+from footage.io.documents import CHECKSUM
+from footage.runs.environment import environment
+from footage.suites.vtab.manifest import MANIFEST
+from tests.evaluation.suite_results import suite
+from tests.reporting.test_invariance import MEASURED, MODELS
+from tests.support.mutations import bit_flips, mutations
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "results"
 DESCRIBED = {

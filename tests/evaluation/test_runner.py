@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import torch
 
-from footage.documents import Document
 from footage.errors import BusyError, ConfigError
-from footage.evaluation import records, runner, sealed, stages
+from footage.evaluation import jobs, records, runner, test_set
 from footage.evaluation.averages import summarise
-from footage.evaluation.contenders import Contender
+from footage.evaluation.models import Contender
 from footage.evaluation.protocols import KNN, LINEAR, Protocol
 from footage.evaluation.records import ANSWERED, TRIED
-from footage.evaluation.sealed import visible
-from footage.evaluation.suite_rows import read_rows
-from footage.files import exclusive
-from footage.vtab.folder import open_suite
+from footage.evaluation.suite_results import read_rows
+from footage.evaluation.test_set import visible
+from footage.io.documents import Document
+from footage.io.files import exclusive
+from footage.suites.vtab.folder import open_suite
 from tests.evaluation import miniature
 from tests.evaluation.miniature import TINY, judge, tiny
 
@@ -80,7 +80,7 @@ def test_the_selected_setting_is_the_first_of_the_best_on_validation(
     task = visible(open_suite(data, ()).tasks[0])
     tried = [TRIED.read(whole / f"tiny/select/first/{n}.json") for n in range(2)]
     validations = [found.validation for found in tried]
-    number, choice = stages.choose(whole / "tiny", task, TINY)
+    number, choice = jobs.choose(whole / "tiny", task, TINY)
     assert number == validations.index(max(validations))
     assert choice.validation == max(validations)
 
@@ -141,7 +141,7 @@ def test_a_stop_at_any_record_leaves_no_trace(
             raise KeyboardInterrupt
         return publish(document, path, record)
 
-    for module in (sealed, stages):
+    for module in (test_set, jobs):
         monkeypatch.setattr(module, "publish", stopping)
     stops = 0
     while True:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from footage import configuration
-from footage.recipes import RECIPES
+from footage.recipes.methods import RECIPES
 
 PATH = Path(__file__).parent / "recipes.json"
 

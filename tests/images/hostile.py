@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from footage.images import decoder
+from footage.images import decoder_process
 from footage.images.confined import Request
 
 
@@ -19,7 +19,7 @@ def answer(request: bytes, files: list[int]) -> bytes:
         order = image.decode("latin-1").split(maxsplit=1)
         if order and order[0] in ORDERS:
             return ORDERS[order[0]](wanted, files, images)
-    return decoder.answer(request, files)
+    return decoder_process.answer(request, files)
 
 
 def _crash(*_: object) -> bytes:
@@ -47,7 +47,7 @@ def _shapes(*shapes: tuple[int, int], count: int = 1) -> bytes:
 
 def _shrink(wanted: Request, files: list[int], images: list[bytes]) -> bytes:
     os.ftruncate(files[0], 0)
-    return decoder.answer(msgspec.msgpack.encode(wanted), files)
+    return decoder_process.answer(msgspec.msgpack.encode(wanted), files)
 
 
 def _scribble(wanted: Request, files: list[int], images: list[bytes]) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from footage.errors import ConfigError
 from footage.images.folders import read_classes, read_list
-from tests.labelled_shapes import draw_shapes
+from tests.support.labelled_shapes import draw_shapes
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage.confinement.messages import Confinement
 from footage.images import confined, limits
 from footage.images.confined import ConfinedDecoders, Untrusted
+from footage.images.decode import read_image
 from footage.images.limits import ImageError
 from footage.images.opening import open_one, opened
-from footage.images.reading import read_image
-from footage.images.resizing import resized, stretched
+from footage.images.resize import resized, stretched
+from footage.sandbox.messages import Confinement
 from tests.images.test_limits import BOMBS, FORMS, form
 
 SHORT = Confinement(memory_bytes=2**31, cpu_seconds=1, wall_seconds=20.0, silent_seconds=20.0)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from footage.images import jpeg, limits
-from footage.images.reading import ImageError, decode_image, read_image
+from footage.images.decode import ImageError, decode_image, read_image
 
 
 def saved(image, kind, **options):

@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from footage.errors import ConfigError
-from footage.evaluation.labelled import open_task
+from footage.evaluation.dataset import open_task
 from footage.images import tables
-from footage.images.labelled import open_images
-from footage.images.layout import is_listable
-from footage.images.reading import ImageError, decode_image
+from footage.images.common import is_listable
+from footage.images.dataset import open_images
+from footage.images.decode import ImageError, decode_image
 from tests.images import layouts
 from tests.images.layouts import CLASSES, encoded
-from tests.mutations import bit_flips, mutations
+from tests.support.mutations import bit_flips, mutations
 
 NUMBERS = ("0", "1", "2")
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
+from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.images.decode import Encoded, decode_image
 from footage.images.opening import open_one
-from footage.images.reading import Encoded, decode_image
-from footage.images.views import LabelledViewConfig, labelled_view_of
-from footage.randomness import generator
+from footage.seeding import generator
 
 ORIENTATIONS = range(1, 9)
 XMP = '<x:xmpmeta><rdf:Description tiff:Orientation="{}"/></x:xmpmeta>'

@@ -1,0 +1,358 @@
+r"""Which recipe learns more from the same videos? Several recipes, several seeds, equal views.
+
+    python -m experiments.compare RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
+        --arms vivi-ex4-tiny ex-shot-tiny "ex-shot-tiny:margin 1:objective.frame_shot.margin=1.0" \
+        --seeds 0 1 2 --common steps=300,compute.workers=0
+    python -m experiments.compare RESULTS.jsonl --store STORE --suite POCKET --arms ...
+    python -m experiments.compare RESULTS.jsonl --table
+
+An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
+arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
+suite (kNN, linear probe), and leaves one line of JSON; lines that are there already are not made
+again, and a killed training goes on. `--processes` trains several arms side by side, on a GPU with
+many cores for one. A seed decides weights, batches, held-out videos and the split of labelled
+folders alike for all arms, so differences are taken seed by seed.
+"""
+
+import argparse
+import fcntl
+import json
+import math
+import multiprocessing
+import re
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.compare_table import PROTOCOLS, Line, Values, table
+from footage import configuration
+from footage.commands.evaluate import EvaluateConfig, evaluate
+from footage.commands.train import train
+from footage.errors import ConfigError, FootageError
+from footage.recipes.methods import recipe
+from footage.runs.environment import environment
+from footage.runs.layout import EVALUATIONS, read_metrics
+from footage.store.reader import Store
+from footage.training.config import TrainConfig
+
+RETRIEVALS = {"same_shot": "same shot", "same_video": "same video, another shot"}
+RUNS = "-runs"
+
+
+class Arm(NamedTuple):
+    """A recipe with a few settings replaced, under a name of its own."""
+
+    recipe: str
+    label: str
+    settings: dict[str, Any]
+
+    def config(self, common: Mapping[str, Any], seed: int) -> TrainConfig:
+        """The whole configuration; the arm's own settings win over the common ones."""
+        plain = configuration.to_dict(recipe(self.recipe))
+        for path, value in {**common, **self.settings, "seed": seed}.items():
+            *groups, name = path.split(".")
+            inner = plain
+            for group in groups:
+                inner = inner.setdefault(group, {})
+            inner[name] = value
+        return configuration.from_dict(TrainConfig, plain)
+
+
+def read_arm(text: str) -> Arm:
+    """An arm from `recipe` or `recipe:label:setting=value,...`."""
+    name, _, rest = text.partition(":")
+    label, _, settings = rest.partition(":")
+    return Arm(name, label or name, read_settings(settings))
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Settings from `dotted.name=value,...`; a value that is no JSON is a word."""
+    found = {}
+    for name, equals, value in (item.partition("=") for item in text.split(",") if item):
+        if not equals:
+            raise ConfigError(f"a setting must be name=value, got {name!r}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+# --- run ----------------------------------------------------------------------------------------
+
+
+def check_views(arms: Sequence[Arm], common: Mapping[str, Any]) -> None:
+    """Refuse arms that do not see as many views of videos as the first."""
+    configs = [arm.config(common, 0) for arm in arms]
+    views = {
+        arm.label: config.steps * config.sampling.images_per_batch
+        for arm, config in zip(arms, configs, strict=True)
+    }
+    if len(views) != len(arms):
+        raise ConfigError("two arms have the same label", "write recipe:label:settings")
+    if len(set(views.values())) != 1:
+        raise ConfigError(f"the arms see different numbers of views: {views}", "change `steps`")
+
+
+def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and judge one arm with one seed."""
+    config = arm.config(read_settings(options.common), seed)
+    folder = run_folder(options.results, arm.label, seed)
+    store = options.store if config.learns_from_videos else ""
+    images = options.images if config.objective.supervised.weight else ""
+    train(config, store=store, out=folder, images=images, recipe=arm.recipe)
+    trained = time.perf_counter()
+    lines = read_metrics(folder)
+    if lines[-1]["step"] < config.steps:
+        raise FootageError("training was stopped", "run the same command again to go on")
+    judged = (
+        on_suite(config, folder, options) if options.suite else on_folders(folder, options, seed)
+    )
+    has_unlabelled = config.objective.has_unlabelled_level
+    steps = [line for line in lines if "levels" in line]
+    probes = [line["probe"] for line in lines if "probe" in line]
+    return {
+        "label": arm.label,
+        **made_with(arm, options),
+        "seed": seed,
+        "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
+        "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
+        # Of the steps alone, so that a training which was killed and went on counts whole.
+        "train_seconds": round(
+            sum(config.images_per_step / line["images_per_second"] for line in steps), 1
+        ),
+        "evaluate_seconds": round(time.perf_counter() - trained, 1),
+        "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
+        "last_levels": steps[-1]["levels"],
+        "groups": judged.groups,
+        "test": measures(probes, judged.test),
+        "validation": measures(probes, judged.validation),
+        "environment": environment(),
+    }
+
+
+def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:
+    """What two lines of one arm and seed have in common if one is the other's repetition."""
+    return {
+        "recipe": arm.recipe,
+        "settings": {**read_settings(options.common), **arm.settings},
+        "store": store_hash(options.store),
+    }
+
+
+def run_folder(results: str, label: str, seed: int) -> Path:
+    """Where the run of an arm and a seed lies, beside the results."""
+    return Path(f"{results}{RUNS}") / f"{re.sub('[ /]', '-', label)}-{seed}"
+
+
+def store_hash(store: str) -> str:
+    """What a store holds; empty without one."""
+    return Store.open(store).content_hash if store else ""
+
+
+class Cell(NamedTuple):
+    """A share of right answers, and whose it is."""
+
+    task: str
+    protocol: str
+    column: str
+    share: float
+
+
+class Judged(NamedTuple):
+    """What labelled images say of a trained network and its baselines."""
+
+    test: list[Cell]
+    validation: list[Cell]
+    groups: dict[str, str]
+    """Of the tasks of a suite."""
+
+
+def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
+    """Judged on labelled folders, which the seed divides."""
+    rows = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed)).rows
+    return Judged(
+        [Cell(row.task, row.protocol, row.column, row.value) for row in rows],
+        [Cell(row.task, row.protocol, row.column, row.validation) for row in rows],
+        {},
+    )
+
+
+def on_suite(
+    config: TrainConfig,
+    folder: Path,
+    options: argparse.Namespace,
+    protocols: tuple[str, ...] = PROTOCOLS,
+) -> Judged:
+    """Judged on the pocket suite, beside the same network untrained, which is judged once."""
+    architecture = config.backbone.architecture
+    settings = {"protocols": protocols, "size": config.augment.size}
+    out = Path(f"{options.results}{RUNS}") / f"untrained-{architecture}"
+    with _one_at_a_time(out.with_suffix(".lock")):
+        untrained = evaluate(
+            architecture,
+            suite="pocket",
+            data=options.suite,
+            out=out,
+            config=EvaluateConfig(**settings, untrained=True),
+        ).rows
+    if untrained[0].missing:
+        raise FootageError(
+            f"{options.suite} has no {', '.join(untrained[0].missing)}", "build the whole suite"
+        )
+    trained = evaluate(
+        str(folder),
+        suite="pocket",
+        data=options.suite,
+        out=folder / EVALUATIONS / "pocket",
+        config=EvaluateConfig(**settings),
+    ).rows
+    columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
+    chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
+    return Judged(
+        chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],
+        chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
+        {row.task: row.group for row in trained},
+    )
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Make the processes of one command take turns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> dict[str, Values]:
+    """Percent by measure and column; `model` is the trained network.
+
+    Args:
+        probes: What the monitor found of the held-out videos, before the first step and at the end;
+            empty to leave the retrievals out.
+        judged: What was found on labelled images, on the part that is asked for.
+    """
+    found: dict[str, Values] = {}
+    before, after = (probes[0], probes[-1]) if probes else ({}, {})
+    for name, words in RETRIEVALS.items():
+        if f"{name}_hit" in after:
+            found[words] = {
+                "chance": after[f"{name}_chance"],
+                "untrained": before[f"{name}_hit"],
+                "model": after[f"{name}_hit"],
+            }
+    chance = {cell.task: cell.share for cell in judged if cell.column == "chance"}
+    for cell in judged:
+        if cell.column != "chance":
+            name = f"{cell.task}, {cell.protocol}"
+            found.setdefault(name, {"chance": chance[cell.task]})[cell.column] = cell.share
+    return {
+        name: {column: round(100 * share, 4) for column, share in values.items()}
+        for name, values in found.items()
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The results that are there; a last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def check_same(line: Line, wanted: Mapping[str, Any], results: str | Path) -> None:
+    """Refuse to take a line of `results` for done that was made in another way.
+
+    Args:
+        line: Of the file.
+        wanted: Another line, or what `made_with` knows of one before it is made.
+        results: The file.
+    """
+    names = ("recipe", "settings", "store")
+    ours, theirs = ({name: made[name] for name in names} for made in (wanted, line))
+    if ours != theirs:
+        raise ConfigError(
+            f"{results} has {line['label']!r} with {theirs}, not {ours}",
+            "give the arm another label, or write to another file",
+        )
+
+
+def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
+    """Every arm with the first seed, then with the second; what is done already is skipped."""
+    path = Path(options.results)
+    there = read_lines(path)
+    path.write_text("".join(json.dumps(line) + "\n" for line in there))
+    done = {(line["label"], line["seed"]): line for line in there}
+    left = []
+    for seed in options.seeds:
+        for arm in arms:
+            if (arm.label, seed) in done:
+                check_same(done[arm.label, seed], made_with(arm, options), path)
+            else:
+                left.append((arm, seed))
+    for line in _lines(left, options):
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _lines(left: Sequence[tuple[Arm, int]], options: argparse.Namespace) -> Iterator[Line]:
+    """A line for each arm and seed, in the order in which they end."""
+    if options.processes == 1:
+        yield from (run(arm, seed, options) for arm, seed in left)
+        return
+    # Forked processes cannot use a GPU that their parent has touched.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
+        ahead = [pool.submit(run, arm, seed, options) for arm, seed in left]
+        for ended in as_completed(ahead):
+            yield ended.result()
+
+
+def main(
+    about: str, arms: Sequence[str] = (), common: str = "", *, equal_views: bool = True
+) -> None:
+    """Run what is missing, or print what is there.
+
+    Args:
+        about: Says in its first line what is compared.
+        arms: What an experiment compares; the command line may name others.
+        common: Its settings of all arms.
+        equal_views: Refuse arms that see more views than others.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("results", help="one line of JSON for each arm and seed")
+    parser.add_argument("--table", action="store_true", help="print what is there")
+    parser.add_argument("--validation", action="store_true", help="table of the validation parts")
+    parser.add_argument("--store", default="", help="not needed to learn from images alone")
+    parser.add_argument("--labelled", nargs="+", help="folders with one subfolder a class")
+    parser.add_argument("--suite", default="", help="or the folder of the pocket suite")
+    parser.add_argument(
+        "--images", default="", help="labelled images for recipes that are co-trained"
+    )
+    parser.add_argument("--arms", nargs="+", default=arms)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=1, help="arms that run at a time")
+    parser.add_argument("--common", default=common, help="settings of all arms: name=value,...")
+    options = parser.parse_args()
+    try:
+        if options.table:
+            part = "validation" if options.validation else "test"
+            print(table(read_lines(Path(options.results)), part), end="")
+        elif not (options.arms and (options.labelled or options.suite)):
+            parser.error("--arms and --labelled or --suite are needed, or --table")
+        else:
+            chosen = [read_arm(text) for text in options.arms]
+            if equal_views:
+                check_views(chosen, read_settings(options.common))
+            run_all(chosen, options)
+    except FootageError as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main(__doc__ or "")

@@ -1,0 +1,87 @@
+r"""Does it last when the whole network is fine-tuned? Arms of another experiment, judged once more.
+
+    python -m experiments.finalists TUNED.jsonl --of RESULTS.jsonl --suite POCKET \
+        --labels vivi-ex4 frames-as-images --seeds 0
+
+RESULTS.jsonl is what an experiment such as `levels.py` wrote, with its runs beside it. Each task
+fine-tunes every weight with the suite's `pocket-finetune`; the same network from random weights
+stands beside it. Lines that are there already are not made again. A network takes eight minutes of
+one core.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.compare import check_same, measures, on_suite, read_arm, read_lines, run_folder
+from experiments.compare_table import Line
+from footage.errors import ConfigError, FootageError
+from footage.runs.environment import environment
+
+PROTOCOLS = ("pocket-finetune",)
+
+
+def finalists(of: Path, labels: Sequence[str], seeds: Sequence[int]) -> list[Line]:
+    """The lines of an experiment that are asked for, in its order.
+
+    Raises:
+        ConfigError: It has no such arm with such a seed.
+    """
+    found = {(line["label"], line["seed"]): line for line in read_lines(of)}
+    wanted = {(label, seed) for label in labels for seed in seeds}
+    missing = sorted(wanted - {*found})
+    if missing:
+        raise ConfigError(
+            f"{of} has no {missing[0][0]!r} with seed {missing[0][1]}",
+            f"it has {', '.join(f'{label!r} {seed}' for label, seed in found) or 'nothing'}",
+        )
+    return [line for key, line in found.items() if key in wanted]
+
+
+def tune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
+    """The same arm and seed with what fine-tuning finds in the place of what was found."""
+    began = time.perf_counter()
+    config = read_arm(f"{line['recipe']}:{line['label']}").config(line["settings"], line["seed"])
+    folder = run_folder(options.of, line["label"], line["seed"])
+    judged = on_suite(config, folder, options, PROTOCOLS)
+    return {
+        **line,
+        "evaluate_seconds": round(time.perf_counter() - began, 1),
+        "groups": judged.groups,
+        "test": measures([], judged.test),
+        "validation": measures([], judged.validation),
+        "environment": {**environment(), "trained": line["environment"]},
+    }
+
+
+def main() -> None:
+    """Fine-tune what is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", help="one line of JSON for each arm and seed")
+    parser.add_argument("--of", required=True, help="results of an experiment, its runs beside")
+    parser.add_argument("--suite", required=True, help="the folder of the pocket suite")
+    parser.add_argument("--labels", nargs="+", required=True, help="names of arms")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    options = parser.parse_args()
+    path = Path(options.results)
+    try:
+        chosen = finalists(Path(options.of), options.labels, options.seeds)
+        there = read_lines(path)
+        path.write_text("".join(json.dumps(line) + "\n" for line in there))
+        done = {(line["label"], line["seed"]): line for line in there}
+        for line in chosen:
+            if (line["label"], line["seed"]) in done:
+                check_same(done[line["label"], line["seed"]], line, path)
+            else:
+                text = json.dumps(tune(line, options))
+                with path.open("a") as file:
+                    file.write(text + "\n")
+    except FootageError as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+r"""What would a peer make of the same frames? They are dumped as images, and its network is judged.
+
+    python -m experiments.peers frames --store STORE --seed 0 --out frames-0
+    PEER/bin/python experiments/peer_lightly.py frames-0 --method simclr --out simclr-0
+    python -m experiments.peers judge RESULTS.jsonl --model simclr-0 --seed 0 \
+        --label "LightlyTrain SimCLR" --store STORE --suite POCKET
+
+The middle command belongs to an environment of the peer's own. The frames are those of the videos
+that the arms of `levels.py` train on with that seed; what is held out stays held out. `judge`
+appends a line as `experiments/compare.py` writes it, so its table shows both: give it both files
+joined by `cat`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from experiments.compare import Arm, Line, measures, on_suite, read_settings, store_hash
+from experiments.levels import COMMON
+from footage.data.sampling import hold_out
+from footage.errors import FootageError
+from footage.evaluation.held_out_frames import held_out_frames
+from footage.models import load as models
+from footage.runs.environment import environment
+from footage.store.reader import Store
+from footage.training import online_metrics
+from footage.training.config import TrainConfig
+
+
+def configuration_of(seed: int) -> TrainConfig:
+    """Of the arms of `levels.py`: what is held out, and network and image size."""
+    return Arm("vivi-ex4-tiny", "", {}).config(read_settings(COMMON), seed)
+
+
+def held_out_videos(store: Store, config: TrainConfig) -> list[str]:
+    """The videos that a run with this configuration would not train on."""
+    ids = list(dict.fromkeys(store.shots["video"].to_pylist()))
+    return [
+        ids[number] for number in hold_out(ids, config.held_out_share, config.seed).nonzero()[0]
+    ]
+
+
+def dump(store: Store, config: TrainConfig, out: Path) -> int:
+    """Write the stored JPEGs of every training video as they are; how many they are."""
+    held_out = set(held_out_videos(store, config))
+    out.mkdir(parents=True, exist_ok=True)
+    count = 0
+    videos, lengths = store.shots["video"].to_pylist(), store.shots["num_frames"].to_pylist()
+    for row, (video, length) in enumerate(zip(videos, lengths, strict=True)):
+        for number, jpeg in enumerate(
+            store.encoded(row, range(length)) if video not in held_out else ()
+        ):
+            (out / f"{row:05}-{number:05}.jpg").write_bytes(jpeg)
+            count += 1
+    return count
+
+
+def judge(options: argparse.Namespace) -> Line:
+    """A line of results for a model that was trained elsewhere on the dumped frames."""
+    config = configuration_of(options.seed)
+    judged = on_suite(config, options.model, options)
+    store = Store.open(options.store)
+    frames = held_out_frames(
+        store, held_out_videos(store, config), size=config.augment.size, frames=config.probe_frames
+    )
+    watch = online_metrics.OnlineMetrics(frames, {})
+    loaded = models.load(str(options.model), size=config.augment.size)
+    backbones = [models.untrained(loaded, seed=options.seed).backbone, loaded.backbone]
+    probes = [watch.compute(backbone, {})[0] for backbone in backbones]
+    told = json.loads((options.model / "training.json").read_text())
+    return {
+        "label": options.label,
+        "recipe": "",
+        "settings": told["settings"],
+        "seed": options.seed,
+        "store": store_hash(options.store),
+        "views": told["views"],
+        "train_seconds": told["seconds"],
+        "groups": judged.groups,
+        "test": measures(probes, judged.test),
+        "validation": measures(probes, judged.validation),
+        "environment": environment() | {"peer": told["versions"]},
+    }
+
+
+def main() -> None:
+    """Dump frames, or judge a model."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    frames, judged = verbs.add_parser("frames"), verbs.add_parser("judge")
+    for verb in (frames, judged):
+        verb.add_argument("--store", required=True)
+        verb.add_argument("--seed", type=int, default=0)
+    frames.add_argument("--out", type=Path, required=True)
+    judged.add_argument("results", help="a line of JSON is appended")
+    judged.add_argument("--model", type=Path, required=True, help="the folder of peer_lightly.py")
+    judged.add_argument("--label", required=True)
+    judged.add_argument("--suite", required=True, help="the folder of the pocket suite")
+    options = parser.parse_args()
+    try:
+        if options.verb == "frames":
+            print(dump(Store.open(options.store), configuration_of(options.seed), options.out))
+        else:
+            line = judge(options)
+            with Path(options.results).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    except FootageError as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+r"""Does more help: views seen, and hours of video? With the structure of videos and without.
+
+    python -m experiments.scaling RESULTS.jsonl --store STORE --suite POCKET --seeds 0
+    python -m experiments.scaling RESULTS.jsonl --table
+
+`vivi-ex4` and `frames-as-images` after 250, 500 and 2000 steps of 128 views; those of 1000 steps
+are in `levels.py`, with the same network; of 2000 there is a third, `vivi-full`. Then both after
+1000 steps on a half and on a quarter of the training videos, which are had by holding out more:
+what is held out differs, so the retrievals of these arms compare with no others.
+"""
+
+from experiments.compare import main
+from experiments.levels import COMMON
+
+METHODS = ("vivi-ex4", "frames-as-images")
+STEPS = (250, 500, 2000)
+SHARES = {"half": 0.55, "a quarter": 0.775}
+"""Of the videos, held out: 90 % are trained on otherwise, here 45 % and 22.5 %."""
+
+ARMS = (
+    *(
+        f"{method}-tiny:{method}, {steps} steps:steps={steps}"
+        for steps in STEPS
+        for method in METHODS
+    ),
+    "vivi-full-tiny:vivi-full, 2000 steps:steps=2000",
+    *(
+        f"{method}-tiny:{method}, {words} of the videos:held_out_share={share}"
+        for words, share in SHARES.items()
+        for method in METHODS
+    ),
+)
+
+if __name__ == "__main__":
+    main(__doc__ or "", ARMS, COMMON, equal_views=False)

@@ -1,0 +1,330 @@
+"""The command `footage demo`: from videos to an evaluated backbone and a report.
+
+    clips --ingest--> store --train--> run --evaluate--> tables --export--> weights --report--> page
+
+Without your own videos it uses six real clips from two packages of the Python Package Index, and
+renders short films in addition (`footage.synthetic.rendered`), because contrastive losses need many
+videos. The model is evaluated by retrieval in held-out videos and on rendered labelled images
+(`footage.synthetic.labelled`). Rerun the command to resume.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import statistics
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from footage import arguments, configuration
+from footage.arguments import Location, Locations
+from footage.commands.evaluate import EvaluateConfig, evaluate
+from footage.commands.export import Exported, export
+from footage.commands.ingest import ingest
+from footage.commands.report import report
+from footage.commands.train import train
+from footage.errors import ConfigError, FootageError
+from footage.evaluation.comparisons import (
+    BETTER,
+    UNCLEAR,
+    WORSE,
+    Comparison,
+    comparisons,
+    pixels_ahead,
+)
+from footage.evaluation.results import COLUMNS, ResultRow
+from footage.ingest.report import IngestReport
+from footage.models.backbone import BackboneConfig
+from footage.objectives.levels.video import OrderConfig
+from footage.objectives.objective import ObjectiveConfig
+from footage.recipes.methods import recipe
+from footage.runs import checkpoint, layout
+from footage.store.reader import Store
+from footage.synthetic.default import default_clips
+from footage.synthetic.labelled import TASKS, render_labelled
+from footage.training.config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+
+RECIPE: Final = "vivi-nce-tiny"
+"""Of the recipes tried, the one with the best features within minutes (decisions/0150)."""
+
+BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
+"""A quarter as wide as the recipe's: more than ten times as many views in the same time."""
+
+LINE: Final = 92
+"""Characters in a line of the summary."""
+
+FRAME_STRIDE: Final = 3
+"""Frames of the store between two frames of a shot, so that pose and place differ more."""
+
+HELD_OUT_SHARE: Final = 0.25
+"""A quarter of the videos, so that retrieval has enough of them to ask."""
+
+REHEARSAL_STEPS: Final = 40
+"""Steps of a short run that measures how fast this machine trains."""
+
+QUESTIONS: Final = {
+    "same shot": "nearest frame is from the same shot",
+    "same video": "nearest frame of other shots: same film",
+    "kinds": "which kind of thing",
+    "objects": "which individual",
+}
+"""What is asked, by task."""
+
+PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear probe"}
+
+SHORT: Final = {BETTER: "better", WORSE: "worse", UNCLEAR: "unclear"}
+"""Verdicts in one word."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DemoConfig:
+    """How long the demo takes and what it is made of."""
+
+    train_seconds: float = 300.0
+    """About how long to train; the number of steps follows from the speed of the machine."""
+
+    most_steps: int = 4000
+    """Never more steps than this, however fast the machine."""
+
+    num_rendered: int = 80
+    """Rendered films, in addition to the real clips; not used with videos of your own."""
+
+    labelled_scale: float = 1.0
+    """Factor of the number of labelled images that are drawn for the evaluation."""
+
+    download: bool = True
+    """Download the real clips; without them the demo uses rendered films alone."""
+
+    seed: int = 0
+    """Seed of everything that is drawn."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that leave nothing to do."""
+        for name in ("train_seconds", "labelled_scale"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        for name in ("most_steps", "num_rendered"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class DemoReport(NamedTuple):
+    """What the demo made and found."""
+
+    folder: Path
+    ingested: IngestReport
+    run: Path
+    rows: list[ResultRow]
+    exported: Exported
+    page: Path
+
+    def summary(self) -> str:
+        """What was learned, compared with baselines, and where everything is."""
+        config = layout.read_record(self.run)["config"]
+        measured = list(comparisons(self.rows))
+        better = sum(each.against("untrained") == BETTER for each in measured)
+        lines = [
+            f"What {config['steps']} steps without labels taught a {_architecture(config)}",
+            "",
+            f"{'trained, compared with':>103}",
+            f"{'accuracy in percent':44}{'chance':>8}{'pixels':>8}{'untrained':>11}{'trained':>9}"
+            f"  {'untrained':>11}{'pixels':>9}",
+            *(_line(each) for each in measured),
+            "",
+            f"Better than the untrained network in {better} of {len(measured)} rows. "
+            "Unclear: the 95 % interval of the difference contains 0.",
+            "Nearest frames: retrieval in held-out videos. Other rows: labelled images.",
+            *textwrap.wrap(pixels_ahead(measured), LINE),
+            "",
+            "Where it is",
+            f"  page to look at    {self.page}",
+            f"  weights            {self.exported.path}",
+            f"                     {self.exported.usage}",
+            f"  run                {self.run}",
+            f"  frame store        {self.folder / 'store'}",
+            f"  labelled images    {self.folder / 'labelled'}",
+        ]
+        return "\n".join(lines)
+
+
+def demo(
+    videos: Locations = (), out: Location = "demo", config: DemoConfig | None = None
+) -> DemoReport:
+    """Ingest, train, evaluate, export and report; what is done already is not done again.
+
+    Args:
+        videos: Files, folders or URLs of videos; none takes real and rendered clips.
+        out: The folder for everything.
+        config: How long to train and what to draw; the defaults when left out.
+
+    Raises:
+        FootageError: A step cannot be done; the message of that step says why.
+    """
+    config = arguments.settings(config, DemoConfig)
+    folder = arguments.path(out, "out")
+    folder.mkdir(parents=True, exist_ok=True)
+    _say(1, "clips")
+    sources = arguments.locations(videos, "videos") or default_clips(
+        folder / "clips",
+        num_rendered=config.num_rendered,
+        download=config.download,
+        seed=config.seed,
+    )
+    _say(2, "ingest: detect shots, store their frames")
+    ingested = ingest(sources, folder / "store")
+    _say(3, "train without labels")
+    run = _trained(folder, config, _objective(is_rendered=not videos))
+    _say(4, "evaluate, compared with raw pixels and the untrained network")
+    rows = _evaluated(folder / "labelled", run, config)
+    _say(5, "export")
+    exported = export(str(run), to="timm")
+    _say(6, "report")
+    page = report([run], out=folder / "report.html")
+    return DemoReport(folder, ingested, run, rows, exported, Path(page))
+
+
+def _say(number: int, what: str) -> None:
+    log.info("[%d/6] %s", number, what)
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Path:
+    """Train, or resume an existing run; the run folder."""
+    run, store = folder / "run", folder / "store"
+    if (run / layout.RUN).exists():
+        chosen = configuration.from_dict(TrainConfig, layout.read_record(run)["config"])
+    else:
+        tiny = dataclasses.replace(_tiny_for(store, config), objective=objective)
+        chosen = _with_steps(tiny, store, folder / "rehearsal", config)
+    found = checkpoint.newest(run / layout.CHECKPOINTS)
+    if found is not None and found.step >= chosen.steps:
+        log.info("already trained: %s", run)
+        return run
+    train(chosen, store=store, out=run, recipe=RECIPE)
+    found = checkpoint.newest(run / layout.CHECKPOINTS)
+    if found is None or found.step < chosen.steps:
+        raise FootageError("training was stopped", "rerun the same command to resume")
+    return run
+
+
+def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
+    """The recipe with a smaller network, frames further apart, and a batch for few videos.
+
+    A batch takes a quarter of the videos, so that batches differ. Below eight videos a batch has
+    too few negatives, so there it takes all it can.
+    """
+    base = recipe(RECIPE)
+    num_videos = len(set(Store.open(store).shots["video"].to_pylist()))
+    share = HELD_OUT_SHARE
+    training = max(round(num_videos * (1 - share)), 1)
+    videos_per_batch = min(base.sampling.videos_per_batch, max(training // 4, min(training, 8)))
+    on_gpu = torch.cuda.is_available()
+    workers = max(min((os.cpu_count() or 1) - 1, 8), 1) if on_gpu else base.compute.workers
+    return dataclasses.replace(
+        base,
+        seed=config.seed,
+        backbone=BACKBONE,
+        held_out_share=share,
+        sampling=dataclasses.replace(
+            base.sampling, videos_per_batch=videos_per_batch, frame_stride=FRAME_STRIDE
+        ),
+        compute=dataclasses.replace(base.compute, workers=workers),
+    )
+
+
+def _objective(*, is_rendered: bool) -> ObjectiveConfig:
+    """The levels of the recipe, and the order of shots where it can be seen in most videos."""
+    base = recipe(RECIPE).objective
+    return dataclasses.replace(base, order=OrderConfig()) if is_rendered else base
+
+
+def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoConfig) -> TrainConfig:
+    """The configuration with as many steps as fit into `train_seconds`, by a short rehearsal."""
+    speed = _images_per_second(base, store, rehearsal)
+    steps = int(config.train_seconds * speed / base.sampling.images_per_batch)
+    steps = max(min(steps, config.most_steps), 1)
+    log.info("%.0f images/s on this machine: %d steps", speed, steps)
+    return dataclasses.replace(
+        base,
+        steps=steps,
+        probe_every=max(steps // 4, 1),
+        checkpoint_every=max(steps // 6, 1),
+    )
+
+
+def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
+    """How fast a short run trains once it has started and chosen its threads."""
+    log.info("measuring how fast this machine trains")
+    steps = min(REHEARSAL_STEPS, base.steps)
+    short = dataclasses.replace(base, steps=steps, probe_frames=8, checkpoint_every=steps)
+    with _without_log():
+        train(short, store=store, out=run, recipe=RECIPE)
+    rates = [
+        line["images_per_second"]
+        for line in layout.read_metrics(run)
+        if "images_per_second" in line
+    ]
+    return float(statistics.harmonic_mean(rates[len(rates) // 2 :]))
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Silence the short run: the real run logs the same lines again."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small matrices: the threads of a busy CPU would wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    size = config["augment"]["size"]
+    return f"{config['backbone']['architecture']} at {size} px"
+
+
+# --- evaluate -----------------------------------------------------------------------------------
+
+
+def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
+    """Result rows on held-out videos and labelled images; `evaluate` recognises earlier ones."""
+    tasks = [
+        render_labelled(folder / task, task=task, seed=config.seed, scale=config.labelled_scale)
+        for task in TASKS
+    ]
+    how = EvaluateConfig(held_out=bool(layout.read_record(run)["held_out"]))
+    with _one_thread():
+        return evaluate(str(run), labelled=tasks, config=how).rows
+
+
+def _line(measured: Comparison) -> str:
+    """One row: chance, pixels, untrained, trained, and what the intervals say about the last."""
+    words = QUESTIONS[measured.task]
+    if measured.task in TASKS:
+        words += f", {PROTOCOL_WORDS[measured.protocol]}"
+    chance, pixels, untrained, trained = (
+        f"{100 * measured.cells[column].value:.1f}" for column in COLUMNS
+    )
+    verdicts = [SHORT[measured.against(column)] for column in ("untrained", "pixels")]
+    cells = f"{chance:>8}{pixels:>8}{untrained:>11}{trained:>9}"
+    return f"  {words:42}{cells}  {verdicts[0]:>11}{verdicts[1]:>9}"

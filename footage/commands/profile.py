@@ -1,0 +1,390 @@
+"""The verb `footage profile`: what features became invariant to, several models side by side.
+
+On a store: the levels of its hierarchy. On rendered scenes: one factor at a time. On labelled
+videos: accuracy while the video goes on. Raw pixels and each network untrained stand beside the
+models.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from footage import arguments
+from footage.arguments import Location, Locations
+from footage.errors import ConfigError
+from footage.evaluation.dataset import open_task
+from footage.evaluation.digests import weights_digest
+from footage.evaluation.features import (
+    Column,
+    extract,
+    model_column,
+    pixel_column,
+    refuse_unreadable,
+)
+from footage.evaluation.probes import PROTOCOLS, Examples
+from footage.evaluation.training_data import training_data
+from footage.invariance.factors import FRAME_SIZE, factors, scene_distances
+from footage.invariance.plot import draw_profiles
+from footage.invariance.results import FILE, Profiled, refuse_another, write_profiles
+from footage.invariance.robustness import VideoSet, open_videos, robustness
+from footage.invariance.video_levels import VIEWS, choose_frames, frame_features, profile_of
+from footage.io import files
+from footage.io.walk import text
+from footage.models import load as models
+from footage.runs import layout
+from footage.store.reader import Store
+
+log = logging.getLogger(__name__)
+
+PIXELS: Final = "raw pixels"
+"""The image itself at 16 x 16, instead of features."""
+
+PICTURE: Final = "profile.svg"
+
+FILE_BYTES: Final = 2_000_000
+"""Space that is asked for before the work starts; files are smaller."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileConfig:
+    """How much is looked at."""
+
+    store_videos: int = 64
+    """Maximum number of stored videos; intervals are over videos. Memory grows with its square."""
+
+    shots_per_video: int = 4
+    """Maximum number of shots per video."""
+
+    frames_per_shot: int = 4
+    """Maximum number of frames per shot."""
+
+    scenes: int = 24
+    """Number of rendered scenes in which one factor changes at a time; 0 renders none."""
+
+    reach: int = 10
+    """Half-width, in frames, of the window around each anchor."""
+
+    protocols: tuple[str, ...] = ("knn", "linear")
+    """Classifiers for labelled videos: knn, linear."""
+
+    seed: int = 0
+    """Seed of the selection of videos, the views, the scenes, the split and untrained networks."""
+
+    size: int = 0
+    """Input height and width in pixels; 0 keeps each model's own."""
+
+    batch_size: int = 64
+    """Images per forward pass."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("store_videos", 2), ("shots_per_video", 1), ("frames_per_shot", 1), ("scenes", 0),
+            ("reach", 1), ("size", 0), ("batch_size", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        unknown = [name for name in self.protocols if name not in PROTOCOLS]
+        if unknown or not self.protocols:
+            raise ConfigError(
+                f"protocols must name some of {', '.join(PROTOCOLS)}, got {self.protocols}"
+            )
+
+
+class Profiles(NamedTuple):
+    """The results, and the files that contain them."""
+
+    models: list[Profiled]
+    files: list[Path]
+
+
+class _Compared(NamedTuple):
+    """The models and baselines that are compared."""
+
+    columns: dict[str, Column]
+    described: dict[str, dict[str, Any]]
+    baselines: list[str]
+    weights: list[str]
+    """Digests of the models' weights."""
+
+
+def profile(
+    specs: Locations,
+    *,
+    out: Location,
+    store: Location = "",
+    videos: Location = "",
+    labelled: Location = "",
+    config: ProfileConfig | None = None,
+    overwrite: bool = False,
+) -> Profiles:
+    """Measure what the features of models are invariant to.
+
+    Args:
+        specs: Run folders, exported files or folders, or timm names.
+        out: The folder for `profile.json` and `profile.svg`.
+        store: A frame store; without one the levels of the hierarchy are not measured. Videos that
+            one of the models was trained on are left out.
+        videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.invariance.robustness`.
+        labelled: Labelled images of the same classes, on which the classifier is fitted.
+        config: Sizes and seed; the defaults when omitted.
+        overwrite: Replace another profile in `out`.
+
+    Raises:
+        CheckpointError: A model cannot be read.
+        StoreError: The store is missing or damaged.
+        ConfigError: There is nothing to measure, the videos or images cannot be used, or `out`
+            contains another profile.
+        OutputError: `out` cannot be written.
+        BusyError: Another process is writing there.
+    """
+    config = arguments.settings(config, ProfileConfig)
+    specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
+    videos, labelled = (
+        arguments.location(videos, "videos"),
+        arguments.location(labelled, "labelled"),
+    )
+    folder = arguments.path(out, "out")
+    _check_asked(specs, str(store), str(videos), str(labelled), config)
+    compared = _compared(specs, config)
+    opened = Store.open(store) if str(store) else None
+    digest = _digest(compared, opened, str(videos), str(labelled), config)
+    with files.exclusive(folder / ".lock", folder):
+        files.require_space(folder / FILE, FILE_BYTES, "a profile")
+        if not overwrite:
+            refuse_another(folder / FILE, digest)
+        measured, results = _measured(specs, opened, videos, labelled, compared, config)
+        return Profiles(
+            results,
+            [
+                write_profiles(folder / FILE, measured, results, digest),
+                draw_profiles(folder / PICTURE, results),
+            ],
+        )
+
+
+def _digest(
+    compared: _Compared, store: Store | None, videos: str, labelled: str, config: ProfileConfig
+) -> str:
+    """Digest of what the numbers depend on, as far as it is known before measuring."""
+    places = [os.path.realpath(place) if place else "" for place in (videos, labelled)]
+    identity = [
+        dataclasses.asdict(config),
+        compared.described,
+        compared.weights,
+        store.content_hash if store else "",
+        *places,
+    ]
+    encoded = json.dumps(identity, sort_keys=True, default=str).encode()
+    return hashlib.sha256(encoded).hexdigest()[:16]
+
+
+def _measured(
+    specs: Sequence[str],
+    store: Store | None,
+    videos: str | Path,
+    labelled: str | Path,
+    compared: _Compared,
+    config: ProfileConfig,
+) -> tuple[dict[str, Any], list[Profiled]]:
+    """The data that was measured, and the results by column."""
+    measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
+    profiles: dict[str, Any] = {}
+    moved: dict[str, Any] = {}
+    held: dict[str, dict[str, Any]] = {}
+    if store is not None:
+        with _said("levels of the store"):
+            profiles, measured["store"] = _on_store(store, specs, compared, config)
+    if config.scenes:
+        with _said("one factor at a time"):
+            moved, measured["scenes"] = _on_scenes(compared, config)
+    if str(videos):
+        with _said("labelled videos"):
+            held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
+    results = [
+        Profiled(
+            name=text(name),
+            is_baseline=name in compared.baselines,
+            described=compared.described[name],
+            profile=profiles.get(name),
+            factors=moved.get(name, {}),
+            robustness=held.get(name, {}),
+        )
+        for name in compared.columns
+    ]
+    return measured, results
+
+
+def _check_asked(
+    specs: Sequence[str], store: str, videos: str, labelled: str, config: ProfileConfig
+) -> None:
+    if not specs:
+        raise ConfigError("no model was given", "name a run, an exported file or a timm model")
+    twice = sorted({spec for spec in specs if list(specs).count(spec) > 1})
+    if twice:
+        raise ConfigError(f"{twice[0]} is given twice", "name each model once")
+    if bool(videos) != bool(labelled):
+        raise ConfigError(
+            "labelled videos need labelled images, and the other way round",
+            "give both --videos and --labelled, or neither",
+        )
+    if not (store or config.scenes or videos):
+        raise ConfigError("nothing is asked for", "give --store STORE, or some --scenes")
+
+
+def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
+    """Raw pixels, each architecture untrained, then the models."""
+    device = models.best_device()
+    columns = {PIXELS: pixel_column()}
+    described: dict[str, dict[str, Any]] = {PIXELS: {}}
+    loaded = [models.load(spec, size=config.size, seed=config.seed) for spec in specs]
+    untrained = {}
+    for model in loaded:
+        key = (model.backbone.architecture, str(model.backbone.options), model.preprocessing)
+        if key not in untrained:
+            twin = models.untrained(model, seed=config.seed)
+            untrained[key] = twin._replace(name=f"{model.backbone.architecture} untrained")
+    taken: dict[str, int] = {}
+    for model in untrained.values():
+        taken[model.name] = taken.get(model.name, 0) + 1
+        again = f" ({taken[model.name]})" if taken[model.name] > 1 else ""
+        columns[model.name + again] = model_column(model, device)
+        described[model.name + again] = models.describe(model)
+    baselines = list(columns)
+    for model in loaded:
+        columns[model.name] = model_column(model, device)
+        described[model.name] = models.describe(model)
+    weights = [weights_digest(model.backbone) for model in loaded]
+    return _Compared(columns, described, baselines, weights)
+
+
+def _on_store(
+    store: Store, specs: Sequence[str], compared: _Compared, config: ProfileConfig
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Profiles by column, and what they were measured on."""
+    eligible, unchecked = _unseen(store, specs)
+    if not eligible:
+        raise ConfigError(
+            f"every video of {str(store.path)!r} was used to train one of the models",
+            "choose another --store, or leave out the runs that were trained on it",
+        )
+    chosen = choose_frames(
+        store,
+        eligible,
+        videos=config.store_videos,
+        shots=config.shots_per_video,
+        frames=config.frames_per_shot,
+        seed=config.seed,
+    )
+    features = frame_features(
+        store, chosen, compared.columns, seed=config.seed, batch_size=config.batch_size
+    )
+    data = {
+        "path": str(store.path),
+        "content_hash": store.content_hash,
+        "eligible_videos": len(eligible),
+        "videos": len({frame.video for frame in chosen}),
+        "shots": len({frame.row for frame in chosen}),
+        "frames": len(chosen),
+        "views": dataclasses.asdict(VIEWS),
+        "unchecked": unchecked,
+    }
+    found = {name: profile_of(each, chosen, seed=config.seed) for name, each in features.items()}
+    return found, data
+
+
+def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Videos of the store that no model was trained on, and what is not known about that.
+
+    The same video in another store counts as the same: ids end in a hash of the file.
+    """
+    eligible = set(store.shots["video"].to_pylist())
+    unchecked: list[str] = []
+    for spec in specs:
+        known = training_data(spec)
+        trained = {_content(video) for video in known.videos}
+        left = {video for video in eligible if _content(video) not in trained}
+        if (Path(spec) / layout.RUN).is_file():
+            record = layout.read_record(Path(spec))
+            if record.get("store_hash") == store.content_hash:
+                left &= set(record.get("held_out", []))
+        if left != eligible:
+            log.info(
+                "%s was trained on %d of the %d videos; they are excluded",
+                spec, len(eligible - left), len(eligible),
+            )  # fmt: skip
+        eligible = left
+        unchecked += known.unchecked
+    return sorted(eligible), list(dict.fromkeys(unchecked))
+
+
+def _content(video: str) -> str:
+    """The hash at the end of a video's id; the id itself where it has none."""
+    return video.rpartition("#")[2]
+
+
+def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Factors by column, and what they were measured on."""
+    found = scene_distances(
+        compared.columns, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
+    )
+    moved = {name: factors(each, seed=config.seed) for name, each in found.items()}
+    return moved, {"scenes": config.scenes, "frame_size": FRAME_SIZE}
+
+
+def _on_videos(
+    videos: Path, labelled: Path, compared: _Compared, config: ProfileConfig
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Robustness by column and protocol, and what it was measured on."""
+    task = open_task(labelled, config.seed)
+    asked = open_videos(videos, task.classes, reach=config.reach)
+    sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
+    features = _read([*task.train.paths, *task.val.paths, *asked.paths], compared, config, asked)
+    labels = [torch.from_numpy(part.labels) for part in (task.train, task.val)]
+    found: dict[str, dict[str, Any]] = {}
+    for name, rows in features.items():
+        train, val, frames = torch.split(rows, sizes)
+        parts = (Examples(train, labels[0]), Examples(val, labels[1]))
+        found[name] = {
+            protocol: robustness(
+                PROTOCOLS[protocol](*parts, len(task.classes)), frames, asked, seed=config.seed
+            )
+            for protocol in config.protocols
+        }
+    data = {
+        "videos": asked.name, "anchors": len(asked.anchors), "frames": len(asked.paths),
+        "reach": asked.reach, "labelled": task.name, "split": task.split,
+        "num_train": sizes[0], "num_val": sizes[1], "classes": list(task.classes),
+    }  # fmt: skip
+    return found, data
+
+
+def _read(
+    paths: Sequence[Path], compared: _Compared, config: ProfileConfig, asked: VideoSet
+) -> Mapping[str, torch.Tensor]:
+    extracted = extract(paths, compared.columns, batch_size=config.batch_size)
+    refuse_unreadable(extracted.unreadable, len(paths), asked.name)
+    return extracted.features
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Show that something takes its time."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("profile {task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with progress:
+        progress.add_task(what, total=None)
+        yield

@@ -1,0 +1,197 @@
+"""The verb: gather the runs, take pictures from their store, write the page."""
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from footage import arguments
+from footage.arguments import Location, Locations
+from footage.errors import ConfigError, FootageError, StoreError
+from footage.io import files
+from footage.models import load as models
+from footage.reporting.inputs import (
+    Run,
+    gather,
+    gather_judged,
+    gather_profiles,
+    holds_results,
+    is_run,
+    profile_files,
+)
+from footage.reporting.page import Footage, page, without_pictures
+from footage.reporting.retrieval import Gallery, answers, gallery
+from footage.reporting.sections.videos import Comparison
+from footage.reporting.thumbnails import contact_sheet
+from footage.runs import layout
+from footage.store.reader import Store
+
+log = logging.getLogger(__name__)
+
+MARK: Final = b"<title>footage report"
+"""Near the start of every page."""
+START_BYTES: Final = 4096
+PAGE_BYTES: Final = 5_000_000
+"""Space that is asked for before the work starts; most pages are smaller."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReportConfig:
+    """How much the page shows."""
+
+    videos: int = 10
+    """Videos on the contact sheet."""
+
+    frames_per_video: int = 10
+    """Frames of each of them."""
+
+    queries: int = 8
+    """Query frames of the retrieval grids."""
+
+    found: int = 5
+    """Nearest frames shown for each query."""
+
+    searched_frames: int = 400
+    """Frames among which is searched, queries included; each network embeds them once."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ConfigError(
+                    f"{field.name} must be at least 1, got {getattr(self, field.name)}"
+                )
+
+
+def report(
+    runs: Locations, *, out: Location = "report.html", config: ReportConfig | None = None
+) -> Path:
+    """Write a self-contained HTML report about runs.
+
+    Pictures are taken from the store of the first run. If the store is missing, the page states
+    that and shows the rest.
+
+    Args:
+        runs: Run folders; the headline names the first. Also folders that `evaluate --suite` wrote
+            for other models, and folders that `profile` wrote. Profiles inside a run's folder are
+            found there.
+        out: The HTML file to write.
+        config: Settings of the report; the defaults when omitted.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        CheckpointError: One of the folders is none of these, or is damaged.
+        OutputError: The page cannot be written.
+        ConfigError: No run was given, or `out` is a file that is not a report.
+    """
+    config = arguments.settings(config, ReportConfig)
+    target = arguments.path(out, "out")
+    _check_out(target)
+    paths = [Path(each) for each in arguments.locations(runs, "runs")]
+    others = [path for path in paths if not is_run(path)]
+    beside = [gather_judged(path) for path in others if holds_results(path)]
+    known = [path for path in others if holds_results(path) or profile_files(path)]
+    gathered = gather([path for path in paths if path not in known])
+    if not gathered:
+        raise ConfigError("no run was given", "name at least one run folder")
+    text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
+    files.write_text(target, text, errors="backslashreplace")
+    return target
+
+
+def _check_out(path: Path) -> None:
+    """Refuse to replace anything but a report, and detect early a path that cannot be written.
+
+    Raises:
+        ConfigError: The file is something else.
+        OutputError: Nothing can be written there.
+    """
+    if path.exists() and not _is_report(path):
+        raise ConfigError(
+            f"{str(path)!r} exists and is not a footage report",
+            "choose another --out, or remove that file",
+        )
+    files.require_space(path, PAGE_BYTES, "a report")
+
+
+def _is_report(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK in file.read(START_BYTES)
+
+
+def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
+    """Pictures from the store of the first run on videos, or why there are none."""
+    first = next((run for run in runs if run.record["store"]), None)
+    if first is None:
+        return without_pictures("None of these runs was trained on videos.")
+    try:
+        return _pictures(first, runs, config)
+    except StoreError as error:
+        log.warning("no pictures: %s", error)
+        return without_pictures(f"The store of {first.name} cannot be read: {error.message}.")
+
+
+def _pictures(first: Run, runs: Sequence[Run], config: ReportConfig) -> Footage:
+    store = Store.open(first.record["store"])
+    if store.content_hash != first.record["store_hash"]:
+        log.warning("the store at %s has changed since %s was trained", store.path, first.name)
+    sheet = contact_sheet(
+        store,
+        set(first.record["held_out"]),
+        num_videos=config.videos,
+        frames_per_video=config.frames_per_video,
+    )
+    # All of these runs are asked the same queries, so none of them may have been trained on them.
+    held_out = set.intersection(
+        *(set(run.record["held_out"]) for run in runs if run.record["store"])
+    )
+    searched = gallery(
+        store, sorted(held_out), num_queries=config.queries, num_frames=config.searched_frames
+    )
+    return Footage(store.totals, sheet, _comparisons(runs, searched, config.found), "")
+
+
+def _comparisons(runs: Sequence[Run], searched: Gallery, num_found: int) -> list[Comparison]:
+    comparisons = []
+    with Progress(
+        TextColumn("report: frames of {task.description}", markup=False),
+        BarColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        bar = progress.add_task("", total=2 * len(runs))
+        for run in runs:
+            progress.update(bar, description=run.name)
+            trained = _load(run)
+            if trained is None:
+                progress.advance(bar, 2)
+                continue
+            found = answers(trained, searched, num_found=num_found)
+            progress.advance(bar)
+            untrained = models.untrained(trained, seed=int(run.record["seed"]))
+            baseline = answers(untrained, searched, num_found=num_found)
+            progress.advance(bar)
+            if any(answer.found for answer in found):
+                comparisons.append(
+                    Comparison(
+                        run.name, found, baseline, len(searched.frames), searched.are_held_out
+                    )
+                )
+    return comparisons
+
+
+def _load(run: Run) -> models.Model | None:
+    """The run's model; None before its first checkpoint."""
+    if not (run.path / layout.CHECKPOINTS).is_dir():
+        return None
+    try:
+        return models.load(str(run.path))
+    except FootageError as error:
+        log.warning("no retrieval for %s: %s", run.name, error)
+        return None

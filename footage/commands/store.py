@@ -1,0 +1,153 @@
+"""The command `footage store`: verify a frame store and repair it from its source videos."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from footage.errors import StoreError
+from footage.ingest.store_repair import Checked, Repaired, check, repair
+from footage.io import files
+from footage.store import commit
+from footage.store.description import read_description
+from footage.store.reader import Damage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyReport:
+    """The results of checking and repairing a store."""
+
+    store: Path
+    checked: Checked
+    repaired: Repaired | None
+    """None if no repair was requested."""
+    content_hash: str
+    """The content hash now."""
+
+    @property
+    def restored(self) -> list[str]:
+        """Names of the files that were restored."""
+        return self.repaired.restored if self.repaired else []
+
+    @property
+    def remaining(self) -> list[Damage]:
+        """Damaged files that were not restored."""
+        return [one for one in self.checked.damage if one.name not in self.restored]
+
+    def summary(self) -> str:
+        """One line per damaged file and affected video, then the totals."""
+        lines = []
+        for one in self.checked.damage:
+            is_restored = one.name in self.restored
+            lines.append(f"{'restored' if is_restored else 'damaged '}  {one.name}: {one.reason}")
+            lines += [f"            {self._video(video, is_restored)}" for video in one.videos]
+        about = self.checked.description
+        num_bytes = sum(entry.num_bytes for entry in about.files.values())
+        lines.append(
+            f"{len(about.files)} files, {num_bytes / 1e6:,.1f} MB checked:"
+            f" {len(self.checked.damage)} damaged, {len(self.restored)} restored"
+        )
+        if self.content_hash != about.content_hash:
+            lines.append(
+                f"the content hash changed from {about.content_hash[:16]} to"
+                f" {self.content_hash[:16]}: some frames are decoded differently now,"
+                " and runs that were trained on the old ones cannot be resumed"
+            )
+        if any(entry.footer_crc32 is None for name, entry in about.files.items() if "part" in name):
+            lines.append(
+                "parts written by footage 0.1 have no checksums of frames: only"
+                " `footage store verify` detects damage in them"
+            )
+        return "\n".join(lines)
+
+    def _video(self, video: str, is_restored: bool) -> str:
+        reason = self.repaired.lost.get(video, "") if self.repaired else ""
+        return f"{video}: {reason}" if reason and not is_restored else video
+
+
+def verify(
+    store: str | Path, repair_from: Sequence[str] | None = None, workers: int | None = None
+) -> VerifyReport:
+    """Read every byte of a store and compare it with what was written.
+
+    Args:
+        store: The store folder.
+        repair_from: Where to search for the videos of damaged frames, which are ingested again.
+            Empty repairs only files that need no video; None repairs nothing.
+        workers: Number of worker processes; all cores by default.
+
+    Raises:
+        FootageError: There is no store, or it cannot be written.
+    """
+    path = Path(store)
+    is_repair = repair_from is not None and path.is_dir()
+    with files.exclusive(path / commit.LOCK, path) if is_repair else nullcontext():
+        if is_repair:
+            commit.prepare(path)
+        found = _check(path)
+        repaired = None
+        if repair_from is not None:
+            cores = len(os.sched_getaffinity(0))
+            repaired = repair(path, found, repair_from, workers or cores)
+    return VerifyReport(
+        store=path, checked=found, repaired=repaired, content_hash=_content_hash(path, found)
+    )
+
+
+def _check(path: Path) -> Checked:
+    with Progress(
+        TextColumn("verify"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as progress:
+        bar = progress.add_task("")
+        return check(path, lambda done, total: progress.update(bar, advance=done, total=total))
+
+
+def _content_hash(path: Path, found: Checked) -> str:
+    try:
+        return read_description(path).content_hash
+    except StoreError:
+        return found.description.content_hash
+
+
+def require_sound(report: VerifyReport) -> None:
+    """Raise an error if a damaged file was not restored.
+
+    Raises:
+        StoreError: The message lists the files, the hint the command that restores them.
+    """
+    remaining = report.remaining
+    if not remaining:
+        return
+    names = ", ".join(one.name for one in remaining[:3]) + (", ..." if len(remaining) > 3 else "")
+    count = "1 damaged file" if len(remaining) == 1 else f"{len(remaining)} damaged files"
+    raise StoreError(
+        f"{count} in the store at {str(report.store)!r}: {names}",
+        _advice(report, remaining),
+    )
+
+
+def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
+    if report.repaired is None and not any(one.videos for one in remaining):
+        return f"run `footage store verify {report.store} --repair`"
+    if report.repaired is None:
+        return (
+            f"run `footage store verify {report.store} --repair VIDEOS`, where VIDEOS are the files"
+            " or folders that were ingested"
+        )
+    if report.repaired.lost:
+        return "give --repair all files or folders that were ingested"
+    if all(one.name not in report.checked.description.files for one in remaining):
+        return "move these files out of the store"
+    return "ingest the videos into a new folder"

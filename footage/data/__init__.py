@@ -1,0 +1,1 @@
+"""Training batches without torch: sampling of videos and images, augmented views, policies."""

@@ -1,0 +1,61 @@
+"""Which labelled images make batch n: a pure function of the seed and n.
+
+Images come in passes, as videos do. A pass is cut into batches of B, and the rest of N mod B images
+sits it out:
+
+    N >= B      pass 0  |B B B|B B B|r      pass 1  |B B B|B B B|r
+
+Fewer images than a batch repeat. Passes then follow one another without a gap, and batches run over
+their ends:
+
+    N < B       0 2 1 | 2 0 1 | 1 0 2       B = 4:  0 2 1 2, 0 1 1 0, ...
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from footage.data.sampling import Passes
+from footage.errors import ConfigError
+
+
+class ImageSampler:
+    """Batches of labelled images as a pure function of (seed, step)."""
+
+    def __init__(self, rows: Int[np.ndarray, " N"], images_per_batch: int, seed: int) -> None:
+        """Sample from some rows of a `LabelledImages`.
+
+        Args:
+            rows: The images to sample from, each once.
+            images_per_batch: B, over all processes together.
+            seed: Another seed gives other batches.
+
+        Raises:
+            ConfigError: There is no image, or a batch is to hold none.
+        """
+        if images_per_batch < 1:
+            raise ConfigError(f"images_per_batch must be at least 1, got {images_per_batch}")
+        if not len(rows):
+            raise ConfigError("there are no labelled images to sample from")
+        self.rows = rows
+        self.images_per_batch = images_per_batch
+        self._passes = Passes("image pass", seed, len(rows), min(images_per_batch, len(rows)))
+
+    def plan(self, step: int) -> Int[np.ndarray, " B"]:
+        """Rows of a step's global batch; ranks take every so many of them.
+
+        Raises:
+            ConfigError: The step is negative.
+        """
+        if step < 0:
+            raise ConfigError(f"step must be at least 0, got {step}")
+        rows: Int[np.ndarray, " B"] = self.rows[self._places(step)]
+        return rows
+
+    def _places(self, step: int) -> Int[np.ndarray, " B"]:
+        count, wanted = len(self.rows), self.images_per_batch
+        if wanted <= count:
+            return self._passes.batch(step)
+        first, end = step * wanted, (step + 1) * wanted
+        numbers = range(first // count, -(-end // count))
+        joined = np.concatenate([self._passes.permutation(number) for number in numbers])
+        return joined[first % count :][:wanted]

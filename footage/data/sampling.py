@@ -1,0 +1,395 @@
+"""Which videos, shots and frames make batch n: a pure function of the seed and n.
+
+A batch is V videos x S shots x F frames (the A views of a frame are made later, from pixels):
+
+    video   |--shot 0--|----shot 1----|-shot 2-|------shot 3------|--shot 4--|
+    S = 3               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^     a random run of S shots
+    shot 1  . . f f f f . .                                   F = 4 consecutive sampled frames
+    stride  . f . f . f . f                                   frame_stride = 2
+
+Videos are ragged. What happens to one that has too little is a named policy, never a surprise:
+
+`few_shots`: the video has fewer than S shots (most raw clips are one single shot).
+    "split"   the longest shots are cut into equal parts until there are S; parts share no frame:
+
+                  |------------one shot------------|  ->  |--0--|--1--|--2--|--3--|
+
+    "drop"    the video is not used.
+    Repeating a shot is not offered: two copies of a shot would be pushed apart as if they differed.
+
+`few_frames`: a shot, or a part of one, is shorter than F frames at the wanted stride.
+    "wrap"    the stride narrows until the frames fit; when even F neighbours do not fit, the shot
+              begins again:   . . . (3 frames), F = 4  ->  0 1 2 0
+    "drop"    the shot is not used, and no part is cut as short as that.
+
+Under "wrap" a part still keeps two frames at least, so a single shot of 2 S frames is the shortest
+video that "split" can use. A video that cannot give S disjoint shots is *ineligible*: it is counted
+(`BatchSampler.num_ineligible`), never padded.
+
+Videos come in passes. A pass is a seeded permutation of the eligible videos, cut into batches of V;
+the rest of E mod V videos sits this pass out, another rest the next:
+
+    pass 0  |V V V|V V V|V V V|r        pass 1  |V V V|V V V|V V V|r
+
+so no batch and no pass holds a video twice, and batch n is found without batch n - 1.
+
+The control that every reader asks for takes the same frames without their videos. Under
+`structure = "shuffled"` each of the V x S places is one frame of any shot of any video:
+
+    |video 7, frame 3|video 2, frame 9|video 7, frame 0|video 5, frame 4|
+
+Recalled: the paper draws 4 to 8 shots and frames a video. Policies, stride and passes are ours.
+"""
+
+import heapq
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from footage.errors import ConfigError, StoreError
+from footage.seeding import generator, hash_order
+
+SMALLEST_PART = 2
+"""Frames in the shortest part that "split" cuts: parts of one frame would ask the loss to tell
+neighbouring frames apart, and show it nothing that stays the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingConfig:
+    """Number of videos, shots, frames and views per batch, and policies for short videos."""
+
+    videos_per_batch: int = 16
+    """V: videos in a batch, over all processes together."""
+    shots_per_video: int = 4
+    """S: shots per video, in order of time. Recalled: 4 to 8 in the paper."""
+    frames_per_shot: int = 4
+    """F: consecutive sampled frames per shot; the M of VIVI-Ex(M)."""
+    views_per_frame: int = 1
+    """A: augmented views per frame."""
+    frame_stride: int = 1
+    """Distance between the frames of a shot, in stored frames; 1 takes consecutive frames."""
+    structure: Literal["video", "shuffled"] = "video"
+    """video: keep the shots of a video together. shuffled: draw every frame independently, as a
+    control; requires frames_per_shot = 1."""
+    few_shots: Literal["split", "drop"] = "split"
+    """Policy for a video with too few shots: split its longest shots, or drop the video."""
+    few_frames: Literal["wrap", "drop"] = "wrap"
+    """Policy for a shot with too few frames: wrap around to its start, or drop the shot."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "videos_per_batch",
+            "shots_per_video",
+            "frames_per_shot",
+            "views_per_frame",
+            "frame_stride",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.structure == "shuffled" and self.frames_per_shot != 1:
+            raise ConfigError(
+                "structure = shuffled draws every frame by itself, but frames_per_shot is "
+                f"{self.frames_per_shot}",
+                "set frames_per_shot to 1, and views_per_frame higher for as many views",
+            )
+        if self.few_shots not in ("split", "drop"):
+            raise ConfigError(f"few_shots must be 'split' or 'drop', got {self.few_shots!r}")
+        if self.few_frames not in ("wrap", "drop"):
+            raise ConfigError(f"few_frames must be 'wrap' or 'drop', got {self.few_frames!r}")
+
+    @property
+    def span(self) -> int:
+        """Stored frames from the first to the last frame of a shot at the wanted stride."""
+        return (self.frames_per_shot - 1) * self.frame_stride + 1
+
+    @property
+    def images_per_batch(self) -> int:
+        """V x S x F x A."""
+        return (
+            self.videos_per_batch
+            * self.shots_per_video
+            * self.frames_per_shot
+            * self.views_per_frame
+        )
+
+
+class BatchPlan(NamedTuple):
+    """What a batch is made of, before any pixel is read.
+
+    A video that was split repeats a row of the store in `shots`, with frames that do not overlap.
+    """
+
+    videos: Int[np.ndarray, " V"]
+    """Number of each video, as `shot_table` counts them; under "shuffled" only a place, 0 to V."""
+    shots: Int[np.ndarray, "V S"]
+    """Row of each shot in `Store.shots`, in temporal order."""
+    frames: Int[np.ndarray, "V S F"]
+    """Index of each frame inside its shot."""
+
+    def part(self, rank: int, world: int) -> "BatchPlan":
+        """The videos of one process: every `world`-th, from `rank`."""
+        return BatchPlan(*(column[rank::world] for column in self))
+
+
+class ShotTable(NamedTuple):
+    """The shots that may be sampled, by video and then by time."""
+
+    rows: Int[np.ndarray, " N"]
+    """Row in `Store.shots`."""
+    videos: Int[np.ndarray, " N"]
+    """Number of the shot's video: its place in the order of the whole store."""
+    num_frames: Int[np.ndarray, " N"]
+    """Frames that the store holds of the shot."""
+
+
+def shot_table(
+    videos: Sequence[str], num_frames: Sequence[int], held_out: Collection[str] = ()
+) -> ShotTable:
+    """The table to sample from, out of two columns of `Store.shots`.
+
+    Videos are numbered over the whole store, so holding others out renumbers none.
+
+    Args:
+        videos: The video's id, one entry a shot; the shots of a video stand together, by time.
+        num_frames: Stored frames, one entry a shot.
+        held_out: Ids of videos that must not be sampled.
+
+    Raises:
+        StoreError: The store holds no shot, or a video's shots do not stand together.
+    """
+    if not len(videos):
+        raise StoreError(
+            "the store holds no shot with frames",
+            "ingest more or longer videos; `videos.parquet` says why files were rejected",
+        )
+    names = np.asarray(videos)
+    starts = np.concatenate([[True], names[1:] != names[:-1]])
+    numbers = np.cumsum(starts) - 1
+    if len(set(names[starts])) != int(starts.sum()):
+        raise StoreError("the shots of a video are not in one run of rows", "ingest again")
+    kept = np.flatnonzero([name not in held_out for name in names[starts]])
+    rows = np.flatnonzero(np.isin(numbers, kept))
+    return ShotTable(rows, numbers[rows], np.asarray(num_frames, dtype=np.int64)[rows])
+
+
+def hold_out(videos: Sequence[str], share: float, seed: int) -> Bool[np.ndarray, " N"]:
+    """Which videos are kept from training, to be watched by the monitor.
+
+    The share with the smallest hashes of (seed, id): independent of the order of the videos, and a
+    video that joins the store moves at most a few others. A share above 0 holds out at least one
+    video and leaves at least one.
+
+    Args:
+        videos: Ids, each once.
+        share: Part of the videos to hold out, 0 to 1; 0 holds out none.
+        seed: Another seed holds out other videos.
+
+    Raises:
+        ConfigError: The share is out of range, or there are too few videos to divide.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ConfigError(f"the share to hold out must be from 0 to below 1, got {share}")
+    mask = np.zeros(len(videos), dtype=bool)
+    if share == 0.0:
+        return mask
+    if len(videos) < 2:
+        raise ConfigError(
+            f"{len(videos)} video cannot be divided into training and held-out videos",
+            "ingest at least two videos, or hold out a share of 0",
+        )
+    count = min(max(round(share * len(videos)), 1), len(videos) - 1)
+    mask[hash_order(videos, seed)[:count]] = True
+    return mask
+
+
+class Passes:
+    """Passes over numbered things, each a seeded permutation cut into batches.
+
+    The rest that does not fill a batch sits its pass out, another rest the next. Batch n is found
+    without batch n - 1.
+    """
+
+    def __init__(self, purpose: str, seed: int, count: int, per_batch: int) -> None:
+        """At least `per_batch` things are needed; `purpose` is the room that draws."""
+        self.batches_per_pass = count // per_batch
+        """Batches until a thing can come again."""
+        self._key = (purpose, seed)
+        self._count = count
+        self._per_batch = per_batch
+        self._latest = (-1, np.zeros(0, dtype=np.int64))
+
+    def batch(self, step: int) -> Int[np.ndarray, " B"]:
+        """Numbers of the things in a step's batch, none of them twice."""
+        number, batch = divmod(step, self.batches_per_pass)
+        first = batch * self._per_batch
+        return self.permutation(number)[first : first + self._per_batch]
+
+    def permutation(self, number: int) -> Int[np.ndarray, " N"]:
+        """All things in the order of a pass."""
+        # Kept because millions of videos take a tenth of a second to shuffle; it decides nothing.
+        if self._latest[0] != number:
+            purpose, seed = self._key
+            self._latest = (number, generator(purpose, seed, number).permutation(self._count))
+        return self._latest[1]
+
+
+class BatchSampler:
+    """Batches as a pure function of (seed, step).
+
+    Holds a few whole numbers a shot, in arrays: cheap to send to a worker process. Nothing that
+    `plan` returns depends on what was asked before.
+    """
+
+    def __init__(self, table: ShotTable, config: SamplingConfig, seed: int) -> None:
+        """Find the eligible videos and the places where their shots can come from.
+
+        Raises:
+            ConfigError: Fewer eligible videos than `videos_per_batch`.
+        """
+        self.config = config
+        self.seed = seed
+        slots = _slots(table, config)
+        self._slots = slots
+        self.num_eligible = len(slots.videos)
+        """Videos that can be sampled."""
+        self.num_ineligible = len(np.unique(table.videos)) - self.num_eligible
+        """Videos with too few shots or frames for the policies."""
+        self.num_split = slots.num_split
+        """Eligible videos whose shots are cut into parts."""
+        self.num_wrapped = int((slots.num_frames < config.frames_per_shot).sum())
+        """Shots, or parts of shots, whose frames have to repeat."""
+        if self.num_eligible < config.videos_per_batch:
+            raise ConfigError(
+                f"videos_per_batch is {config.videos_per_batch}, but only {self.num_eligible} "
+                f"of {self.num_eligible + self.num_ineligible} training videos can give "
+                f"{config.shots_per_video} shots of {config.frames_per_shot} frames",
+                f"set --sampling.videos-per-batch to at most {self.num_eligible}, ingest more "
+                "videos, or ask for fewer shots and frames"
+                if self.num_eligible > 1
+                else "ingest more or longer videos, or ask for fewer shots and frames",
+            )
+        self._passes = Passes("pass", seed, self.num_eligible, config.videos_per_batch)
+
+    @property
+    def batches_per_pass(self) -> int:
+        """Batches until a video can come again."""
+        return self._passes.batches_per_pass
+
+    def plan(self, step: int) -> BatchPlan:
+        """The global batch of a step; ranks take `BatchPlan.part` of it.
+
+        Raises:
+            ConfigError: The step is negative.
+        """
+        if step < 0:
+            raise ConfigError(f"step must be at least 0, got {step}")
+        if self.config.structure == "shuffled":
+            return self._shuffled_plan(step)
+        config, slots = self.config, self._slots
+        chosen = self._passes.batch(step)
+        draws = generator("sampling", self.seed, step).random(
+            (config.videos_per_batch, 1 + config.shots_per_video)
+        )
+        runs = slots.counts[chosen] - config.shots_per_video + 1
+        places = slots.starts[chosen] + np.floor(draws[:, 0] * runs).astype(np.int64)
+        positions = places[:, None] + np.arange(config.shots_per_video)
+        frames = _frames(
+            slots.first_frames[positions], slots.num_frames[positions], draws[:, 1:], config
+        )
+        return BatchPlan(slots.videos[chosen], slots.rows[positions], frames)
+
+    def _shuffled_plan(self, step: int) -> BatchPlan:
+        """Every place draws a video, one of its slots and a frame of that, each evenly."""
+        slots, videos = self._slots, self.config.videos_per_batch
+        draws = generator("shuffled", self.seed, step).random(
+            (videos, self.config.shots_per_video, 3)
+        )
+        chosen = np.floor(draws[..., 0] * self.num_eligible).astype(np.int64)
+        slot = np.floor(draws[..., 1] * slots.counts[chosen]).astype(np.int64)
+        places = slots.starts[chosen] + slot
+        frames = slots.first_frames[places] + np.floor(
+            draws[..., 2] * slots.num_frames[places]
+        ).astype(np.int64)
+        return BatchPlan(np.arange(videos), slots.rows[places], frames[..., None])
+
+
+class _Slots(NamedTuple):
+    """Places that can become a shot of a batch: a run of frames of one row, by video and time."""
+
+    rows: Int[np.ndarray, " L"]
+    first_frames: Int[np.ndarray, " L"]
+    num_frames: Int[np.ndarray, " L"]
+    videos: Int[np.ndarray, " E"]
+    starts: Int[np.ndarray, " E"]
+    counts: Int[np.ndarray, " E"]
+    num_split: int
+
+
+def _slots(table: ShotTable, config: SamplingConfig) -> _Slots:
+    """The eligible videos with their slots: shots as they are, or parts where shots are too few."""
+    shortest = config.span if config.few_frames == "drop" else 1
+    usable = table.num_frames >= shortest
+    rows, numbers, lengths = (column[usable] for column in table)
+    videos, starts, counts = np.unique(numbers, return_index=True, return_counts=True)
+    enough = counts >= config.shots_per_video
+
+    parts = np.repeat(enough.astype(np.int64), counts)
+    if config.few_shots == "split":
+        for start, count in zip(starts[~enough], counts[~enough], strict=True):
+            own = slice(start, start + count)
+            parts[own] = _parts(lengths[own], config.shots_per_video, max(shortest, SMALLEST_PART))
+    slots_of_video = np.add.reduceat(parts, starts) if len(starts) else parts
+    eligible = slots_of_video > 0
+
+    # Part k of n covers the frames from k * length // n up to (k + 1) * length // n.
+    ends = np.cumsum(parts)
+    order = np.arange(parts.sum()) - np.repeat(ends - parts, parts)
+    cuts, length = np.repeat(parts, parts), np.repeat(lengths, parts)
+    first_frames = order * length // cuts
+    sizes = slots_of_video[eligible]
+    return _Slots(
+        rows=np.repeat(rows, parts),
+        first_frames=first_frames,
+        num_frames=(order + 1) * length // cuts - first_frames,
+        videos=videos[eligible],
+        starts=np.cumsum(sizes) - sizes,
+        counts=sizes,
+        num_split=int((eligible & ~enough).sum()),
+    )
+
+
+def _parts(lengths: Int[np.ndarray, " n"], wanted: int, smallest: int) -> Int[np.ndarray, " n"]:
+    """Into how many parts to cut each shot, for `wanted` parts of which the shortest is longest.
+
+    Cut after cut goes to the shot whose parts would stay longest. All zero when a cut shot would
+    have parts of fewer than `smallest` frames.
+    """
+    parts = np.ones(len(lengths), dtype=np.int64)
+    queue = [(-int(length) / 2, shot) for shot, length in enumerate(lengths)]
+    heapq.heapify(queue)
+    for _ in range(wanted - len(lengths)):
+        _, shot = queue[0]
+        parts[shot] += 1
+        if lengths[shot] // parts[shot] < smallest:
+            return np.zeros_like(parts)
+        heapq.heapreplace(queue, (-int(lengths[shot]) / int(parts[shot] + 1), shot))
+    return parts
+
+
+def _frames(
+    first_frames: Int[np.ndarray, "V S"],
+    num_frames: Int[np.ndarray, "V S"],
+    draws: Float[np.ndarray, "V S"],
+    config: SamplingConfig,
+) -> Int[np.ndarray, "V S F"]:
+    """Neighbouring frames from a random start in each slot; short slots narrow or begin again."""
+    steps = config.frames_per_shot - 1
+    stride = np.clip((num_frames - 1) // max(steps, 1), 1, config.frame_stride)
+    runs = np.maximum(num_frames - steps * stride, 1)
+    begin = np.floor(draws * runs).astype(np.int64)
+    offsets = begin[..., None] + stride[..., None] * np.arange(config.frames_per_shot)
+    frames: Int[np.ndarray, "V S F"] = first_frames[..., None] + offsets % num_frames[..., None]
+    return frames

@@ -1,0 +1,310 @@
+"""Pixels to views: what a frame may look like and still be the same frame.
+
+    image -> decode (as small as the crops allow) -> for each view:
+        crop -> scale -> flip -> one 3x4 colour matrix -> blur          uint8 in, uint8 out
+
+First the random numbers of a view become a `Draw`, then the draw is rendered. A draw takes the same
+31 numbers whatever is switched on, so switching the blur off leaves every crop where it was.
+
+Recalled: random resized ("inception") crop, flip, HSV colour noise and greyscale are the exemplar
+augmentations of the paper's laboratory. The default strengths are those of BYOL (Grill et al. 2020,
+appendix B) as recalled, one blur for all views and no solarisation; that choice is ours.
+
+Deviation: brightness, contrast, saturation and hue are fused into one matrix, in this order, and
+clipped once; hue turns in the YIQ plane, which keeps luma, instead of through HSV. The views are
+not those of torchvision operation for operation.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from footage.errors import ConfigError, StoreError
+from footage.images.decode import Encoded
+from footage.images.limits import ImageError
+from footage.images.opening import open_one
+from footage.images.resize import resized as resized
+from footage.runs.records import MOST_PIXELS
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+FRAME = "a stored frame"
+"""What errors call an image that comes without a name; whoever knows the shot adds it."""
+
+_CROP_ATTEMPTS = 10
+_NUM_DRAWS = 11 + 2 * _CROP_ATTEMPTS
+_REFERENCE_SIZE = 224
+_SMALLEST_SIGMA = 0.28
+"""In pixels. A narrower blur changes no byte: its outer weights stay below half a grey level."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentConfig:
+    """Augmentation settings for the views of a frame."""
+
+    size: int = 224
+    """Height and width of a view, in pixels, at most 4096."""
+    crop_scale_min: float = 0.08
+    """Smallest crop, as a fraction of the frame's area."""
+    crop_scale_max: float = 1.0
+    """Largest crop, as a fraction of the frame's area."""
+    crop_stretch: float = 4 / 3
+    """Largest aspect ratio of a crop, in either direction; at least 1."""
+    flip_probability: float = 0.5
+    """Probability of a horizontal flip."""
+    colour_probability: float = 0.8
+    """Probability of colour jitter: brightness, contrast, saturation and hue together."""
+    brightness: float = 0.4
+    """Maximum relative change of brightness."""
+    contrast: float = 0.4
+    """Maximum relative change of contrast, about the mean brightness."""
+    saturation: float = 0.2
+    """Maximum relative change of saturation, about grey."""
+    hue: float = 0.1
+    """Maximum hue shift in either direction, as a fraction of the colour circle; at most 0.5."""
+    grey_probability: float = 0.2
+    """Probability of conversion to greyscale."""
+    blur_probability: float = 0.5
+    """Probability of Gaussian blur."""
+    blur_sigma_min: float = 0.1
+    """Minimum blur: standard deviation in pixels of a 224-pixel view; it scales with the size."""
+    blur_sigma_max: float = 2.0
+    """Maximum blur, in the same unit."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MOST_PIXELS:
+            raise ConfigError(
+                f"size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
+                "choose the size that the backbone was made for, such as 224",
+            )
+        for name in ("flip", "colour", "grey", "blur"):
+            _check(f"{name}_probability", getattr(self, f"{name}_probability"), 0.0, 1.0)
+        for name in ("brightness", "contrast", "saturation"):
+            _check(name, getattr(self, name), 0.0, 1.0)
+        _check("hue", self.hue, 0.0, 0.5)
+        _check("crop_scale_max", self.crop_scale_max, 1e-4, 1.0)
+        _check("crop_scale_min", self.crop_scale_min, 1e-4, self.crop_scale_max)
+        _check("crop_stretch", self.crop_stretch, 1.0, 100.0)
+        _check("blur_sigma_max", self.blur_sigma_max, 0.0, 100.0)
+        _check("blur_sigma_min", self.blur_sigma_min, 0.0, self.blur_sigma_max)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be from {low} to {high}, got {value}")
+
+
+EXEMPLAR = AugmentConfig(
+    crop_scale_min=0.05,
+    colour_probability=1.0,
+    brightness=0.3,
+    contrast=0.0,
+    saturation=0.5,
+    hue=0.1,
+    grey_probability=0.66,
+    blur_probability=0.0,
+)
+"""Views of the exemplar method: inception crop, flip, colour noise, grey two times in three.
+
+The kinds and the grey probability are those of the public `google/revisiting-self-supervised`.
+Recalled: crops from 5 % of the area. Ours: the strengths of the colour noise.
+"""
+
+
+class Draw(NamedTuple):
+    """The random choices of one view; the crop is in pixels of the full frame."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool
+    coloured: bool
+    """Whether the matrix does anything."""
+    matrix: Float[np.ndarray, "3 3"]
+    """Colours are multiplied by this matrix."""
+    lift: float
+    """Then this share of the view's mean luma is added: contrast turns around the mean."""
+    sigma: float
+    """Standard deviation of the blur in pixels of the view; 0 is no blur."""
+
+
+def augment(
+    image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator, config: AugmentConfig
+) -> UInt8[np.ndarray, "H W 3"]:
+    """One random view of an image."""
+    height, width, _ = image.shape
+    return render(image, draw(height, width, random, config), config.size)
+
+
+def augment_jpeg(
+    jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
+) -> UInt8[np.ndarray, "A H W 3"]:
+    """Views of one frame, as `augment_encoded` makes them.
+
+    Raises:
+        StoreError: The bytes are not a whole image.
+    """
+    try:
+        return augment_encoded(open_one(FRAME, jpeg), randoms, config)
+    except ImageError as error:
+        raise _damaged_frame(error) from error
+
+
+def augment_encoded(
+    encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
+) -> UInt8[np.ndarray, "A H W 3"]:
+    """Views of one encoded image, one for each generator, from a single decode.
+
+    Where every crop has pixels to spare a JPEG is decoded at half its size or less, which is
+    cheaper than shrinking it later.
+
+    Raises:
+        ImageError: The bytes are not a whole image; the message names it.
+    """
+    height, width = encoded.height, encoded.width
+    draws = [draw(height, width, random, config) for random in randoms]
+    spare = min(min(each.height, each.width) for each in draws) / config.size
+    image = encoded.pixels(math.ceil(min(height, width) / max(spare, 1.0)))
+    vertical, horizontal = image.shape[0] / height, image.shape[1] / width
+    views = np.empty((len(draws), config.size, config.size, 3), dtype=np.uint8)
+    for view, full in zip(views, draws, strict=True):
+        view[...] = render(image, _shrunk(full, vertical, horizontal), config.size)
+    return views
+
+
+def draw(height: int, width: int, random: np.random.Generator, config: AugmentConfig) -> Draw:
+    """The random choices of a view of an image of this size."""
+    numbers = random.random(_NUM_DRAWS).tolist()
+    crop_height, crop_width = _crop_size(height, width, numbers[11:], config)
+    matrix, lift = (
+        _colour(numbers[4:8], config) if numbers[3] < config.colour_probability else _SAME
+    )
+    grey = numbers[8] < config.grey_probability
+    if grey:
+        matrix = np.tile(LUMA @ matrix, (3, 1))
+    sigma = config.blur_sigma_min + numbers[10] * (config.blur_sigma_max - config.blur_sigma_min)
+    return Draw(
+        top=int(numbers[0] * (height - crop_height + 1)),
+        left=int(numbers[1] * (width - crop_width + 1)),
+        height=crop_height,
+        width=crop_width,
+        flip=numbers[2] < config.flip_probability,
+        coloured=matrix is not _SAME[0],
+        matrix=matrix,
+        lift=lift,
+        sigma=sigma * config.size / _REFERENCE_SIZE
+        if numbers[9] < config.blur_probability
+        else 0.0,
+    )
+
+
+def render(
+    image: UInt8[np.ndarray, "h w 3"], choices: Draw, size: int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The view that a draw describes; a new, contiguous array."""
+    bottom, right = choices.top + choices.height, choices.left + choices.width
+    view = resized(image[choices.top : bottom, choices.left : right], size)
+    if choices.flip:
+        view = cv2.flip(view, 1)
+    if choices.coloured:
+        mean = float(LUMA @ cv2.mean(view)[:3])
+        offset = np.full((3, 1), choices.lift * mean)
+        view = cv2.transform(view, np.hstack([choices.matrix, offset]))
+    if choices.sigma >= _SMALLEST_SIGMA:
+        # Two standard deviations hold 95 % of the weight; a wider kernel costs time, not fidelity.
+        side = 2 * math.ceil(2 * choices.sigma) + 1
+        view = cv2.GaussianBlur(view, (side, side), choices.sigma)
+    return view
+
+
+def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a frame, red first; any image format will do, JPEG is fastest.
+
+    Args:
+        jpeg: The file's bytes.
+        min_short_side: A JPEG may be delivered at half its size or less as long as its short side
+            has this many pixels.
+
+    Raises:
+        StoreError: The bytes are not a whole image.
+    """
+    try:
+        return open_one(FRAME, jpeg).pixels(min_short_side)
+    except ImageError as error:
+        raise _damaged_frame(error) from error
+
+
+def decode_resized(jpeg: bytes, size: int) -> UInt8[np.ndarray, "H W 3"]:
+    """The whole stored frame as a square, without augmentation: what probes and evaluation see.
+
+    Raises:
+        StoreError: The bytes are not a whole image.
+    """
+    return resized(decode(jpeg, size), size)
+
+
+def _damaged_frame(error: ImageError) -> StoreError:
+    return StoreError(
+        error.message, "the store is damaged: ingest again; or fix or remove the still image"
+    )
+
+
+def _shrunk(full: Draw, vertical: float, horizontal: float) -> Draw:
+    """The same draw for an image that was decoded smaller; never an empty crop."""
+    top, left = round(full.top * vertical), round(full.left * horizontal)
+    bottom = round((full.top + full.height) * vertical)
+    right = round((full.left + full.width) * horizontal)
+    return full._replace(
+        top=top, left=left, height=max(bottom - top, 1), width=max(right - left, 1)
+    )
+
+
+def _crop_size(
+    height: int, width: int, numbers: list[float], config: AugmentConfig
+) -> tuple[int, int]:
+    """A crop of random area and shape, as in Inception (Szegedy et al. 2015, section 6).
+
+    Area is uniform, and so is the logarithm of the shape. After ten crops that stick out of the
+    image: the largest one of an allowed shape.
+    """
+    stretch = math.log(config.crop_stretch)
+    for share, shape in zip(numbers[::2], numbers[1::2], strict=True):
+        scale = config.crop_scale_min + share * (config.crop_scale_max - config.crop_scale_min)
+        ratio = math.exp((2 * shape - 1) * stretch)
+        crop_height = round(math.sqrt(scale * height * width / ratio))
+        crop_width = round(math.sqrt(scale * height * width * ratio))
+        if 0 < crop_height <= height and 0 < crop_width <= width:
+            return crop_height, crop_width
+    ratio = min(max(width / height, 1 / config.crop_stretch), config.crop_stretch)
+    return max(min(height, round(width / ratio)), 1), max(min(width, round(height * ratio)), 1)
+
+
+_SAME = (np.eye(3), 0.0)
+
+
+def _colour(numbers: list[float], config: AugmentConfig) -> tuple[Float[np.ndarray, "3 3"], float]:
+    """Brightness, contrast, saturation and hue as one matrix, and the share of mean luma to add.
+
+    Saturation and hue leave greys as they are, so the constant that contrast adds passes them.
+    """
+    strengths = (config.brightness, config.contrast, config.saturation)
+    brightness, contrast, saturation = (
+        1 + (2 * number - 1) * strength
+        for number, strength in zip(numbers[:3], strengths, strict=True)
+    )
+    # From red to yellow to green is clockwise in the plane of I and Q.
+    turn = -2 * math.pi * (2 * numbers[3] - 1) * config.hue
+    rotation = np.eye(3)
+    rotation[1:, 1:] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+    saturate = saturation * np.eye(3) + (1 - saturation) * LUMA
+    matrix = brightness * contrast * (_FROM_YIQ @ rotation @ _TO_YIQ @ saturate)
+    return matrix, (1 - contrast) * brightness

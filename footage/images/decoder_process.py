@@ -1,0 +1,76 @@
+"""Decode images in a confined process and return what the request asks for.
+
+Imported by confined processes only. Everything that Pillow would import when it first meets a
+format is imported here, since nothing can be opened later.
+"""
+
+import contextlib
+import functools
+import io
+import mmap
+from collections.abc import Callable
+
+import cv2
+import msgspec
+import numpy as np
+from PIL import Image
+
+from footage.images import decode, limits
+from footage.images.confined import NO_ROOM, Answer, Request
+from footage.images.resize import resized, stretched
+
+_NAMELESS = "\0"
+"""Placeholder for the image's name in messages; the calling process adds the name."""
+
+
+def answer(request: bytes, files: list[int]) -> bytes:
+    """Encoded `Answer`s, one for each image; the pixels go into the first file."""
+    wanted = msgspec.msgpack.decode(request, type=Request)
+    memory, *images = files
+    read: list[Callable[[], bytes]] = [
+        functools.partial(decode.read_descriptor, image, _NAMELESS) for image in images
+    ]
+    read += [functools.partial(bytes, image) for image in wanted.images]
+    with mmap.mmap(memory, 0) as mapped:
+        room = memoryview(mapped)
+        answers = []
+        for one in read:
+            found, room = _answer(wanted, one, room)
+            answers.append(found)
+        del room
+    return msgspec.msgpack.encode(answers)
+
+
+def _answer(
+    wanted: Request, read: Callable[[], bytes], room: memoryview
+) -> tuple[Answer, memoryview]:
+    """The outcome for one image, and the space left after its pixels."""
+    try:
+        image = decode.decode_image(read(), _NAMELESS)
+    except limits.ImageError as error:
+        return Answer(error.message.replace(_NAMELESS, "").strip()), room
+    scale = resized if wanted.filter == "area" else stretched
+    pictures = [scale(image, size) for size in wanted.sizes] or [image]
+    if sum(each.nbytes for each in pictures) > len(room):
+        return Answer(NO_ROOM), room
+    for each in pictures:
+        np.frombuffer(room, np.uint8, each.nbytes).reshape(each.shape)[...] = each
+        room = room[each.nbytes :]
+    return Answer(shapes=tuple((each.shape[0], each.shape[1]) for each in pictures)), room
+
+
+def _prepare() -> None:
+    """Decode an image of each format and variant, so that nothing is left to import."""
+    cv2.setNumThreads(0)
+    Image.MAX_IMAGE_PIXELS = limits.MAX_PIXELS // 2  # Pillow refuses twice as many
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in (*decode.FORMATS, "MPO"):
+        for mode in ("RGB", "L", "P", "RGBA", "CMYK", "I;16", "F"):
+            file = io.BytesIO()
+            with contextlib.suppress(OSError, KeyError, ValueError):  # it has no such variant
+                Image.new(mode, (4, 4)).save(file, kind, exif=exif)
+                _answer(Request((2, 8)), file.getvalue, memoryview(bytearray(1000)))
+
+
+_prepare()

@@ -1,0 +1,213 @@
+"""What a worker does with one file: fetch, hash, decode in confinement, and seal the result."""
+
+import contextlib
+import dataclasses
+import errno
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import cv2
+
+from footage.errors import FootageError, MachineError, MissingModuleError, VideoError
+from footage.ingest.receiving import Receiver
+from footage.ingest.sources import Source, check_local, fetch
+from footage.io.files import sha256
+from footage.store.writer import VideoRecord, VideoWriter
+from footage.text import redacted
+from footage.video.detectors.adaptive import AdaptiveCuts
+from footage.video.detectors.transnet import TransnetProcess
+from footage.video.extract import Extraction, extract
+from footage.video.sandbox import Limits, Sandbox, Send, opened, run_confined
+
+Decoder = Callable[[int, Extraction, int, Send], None]
+"""Decodes an open file (settings, largest picture in pixels) and sends what `extract` sends."""
+
+ATTEMPTS = 3
+"""Number of attempts at a file when the machine fails, not the file."""
+PAUSE_SECONDS = 0.5
+"""Pause after the first failure; each later pause is twice as long."""
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+UNKNOWN_HASH = "unknown"
+"""Stands in the id of a file whose bytes could not be read."""
+
+
+class IngestedVideo(NamedTuple):
+    """A video that an earlier run has finished."""
+
+    video: str
+    num_bytes: int
+
+
+class IngestTask(NamedTuple):
+    """One file, and all that is needed to ingest it anywhere."""
+
+    source: Source
+    store: Path
+    settings: Extraction
+    detector: Literal["adaptive", "transnet"]
+    limits: Limits
+    known: tuple[IngestedVideo, ...]
+    require_sandbox: bool = False
+
+
+class IngestResult(NamedTuple):
+    """The outcome for one file.
+
+    `video` is its id, `sandbox` the layers around its decoder (None if nothing was decoded), and
+    `failure` why it could not be processed this time; then nothing is recorded for it. The
+    failure is `only_claimed` if the video itself could have caused it.
+    """
+
+    video: str
+    sandbox: Sandbox | None = None
+    failure: str = ""
+    only_claimed: bool = False
+
+
+def video_id(name: str, content_hash: str) -> str:
+    """A video's id: where it lies below the folder asked for, and what is in it."""
+    return f"{name}#{content_hash[:16] or UNKNOWN_HASH}"
+
+
+def ingest_one(task: IngestTask) -> IngestResult:
+    """Ingest one file unless that is done already.
+
+    A fault of the file is recorded as the reason of its quarantine. A failure of the machine is not
+    the file's fault: after some attempts it is returned as a failure.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with _machine_errors():
+                return _ingest(task)
+        except MissingModuleError as error:  # another attempt would miss it, too
+            return IngestResult(
+                video_id(task.source.name, ""), None, error.message, only_claimed=True
+            )
+        except MachineError as error:
+            failure = error.message
+            time.sleep(PAUSE_SECONDS * 2**attempt)
+    return IngestResult(video_id(task.source.name, ""), None, failure)
+
+
+@contextlib.contextmanager
+def _machine_errors() -> Iterator[None]:
+    """Turn a lack of memory or descriptors in this process into a `MachineError`."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MachineError("a worker process ran out of memory") from error
+    except (OSError, VideoError) as error:
+        cause = error.__cause__ if isinstance(error, VideoError) else error
+        if not isinstance(cause, OSError) or cause.errno not in _LACKS:
+            raise
+        raise MachineError(f"a worker process reached a limit: {cause.strerror}") from error
+
+
+def _ingest(task: IngestTask) -> IngestResult:
+    source, limits = task.source, task.limits
+    for known in task.known if source.url else ():
+        if known.num_bytes == source.num_bytes:  # hashing would mean to fetch it once more
+            return IngestResult(known.video)
+    scratch = task.store / ".work" / "fetched"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        path = Path(folder, "video") if source.url else Path(source.location)
+        content_hash, num_bytes, sandbox = "", source.num_bytes, None
+        try:
+            with _machine_errors():
+                if source.url:
+                    fetch(source, path, limits.max_file_bytes)
+                num_bytes = _size(path)
+                content_hash = _hash(path, limits)
+                video = video_id(source.name, content_hash)
+                if any(known.video == video for known in task.known):
+                    return IngestResult(video)
+                check_local(path, limits.max_file_bytes)
+                sandbox = decode_into_store(task, path, _blank(source, content_hash, num_bytes))
+        except VideoError as error:
+            video = video_id(source.name, content_hash)
+            if any(known.video == video for known in task.known):
+                return IngestResult(video)
+            quarantine(task, _blank(source, content_hash, num_bytes), error.message)
+    return IngestResult(video, sandbox)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _hash(path: Path, limits: Limits) -> str:
+    """Hash of a file's content; "" for what must not be read: a pipe, or a file too large."""
+    try:
+        check_local(path, limits.max_file_bytes)
+    except VideoError:
+        if not path.is_file() or _size(path) > 0:
+            raise
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise VideoError(f"it cannot be read: {error.strerror}") from error
+
+
+def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
+    return {
+        "video": video_id(source.name, content_hash),
+        "path": redacted(f"{source.url}::{source.location}") if source.url else source.name,
+        "content_hash": content_hash,
+        "num_bytes": num_bytes,
+    }
+
+
+def quarantine(task: IngestTask, known: dict[str, Any], reason: str) -> None:
+    """Record that no frame of a file is kept, and why."""
+    record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
+    with VideoWriter(task.store, record.video) as writer:
+        writer.finish(record, [], dataclasses.asdict(task.limits))
+
+
+def decode_into_store(
+    task: IngestTask, path: Path, known: dict[str, Any], decoder: Decoder | None = None
+) -> Sandbox:
+    """Decode a file in a confined child and seal its frames; return the layers of the sandbox.
+
+    Raises:
+        VideoError: Nothing can be kept; nothing was written.
+        MachineError: The machine failed; nothing was written.
+        SandboxError: A layer is missing and the task requires all.
+    """
+    limits = task.limits
+    transnet = TransnetProcess.of_this_worker() if task.detector == "transnet" else None
+
+    # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
+    cv2.setNumThreads(1)
+    with opened(path) as file, VideoWriter(task.store, known["video"]) as writer:
+
+        def decode(send: Send) -> None:
+            if decoder is not None:
+                decoder(file, task.settings, limits.max_pixels, send)
+                return
+            detector = transnet.detector() if transnet else AdaptiveCuts()
+            extract(file, task.settings, detector, limits.max_pixels, send)
+
+        receiver = Receiver(writer, task.settings, limits, known["num_bytes"])
+        confinement = limits.confinement(known["num_bytes"], task.require_sandbox)
+        keep = (file, *transnet.descriptors) if transnet else (file,)
+        try:
+            sandbox = run_confined(decode, receiver.take, confinement, keep)
+            record, shots = receiver.finish(known)
+        except FootageError as error:
+            was_killed = transnet is not None and transnet.was_killed
+            TransnetProcess.end_of_this_worker()  # it may be in the middle of this video
+            if was_killed:
+                raise MachineError("the cut detector was killed from outside") from error
+            raise
+        TransnetProcess.check_of_this_worker()
+        writer.finish(record, shots, dataclasses.asdict(limits))
+    return sandbox

@@ -1,0 +1,1 @@
+"""The invariance profile: levels in videos, single factors, robustness over time."""

@@ -1,0 +1,1 @@
+"""Files: atomic writes and locks, JSON documents, tensors, folder walks, and retried reads."""

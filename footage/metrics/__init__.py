@@ -1,0 +1,1 @@
+"""Measures: geometry of representations, confidence intervals and the bootstrap."""

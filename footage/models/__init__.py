@@ -1,0 +1,1 @@
+"""Backbones, heads, weights, and loading of models by name or path."""

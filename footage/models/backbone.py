@@ -1,0 +1,192 @@
+"""Backbones: any 2-D network of timm behind one door.
+
+    pixels [B 3 H W]  --network-->  patches [B D h w]  --its own pooling-->  features [B D]
+
+The features before any head are what is trained, transferred and exported.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import footage._torchvision_compat  # noqa: F401  (must come before timm)
+from footage.errors import ConfigError
+from footage.io import files
+from footage.io import tensors as tensor_files
+from footage.models import networks, pretrained
+from footage.models.networks import Option
+from footage.runs.records import LEAST_STD, MOST_MEAN, MOST_PIXELS, PreprocessingRecord
+from footage.shapes import Features, Images
+
+import timm  # isort: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneConfig:
+    """Which network."""
+
+    architecture: str = "resnetv2_50"
+    """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
+
+    options: Mapping[str, Option] = field(default_factory=dict)
+    """Options of the timm network, such as width_factor 3. `footage.models.networks` lists them."""
+
+    def __post_init__(self) -> None:
+        networks.check(self.architecture, self.options)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How pixels become the backbone's input: a square resize, then (x / 255 - mean) / std."""
+
+    size: int
+    """Height and width of the input, in pixels."""
+
+    mean: tuple[float, float, float]
+    """Subtracted from red, green, blue, on the scale 0 to 1."""
+
+    std: tuple[float, float, float]
+    """Divides red, green, blue, on the scale 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MOST_PIXELS:
+            raise ConfigError(
+                f"the image size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
+                "choose a size such as 224",
+            )
+        for name, values, least in (("mean", self.mean, -MOST_MEAN), ("std", self.std, LEAST_STD)):
+            if len(values) != 3 or not all(least <= value <= MOST_MEAN for value in values):
+                raise ConfigError(
+                    f"{name} must be three numbers from {least} to {MOST_MEAN}, got {values}",
+                    "give one number for each of red, green and blue, on the scale 0 to 1",
+                )
+
+
+class Backbone(nn.Module):
+    """A timm network without its classifier.
+
+    Args:
+        architecture: A timm model name; a tag behind a dot is allowed and names no weights here.
+        size: Input height and width in pixels; fixes the positions of networks that need it (ViT).
+        options: More arguments of the timm model.
+
+    Raises:
+        ConfigError: timm does not know the architecture or refuses an option.
+    """
+
+    network: Any  # timm's networks share these attributes, but no class that declares them
+
+    def __init__(
+        self, architecture: str, *, size: int, options: Mapping[str, Option] | None = None
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.options = dict(options or {})
+        self.network = networks.create(architecture, size, self.options)
+        self.feature_dim = networks.feature_dim(self.network)
+        self.preprocessing = _preprocessing(self.network.pretrained_cfg, size)
+
+    def forward(self, images: Images) -> Features:
+        """Pooled features, before any head."""
+        features: Tensor = self.network(images)
+        return features
+
+    def patch_features(self, images: Images) -> Float[Tensor, "B h w D"]:
+        """The last feature map: one vector for each cell of the network's grid."""
+        maps: Tensor = self.network.forward_features(images)
+        if maps.ndim == 3:  # tokens: class and register tokens first, then the grid row by row
+            rows, columns = self.network.patch_embed.grid_size
+            patches = maps[:, self.network.num_prefix_tokens :]
+            return patches.reshape(len(maps), rows, columns, -1)
+        channels_first = maps.shape[1] == self.network.num_features
+        return maps.permute(0, 2, 3, 1) if channels_first else maps
+
+
+def build(
+    config: BackboneConfig, *, size: int, seed: int, use_tag: bool = False
+) -> tuple[Backbone, str]:
+    """A backbone and the origin of its weights, which is printed and stored with every run.
+
+    Args:
+        config: The network.
+        size: Input height and width in pixels.
+        seed: Seed of random weights; the global generators are left as they were.
+        use_tag: Load the weights of the architecture's tag; they are downloaded if necessary.
+
+    Raises:
+        ConfigError: The architecture is unknown, or has no such weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = Backbone(config.architecture, size=size, options=config.options)
+    if not use_tag:
+        return backbone, f"random weights, seed {seed}"
+    weights = pretrained.fetch(config.architecture)
+    network = networks.create(config.architecture, size, config.options, weights=weights)
+    backbone.network.load_state_dict(network.state_dict())
+    return backbone, f"timm weights of {config.architecture}"
+
+
+def usual_size(architecture: str) -> int:
+    """The input size in pixels that timm gives for an architecture; 224 where it gives none."""
+    name = architecture.partition(".")[0]
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    return cfg.input_size[-1] if cfg else 224
+
+
+def load_weights(backbone: Backbone, path: Path) -> str:
+    """Fill a backbone from a safetensors file of its architecture.
+
+    A classifier in the file is ignored, because a backbone has none.
+
+    Returns:
+        A description of the origin of the weights.
+
+    Raises:
+        CheckpointError: The file cannot be read or is damaged.
+        ConfigError: It lacks a tensor, or contains one of another shape.
+    """
+    tensors = tensor_files.read(path).tensors
+    fill(backbone, tensors, f"weights {str(path)!r}")
+    return f"weights of {path.name}, sha256 {files.sha256(path)[:12]}"
+
+
+def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Copy weights into a backbone; every tensor of the network must be present.
+
+    Args:
+        backbone: The network.
+        tensors: Tensors by their names in timm's network; others are ignored.
+        what: Subject of the error message, such as "weights 'a.safetensors'".
+
+    Raises:
+        ConfigError: A tensor is missing or has another shape.
+    """
+    wanted = backbone.network.state_dict()
+    wrong = [
+        f"{name} {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name not in tensors or tensors[name].shape != tensor.shape
+    ]
+    if wrong:
+        raise ConfigError(
+            f"{what} do not fit {backbone.architecture}: "
+            f"{len(wrong)} of {len(wanted)} tensors are missing or have another shape, first"
+            f" {wrong[0]}",
+            "name the architecture, options and image size that they were made with",
+        )
+    backbone.network.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def preprocessing_of(record: PreprocessingRecord) -> Preprocessing:
+    """The input of a model, as its file describes it."""
+    return Preprocessing(size=record.size, mean=record.mean, std=record.std)
+
+
+def _preprocessing(cfg: Mapping[str, Any], size: int) -> Preprocessing:
+    return Preprocessing(size=size, mean=tuple(cfg["mean"]), std=tuple(cfg["std"]))

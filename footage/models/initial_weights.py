@@ -1,0 +1,105 @@
+"""Initial weights of a run: random, or from another training."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from footage.errors import ConfigError
+from footage.models import load
+from footage.models.backbone import Backbone, BackboneConfig, build, load_weights
+from footage.runs import checkpoint, layout
+
+log = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """A backbone before the first step."""
+
+    backbone: Backbone
+    words: str
+    """Where its weights come from; printed and stored with the run."""
+    heads: Mapping[str, Tensor]
+    """The heads of the run that it comes from, by their names in `Objective`."""
+
+
+def start(
+    config: BackboneConfig, init: str, *, size: int, seed: int, classes: Sequence[str] = ()
+) -> Start:
+    """The backbone that a run begins with.
+
+    Args:
+        config: The recipe's network; `init` may name another.
+        init: As in `TrainConfig.init`.
+        size: Input height and width in pixels.
+        seed: Of random weights.
+        classes: Of the run's labelled images; a classifier of other classes is not taken over.
+
+    Raises:
+        ConfigError: The name brings no weights, or the weights do not fit.
+        CheckpointError: A run or file cannot be read.
+    """
+    if not init:
+        backbone, words = build(config, size=size, seed=seed)
+        return Start(backbone, words, {})
+    path = Path(init)
+    if path.is_file() and not load.describes_itself(path):
+        backbone, _ = build(config, size=size, seed=seed)
+        return Start(backbone, load_weights(backbone, path), {})
+    if not path.exists() and "/" not in init and "." not in init:
+        raise ConfigError(
+            f"init = {init!r} does not name any weights",
+            f"give a timm name with its tag (such as {init}.a1_in1k), a run or a .safetensors file",
+        )
+    found = load.load(init, size=size)
+    there = found.backbone
+    architecture = there.architecture.partition(".")[0]  # without the tag of its weights
+    if (architecture, there.options) != (config.architecture, dict(config.options)):
+        log.info("%s of init replaces %s", architecture, config.architecture)
+    return Start(there.train(), found.start, _heads(path, classes))
+
+
+def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
+    """Load the heads that fit completely; the others keep their random weights. Both are logged."""
+    wanted = objective.state_dict()
+    parts = {_part(name) for name in wanted}
+    fitting = {
+        part
+        for part in parts
+        if all(
+            name in heads and heads[name].shape == value.shape
+            for name, value in wanted.items()
+            if _part(name) == part
+        )
+    }
+    with torch.no_grad():
+        for name, value in wanted.items():
+            if _part(name) in fitting:
+                value.copy_(heads[name])
+    if heads:
+        log.info("loaded heads: %s", ", ".join(sorted(fitting)) or "none")
+        if parts - fitting:
+            log.info("reinitialised heads: %s", ", ".join(sorted(parts - fitting)))
+
+
+def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
+    """The heads of a run; other sources have none."""
+    if not (path / layout.RUN).is_file():
+        return {}
+    found = checkpoint.newest(path / layout.CHECKPOINTS)
+    assert found is not None  # the backbone was read from it
+    weights = found.tensors.get("ema") or found.tensors.get("model") or {}
+    prefix = "objective."
+    heads = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if layout.read_record(path).get("classes") == list(classes):
+        return heads
+    return {name: value for name, value in heads.items() if _part(name) != "supervised"}
+
+
+def _part(name: str) -> str:
+    """The level that a tensor belongs to: `levels.future.x.y` is of `future`."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "levels" else first

@@ -1,0 +1,195 @@
+"""What a MODEL argument means: a run, an exported file or folder, or a timm name.
+
+runs/first                  a run folder: its newest whole checkpoint, averaged weights if kept
+backbone.safetensors        a file that `footage export --to safetensors` wrote
+exported/                   a folder that `footage export --to timm` wrote
+resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
+resnet50                    a bare timm name: random weights
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from footage import arguments, configuration
+from footage.arguments import Location
+from footage.errors import CheckpointError
+from footage.io import files
+from footage.io import tensors as tensor_files
+from footage.models.backbone import (
+    Backbone,
+    BackboneConfig,
+    Preprocessing,
+    build,
+    fill,
+    preprocessing_of,
+    usual_size,
+)
+from footage.runs import checkpoint, layout, records
+from footage.runs.records import ModelRecord
+
+HEADER: Final = "footage"
+"""Key of the description in the header of an exported safetensors file."""
+TIMM_CONFIG: Final = "config.json"
+TIMM_WEIGHTS: Final = "model.safetensors"
+"""Files of a folder that timm loads."""
+
+
+class Model(NamedTuple):
+    """A backbone with all that is needed to use it."""
+
+    name: str
+    """As the user gave it."""
+    backbone: Backbone
+    """In evaluation mode, on the CPU, in float32."""
+    start: str
+    """Where its weights come from, in words."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become its input."""
+        return self.backbone.preprocessing
+
+
+def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
+    """The model that `spec` names.
+
+    Args:
+        spec: See the module's docstring.
+        size: Input height and width in pixels; 0 keeps the model's own.
+        seed: Seed of the random weights of a bare timm name.
+
+    Raises:
+        CheckpointError: The run or the file cannot be read.
+        ConfigError: Nothing of that name exists, or the weights do not fit.
+    """
+    spec = arguments.location(spec, "model")
+    path = Path(spec)
+    if (path / layout.RUN).is_file():
+        return _from_run(spec, path, size)
+    if (path / TIMM_CONFIG).is_file():
+        return _from_timm_folder(spec, path, size)
+    if path.is_file():
+        return _from_file(spec, path, size)
+    if path.exists() or "/" in spec or spec.endswith(".safetensors"):
+        raise CheckpointError(
+            f"{spec!r} is not a run, an exported file, or a timm folder",
+            "give a folder with run.json, a .safetensors file, or a timm name such as resnet50",
+        )
+    return _from_timm(spec, size, seed)
+
+
+def untrained(model: Model, *, seed: int) -> Model:
+    """The same architecture and preprocessing with random weights."""
+    config = BackboneConfig(
+        architecture=model.backbone.architecture, options=model.backbone.options
+    )
+    backbone, start = build(config, size=model.preprocessing.size, seed=seed)
+    backbone.preprocessing = model.preprocessing
+    return Model(f"{model.name} untrained", backbone.eval(), start)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What must travel with the weights, as JSON values."""
+    return {
+        "architecture": model.backbone.architecture,
+        "options": model.backbone.options,
+        "feature_dim": model.backbone.feature_dim,
+        "preprocessing": configuration.to_dict(model.preprocessing),
+        "start": model.start,
+    }
+
+
+def _from_run(spec: str, run: Path, size: int) -> Model:
+    record = records.RUN.read(run / layout.RUN).model
+    found = checkpoint.newest(run / layout.CHECKPOINTS)
+    if found is None:
+        raise CheckpointError(f"run {spec!r} has no checkpoint yet", "train it for longer")
+    weights = found.tensors.get("ema") or found.tensors.get("model")
+    if not weights:
+        raise CheckpointError(
+            f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
+        )
+    start = f"step {found.step} of {spec}, begun from {record.start}"
+    return _assemble(spec, record, start, size, backbone_part(weights))
+
+
+def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The backbone's tensors of a checkpoint, under the names that the timm network gives them.
+
+    Of self-distillation the teacher's, which are the better ones (Caron et al. 2021, section 5.2).
+    """
+    has_teacher = any(name.startswith("teacher.network.") for name in weights)
+    prefix = "teacher.network." if has_teacher else "backbone.network."
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def describes_itself(path: Path) -> bool:
+    """Whether a safetensors file names its architecture, as exported ones do."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return HEADER in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False  # reading the weights will report what is wrong
+
+
+def _from_file(spec: str, path: Path, size: int) -> Model:
+    found = tensor_files.read(path)
+    if HEADER not in found.metadata:
+        raise CheckpointError(
+            f"{spec!r} does not name its architecture",
+            "give a file that `footage export --to safetensors` wrote",
+        )
+    record = records.HEADER.parse(found.metadata[HEADER], spec)
+    return _assemble(spec, record, record.start, size, found.tensors)
+
+
+def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
+    record = records.TIMM.read(folder / TIMM_CONFIG)
+    weights = folder / TIMM_WEIGHTS
+    if not weights.is_file():
+        raise CheckpointError(
+            f"{spec!r} contains no {TIMM_WEIGHTS}, and footage reads no other file of weights",
+            "save it again with timm.models.save_for_hf(..., safe_serialization=True)",
+        )
+    tensors = tensor_files.read(weights).tensors
+    expected = record.footage.weights_sha256
+    if expected and files.sha256(weights) != expected:
+        raise CheckpointError(
+            f"{str(weights)!r} is not the file that {TIMM_CONFIG} was written with",
+            "export both again",
+        )
+    cfg, size = record.pretrained_cfg, size or record.size
+    backbone = Backbone(record.architecture, size=size, options=record.options)
+    fill(backbone, tensors, f"weights {str(weights)!r}")
+    backbone.preprocessing = Preprocessing(size=size, mean=cfg.mean, std=cfg.std)
+    return Model(spec, backbone.eval(), f"weights of {spec}")
+
+
+def _from_timm(spec: str, size: int, seed: int) -> Model:
+    config = BackboneConfig(architecture=spec)
+    size = size or usual_size(spec)
+    backbone, start = build(config, size=size, seed=seed, use_tag="." in spec)
+    return Model(spec, backbone.eval(), start)
+
+
+def _assemble(
+    spec: str, record: ModelRecord, start: str, size: int, weights: Mapping[str, Tensor]
+) -> Model:
+    preprocessing = preprocessing_of(record.preprocessing)
+    if size:
+        preprocessing = dataclasses.replace(preprocessing, size=size)
+    backbone = Backbone(record.architecture, size=preprocessing.size, options=record.options)
+    backbone.preprocessing = preprocessing
+    fill(backbone, weights, f"the weights of {spec!r}")
+    return Model(spec, backbone.eval(), start)
+
+
+def best_device() -> torch.device:
+    """The device that is used when none is named: a GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

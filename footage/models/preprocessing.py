@@ -1,0 +1,27 @@
+"""Turn uint8 images into the normalised float input of a backbone, on its device."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+def normalise(
+    views: UInt8[Tensor, "*axes H W 3"],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    device: torch.device | str,
+) -> Float[Tensor, "B 3 H W"]:
+    """Views as a backbone takes them: flat, float32, normalised, channels last in memory.
+
+    One byte a value goes to the device; the arithmetic happens there.
+
+    Args:
+        views: Pixels from 0 to 255 with any leading axes, which become B.
+        mean: Mean of red, green and blue, in [0, 1].
+        std: Standard deviation of red, green and blue, in [0, 1].
+        device: Where the images are wanted.
+    """
+    flat = views.to(device, non_blocking=True).flatten(0, -4)
+    scale = torch.tensor([1 / (255 * each) for each in std], device=flat.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=flat.device)
+    return torch.addcmul(shift, flat, scale).permute(0, 3, 1, 2)

@@ -1,0 +1,112 @@
+"""Fetch the weights of a timm tag, as safetensors and never as a pickle.
+
+    resnet50.a1_in1k  -->  https://huggingface.co/timm/resnet50.a1_in1k, file model.safetensors
+
+This is the only download of weights in footage. It happens when a tagged name is used for the first
+time. The file then stays in the cache of huggingface_hub (`HF_HOME`) and is used without a network;
+`HF_HUB_OFFLINE=1` forbids the download. (huggingface_hub also fetches a small list of its own,
+`/api/agent-harnesses`, at most once a day.)
+
+timm itself would also read `pytorch_model.bin` and other pickles. Therefore it is given the file
+instead of the name of a repository.
+"""
+
+import socket
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+import footage._torchvision_compat  # noqa: F401  (must come before timm)
+from footage.errors import ConfigError
+from footage.models import networks
+
+import timm  # isort: skip
+
+SECONDS_TO_ANSWER: Final = 10.0
+
+_SUFFIX: Final = ".safetensors"
+
+
+def fetch(architecture: str) -> Path:
+    """The safetensors file with the weights of a tagged timm name, downloaded if necessary.
+
+    Raises:
+        ConfigError: There is no such tag, its weights are not published as safetensors, or they
+            are not on this machine and cannot be fetched.
+    """
+    cfg = _published(architecture)
+    if cfg.file:  # registered in this process by the user's own code
+        if not str(cfg.file).endswith(_SUFFIX):
+            raise _only_pickled(architecture, str(cfg.file))
+        return Path(cfg.file)
+    if not cfg.hf_hub_id:
+        raise _only_pickled(architecture, cfg.url or "nowhere")
+    repository, _, revision = cfg.hf_hub_id.partition("@")
+    filename = cfg.hf_hub_filename or f"model{_SUFFIX}"
+    if not filename.endswith(_SUFFIX):
+        filename = f"{filename.rpartition('.')[0]}{_SUFFIX}"
+    cached = try_to_load_from_cache(repository, filename, revision=revision or None)
+    if isinstance(cached, str):
+        return Path(cached)
+    _check_reachable(architecture)
+    try:
+        return Path(hf_hub_download(repository, filename, revision=revision or None))
+    except LocalEntryNotFoundError as error:
+        raise _out_of_reach(architecture, error) from error
+    except EntryNotFoundError as error:
+        raise _only_pickled(architecture, f"https://huggingface.co/{repository}") from error
+    except OSError as error:
+        raise _out_of_reach(architecture, error) from error
+
+
+def _published(architecture: str) -> Any:  # noqa: ANN401 (timm's PretrainedCfg)
+    name = networks.check(architecture, {})
+    try:
+        cfg = timm.get_pretrained_cfg(architecture)
+    except RuntimeError:  # timm's answer to an unknown tag
+        cfg = None
+    if cfg is None:
+        tags = timm.list_models(f"{name}.*", pretrained=True)
+        raise ConfigError(
+            f"timm has no weights {architecture!r}",
+            f"choose one of: {', '.join(tags)}" if tags else f"{name!r} has random weights only",
+        )
+    return cfg
+
+
+def _check_reachable(architecture: str) -> None:
+    """Fail at once if weights cannot be fetched: the client retries for minutes.
+
+    Behind a proxy, names may not resolve on this machine, so the check is left to the client.
+    """
+    if getproxies():
+        return
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    try:
+        socket.create_connection((address.hostname or "", port), SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise _out_of_reach(architecture, f"{address.hostname}: {error}") from error
+
+
+def _out_of_reach(architecture: str, reason: object) -> ConfigError:
+    name = architecture.partition(".")[0]
+    why = " ".join(str(reason).split())[:300]
+    return ConfigError(
+        f"the weights of {architecture!r} are not on this machine and cannot be fetched ({why})",
+        "connect to the internet, or copy the Hugging Face cache from another machine;"
+        f" {name!r} alone has random weights",
+    )
+
+
+def _only_pickled(architecture: str, place: str) -> ConfigError:
+    return ConfigError(
+        f"the weights of {architecture!r} are not published as safetensors ({place}), and footage"
+        " never unpickles",
+        "convert them to safetensors where you trust them, then give that file:"
+        " --init weights.safetensors",
+    )

@@ -1,0 +1,1 @@
+"""The training objective: losses, the levels that use them, positives and mining."""

@@ -1,0 +1,1 @@
+"""Levels of the objective, one file each: configuration, head and loss."""

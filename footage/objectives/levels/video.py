@@ -1,0 +1,138 @@
+"""The video levels: how the shots of one video belong together."""
+
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import torch
+from torch import nn
+
+from footage import distributed
+from footage.errors import ConfigError
+from footage.models.heads import ATTENTION_HEADS, FutureShotPredictor, OrderPredictor
+from footage.objectives.levels.base import LevelInput, Shape, check
+from footage.objectives.losses import future_shot_mse, future_shot_nce, shot_order
+from footage.seeding import generator
+from footage.shapes import Scalar
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FutureConfig:
+    """Predict the embeddings of a video's next shots from those before."""
+
+    weight: float = 0.04
+    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+
+    loss: Literal["nce", "mse"] = "nce"
+    """nce: contrast with shots of other videos [recalled .75]. mse: regression [ours]."""
+
+    steps: int = 3
+    """Number of shots to predict ahead, summed over 1 to N; needs more than N shots per video."""
+
+    predictor: Literal["lstm", "transformer"] = "lstm"
+    """Predictor over the shots: an LSTM [recalled .75], or a causal transformer [ours]."""
+
+    embedding_dim: int = 512
+    """Width of the layer that maps a shot embedding. Recalled [.35]."""
+
+    hidden_dim: int = 256
+    """Width of the predictor. Recalled [.35]."""
+
+    critic: Literal["bilinear", "inner_product"] = "bilinear"
+    """Similarity between a prediction and a shot. Recalled: one of these two [.75]."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with."""
+        check(self, where="future", above_0=("steps", "embedding_dim", "hidden_dim"))
+        if self.predictor == "transformer" and self.hidden_dim % ATTENTION_HEADS:
+            raise ConfigError(
+                f"objective.future.hidden_dim = {self.hidden_dim} cannot be divided among "
+                f"{ATTENTION_HEADS} heads of attention",
+                f"give a multiple of {ATTENTION_HEADS}, or predictor = lstm",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderConfig:
+    """Classify whether a video's shots are in forward or backward order."""
+
+    weight: float = 0.04
+    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+
+    predictor: Literal["mlp", "lstm"] = "mlp"
+    """Predictor over the sequence: an MLP over all shots, or an LSTM. Recalled: both [.6]."""
+
+    hidden_dim: int = 256
+    """Width of the hidden layer or of the LSTM [ours]."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with."""
+        check(self, where="order", above_0=("hidden_dim",))
+
+
+class FutureLevel(nn.Module):
+    """Future-shot prediction: summed over steps ahead, averaged over the places that allow each.
+
+    Recalled: a sum over steps [.75]. Ours: every place k from which k + m still lies in the video
+    predicts, instead of one chosen k, so that no shot of a short video is wasted; and under mse no
+    gradient reaches the targets, which would otherwise only have to stop moving.
+    """
+
+    def __init__(self, feature_dim: int, config: FutureConfig, shots_per_video: int) -> None:
+        super().__init__()
+        self.config = config
+        self.name = f"video/future_{config.loss}"
+        self.predictor = FutureShotPredictor(
+            feature_dim,
+            steps=config.steps,
+            embedding_dim=config.embedding_dim,
+            hidden_dim=config.hidden_dim,
+            critic=config.critic,
+            kind=config.predictor,
+            shots_per_video=shots_per_video,
+        )
+
+    def forward(self, batch: LevelInput) -> Scalar:
+        """The loss of the level, before its weight."""
+        assert batch.shots is not None
+        per_step = []
+        for predictions, targets in self.predictor(batch.shots):
+            wanted = targets if self.config.loss == "nce" else targets.detach()
+            loss = future_shot_nce if self.config.loss == "nce" else future_shot_mse
+            places = zip(
+                distributed.gather(predictions).unbind(1),
+                distributed.gather(wanted).unbind(1),
+                strict=True,
+            )
+            per_step.append(torch.stack([loss(*place) for place in places]).mean())
+        return torch.stack(per_step).sum()
+
+    def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
+        """nce: 0, by the 1/V of its formula. mse: 1 a step, which the mean of all videos pays."""
+        return 0.0 if self.config.loss == "nce" else float(self.config.steps)
+
+
+class OrderLevel(nn.Module):
+    """Shot order: each step, each video is shown backward with probability 1/2 [paper]."""
+
+    name = "video/order"
+
+    def __init__(self, feature_dim: int, config: OrderConfig, shots_per_video: int) -> None:
+        super().__init__()
+        self.config = config
+        self.predictor = OrderPredictor(
+            feature_dim, shots_per_video, hidden_dim=config.hidden_dim, kind=config.predictor
+        )
+
+    def forward(self, batch: LevelInput) -> Scalar:
+        """The loss of the level, before its weight; reversals go by place in the global batch."""
+        assert batch.shots is not None
+        draws = generator("shot order", batch.seed, batch.step).random(len(batch.rows))
+        reversed = torch.from_numpy(draws < 0.5).to(batch.shots.device)
+        own = reversed[distributed.rank() :: distributed.world_size()]
+        logits = self.predictor(batch.shots, own)
+        return shot_order(distributed.gather(logits), reversed)
+
+    def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
+        """A coin pays log 2."""
+        return log(2)

@@ -1,0 +1,1 @@
+"""Recipes: named complete configurations, each a method at a scale."""

@@ -1,0 +1,337 @@
+"""Named complete configurations: a method at a scale.
+
+A recipe is started by its name and changed by a few options:
+
+    footage train vivi-ex4 --store store/ --out runs/first --objective.future.weight 0.1
+
+Every method comes at three scales, and a method at one scale sees as many views as its controls:
+
+    vivi-ex4         as the paper trains: a cluster, millions of videos
+    vivi-ex4-gpu     one GPU, hours of video, under an hour
+    vivi-ex4-tiny    a laptop CPU, minutes
+
+A docstring says what a method reproduces, where it departs and what a step costs, as a multiple of
+`vivi-ex4` at the tiny scale (benchmarks/recipe_costs.py). What the paper does not state for
+certain is marked `Recalled:`; what is known to differ `Deviation:`; our own choices [ours].
+"""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from footage.data.sampling import SamplingConfig
+from footage.errors import ConfigError
+from footage.models.backbone import BackboneConfig
+from footage.objectives.levels.frame_shot import FrameConfig, FrameShotConfig
+from footage.objectives.levels.supervised import SupervisedConfig
+from footage.objectives.levels.video import FutureConfig, OrderConfig
+from footage.objectives.objective import ObjectiveConfig
+from footage.recipes.scales import SCALES
+from footage.training.config import TrainConfig
+
+
+class Recipe(NamedTuple):
+    """A configuration and what it is for."""
+
+    summary: str
+    """One line."""
+    config: TrainConfig
+    notes: str
+    """What the method reproduces and departs from, then what the scale is and costs."""
+
+
+# --- methods: each takes a scale's configuration -----------------------------------------------
+
+
+def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4), the paper's headline model.
+
+    Tschannen et al. 2020, https://arxiv.org/abs/1912.02783, section 3: exemplar triplets over 4
+    frames of a shot, shot order and future-shot prediction [paper].
+    Recalled: lambda 0.04, LSTM 256 after a layer of 512, mean pooling.
+    Deviation: both video losses at once, where the paper takes one or the other [recalled].
+    """
+    objective = ObjectiveConfig(
+        frame_shot=FrameShotConfig(loss="exemplar", positives="shot"),
+        future=FutureConfig(steps=scale.objective.future.steps),
+        order=OrderConfig(),
+    )
+    return dataclasses.replace(scale, objective=objective)
+
+
+def _vivi_full(scale: TrainConfig) -> TrainConfig:
+    """All three levels at once, frames and shots in a head each.
+
+    [ours] vivi-ex4 with two views of each frame of half as many videos, alike in a head of their
+    own: shots say what a thing is, frames how it lies and how many (decisions/0099).
+    Relative cost: 1.01
+    """
+    config = _vivi_ex4(scale)
+    sampling = dataclasses.replace(
+        config.sampling,
+        videos_per_batch=config.sampling.videos_per_batch // 2,
+        views_per_frame=2 * config.sampling.views_per_frame,
+    )
+    objective = dataclasses.replace(config.objective, frame=FrameConfig(weight=1.0))
+    return dataclasses.replace(config, sampling=sampling, objective=objective)
+
+
+def _vivi_rot(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Rot: which way is up, instead of exemplars.
+
+    Section 3 [paper]. Shots are compared by the video level alone [recalled .8].
+    Deviation: each view is shown in one of the four rotations; see `levels.frame_shot`.
+    Relative cost: 1.0
+    """
+    return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss="rotation"))
+
+
+def _vivi_ex4_big(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4) in a network three times as wide.
+
+    "Big", R50x3 [paper]. At the tiny scale a pre-activation ResNet-18, three times as wide [ours].
+    Relative cost: 12.73
+    """
+    small = {"resnet18": "resnetv2_18"}  # timm's resnet18 has no width
+    architecture = small.get(scale.backbone.architecture, scale.backbone.architecture)
+    backbone = BackboneConfig(architecture=architecture, options={"width_factor": 3})
+    return dataclasses.replace(_vivi_ex4(scale), backbone=backbone)
+
+
+def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4) co-trained with labelled images.
+
+    A batch of labelled images beside every batch of videos, a linear head with cross-entropy, 10 %
+    or all of the labels [paper]: add --images IMAGES, and --label-share 0.1 for the tenth.
+    Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
+    --labelled.view.policy autoaugment.
+    Deviation: batch statistics are separate for each source; the paper's are unknown.
+    Relative cost: 1.58
+    """
+    return _with_labels(_vivi_ex4(scale))
+
+
+def _ex_shot(scale: TrainConfig) -> TrainConfig:
+    """Control without the video level: 4 frames of a shot alike, and nothing else.
+
+    Ex-YT-S of the paper [paper].
+    Relative cost: 0.97
+    """
+    return _without_video_level(_vivi_ex4(scale))
+
+
+def _ex_frame(scale: TrainConfig) -> TrainConfig:
+    """Control without shots: 4 views of one frame alike, no video level.
+
+    Ex-YT-F of the paper [paper]. Frames of one shot and video still meet in a batch, as negatives.
+    Relative cost: 1.0
+    """
+    return _views_of_one_frame(_ex_shot(scale))
+
+
+def _frames_as_images(scale: TrainConfig) -> TrainConfig:
+    """Control without videos: ex-frame on frames whose shots and videos are shuffled away.
+
+    [ours] Every frame of a batch is drawn by itself, so nothing tells that it came from a video.
+    Relative cost: 0.97
+    """
+    config = _ex_frame(scale)
+    return dataclasses.replace(
+        config, sampling=dataclasses.replace(config.sampling, structure="shuffled")
+    )
+
+
+def _sup(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images alone.
+
+    [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --images
+    and no --store.
+    Relative cost: 0.51
+    """
+    objective = ObjectiveConfig(
+        frame_shot=FrameShotConfig(weight=0.0),
+        future=FutureConfig(weight=0.0),
+        order=OrderConfig(weight=0.0),
+        supervised=SupervisedConfig(weight=1.0),
+    )
+    return dataclasses.replace(scale, objective=objective)
+
+
+def _sup_rot(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images, and rotation on the same images.
+
+    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no --store.
+    Deviation: the rotated views are a second draw of the same images, as many as others take from
+    videos.
+    Relative cost: 1.49
+    """
+    config = _with_labels(_with_frame_shot(_ex_frame(scale), FrameShotConfig(loss="rotation")))
+    return _on_images(config, views=1)
+
+
+def _sup_ex(scale: TrainConfig) -> TrainConfig:
+    """Baseline: labelled images, and exemplar on the same images.
+
+    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no
+    --store.
+    Deviation: 4 views instead of 8, of a second draw of the same images.
+    Relative cost: 1.47
+    """
+    return _on_images(_with_labels(_ex_frame(scale)), views=4)
+
+
+def _semi_ex(scale: TrainConfig) -> TrainConfig:
+    """Baseline: a tenth of the labels, and exemplar on all images.
+
+    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and
+    no --store.
+    Deviation: 4 views instead of 8.
+    Relative cost: 1.47
+    """
+    return dataclasses.replace(_sup_ex(scale), label_share=0.1)
+
+
+def _vivi_nce(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: InfoNCE with all frames of a shot as positives, transformer over shots.
+
+    [ours] SupCon's loss (Khosla et al. 2020) with an MLP head, attention pooling, and future-shot
+    prediction by a causal transformer.
+    Relative cost: 1.0
+    """
+    level = FrameShotConfig(loss="nce", projection="mlp", embedding_dim=256)
+    return _modern(scale, level)
+
+
+def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: VICReg across the frames of a shot, transformer over shots.
+
+    [ours] Bardes et al. 2022, its weights divided by 25 to stand beside the video level.
+    Relative cost: 1.0
+    """
+    level = FrameShotConfig(loss="vicreg", weight=0.04, projection="mlp", embedding_dim=1024)
+    return _modern(scale, level)
+
+
+def _vivi_dino(scale: TrainConfig) -> TrainConfig:
+    """Modern variant: self-distillation across the frames of a shot, transformer over shots.
+
+    [ours] The loss, temperatures, centring and teacher of DINO (Caron et al. 2021) with 4096
+    prototypes, without multi-crop; the teacher is the network that is kept.
+    Relative cost: 1.33
+    """
+    return _modern(scale, FrameShotConfig(loss="distillation", embedding_dim=4096))
+
+
+# --- what methods are made of ------------------------------------------------------------------
+
+
+def _modern(scale: TrainConfig, frame_shot: FrameShotConfig) -> TrainConfig:
+    objective = ObjectiveConfig(
+        frame_shot=frame_shot,
+        future=FutureConfig(steps=scale.objective.future.steps, predictor="transformer"),
+        order=OrderConfig(weight=0.0),
+        pooling="attention",
+    )
+    return dataclasses.replace(scale, objective=objective)
+
+
+def _with_frame_shot(config: TrainConfig, frame_shot: FrameShotConfig) -> TrainConfig:
+    objective = dataclasses.replace(config.objective, frame_shot=frame_shot)
+    return dataclasses.replace(config, objective=objective)
+
+
+def _with_labels(config: TrainConfig) -> TrainConfig:
+    objective = dataclasses.replace(config.objective, supervised=SupervisedConfig(weight=1.0))
+    return dataclasses.replace(config, objective=objective)
+
+
+def _on_images(config: TrainConfig, *, views: int) -> TrainConfig:
+    """The levels without labels look at still images, as many views a step as before."""
+    sampling = SamplingConfig(
+        videos_per_batch=config.sampling.images_per_batch // views,
+        shots_per_video=1,
+        frames_per_shot=1,
+        views_per_frame=views,
+    )
+    return dataclasses.replace(config, learn_from="images", sampling=sampling)
+
+
+def _without_video_level(config: TrainConfig) -> TrainConfig:
+    objective = dataclasses.replace(
+        config.objective,
+        future=dataclasses.replace(config.objective.future, weight=0.0),
+        order=dataclasses.replace(config.objective.order, weight=0.0),
+    )
+    return dataclasses.replace(config, objective=objective)
+
+
+def _views_of_one_frame(config: TrainConfig) -> TrainConfig:
+    """As many views as before, all of a shot's now of one frame."""
+    sampling = dataclasses.replace(
+        config.sampling, frames_per_shot=1, views_per_frame=config.sampling.frames_per_shot
+    )
+    objective = dataclasses.replace(
+        config.objective,
+        frame_shot=dataclasses.replace(config.objective.frame_shot, positives="frame"),
+    )
+    return dataclasses.replace(config, sampling=sampling, objective=objective)
+
+
+METHODS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "vivi-ex4": _vivi_ex4,
+    "vivi-full": _vivi_full,
+    "vivi-rot": _vivi_rot,
+    "vivi-ex4-big": _vivi_ex4_big,
+    "vivi-ex4-co": _vivi_ex4_co,
+    "ex-frame": _ex_frame,
+    "ex-shot": _ex_shot,
+    "frames-as-images": _frames_as_images,
+    "sup": _sup,
+    "sup-rot": _sup_rot,
+    "sup-ex": _sup_ex,
+    "semi-ex": _semi_ex,
+    "vivi-nce": _vivi_nce,
+    "vivi-vicreg": _vivi_vicreg,
+    "vivi-dino": _vivi_dino,
+}
+"""Every method by its name."""
+
+
+def _every_recipe() -> Iterator[tuple[str, Recipe]]:
+    for method, configure in METHODS.items():
+        for scale, base in SCALES.items():
+            name = method if scale == "paper" else f"{method}-{scale}"
+            about_method, about_scale = inspect.getdoc(configure) or "", inspect.getdoc(base) or ""
+            summary = about_method.splitlines()[0].rstrip(".")
+            config = configure(base())
+            notes = f"{about_method}\n\n{about_scale}".replace(
+                "RECIPE DATA", f"{name} {_data(config)}"
+            )
+            yield name, Recipe(summary, config, notes)
+
+
+def _data(config: TrainConfig) -> str:
+    """The options by which a recipe is given what it learns from."""
+    on_labels = config.objective.supervised.weight > 0
+    return " ".join(["--store STORE"] * config.learns_from_videos + ["--images IMAGES"] * on_labels)
+
+
+RECIPES: dict[str, Recipe] = dict(_every_recipe())
+
+
+def recipe(name: str) -> TrainConfig:
+    """The configuration of a recipe.
+
+    Raises:
+        ConfigError: There is no recipe of that name.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        known = ", ".join(RECIPES)
+        raise ConfigError(
+            f"there is no recipe {name!r}",
+            f"did you mean {near[0]}? known: {known}" if near else f"known: {known}",
+        )
+    return RECIPES[name].config

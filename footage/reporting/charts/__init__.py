@@ -1,0 +1,1 @@
+"""SVG charts: curves over steps, and values with intervals."""

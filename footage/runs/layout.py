@@ -1,0 +1,125 @@
+"""The layout of a run folder: the files through which training meets the other verbs.
+
+RUN/run.json         configuration, versions, commit, store, seed, machine, start state
+RUN/labels.txt       which labelled images were learned from, when any were
+RUN/metrics.jsonl    one JSON object a line: training lines and probe lines, by step
+RUN/checkpoints/     see `footage.runs.checkpoint`
+RUN/tensorboard/     the same numbers for TensorBoard
+RUN/evaluations/     what `footage evaluate` found
+RUN/*/profile.json   what `footage profile` found, where it was told to write into the run
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from footage import configuration
+from footage.io import files
+from footage.runs import records
+from footage.io.documents import Document
+from footage.errors import CheckpointError
+from footage.runs.records import RunRecord
+
+RUN = "run.json"
+LABELS = "labels.txt"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+EVALUATIONS = "evaluations"
+
+
+def write_record(run: Path, record: Mapping[str, Any]) -> None:
+    """Write run.json with a checksum, as a whole.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    unknown = record.keys() - set(RunRecord.__struct_fields__)
+    assert not unknown, f"RunRecord has no fields {unknown}"
+    records.RUN.write(run / RUN, {"version": 1, **record})
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Read run.json; fields that earlier versions did not write have their defaults.
+
+    Args:
+        run: A run folder, or a run.json itself.
+
+    Raises:
+        CheckpointError: The folder contains no run, or its file is damaged.
+    """
+    path = run / RUN if run.is_dir() else run
+    if not path.exists():
+        raise CheckpointError(
+            f"{str(run)!r} is not a run: there is no {str(path)!r}",
+            "give a folder that `footage train` wrote",
+        )
+    record: dict[str, Any] = configuration.plain(msgspec.to_builtins(records.RUN.read(path)))
+    return record
+
+
+_Name = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class MetricsLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of metrics.jsonl: an optimiser step, or online metrics of the held-out videos."""
+
+    step: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    """Optimiser steps taken when the line was written."""
+    loss: float | msgspec.UnsetType = msgspec.UNSET
+    learning_rate: float | msgspec.UnsetType = msgspec.UNSET
+    gradient_norm: float | msgspec.UnsetType = msgspec.UNSET
+    images_per_second: float | msgspec.UnsetType = msgspec.UNSET
+    data_wait: float | msgspec.UnsetType = msgspec.UNSET
+    levels: dict[_Name, float] | msgspec.UnsetType = msgspec.UNSET
+    probe: dict[_Name, float] | msgspec.UnsetType = msgspec.UNSET
+    advice: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Require all fields of one kind of line."""
+        of_step = (self.loss, self.learning_rate, self.gradient_norm, self.images_per_second,
+                   self.data_wait, self.levels)  # fmt: skip
+        of_probe = (self.probe, self.advice)
+        for fields, others in ((of_step, of_probe), (of_probe, of_step)):
+            if all(one is msgspec.UNSET for one in others):
+                if any(one is msgspec.UNSET for one in fields):
+                    raise ValueError("a field of a training line or of a probe line is missing")
+                return
+        raise ValueError("it has fields of a training line and of a probe line")
+
+
+METRICS_LINE = Document[MetricsLine](
+    schema=MetricsLine,
+    name="a line of metrics",
+    error=CheckpointError,
+    hint=f"remove that line from {METRICS}, or restore the file from a copy",
+    most_bytes=2**34,
+)
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Every line of metrics.jsonl; a last line cut short by a kill is left out.
+
+    Raises:
+        CheckpointError: A line is damaged.
+    """
+    path = run / METRICS
+    if not path.exists():
+        return []
+    return [msgspec.to_builtins(line) for line in METRICS_LINE.read_lines(path)]
+
+
+def rewind_metrics(run: Path, step: int) -> None:
+    """Drop the lines that a resumed run writes again: those after `step`, or all before step 1.
+
+    Raises:
+        CheckpointError: A line is damaged.
+        OutputError: The file cannot be written.
+    """
+    path = run / METRICS
+    lines = METRICS_LINE.read_lines(path) if path.exists() else []
+    texts = path.read_bytes().split(b"\n") if lines else []
+    kept = [text for text, line in zip(texts, lines, strict=False) if 0 < step >= line.step]
+    files.write_text(path, "".join(text.decode() + "\n" for text in kept))

@@ -1,0 +1,147 @@
+"""Schemas of the descriptions of models in files: run.json, exported headers and timm folders.
+
+The files may come from anyone, so every field has a type and bounds. `footage.models.networks` checks
+which architectures and options are allowed.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from footage.io.documents import Document
+from footage.errors import CheckpointError
+
+MOST_PIXELS: Final = 4096
+"""Largest height and width of an input."""
+LEAST_STD: Final = 1e-4
+MOST_MEAN: Final = 1e4
+"""Bounds of the normalisation; pixels are numbers from 0 to 1."""
+
+Text = Annotated[str, msgspec.Meta(max_length=100_000)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Pixels = Annotated[int, msgspec.Meta(ge=1, le=MOST_PIXELS)]
+_Mean = Annotated[float, msgspec.Meta(ge=-MOST_MEAN, le=MOST_MEAN)]
+_Std = Annotated[float, msgspec.Meta(ge=LEAST_STD, le=MOST_MEAN)]
+Options = dict[str, bool | int | float | str]
+
+
+class PreprocessingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How pixels become the input of a model; see `footage.models.backbone.Preprocessing`."""
+
+    size: _Pixels
+    mean: tuple[_Mean, _Mean, _Mean]
+    std: tuple[_Std, _Std, _Std]
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Metadata that is stored with the weights of a backbone."""
+
+    architecture: Text
+    options: Options
+    feature_dim: Count = 0
+    preprocessing: PreprocessingRecord
+    start: Text = ""
+
+
+class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of timm's `pretrained_cfg` that footage reads; sources of weights are not."""
+
+    input_size: tuple[int, _Pixels, _Pixels]
+    mean: tuple[_Mean, _Mean, _Mean]
+    std: tuple[_Std, _Std, _Std]
+
+    def __post_init__(self) -> None:
+        channels, height, width = self.input_size
+        if channels != 3 or height != width:
+            raise ValueError("its input is not a square image of red, green and blue")
+
+
+class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that footage adds to the config.json of a timm folder that it writes."""
+
+    weights_sha256: Text = ""
+
+
+class _OwnArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """Arguments of a timm network that footage sets itself."""
+
+    num_classes: int | None = None
+    in_chans: Literal[3] | None = None
+    img_size: int | list[int] | None = None
+    # Not `Annotated[int, ...] | tuple[int, int]`: such a union crashes msgspec 0.23.
+
+
+class TimmConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The config.json of a folder for timm's `local-dir:` and `hf-hub:` sources."""
+
+    architecture: Text
+    model_args: dict[str, Any] = {}
+    pretrained_cfg: PretrainedConfig
+    footage: ExportNote = ExportNote()
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        _ = self.options, self.size
+
+    @property
+    def options(self) -> Options:
+        """Arguments of the network, without those that footage sets itself."""
+        own = _OwnArguments.__struct_fields__
+        rest = {key: value for key, value in self.model_args.items() if key not in own}
+        return msgspec.convert(rest, Options, strict=True)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the input, in pixels."""
+        size = msgspec.convert(self.model_args, _OwnArguments, strict=True).img_size
+        if size is None:
+            return self.pretrained_cfg.input_size[-1]
+        sides = [size, size] if isinstance(size, int) else size
+        if len(sides) != 2 or sides[0] != sides[1] or not 1 <= sides[0] <= MOST_PIXELS:
+            raise ValueError("img_size is not the side of a square image")
+        return sides[0]
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of run.json."""
+
+    version: int = 1
+    recipe: Text = ""
+    config: dict[str, Any]
+    store: Text = ""
+    store_hash: Text = ""
+    images: Text = ""
+    images_hash: Text = ""
+    classes: list[Text] = []
+    videos_used: Count = 0
+    labels_used: Count = 0
+    held_out: list[Text] = []
+    extended_at: list[Count] = []
+    seed: int = 0
+    model: ModelRecord
+    chance: dict[str, float] = {}
+    versions: dict[str, Text] = {}
+    commit: Text = "unknown"
+    machine: dict[str, Any] = {}
+
+
+RUN: Final = Document[RunRecord](
+    schema=RunRecord,
+    name="the record of a run",
+    error=CheckpointError,
+    hint="restore it from a copy, or give another run",
+    version_key="version",
+    versions=(1,),
+)
+HEADER: Final = Document[ModelRecord](
+    schema=ModelRecord,
+    name="the description of a model",
+    error=CheckpointError,
+    hint="export it again",
+)
+TIMM: Final = Document[TimmConfig](
+    schema=TimmConfig,
+    name="the configuration of a timm model",
+    error=CheckpointError,
+    hint="export it again, or save it again with timm",
+)

@@ -1,0 +1,167 @@
+"""A confined child process for one untrusted input: it works, and sends messages to its parent.
+
+The child is forked, drops its privileges, works, and reports through one pipe. A crash, a hang, or
+a memory or CPU bomb affects only this input and is reported with a reason.
+
+    parent                                   child
+    run_confined ---- fork ----------------> confine, work(send)
+       on_message <--- kind, length, bytes ---- send(kind, bytes)
+       reads, watches the clock, kills          exits
+
+Nothing that the child sends is unpickled. The child inherits the memory of its parent: start it
+from a process that holds no secrets.
+"""
+
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from footage.errors import MachineError
+from footage.sandbox.layers import Sandbox, confine, die_with, drop_descriptors, wipe_environment
+from footage.sandbox.messages import (
+    DYING_SECONDS,
+    REFUSED,
+    SANDBOX,
+    Confinement,
+    Deadline,
+    Listener,
+    Send,
+    do_and_send,
+    error_of_death,
+    sender,
+)
+
+
+def run_confined(
+    work: Callable[[Send], None],
+    on_message: Callable[[bytes, bytes], Deadline | None],
+    confinement: Confinement,
+    keep: Sequence[int] = (),
+) -> Sandbox:
+    """Run `work` in a confined child and hand its messages to `on_message` as they come.
+
+    The child can compute, and use the descriptors in `keep`; it can open nothing. Whatever it
+    needs must be imported and opened before. An exception in `on_message` ends the child.
+
+    Args:
+        work: Runs in the child. What it raises becomes the reason of a `ConfinedError`.
+        on_message: Runs here, with the kind and the content of each message, which may be hostile.
+            It may return a deadline, which holds if it is earlier than that of `confinement`.
+        confinement: Resource limits of the child and its sandbox layers.
+        keep: Open file descriptors that the child needs.
+
+    Returns:
+        The layers that were active, and those that were missing.
+
+    Raises:
+        ConfinedError: The work failed, or the child crashed or exceeded its limits; the message is
+            the reason. Another attempt would end the same way.
+        MachineError: The child could not be started, was killed from outside, or met a limit of
+            this process that is lower than its own. The input is not to blame.
+        SandboxError: A layer is missing and `require_all` is set.
+    """
+    try:
+        reading, writing = _pipe()
+    except OSError as error:
+        raise MachineError(
+            f"cannot create a pipe to a decoder process: {error.strerror}"
+        ) from error
+    parent = os.getpid()
+    try:
+        child = _fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        raise MachineError(f"cannot start a decoder process: {error.strerror}") from error
+    if child == 0:
+        _be_the_child(work, writing, confinement, keep, parent)
+    os.close(writing)
+    listener = Listener(child, reading, on_message, confinement)
+    patience = 0.0
+    try:
+        is_done = listener.listen()
+        patience = 0.0 if is_done else DYING_SECONDS
+    finally:
+        os.close(reading)
+        code, cpu_seconds = _reap(child, patience)
+    if not is_done:
+        raise error_of_death(code, cpu_seconds, listener.sandbox is not None, confinement)
+    assert listener.sandbox is not None
+    return listener.sandbox
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are not standard streams, even if some of those are closed."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
+def _fork() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    with warnings.catch_warnings():
+        # Python warns of forks in processes with threads. The child takes none of their locks: it
+        # runs only decoding, which has been imported by then.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _reap(child: int, patience: float) -> tuple[int | None, float]:
+    """Wait for a child's end, and kill it if it does not end by itself in time (seconds).
+
+    Returns:
+        Its exit code, None if it was killed here, and the CPU time that it used.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        ended, status, usage = os.wait4(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    usage = os.wait4(child, 0)[2]
+    return None, usage.ru_utime + usage.ru_stime
+
+
+def _be_the_child(
+    work: Callable[[Send], None],
+    writing: int,
+    confinement: Confinement,
+    keep: Sequence[int],
+    parent: int,
+) -> NoReturn:
+    """Everything the child does; it never returns into the parent's code."""
+    code = 1
+    try:
+        gc.disable()  # the parent's objects are not ours to finalise
+        gc.freeze()  # nor to look at, where the work collects its own
+        die_with(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        drop_descriptors({writing, *keep})
+        wipe_environment()
+        _work_confined(work, sender(writing), confinement)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _work_confined(work: Callable[[Send], None], send: Send, confinement: Confinement) -> None:
+    sandbox = confine(confinement.memory_bytes, confinement.cpu_seconds, confinement.layers)
+    if confinement.require_all and sandbox.missing:
+        send(REFUSED, sandbox.refusal.encode())
+        return
+    send(SANDBOX, json.dumps(sandbox).encode())
+    do_and_send(work, send)

@@ -1,0 +1,1 @@
+"""The frame store: reader, writer, commits, tables and descriptions. Torch is not imported."""

@@ -1,0 +1,198 @@
+"""`store.json`: the settings of a frame store, its content, and the hashes of its files."""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from footage.errors import StoreError
+from footage.io import files
+from footage.io.documents import Document, read_bytes
+from footage.io.retry import retried
+
+SCHEMA_VERSION: Literal[2] = 2
+"""Version 1 had no checksums of frames, footers and `store.json` itself; it is still read."""
+NAME = "store.json"
+VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
+
+_LARGEST = 2**62
+Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+Checksum = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Setting = Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)] | float | str
+FileName = Annotated[
+    str, msgspec.Meta(pattern=r"\A(videos\.parquet|shots\.parquet|frames/part-\d{5,9}\.parquet)\Z")
+]
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One file as it was written."""
+
+    num_bytes: Count
+    sha256: Digest
+    footer_crc32: Checksum | None = None
+    """CRC-32 of a part's footer, which holds the checksums of its frames; None in version 1."""
+
+
+class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The accounting: ok + partial + quarantined = seen."""
+
+    seen: Count
+    ok: Count
+    partial: Count
+    quarantined: Count
+    shots: Count
+    frames: Count
+    black_frames: Count
+    static_frames: Count
+    source_bytes: Count
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+    store_bytes: Count
+
+
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of `store.json`."""
+
+    schema_version: Literal[1, 2]
+    settings: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
+    """Settings that determine which frames are kept."""
+    limits: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
+    """Resource limits per video."""
+    versions: Annotated[dict[Name, str], msgspec.Meta(max_length=1000)]
+    """Versions of the packages that determine pixels and cuts."""
+    totals: Totals
+    files: dict[FileName, FileEntry]
+    content_hash: Digest
+
+    def parts(self) -> list[int]:
+        """Numbers of the parts, ascending."""
+        return sorted(part_number(name) for name in self.files if name.startswith("frames/"))
+
+
+DOCUMENT: Document[Description] = Document(
+    schema=Description,
+    name="the description of a frame store",
+    error=StoreError,
+    hint="restore it from a copy, or ingest the videos into a new folder",
+    version_key="schema_version",
+    versions=(1, 2),
+)
+
+
+def part_name(part: int) -> str:
+    """Name of a part below the store's folder."""
+    return f"frames/part-{part:05d}.parquet"
+
+
+def part_number(name: str) -> int:
+    """Number of the part of that name."""
+    return int(name.removeprefix("frames/part-").removesuffix(".parquet"))
+
+
+def content_hash(settings: Mapping[str, Any], entries: Mapping[str, FileEntry]) -> str:
+    """Hash of settings and data: two stores with the same hash contain the same frames."""
+    text = json.dumps([settings, msgspec.to_builtins(entries)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_description(path: Path) -> Description:
+    """Read and check `store.json`.
+
+    Raises:
+        StoreError: There is no store, or it is damaged or of another version.
+    """
+    if not (path / NAME).exists():
+        if (path / VIDEOS).exists():
+            raise damaged(path, f"{NAME} is missing")
+        raise StoreError(
+            f"there is no frame store at {str(path)!r}",
+            f"create one with: footage ingest VIDEOS --out {path}",
+        )
+    found = DOCUMENT.read(path / NAME)
+    if found.content_hash != content_hash(found.settings, found.files):
+        raise damaged(path, f"the content hash in {NAME} does not match its settings and files")
+    if not {VIDEOS, SHOTS} <= found.files.keys():
+        raise damaged(path, f"{NAME} does not list both tables")
+    return found
+
+
+def verified_bytes(path: Path, name: str, entry: FileEntry) -> bytes:
+    """Content of one small file of a store, compared with its recorded hash.
+
+    Raises:
+        StoreError: The file is missing, cannot be read, or is not what was written.
+    """
+    try:
+        data = retried(lambda: read_bytes(path / name, entry.num_bytes), str(path / name))
+    except OSError as error:
+        if error.errno != errno.EIO and (reason := wrong_size(path / name, entry)):
+            raise damaged(path, f"{name}: {reason}") from error
+        raise unreadable(path, name, error) from error
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise damaged(path, f"{name} is not what was written")
+    return data
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Describe a file as it is now, without a checksum of its footer."""
+    return FileEntry(path.stat().st_size, files.sha256(path))
+
+
+def difference(path: Path, entry: FileEntry) -> str:
+    """How a file differs from what was written; empty if it does not."""
+    if reason := wrong_size(path, entry):
+        return reason
+    try:
+        found = retried(lambda: files.sha256(path), str(path))
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return "" if found == entry.sha256 else "its content is not what was written"
+
+
+def wrong_size(path: Path, entry: FileEntry) -> str:
+    """What is wrong with the size or kind of a file; empty if nothing is."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    if not stat.S_ISREG(found.st_mode):
+        return "it is not a regular file"
+    if found.st_size != entry.num_bytes:
+        return f"{found.st_size:,} bytes instead of {entry.num_bytes:,}"
+    return ""
+
+
+def unreadable(path: Path, name: str, error: Exception) -> StoreError:
+    """The error for a file of a store that cannot be read, or whose content cannot."""
+    if isinstance(error, FileNotFoundError):
+        return damaged(path, f"{name} is missing")
+    if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EIO:
+        return StoreError(
+            f"{str(path / name)!r} cannot be read: {os.strerror(error.errno)}",
+            "check its permissions and the limits of this process",
+        )
+    reason = os.strerror(errno.EIO) if isinstance(error, OSError) and error.errno else str(error)
+    return damaged(path, f"{name} cannot be read: {reason}")
+
+
+def damaged(path: Path, what: str) -> StoreError:
+    """The error for a store of which something is missing or altered."""
+    if (path / ".work" / "ready").is_dir():
+        return StoreError(
+            f"the store at {str(path)!r} is incomplete: {what}",
+            "an ingest into it is running or was interrupted: wait for it, or rerun it",
+        )
+    return StoreError(
+        f"the store at {str(path)!r} is damaged: {what}",
+        f"run `footage store verify {path} --repair VIDEOS`, where VIDEOS are the files or folders"
+        " that were ingested",
+    )

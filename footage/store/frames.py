@@ -1,0 +1,310 @@
+"""The parts of a frame store: written with checksums of every frame, verified when they are read.
+
+A part's footer, which holds the position of every row group, also holds the CRC-32 of every JPEG
+and of the times of every row group. The CRC-32 of the footer itself is in `store.json`. So all
+returned data is verified, at the cost of one CRC-32 of the returned bytes.
+"""
+
+import collections
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from footage.io import files
+from footage.io.retry import retried
+from footage.store.description import (
+    SCHEMA_VERSION,
+    Checksum,
+    Description,
+    FileEntry,
+    part_name,
+    unreadable,
+)
+
+OPEN_PARTS = 16
+"""Number of parts that a reader keeps open: the footer of a full part takes a few megabytes."""
+CHECKSUMS_KEY = b"footage.checksums"
+_MAGIC = b"PAR1"
+Value = TypeVar("Value")
+
+FRAMES_SCHEMA = pa.schema(
+    [
+        ("video", pa.string()),
+        ("shot", pa.int32()),
+        ("index", pa.int32()),
+        ("seconds", pa.float64()),
+        ("jpeg", pa.binary()),
+    ]
+)
+
+
+class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Checksums of the frames of a file."""
+
+    jpeg: list[list[Checksum]]
+    """CRC-32 of each JPEG, by row group."""
+    seconds: list[Checksum]
+    """CRC-32 of the times of each row group, as little-endian 64-bit floats."""
+
+
+_DECODER = msgspec.json.Decoder(Checksums)
+
+
+class FramesWriter:
+    """Write frames as Parquet, one table per row group, with their checksums in the footer.
+
+    JPEG does not compress further, and plain pages can be located without decoding others.
+    """
+
+    def __init__(self, path: Path, version: int = SCHEMA_VERSION) -> None:
+        self._path = path
+        self._has_checksums = version > 1
+        self._jpeg: list[list[int]] = []
+        self._seconds: list[int] = []
+        with files.output_errors(path):
+            self._writer = pq.ParquetWriter(
+                path,
+                FRAMES_SCHEMA,
+                compression="NONE",
+                use_dictionary=False,
+                write_statistics=False,
+                write_page_checksum=self._has_checksums,
+            )
+
+    def write(self, table: pa.Table) -> None:
+        """Write the next row group."""
+        self._jpeg.append([zlib.crc32(jpeg) for jpeg in table["jpeg"].to_pylist()])
+        self._seconds.append(_crc32_of_seconds(table))
+        with files.output_errors(self._path):
+            self._writer.write_table(table)
+
+    @property
+    def num_groups(self) -> int:
+        """Row groups written so far."""
+        return len(self._seconds)
+
+    def checksums(self) -> bytes:
+        """Checksums of the frames written so far, as the footer contains them."""
+        return msgspec.json.encode(Checksums(self._jpeg, self._seconds))
+
+    def finish(self, metadata: dict[bytes, bytes] | None = None) -> None:
+        """Write the footer, with more metadata if there is any, and force the file to disk."""
+        with files.output_errors(self._path):
+            if self._has_checksums:
+                added = {CHECKSUMS_KEY: self.checksums(), **(metadata or {})}
+                self._writer.add_key_value_metadata(added)
+            self._writer.close()
+            files.sync(self._path)
+
+    def close(self) -> None:
+        """Close the file without finishing it, if it is not finished."""
+        with files.output_errors(self._path):
+            self._writer.close()
+
+
+def _crc32_of_seconds(table: pa.Table) -> int:
+    return zlib.crc32(table["seconds"].to_numpy().astype("<f8").tobytes())
+
+
+class GroupFrames(NamedTuple):
+    """The frames that a row group must contain."""
+
+    video: str
+    shot: int
+    first: int
+    """Index in the shot of the first of them."""
+    num_frames: int
+
+    def identities(self) -> list[tuple[str, int, int]]:
+        """Video, shot and index of each frame."""
+        indices = range(self.first, self.first + self.num_frames)
+        return [(self.video, self.shot, index) for index in indices]
+
+
+@dataclasses.dataclass(frozen=True)
+class FramesFile:
+    """An open file of frames."""
+
+    file: pq.ParquetFile
+    checksums: Checksums | None
+    """None in files of version 1, whose frames cannot be verified."""
+
+    def __enter__(self) -> "FramesFile":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    @classmethod
+    def open(
+        cls, path: Path, footer_crc32: int | None = None, *, every_page: bool = False
+    ) -> "FramesFile":
+        """Open a file and verify its footer, if its checksum is known.
+
+        Args:
+            path: A Parquet file of frames.
+            footer_crc32: Checksum of its footer; None does not verify it.
+            every_page: Also verify the checksums of whole pages, for a reader of all columns.
+
+        Raises:
+            ValueError: The file is not a complete Parquet file, or its footer is damaged.
+            OSError: It cannot be read.
+        """
+        footer = read_footer(path)
+        if footer_crc32 is not None and zlib.crc32(footer) != footer_crc32:
+            raise ValueError("its footer is damaged")
+        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+        text = (metadata.metadata or {}).get(CHECKSUMS_KEY)
+        checksums = None if text is None else _DECODER.decode(text)
+        if checksums is None and footer_crc32 is not None:
+            raise ValueError("it has no checksums")
+        file = pq.ParquetFile(
+            path,
+            metadata=metadata,
+            pre_buffer=False,  # one column of one row group is one read, without other threads
+            page_checksum_verification=every_page,
+        )
+        return cls(file, checksums)
+
+    def read(self, group: int, num_rows: int, columns: Sequence[str]) -> pa.Table:
+        """Read some columns of a row group that has `num_rows` frames; times are verified.
+
+        Raises:
+            ValueError: The row group is not what was written.
+            OSError: It cannot be read.
+        """
+        table = self.file.read_row_group(group, columns=list(columns), use_threads=False)
+        expected = [FRAMES_SCHEMA.field(name) for name in columns]
+        if list(table.schema) != expected or table.num_rows != num_rows:
+            raise ValueError(f"row group {group} does not have the expected columns and rows")
+        if self.checksums is not None:
+            if group >= len(self.checksums.seconds) or len(self.checksums.jpeg[group]) != num_rows:
+                raise ValueError(f"row group {group} does not have {num_rows} checksums")
+            if "seconds" in columns and _crc32_of_seconds(table) != self.checksums.seconds[group]:
+                raise ValueError(f"the times in row group {group} are not what was written")
+        return table
+
+    def jpegs(self, group: int, num_rows: int, places: Sequence[int]) -> list[bytes]:
+        """Return some JPEGs of a row group, verified, in the order asked for.
+
+        Raises:
+            ValueError: The row group is not what was written.
+            OSError: It cannot be read.
+        """
+        return self._jpegs(self.read(group, num_rows, ["jpeg"]), group, places)
+
+    def frames(self, group: int, num_rows: int) -> list[tuple[float, bytes]]:
+        """Return the times and JPEGs of a row group, verified; raises what `jpegs` raises."""
+        table = self.read(group, num_rows, ["seconds", "jpeg"])
+        jpegs = self._jpegs(table, group, range(num_rows))
+        return list(zip(table["seconds"].to_pylist(), jpegs, strict=True))
+
+    def whole(self, group: int, expected: GroupFrames) -> pa.Table:
+        """Return all columns of a row group; raises what `jpegs` raises."""
+        table = self.read(group, expected.num_frames, FRAMES_SCHEMA.names)
+        self._jpegs(table, group, range(expected.num_frames))
+        columns = (table[name].to_pylist() for name in ("video", "shot", "index"))
+        if list(zip(*columns, strict=True)) != expected.identities():
+            raise ValueError(f"row group {group} belongs to another shot")
+        return table
+
+    def _jpegs(self, table: pa.Table, group: int, places: Sequence[int]) -> list[bytes]:
+        column = table["jpeg"]
+        jpegs: list[bytes] = [column[place].as_py() for place in places]
+        for place, jpeg in zip(places, jpegs, strict=True):
+            expected = self.checksums.jpeg[group][place] if self.checksums else None
+            if jpeg is None or (expected is not None and zlib.crc32(jpeg) != expected):
+                raise ValueError(f"frame {place} of row group {group} is not what was written")
+        return jpegs
+
+
+def read_footer(path: Path) -> bytes:
+    """The end of a Parquet file: metadata, its length and the magic number.
+
+    Raises:
+        ValueError: The file is not a complete Parquet file.
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+        length = int.from_bytes(tail[:4], "little") + 8
+        if tail[4:] != _MAGIC or length + len(_MAGIC) > size:
+            raise ValueError("it is not a complete Parquet file")
+        file.seek(size - length)
+        return file.read(length)
+
+
+def frames_entry(path: Path, version: int = SCHEMA_VERSION) -> FileEntry:
+    """Describe a finished part for `store.json`."""
+    footer = zlib.crc32(read_footer(path)) if version > 1 else None
+    return FileEntry(path.stat().st_size, files.sha256(path), footer)
+
+
+UNREADABLE = (OSError, ValueError, MemoryError, pa.ArrowException)
+"""Exceptions raised by reading a damaged file of frames."""
+
+
+class Parts:
+    """The parts of a store, each opened on first use."""
+
+    def __init__(self, path: Path, description: Description) -> None:
+        self._path = path
+        self._entries = description.files
+        self._open: collections.OrderedDict[int, FramesFile] = collections.OrderedDict()
+
+    def jpegs(self, part: int, group: int, count: int, places: Sequence[int]) -> list[bytes]:
+        """Some JPEGs of a row group of `count` frames, in the order asked for.
+
+        Raises:
+            StoreError: The part is missing or damaged.
+        """
+        return self._read(part, lambda file: file.jpegs(group, count, places))
+
+    def frames(self, part: int, group: int, count: int) -> list[tuple[float, bytes]]:
+        """Times and JPEGs of a row group of `count` frames; raises what `jpegs` raises."""
+        return self._read(part, lambda file: file.frames(group, count))
+
+    def whole(self, part: int, group: int, expected: GroupFrames) -> pa.Table:
+        """All columns of a row group; raises what `jpegs` raises."""
+        return self._read(part, lambda file: file.whole(group, expected))
+
+    def _read(self, part: int, use: Callable[[FramesFile], Value]) -> Value:
+        name = part_name(part)
+        try:
+            return retried(
+                lambda: use(self._file(part)), str(self._path / name), lambda: self._forget(part)
+            )
+        except UNREADABLE as error:
+            self._forget(part)
+            raise unreadable(self._path, name, error) from error
+
+    def _file(self, part: int) -> FramesFile:
+        if part in self._open:
+            self._open.move_to_end(part)
+            return self._open[part]
+        while len(self._open) >= OPEN_PARTS:
+            self._open.popitem(last=False)[1].file.close()
+        path, entry = self._path / part_name(part), self._entries[part_name(part)]
+        if path.stat().st_size != entry.num_bytes:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {entry.num_bytes:,}")
+        self._open[part] = FramesFile.open(path, entry.footer_crc32)
+        return self._open[part]
+
+    def _forget(self, part: int) -> None:
+        if part in self._open:
+            self._open.pop(part).file.close()
+
+    def close(self) -> None:
+        """Close the parts that are open in this process; reading opens them again."""
+        while self._open:
+            self._open.popitem()[1].file.close()

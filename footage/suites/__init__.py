@@ -1,0 +1,1 @@
+"""Benchmark suites: VTAB-1k and the tasks of the pocket suite."""

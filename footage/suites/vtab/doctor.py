@@ -1,0 +1,151 @@
+"""What a folder holds of VTAB-1k: each task present, absent or damaged, and where to get it.
+
+All lists, the presence and size of all files and all hashes of a manifest are looked at; some
+images of each part are decoded. A task that is not there is no damage.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from footage.errors import ConfigError
+from footage.images import confined
+from footage.images.common import some
+from footage.images.limits import ImageError
+from footage.io import files
+from footage.suites.task_spec import TaskRow
+from footage.suites.vtab import manifest
+from footage.suites.vtab.folder import Lists, faults, marks, read_lists, row_of, task_folders
+from footage.suites.vtab.tasks import TASKS
+
+State = Literal["present", "absent", "damaged"]
+
+DECODED: Final = 50
+"""Images of each part that are decoded, evenly spread."""
+
+SOURCES: Final = """\
+exact images   `footage vtab export` writes them from TFDS
+               pip install 'footage[vtab-export]'
+as in papers   the copy that the authors of NOAH, SSF and RepAdapter pass around has this form and
+               needs no import; its files are lossy JPEG, which costs accuracy on small images
+other images   Parquet files from Hugging Face, such as clip-benchmark/wds_vtab-svhn, by
+               `footage vtab import-parquet`; their rows have another order"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What is there of one task."""
+
+    name: str
+    group: str
+    state: State
+    counts: str = ""
+    """Images in the three parts."""
+    classes: str = ""
+    """Classes that the thousand images show, of all."""
+    marks: tuple[str, ...] = ()
+    """What differs from the exact protocol."""
+    damage: tuple[str, ...] = ()
+    """What is wrong with it."""
+    remarks: tuple[str, ...] = ()
+    """What is worth knowing; of an absent task, where it comes from."""
+
+
+def examine(path: str | Path, rows: Sequence[TaskRow]) -> list[Finding]:
+    """Findings about every task of the table, and every other task that is there.
+
+    Args:
+        path: The folder of the suite.
+        rows: The suite's table.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    known = {row.name: row for row in rows}
+    folders = task_folders(Path(path), rows)
+    others = [name for name in folders if name not in known]
+    return [
+        _finding(name, folders[name], known.get(name)) if name in folders else _absent(known[name])
+        for name in (*known, *others)
+    ]
+
+
+def _absent(row: TaskRow) -> Finding:
+    """With the builder of the task, and what is known of its data."""
+    where = tuple(
+        text
+        for task in TASKS
+        if task.name == row.name
+        for text in (f"TFDS {task.builder}", task.note)
+        if text
+    )
+    return Finding(name=row.name, group=row.group, state="absent", remarks=where)
+
+
+def _finding(name: str, folder: Path, row: TaskRow | None) -> Finding:
+    group = row.group if row else "other"
+    try:
+        lists = read_lists(folder)
+        declared = row or row_of(folder, lists)
+        wrong = [fault.message for fault in faults(folder, declared, lists)]
+        wrong = wrong or [*_damaged_files(folder, lists)]
+        noted = () if wrong else marks(folder, declared, lists)
+        copied = "" if wrong else _copies(folder, lists)
+    except ConfigError as error:
+        return Finding(name=name, group=group, state="damaged", damage=(error.message,))
+    thousand = np.concatenate([lists.train.labels, lists.val.labels])
+    unlisted = _unlisted(folder, lists)
+    return Finding(
+        name=name,
+        group=group,
+        state="damaged" if wrong else "present",
+        counts=" + ".join(str(len(listed.names)) for listed in lists.parts.values()),
+        classes=f"{len(np.unique(thousand))} of {declared.num_classes}",
+        marks=noted,
+        damage=tuple(wrong),
+        remarks=tuple(filter(None, (copied, unlisted))),
+    )
+
+
+def _damaged_files(folder: Path, lists: Lists) -> Iterator[str]:
+    """Of files that are all there: what is empty, not as in the manifest, or no image."""
+    names = list(dict.fromkeys(name for listed in lists for name in listed.names))
+    empty = [name for name in names if not (folder / name).stat().st_size]
+    if empty:
+        yield f"{len(empty)} files are empty: {some(empty)}"
+        return
+    noted = manifest.read(folder)
+    changed = manifest.differing(folder, noted) if noted is not None else []
+    if changed:
+        yield f"{len(changed)} files are not as in {manifest.FILE}: {some(changed)}"
+        return
+    for listed in lists.parts.values():
+        some_names = listed.names[:: -(-len(listed.names) // DECODED)]
+        for found in confined.shared().squares([folder / name for name in some_names], [1]):
+            if isinstance(found, ImageError):
+                yield found.message
+                return
+
+
+def _unlisted(folder: Path, lists: Lists) -> str:
+    listed = {name for part in lists for name in part.names}
+    there = {
+        path.relative_to(folder).as_posix()
+        for path in (folder / "images").rglob("*")
+        if path.is_file()
+    }
+    extra = sorted(there - listed)
+    return f"{len(extra)} files in images/ are in no list: {some(extra)}" if extra else ""
+
+
+def _copies(folder: Path, lists: Lists) -> str:
+    """How many test images have the very bytes of one of the thousand."""
+    thousand = [folder / name for name in (*lists.train.names, *lists.val.names)]
+    sizes = {path.stat().st_size for path in thousand}
+    alike = [path for name in lists.test.names if (path := folder / name).stat().st_size in sizes]
+    digests = {files.sha256(path) for path in thousand} if alike else set()
+    count = sum(files.sha256(path) in digests for path in alike)
+    return f"{count} test images have the bytes of one of the thousand" if count else ""

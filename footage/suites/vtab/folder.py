@@ -1,0 +1,367 @@
+"""Tasks as folders of image files and lists, the form in which VTAB-1k is passed around.
+
+    DIR/cifar/images/...                     any folders below; PNG or JPEG
+    DIR/cifar/train800.txt                   lines `images/train800/000000.jpg 23`
+    DIR/cifar/val200.txt
+    DIR/cifar/test.txt
+    DIR/cifar/train800val200.txt             need not be there: it is the first two together
+
+A name that the table knows is held against its row: counts, classes, disjoint parts. Any other
+folder of this form is a task of its own, with a row made from its lists. Nothing is decoded here.
+"""
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from footage.errors import ConfigError
+from footage.evaluation.dataset import Part
+from footage.evaluation.suite import Suite, SuiteTask
+from footage.images.common import some
+from footage.io import documents
+from footage.io.walk import text
+from footage.suites.task_spec import TaskRow
+from footage.suites.vtab import manifest
+
+log = logging.getLogger(__name__)
+
+TRAIN: Final = "train800.txt"
+VAL: Final = "val200.txt"
+BOTH: Final = "train800val200.txt"
+TEST: Final = "test.txt"
+
+LOSSY: Final = "lossy JPEG dump"
+"""The source of the task is lossless, its files are not."""
+PERHAPS_TWICE: Final = "JPEG files, perhaps encoded twice"
+"""The source of the task is JPEG already; whether these are its bytes cannot be told."""
+
+_JPEG: Final = b"\xff\xd8\xff"
+_MOST_DIGITS: Final = 9
+"""Of a label."""
+
+_LONGEST_NAME: Final = 255
+"""Bytes in the name of a file or folder."""
+
+_MOST_BYTES: Final = 2**28
+"""Of a list; the longest one of VTAB has 3 MB."""
+
+_LOOKED_AT: Final = 1000
+"""Files of each part whose first bytes are read when a task is opened, evenly spread."""
+
+
+class Listed(NamedTuple):
+    """One list: paths below the task's folder, and labels."""
+
+    names: tuple[str, ...]
+    labels: Int[np.ndarray, " N"]
+
+
+class Lists(NamedTuple):
+    """All lists of one task."""
+
+    train: Listed
+    val: Listed
+    test: Listed
+    both: Listed
+    """Empty where the folder does not have it."""
+
+    @property
+    def parts(self) -> dict[str, Listed]:
+        """The three parts by the name of their list."""
+        return {TRAIN: self.train, VAL: self.val, TEST: self.test}
+
+
+def is_task(folder: Path) -> bool:
+    """Whether a folder has the lists of a task."""
+    return all((folder / name).is_file() for name in (TRAIN, VAL, TEST))
+
+
+def open_suite(
+    path: str | Path, rows: Sequence[TaskRow], *, name: str = "", only: Sequence[str] = ()
+) -> Suite:
+    """Every task of a folder, those of the table first and in its order.
+
+    Args:
+        path: A folder of task folders, or one task folder.
+        rows: The suite's table; empty for none.
+        name: What the suite is called; the folder's own name without one.
+        only: Names of the tasks to open; without any, all that are there.
+
+    Raises:
+        ConfigError: There is no task, one of `only` is not there, or a folder is damaged.
+    """
+    root = Path(path)
+    folders = task_folders(root, rows)
+    if not folders:
+        raise ConfigError(
+            f"{root} holds no task: no folder with {TRAIN}, {VAL} and {TEST}",
+            "give the folder that holds cifar/, svhn/ and the others, or one of them",
+        )
+    absent = [wanted for wanted in only if wanted not in folders]
+    if absent:
+        raise ConfigError(
+            f"{root} has no task {some(absent)}; it has {', '.join(folders)}",
+            "see `footage vtab doctor`",
+        )
+    known = {row.name: row for row in rows}
+    return Suite(
+        name=name or text(root.resolve().name),
+        path=root,
+        tasks=tuple(
+            open_folder_task(folder, known.get(task))
+            for task, folder in folders.items()
+            if not only or task in only
+        ),
+        missing=tuple(row.name for row in rows if row.name not in folders),
+    )
+
+
+def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
+    """One task folder, checked against its row.
+
+    Args:
+        path: The folder that holds the lists.
+        row: What it must hold; None takes it from the lists.
+
+    Raises:
+        ConfigError: Something is missing or differs from the row; the first finding is told.
+    """
+    folder = Path(path)
+    lists = read_lists(folder)
+    declared = row or row_of(folder, lists)
+    for fault in faults(folder, declared, lists):
+        raise fault
+    if row is None:
+        _warn_of_unseen_classes(folder, lists)
+    train, val, test = (
+        Part(tuple(folder / name for name in listed.names), listed.labels)
+        for listed in lists.parts.values()
+    )
+    return SuiteTask(
+        name=declared.name,
+        group=declared.group,
+        num_classes=declared.num_classes,
+        train=train,
+        val=val,
+        test=test,
+        marks=marks(folder, declared, lists),
+    )
+
+
+def row_of(folder: Path, lists: Lists) -> TaskRow:
+    """The row of a task that no table knows: as many classes as its largest label says.
+
+    Raises:
+        ConfigError: There is one class only, or there are more than images.
+    """
+    num_classes = 1 + max(int(listed.labels.max(initial=0)) for listed in lists)
+    if num_classes < 2:
+        raise ConfigError(f"all labels of {folder} are 0", "at least two classes are needed")
+    num_images = sum(len(listed.names) for listed in lists.parts.values())
+    if num_classes > num_images:
+        raise ConfigError(
+            f"{folder} has label {num_classes - 1} and {num_images} images in all",
+            "labels count the classes from 0 up; number them so",
+        )
+    return TaskRow(
+        name=text(folder.resolve().name),
+        group="other",
+        num_classes=num_classes,
+        num_train=len(lists.train.names),
+        num_val=len(lists.val.names),
+        num_test=len(lists.test.names),
+    )
+
+
+def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
+    """What makes the folder differ from the exact protocol.
+
+    Raises:
+        ConfigError: Its manifest is damaged.
+    """
+    noted = manifest.read(folder)
+    found = () if noted is None else noted.marks
+    if row.pixels == "unknown" or not _has_jpeg(folder, lists):
+        return found
+    return (*found, LOSSY if row.pixels == "lossless" else PERHAPS_TWICE)
+
+
+def _warn_of_unseen_classes(folder: Path, lists: Lists) -> None:
+    """Such a class is a fact of some tasks and a wrong label of others; a table would know."""
+    seen = np.union1d(lists.train.labels, lists.val.labels)
+    unseen = np.setdiff1d(lists.test.labels, seen).tolist()
+    if unseen:
+        log.warning(
+            "%s has classes that %s and %s never show, so that nobody can answer them: %s",
+            folder / TEST, TRAIN, VAL, some([str(label) for label in unseen]),
+        )  # fmt: skip
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
+    """Folders by task, damaged or not: those of the table in its order; then others by name.
+
+    Args:
+        root: A folder of task folders, or one task folder.
+        rows: The suite's table.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    if is_task(root):
+        return {text(root.resolve().name): root}
+    if not root.is_dir():
+        raise ConfigError(f"there is no folder {root}", "give the folder that holds the tasks")
+    known = [row.name for row in rows]
+    found = {task: root / task for task in known if (root / task).is_dir()}
+    others = sorted(entry for entry in root.iterdir() if entry.name not in known)
+    return found | {text(entry.name): entry for entry in others if _has_a_list(entry)}
+
+
+def _has_a_list(folder: Path) -> bool:
+    """Whether a folder is meant as a task, though a list may be missing."""
+    return any((folder / name).is_file() for name in (TRAIN, VAL, TEST))
+
+
+def read_lists(folder: Path) -> Lists:
+    """The lists of a task folder.
+
+    Raises:
+        ConfigError: One is missing, empty or no such list.
+    """
+    none = Listed((), np.zeros(0, dtype=np.int64))
+    both = read_list(folder / BOTH) if (folder / BOTH).is_file() else none
+    train, val, test = (read_list(folder / name) for name in (TRAIN, VAL, TEST))
+    return Lists(train, val, test, both)
+
+
+def read_list(path: Path) -> Listed:
+    """The lines `path label` of one list, in their order.
+
+    Raises:
+        ConfigError: It is missing, empty, or a line is no relative path with a number from 0 up.
+    """
+    try:
+        lines = documents.read_list(path, _MOST_BYTES)
+    except OSError as error:
+        raise ConfigError(
+            f"the list {path} cannot be read: {error.strerror}",
+            "fetch the folder again, or write one `images/000000.png 3` a line",
+        ) from error
+    entries = [_entry(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not entries:
+        raise ConfigError(f"the list {path} is empty", "write one `images/000000.png 3` a line")
+    names = tuple(name for name, _ in entries)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{path} names {len(twice)} files twice: {some(twice)}", "name each once")
+    return Listed(names, np.array([label for _, label in entries], dtype=np.int64))
+
+
+def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
+    name, label = [*line.strip().rsplit(None, 1), ""][:2]
+    if not (label.isascii() and label.isdigit() and len(label) <= _MOST_DIGITS):
+        raise ConfigError(
+            f"line {number} of {path} is not `path label`: {line[:80]!r}",
+            "labels are whole numbers from 0 up, after a space",
+        )
+    place = PurePosixPath(name)
+    if "\0" in name or any(len(os.fsencode(each)) > _LONGEST_NAME for each in place.parts):
+        raise ConfigError(
+            f"line {number} of {path} is not a valid file name: {line[:80]!r}",
+            "list files below the folder of the list",
+        )
+    if place.is_absolute() or ".." in place.parts:
+        raise ConfigError(
+            f"line {number} of {path} leads out of its folder: {line[:80]!r}",
+            "name files below the folder of the list",
+        )
+    return name, int(label)
+
+
+# --- checking ------------------------------------------------------------------------------------
+
+
+def faults(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigError]:
+    """All that keeps a folder from being the task of its row."""
+    yield from _wrong_counts(folder, row, lists)
+    yield from _wrong_labels(folder, row, lists)
+    yield from _overlaps(folder, lists)
+    absent = missing_files(folder, lists)
+    if absent:
+        yield ConfigError(
+            f"{len(absent)} listed files of {folder} do not exist: {some(absent)}",
+            "fetch the folder again",
+        )
+
+
+def _wrong_counts(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigError]:
+    expected = {TRAIN: row.num_train, VAL: row.num_val, TEST: row.num_test}
+    for name, listed in lists.parts.items():
+        if len(listed.names) != expected[name]:
+            yield ConfigError(
+                f"{folder / name} lists {len(listed.names)} images, {row.name} has "
+                f"{expected[name]}",
+                "fetch it again, or rename the folder to judge it as a task of its own",
+            )
+    together = np.sort(np.concatenate([lists.train.labels, lists.val.labels]))
+    if lists.both.names and not np.array_equal(np.sort(lists.both.labels), together):
+        yield ConfigError(
+            f"{folder / BOTH} does not have the labels of {TRAIN} and {VAL} together",
+            "fetch the folder again, or remove that list",
+        )
+
+
+def _wrong_labels(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigError]:
+    for name, listed in lists.parts.items():
+        largest = int(listed.labels.max())
+        if largest >= row.num_classes:
+            yield ConfigError(
+                f"{folder / name} has label {largest}, {row.name} has {row.num_classes} classes "
+                "from 0 up",
+                "fetch it again, or rename the folder to judge it as a task of its own",
+            )
+
+
+def _overlaps(folder: Path, lists: Lists) -> Iterator[ConfigError]:
+    parts = list(lists.parts.items())
+    for place, (name, listed) in enumerate(parts):
+        for other_name, other in parts[place + 1 :]:
+            shared = sorted(set(listed.names) & set(other.names))
+            if shared:
+                yield ConfigError(
+                    f"{len(shared)} files of {folder} are in {name} and {other_name}: "
+                    f"{some(shared)}",
+                    "an image belongs to one part only; fetch the folder again",
+                )
+
+
+def missing_files(folder: Path, lists: Lists) -> list[str]:
+    """Listed files that are not there; each folder is listed once, no file is asked alone."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(name for listed in lists for name in listed.names):
+        by_folder[os.path.dirname(name)].append(name)
+    absent: list[str] = []
+    for below, names in by_folder.items():
+        home = folder / below
+        there = set(os.listdir(home)) if home.is_dir() else set()
+        absent += [name for name in names if os.path.basename(name) not in there]
+    return absent
+
+
+def _has_jpeg(folder: Path, lists: Lists) -> bool:
+    for listed in lists.parts.values():
+        step = -(-len(listed.names) // _LOOKED_AT)
+        for name in listed.names[::step]:
+            with (folder / name).open("rb") as file:
+                if file.read(len(_JPEG)) == _JPEG:
+                    return True
+    return False

@@ -1,0 +1,175 @@
+"""Rendered films with a known truth, drawn from a seed.
+
+Few real clips are small enough to download for a demo, and contrasting videos needs many. The story
+that all films share is in `journey`. Every film has its own cast and camera; a few films share each
+place.
+"""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import msgspec
+import numpy as np
+
+from footage.errors import ConfigError, FootageError
+from footage.io.documents import Document
+from footage.seeding import generator
+from footage.synthetic.journey import journey
+from footage.synthetic.shots import Shot, frames
+from footage.synthetic.world import Place, World, film_place, world
+
+TRUTH_VERSION = 1
+
+
+class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is true of a set of rendered videos."""
+
+    schema_version: int
+    settings: dict[str, int | float]
+    """What the set was rendered from."""
+    videos: list[dict[str, Any]]
+    """One entry per video: its file, its size, its cuts, and the factors of its shots."""
+
+
+TRUTH: Document[Truth] = Document(
+    schema=Truth,
+    name="the truth of rendered videos",
+    hint="delete the folder to render the videos again",
+    version_key="schema_version",
+    versions=(TRUTH_VERSION,),
+)
+SIZES = ((208, 144), (192, 144), (176, 144), (160, 160))
+"""Width and height of rendered videos, in pixels."""
+
+NUM_PLACES = 24
+"""Places that the films share, so that a place does not tell which film a frame is from."""
+
+FPS = 8
+"""Frame rate of rendered videos, in frames per second."""
+
+NUM_SHOTS = 4
+"""Shots of a film, and things in its cast."""
+
+# --- videos -------------------------------------------------------------------------------------
+
+
+def render_clips(
+    folder: str | Path,
+    *,
+    num_videos: int = 36,
+    seed: int = 0,
+    shortest_seconds: int | float = 8.0,
+    longest_seconds: int | float = 16.0,
+) -> list[Path]:
+    """The rendered videos, with `truth.json` beside them; those already there are not redone.
+
+    Four shots each. Every pixel is fixed by the seed and the number of the video.
+
+    Raises:
+        ConfigError: The number of videos or their length is out of range.
+    """
+    if num_videos < 1:
+        raise ConfigError(f"num_videos must be at least 1, got {num_videos}")
+    if not 3.0 <= shortest_seconds <= longest_seconds:
+        raise ConfigError(
+            f"shortest_seconds must be from 3 to longest_seconds ({longest_seconds}), "
+            f"got {shortest_seconds}"
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "num_videos": num_videos,
+        "seed": seed,
+        "shortest_seconds": shortest_seconds,
+        "longest_seconds": longest_seconds,
+    }
+    paths = [folder / f"rendered-{number:03d}.mp4" for number in range(num_videos)]
+    if _is_done(folder, settings, paths):
+        return paths
+    place = functools.cache(lambda number: film_place(generator("film place", seed, number)))
+    videos = []
+    for number, path in enumerate(paths):
+        random = generator("film", seed, number)
+        seconds = float(random.uniform(shortest_seconds, longest_seconds))
+        at = place(int(random.integers(NUM_PLACES)))
+        videos.append({"file": path.name, **_render(path, random, at, seconds)})
+    TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
+    return paths
+
+
+def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
+    """Whether the very same set was rendered here before: the truth is written last."""
+    if not all(path.exists() for path in paths):
+        return False
+    try:
+        written = TRUTH.read(folder / "truth.json")
+    except FootageError:
+        return False
+    return written.settings == settings and [video["file"] for video in written.videos] == [
+        path.name for path in paths
+    ]
+
+
+def _render(path: Path, random: np.random.Generator, at: Place, seconds: float) -> dict[str, Any]:
+    """Draw and encode one video; what is true of it."""
+    width, height = SIZES[int(random.integers(len(SIZES)))]
+    setting = world(random, at, NUM_SHOTS)
+    shares = random.uniform(0.7, 1.3, NUM_SHOTS)
+    # No shot under a second: a cut detector may merge shorter ones, and the truth should be easy.
+    lengths = np.maximum(np.round(shares / shares.sum() * seconds * FPS).astype(int), FPS)
+    shots = journey(random, lengths.tolist(), width / height)
+    partial = path.with_name(path.name + ".partial")
+    _encode(partial, setting, shots, (width, height), FPS)
+    os.replace(partial, path)
+    ends = np.cumsum(lengths)
+    return {
+        "width": width,
+        "height": height,
+        "fps": FPS,
+        "num_frames": int(ends[-1]),
+        "cut_frames": ends[:-1].tolist(),
+        "cut_seconds": [round(float(end) / FPS, 6) for end in ends[:-1]],
+        "world": {
+            "kind": setting.kind,
+            "palette": setting.palette,
+            "light_angle": setting.light_angle,
+            "cast": [{"shape": a.shape, "textures": list(a.textures)} for a in setting.cast],
+        },
+        "shots": [_shot_truth(plan) for plan in shots],
+    }
+
+
+def _shot_truth(plan: Shot) -> dict[str, Any]:
+    """The factors of a shot, for the record."""
+    return {
+        "num_frames": plan.num_frames,
+        "camera": {"start": plan.camera.start.tolist(), "end": plan.camera.end.tolist()},
+        "light": {"start": plan.light.start.tolist(), "end": plan.light.end.tolist()},
+        "actors": [
+            {"cast": number, "start": path.start.tolist(), "end": path.end.tolist()}
+            for number, path in plan.actors
+        ],
+    }
+
+
+def _encode(path: Path, setting: World, shots: list[Shot], size: tuple[int, int], fps: int) -> None:
+    """Write the shots as H.264 in an MP4 file, or as MPEG-4 where PyAV has no H.264 encoder."""
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=fps))
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        # The same seed must give the same bytes. More threads, or x264's rate control (crf), which
+        # looks at the padding of its frames, gave other bytes from one run to the next.
+        stream.codec_context.thread_count = 1
+        stream.options = {"preset": "veryfast", "qp": "23"} if codec == "libx264" else {}
+        if codec == "mpeg4":
+            stream.bit_rate = 800_000
+        for plan in shots:
+            for pixels in frames(setting, plan, *size):
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

@@ -1,0 +1,1 @@
+"""Training: configuration, module, loader, data, online metrics, loggers and the run folder."""

@@ -1,0 +1,192 @@
+"""Everything that decides what a training run learns. Recipes are named values of `TrainConfig`."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from footage.data.image_views import LabelledViewConfig
+from footage.data.sampling import SamplingConfig
+from footage.data.views import AugmentConfig
+from footage.errors import ConfigError
+from footage.models.backbone import BackboneConfig
+from footage.objectives.objective import ObjectiveConfig
+from footage.optim.optimizers import OptimizerConfig
+from footage.optim.schedules import ScheduleConfig
+from footage.training.module import Statistics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledConfig:
+    """How labelled images are combined with the videos."""
+
+    images_per_batch: int = 256
+    """B: labelled images per batch, over all processes together."""
+
+    statistics: Statistics = "separate"
+    """Batch norm statistics: separate for views and labelled images, or joint. Not stated in the
+    paper [ours]."""
+
+    view: LabelledViewConfig = field(default_factory=LabelledViewConfig)
+    """Augmentation of labelled images; views have the size of the videos' views."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty batch."""
+        if self.images_per_batch < 1:
+            raise ConfigError(
+                f"labelled.images_per_batch must be at least 1, got {self.images_per_batch}",
+                "to train without labels, set objective.supervised.weight to 0",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComputeConfig:
+    """Hardware settings; they do not affect results beyond rounding."""
+
+    workers: int = 8
+    """Processes that read, decode and augment, per training process."""
+
+    threads: int = 0
+    """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
+    become slow. Bit-exact resume requires a fixed number."""
+
+    stall_seconds: float = 600.0
+    """With several processes: end the run if no step finishes within this many seconds, because a
+    process hangs. Must exceed the time to save a checkpoint or to compute online metrics."""
+
+    def __post_init__(self) -> None:
+        """Refuse a time that ends every run."""
+        if not 0 < self.stall_seconds < math.inf:
+            raise ConfigError(
+                f"compute.stall_seconds must be above 0 and finite, got {self.stall_seconds}",
+                "give a number of seconds, such as 600",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """Everything that decides what a run learns."""
+
+    steps: int = 100_000
+    """Number of optimiser steps."""
+
+    seed: int = 0
+    """Seed of weights, batches, augmentation and held-out videos."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    """The network."""
+
+    init: str = ""
+    """Initialise from a run (matching heads are loaded too), a .safetensors file, or a tagged timm
+    model such as resnet50.a1_in1k. Its architecture replaces the recipe's. Default: random."""
+
+    learn_from: Literal["videos", "images"] = "videos"
+    """Source for the self-supervised losses: stored videos, or the images without their labels."""
+
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Selection of videos, shots and frames for a batch."""
+
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Augmentation of frames."""
+
+    labelled: LabelledConfig = field(default_factory=LabelledConfig)
+    """How labelled images stand beside the videos."""
+
+    label_share: float = 1.0
+    """Fraction of labels to use, stratified by class. The selection is saved with the run."""
+
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """The levels of the loss."""
+
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Optimiser settings."""
+
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """Learning rate schedule."""
+
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 runs the backbone under autocast; heads and losses stay in fp32. auto selects bf16 where
+    the device supports it, else fp32; the run records the choice."""
+
+    channels_last: bool = True
+    """Use the channels-last memory format: faster for convolutions, no effect for ViT."""
+
+    gradient_clip: float = 1.0
+    """Maximum gradient norm; 0 disables clipping."""
+
+    ema_decay: float = 0.0
+    """EMA decay per step for averaged weights; 0 disables EMA."""
+
+    held_out_share: float = 0.1
+    """Fraction of videos held out for online metrics."""
+
+    probe_frames: int = 512
+    """Number of held-out frames for online metrics."""
+
+    probe_every: int = 1000
+    """Compute online metrics every N steps (also before training and at the end)."""
+
+    checkpoint_every: int = 1000
+    """Save a checkpoint every N steps."""
+
+    keep_checkpoints: int = 2
+    """Number of checkpoints to keep; older ones are removed."""
+
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Hardware settings."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be trained with."""
+        for name in (
+            "steps",
+            "probe_frames",
+            "probe_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        if self.gradient_clip < 0:
+            raise ConfigError(f"gradient_clip must be at least 0, got {self.gradient_clip}")
+        if not 0 < self.label_share <= 1:
+            raise ConfigError(
+                f"label_share must be above 0 and at most 1, got {self.label_share}",
+                "give 0.1 for a tenth of the labels",
+            )
+        for name in ("shots_per_video", "frames_per_shot"):
+            number = getattr(self.sampling, name)
+            if self.learn_from == "images" and number != 1:
+                raise ConfigError(
+                    f"learn_from = images has one frame an image, but sampling.{name} is {number}",
+                    "set sampling.frames_per_shot and sampling.shots_per_video to 1",
+                )
+        self.objective.check(
+            videos_per_batch=self.sampling.videos_per_batch,
+            shots_per_video=self.sampling.shots_per_video,
+            frames_per_shot=self.sampling.frames_per_shot,
+            views_per_frame=self.sampling.views_per_frame,
+        )
+
+    @property
+    def learns_from_videos(self) -> bool:
+        """Whether some level looks at the videos of a store."""
+        return self.objective.has_unlabelled_level and self.learn_from == "videos"
+
+    @property
+    def views_shape(self) -> tuple[int, int, int, int]:
+        """V, S, F and A of a batch."""
+        sampling = self.sampling
+        return (
+            sampling.videos_per_batch,
+            sampling.shots_per_video,
+            sampling.frames_per_shot,
+            sampling.views_per_frame,
+        )
+
+    @property
+    def images_per_step(self) -> int:
+        """Views and labelled images that the backbone sees in one step."""
+        views = self.sampling.images_per_batch if self.objective.has_unlabelled_level else 0
+        labelled = self.labelled.images_per_batch if self.objective.supervised.weight else 0
+        return views + labelled

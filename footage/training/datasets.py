@@ -1,0 +1,163 @@
+"""What a run trains on and what it watches: its store, its labelled images, and the rules."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from footage.data.batches import FrameSource, ImageStream, VideoStream
+from footage.data.image_sampler import ImageSampler
+from footage.data.label_subset import label_share
+from footage.data.sampling import BatchSampler, hold_out, shot_table
+from footage.errors import ConfigError
+from footage.images.as_videos import ImagesAsVideos
+from footage.images.dataset import LabelledImages, open_images
+from footage.store.reader import Store
+from footage.training.config import TrainConfig
+
+
+class Data(NamedTuple):
+    """What is trained on and what is watched."""
+
+    videos: VideoStream | None
+    """Views without labels; None where no level wants them."""
+    images: ImageStream | None
+    """Labelled images; None where no level wants them."""
+    watched: list[str]
+    """Ids of the videos, or of the still images, that the monitor looks at."""
+    held_out: list[str]
+    """Videos that are never trained on; of still images none is held out."""
+    picked: Int[np.ndarray, " N"]
+    """Rows of the labelled images whose labels are used."""
+    sources: dict[str, str]
+    """Paths and hashes of the store and the images, as run.json holds them."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the labelled images; a label is a position in it."""
+        return self.images.images.classes if self.images else ()
+
+    @property
+    def num_videos(self) -> int:
+        """Videos of the store that are trained on."""
+        return self.videos.sampler.num_eligible if self.videos and self.sources["store"] else 0
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {
+            **self.sources,
+            "classes": list(self.classes),
+            "videos_used": self.num_videos,
+            "labels_used": len(self.picked),
+            "held_out": self.held_out,
+        }
+
+
+def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Data:
+    """The streams that a configuration wants, from a store and a path of images.
+
+    Args:
+        config: What is learned from what.
+        store: A frame store; empty where only images are learned from.
+        images: A path that `footage.images.dataset.open_images` knows; empty without.
+
+    Raises:
+        ConfigError: Something that is needed is not given, or the other way round; too few videos
+            or images for a batch.
+        StoreError: The store is missing or damaged.
+    """
+    _check_given(config, str(store), str(images))
+    opened = Store.open(store) if str(store) else None
+    labelled = open_images(images) if str(images) else None
+    frames: FrameSource | None = opened
+    if config.learn_from == "images" and config.objective.has_unlabelled_level:
+        assert labelled is not None
+        _check_enough(len(labelled), config)
+        frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
+    videos, watched, held_out = None, [], []
+    if frames is not None:
+        names = frames.shots["video"].to_pylist()
+        ids = list(dict.fromkeys(names))
+        if config.learn_from == "videos":
+            _check_enough_videos(len(ids), config, str(store))
+            mask = hold_out(ids, config.held_out_share, config.seed)
+            watched = held_out = [ids[number] for number in mask.nonzero()[0]]
+        else:
+            watched = ids[:: max(1, len(ids) // config.probe_frames)]
+        table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
+        sampler = BatchSampler(table, config.sampling, config.seed)
+        videos = VideoStream(frames, sampler, config.augment)
+    stream, picked = _labelled(config, labelled)
+    sources = _sources(opened, labelled)
+    return Data(videos, stream, watched, held_out, picked, sources)
+
+
+def _check_given(config: TrainConfig, store: str, images: str) -> None:
+    objective = config.objective
+    learns_from_images = objective.has_unlabelled_level and config.learn_from == "images"
+    wants_store = config.learns_from_videos
+    wants_images = objective.supervised.weight > 0 or learns_from_images
+    if wants_store and not store:
+        raise ConfigError("this recipe needs a frame store", "pass --store STORE")
+    if store and not wants_store:
+        raise ConfigError(
+            f"--store {store!r} has no effect: this recipe trains on images only",
+            "drop --store, or choose a video recipe",
+        )
+    if wants_images and not images:
+        raise ConfigError(
+            "no labelled images are given, and objective.supervised.weight is "
+            f"{objective.supervised.weight}",
+            "pass --images IMAGES, such as a folder with one subfolder per class",
+        )
+    if images and not wants_images:
+        raise ConfigError(
+            f"--images {images!r} has no effect: objective.supervised.weight is 0, so the labels "
+            "are not used",
+            "take vivi-ex4-co, or set --objective.supervised.weight 1",
+        )
+
+
+def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> None:
+    """Refuse a store that is too small for any batch size, before anything else reports on it."""
+    trained, held_out = config.objective.least_videos, int(config.held_out_share > 0)
+    if num_videos >= trained + held_out:
+        return
+    kept = f" and {held_out} to hold out" if held_out else ""
+    raise ConfigError(
+        f"the store {store!r} contains {num_videos} video{'s' * (num_videos != 1)}, but this"
+        f" configuration needs at least {trained} to train on{kept}",
+        f"ingest at least {trained + held_out} videos into the store",
+    )
+
+
+def _check_enough(num_images: int, config: TrainConfig) -> None:
+    wanted = config.sampling.videos_per_batch
+    if num_images < wanted:
+        raise ConfigError(
+            f"a batch takes {wanted} images without looking at their labels, but there are only "
+            f"{num_images}",
+            f"set sampling.videos_per_batch to at most {num_images}, or give more images",
+        )
+
+
+def _labelled(
+    config: TrainConfig, images: LabelledImages | None
+) -> tuple[ImageStream | None, Int[np.ndarray, " N"]]:
+    if images is None or not config.objective.supervised.weight:
+        return None, np.zeros(0, dtype=np.int64)
+    rows = label_share(images.names, images.labels, config.label_share, config.seed)
+    sampler = ImageSampler(rows, config.labelled.images_per_batch, config.seed)
+    stream = ImageStream(images, sampler, config.labelled.view, config.augment.size)
+    return stream, rows
+
+
+def _sources(store: Store | None, images: LabelledImages | None) -> dict[str, str]:
+    return {
+        "store": str(store.path.resolve()) if store else "",
+        "store_hash": store.content_hash if store else "",
+        "images": str(images.path.resolve()) if images else "",
+        "images_hash": images.content_hash if images else "",
+    }

@@ -1,0 +1,179 @@
+"""Batches for training: made by worker processes, in order, as tensors.
+
+    step -> pixels (batch_making) -> uint8 V S F A H W 3 -> B 3 H W
+                                  -> uint8 B H W 3      /
+            |------ a worker -------|                |- device -|
+
+A resumed run starts at any step. Bytes travel as uint8 and become floats on the device.
+"""
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from footage.data.batches import BatchMaker, ImageStream, Pixels, VideoStream
+from footage.data.sampling import BatchPlan
+from footage.errors import ConfigError
+from footage.shapes import Views
+from footage.training.loader_workers import BATCHES_AHEAD, Workers
+
+
+class Batch(NamedTuple):
+    """The part of a step's batch that one process trains on."""
+
+    step: int
+    views: Views | None
+    """Without labels; None where nothing learns from them."""
+    plan: BatchPlan | None
+    """Where each view comes from; rows agree with the first axis of `views`."""
+    images: UInt8[Tensor, "B H W 3"] | None
+    """With labels; None where nothing learns from them."""
+    labels: Int[Tensor, " B"] | None
+    """Their class numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadingConfig:
+    """How batches are made; nothing here changes what is in them."""
+
+    workers: int = 2
+    """Processes that decode and augment for each training process; 0 does it in that process."""
+    pin_memory: bool = False
+    """Put batches into page-locked memory, from which a GPU copies faster."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers must be at least 0, got {self.workers}")
+
+
+def batches(
+    videos: VideoStream | None,
+    images: ImageStream | None,
+    *,
+    seed: int,
+    steps: range,
+    rank: int = 0,
+    world: int = 1,
+    loading: LoadingConfig,
+) -> "BatchStream":
+    """The batches of some steps, in order; workers start at once.
+
+    Args:
+        videos: Source of unlabelled views; None loads none.
+        images: Source of labelled images; None loads none.
+        seed: Seed of the augmentation.
+        steps: Numbers of the batches; the steps before the first are not needed for it.
+        rank: This process among `world`; it takes every `world`-th video and image of a batch.
+        world: Processes that train together.
+        loading: Settings of the workers.
+
+    Raises:
+        ConfigError: The videos or images of a batch do not divide evenly among the processes, or
+            the batches in flight do not fit into memory.
+        StoreError: A frame cannot be read; the message names its video and shot.
+        FootageError: An image cannot be read, or a worker process died.
+    """
+    if videos:
+        _check_even("sampling.videos_per_batch", videos.sampler.config.videos_per_batch, world)
+    if images:
+        _check_even("labelled.images_per_batch", images.sampler.images_per_batch, world)
+    maker = BatchMaker(videos, images, seed, rank, world)
+    if loading.workers:
+        _check_memory(maker.bytes_per_batch, loading.workers)
+    return BatchStream(maker, steps, loading)
+
+
+class BatchStream(Iterator[Batch]):
+    """Batches in order; its worker processes end when it is exhausted, closed, or fails."""
+
+    def __init__(self, maker: BatchMaker, steps: range, loading: LoadingConfig) -> None:
+        self._workers = Workers(maker, loading.workers)
+        made = _as_batches(maker, self._workers, steps)
+        self._batches = _pinned_ahead(made) if loading.pin_memory else made
+
+    def __next__(self) -> Batch:
+        try:
+            return next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the worker processes immediately."""
+        self._workers.close()  # first, because it ends a thread that waits for them
+        self._batches.close()
+
+
+def _check_even(name: str, count: int, world: int) -> None:
+    if count % world:
+        raise ConfigError(
+            f"{name} is {count}, which cannot be divided evenly among {world} processes",
+            f"set it to a multiple of {world}",
+        )
+
+
+def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[Batch, None, None]:
+    for step, pixels in zip(steps, workers.make(steps), strict=True):
+        yield Batch(step, *_tensors(pixels, maker, step))
+
+
+def _tensors(
+    pixels: Pixels, maker: BatchMaker, step: int
+) -> tuple[Views | None, BatchPlan | None, Tensor | None, Tensor | None]:
+    labels = maker.labels(step)
+    return (
+        None if pixels.views is None else torch.from_numpy(pixels.views),
+        maker.plan(step),
+        None if pixels.images is None else torch.from_numpy(pixels.images),
+        None if labels is None else torch.from_numpy(labels),
+    )
+
+
+def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    """The batches in page-locked memory; a thread copies the next one while this one is used."""
+
+    def following() -> Batch | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
+        return Batch(batch.step, views, batch.plan, images, labels)
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(following)
+        while (batch := future.result()) is not None:
+            future = thread.submit(following)
+            yield batch
+
+
+def _pinned(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.pin_memory()
+
+
+def _check_memory(bytes_per_batch: int, workers: int) -> None:
+    """Refuse at the start batches that would make a worker run out of memory during the run."""
+    wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
+    if wanted > free:
+        raise ConfigError(
+            f"{workers} workers hold up to {wanted / 1e6:,.0f} MB of batches, but only"
+            f" {free / 1e6:,.0f} MB of memory are available",
+            "use fewer --compute.workers or smaller batches",
+        )
+
+
+def _available_bytes(
+    meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
+) -> int:
+    """Available memory of this machine or of the container around this process."""
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(lines["MemAvailable"].split()[0]) * 1024
+    try:
+        return min(available, int(limit.read_text()))
+    except (OSError, ValueError):  # not in a container, or one without a limit
+        return available

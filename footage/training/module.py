@@ -1,0 +1,236 @@
+"""What training moves: the network with its heads, the optimiser, the averaged weights.
+
+views  --rotated, where asked--> backbone ---> features ----------.
+   |                             teacher ----> its features -------+--> objective --> loss
+images ------------------------> backbone ---> image features ----'
+"""
+
+import copy
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from footage import distributed
+from footage.errors import CheckpointError
+from footage.models.backbone import Backbone
+from footage.models.preprocessing import normalise
+from footage.objectives.levels.base import LabelledInput
+from footage.objectives.objective import Objective, Seen
+from footage.optim import optimizers
+from footage.optim.optimizers import OptimizerConfig
+from footage.runs import checkpoint
+from footage.runs.checkpoint import Checkpoint
+from footage.shapes import Features, Images, Scalar
+from footage.training.loader import Batch
+
+Statistics = Literal["separate", "joint"]
+"""Batch norm of views and labelled images: each by its own statistics, or both by common ones."""
+
+
+class Learner(nn.Module):
+    """Backbone and objective as one module: a batch in, loss and the value of each level out.
+
+    Args:
+        backbone: Runs under autocast when `bf16` is set.
+        objective: Runs in single precision always.
+        bf16: Whether the backbone runs in bfloat16.
+        statistics: How batch norm takes views and labelled images. Unknown of the paper; separate
+            by default [ours]. The running averages, which are used afterwards, follow both.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        objective: Objective,
+        *,
+        bf16: bool,
+        statistics: Statistics = "separate",
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.objective = objective
+        self.bf16 = bf16
+        self.statistics = statistics
+        self.teacher: Backbone | None = None
+        if objective.config.has_teacher:
+            self.teacher = copy.deepcopy(backbone).requires_grad_(False)
+
+    def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
+        """Loss of one batch, and the value of each level by name."""
+        device = next(self.parameters()).device
+        views, turns, teacher = None, None, None
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            if batch.views is not None:
+                views = self._pixels(batch.views)
+                if self.objective.config.turns_views:
+                    turns = self._turns(batch)
+                    views = rotated(views, turns.flatten())
+                teacher = self._teacher_features(views)
+            images = None if batch.images is None else self._pixels(batch.images)
+            of_views, of_images = self._features(views, images)
+        seen = Seen(
+            features=_as_hierarchy(of_views, batch),
+            rows=None if batch.plan is None else torch.from_numpy(batch.plan.shots),
+            teacher=_as_hierarchy(teacher, batch),
+            turns=turns,
+            labelled=_labelled(of_images, batch),
+        )
+        total, levels = self.objective(seen, batch.step)
+        return total, levels
+
+    def follow(self, decay: float) -> None:
+        """Move the teacher towards the student, after a step; nothing where there is none."""
+        heads = self.objective.teaching()
+        if self.teacher is None or heads is None:
+            return
+        with torch.no_grad():
+            for student, teacher in ((self.backbone, self.teacher), heads):
+                for ours, average in zip(student.parameters(), teacher.parameters(), strict=True):
+                    average.lerp_(ours, 1 - decay)
+
+    def _pixels(self, pixels: Tensor) -> Images:
+        cfg = self.backbone.preprocessing
+        return normalise(pixels, cfg.mean, cfg.std, next(self.parameters()).device)
+
+    def _turns(self, batch: Batch) -> Tensor:
+        assert batch.views is not None
+        videos, shots, frames, views = batch.views.shape[:4]
+        whole = (videos * distributed.world_size(), shots, frames, views)
+        return self.objective.turns(whole, batch.step).to(next(self.parameters()).device)
+
+    def _teacher_features(self, views: Images) -> Features | None:
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            features: Tensor = self.teacher(views)
+        return features
+
+    def _features(
+        self, views: Float[Tensor, "N 3 H W"] | None, images: Images | None
+    ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
+        """One pass over both under joint statistics, else one pass each."""
+        if views is not None and images is not None and self.statistics == "joint":
+            both = self.backbone(torch.cat([views, images]))
+            return both[: len(views)], both[len(views) :]
+        of_images = None if images is None else self.backbone(images)
+        return None if views is None else self.backbone(views), of_images
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16; without them it is many times slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def rotated(images: Images, turns: Int[Tensor, " B"]) -> Images:
+    """Each image turned counter-clockwise by its number of quarter turns."""
+    turned = images.clone()
+    for turn in (1, 2, 3):
+        chosen = turns == turn
+        turned[chosen] = torch.rot90(images[chosen], turn, dims=(2, 3))
+    return turned
+
+
+def _as_hierarchy(features: Features | None, batch: Batch) -> Float[Tensor, "V S F A D"] | None:
+    if features is None or batch.views is None:
+        return None
+    return features.view(*batch.views.shape[:4], -1)
+
+
+def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
+    if features is None or batch.labels is None:
+        return None
+    return LabelledInput(features, batch.labels.to(features.device))
+
+
+class LearningState:
+    """A learner with all that a checkpoint must hold to go on as if nothing had happened.
+
+    Args:
+        learner: Already on its device and in its memory format.
+        config: The optimiser.
+        ema_decay: Decay a step of the averaged weights; 0 keeps none.
+    """
+
+    def __init__(self, learner: Learner, config: OptimizerConfig, *, ema_decay: float) -> None:
+        self.learner = learner
+        self.optimizer = optimizers.build(learner.parameters(), config)
+        self.ema_decay = ema_decay
+        weights = learner.state_dict() if ema_decay else {}
+        self.average = {name: value.clone() for name, value in weights.items()}
+        self._buffers = [(buffer, buffer.clone()) for buffer in learner.buffers()]
+
+    def remember_buffers(self) -> None:
+        """Save what a forward pass changes, such as running averages, for `restore_buffers`."""
+        for buffer, kept in self._buffers:
+            kept.copy_(buffer)
+
+    def restore_buffers(self) -> None:
+        """Undo what the forward pass since `remember_buffers` changed."""
+        for buffer, kept in self._buffers:
+            buffer.copy_(kept)
+
+    def is_finite(self) -> bool:
+        """Whether all weights and buffers are finite numbers."""
+        return all(bool(value.isfinite().all()) for value in self.learner.state_dict().values())
+
+    def update(self, learning_rate: float, *, teacher_decay: float) -> None:
+        """One step of the optimiser; teacher and average follow, counters are taken over."""
+        optimizers.set_learning_rate(self.optimizer, learning_rate)
+        self.optimizer.step()
+        self.learner.follow(teacher_decay)
+        for name, value in self.learner.state_dict().items() if self.average else ():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - self.ema_decay)
+            else:
+                self.average[name].copy_(value)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Weights and averages by the names that a checkpoint gives them, without the optimiser."""
+        tensors = {"model": self.learner.state_dict()}
+        return {**tensors, "ema": self.average} if self.average else tensors
+
+    def checkpoint_bytes(self) -> int:
+        """Size of a checkpoint in bytes, also before the optimiser has its moments."""
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        moments = 2 if isinstance(self.optimizer, torch.optim.AdamW) else 1
+        own = {
+            f"{number}.{place}": p for number in range(moments) for place, p in enumerate(trained)
+        }
+        return checkpoint.num_bytes({**self.tensors(), "optimizer": own})
+
+    def save(
+        self, folder: Path, step: int, *, keep: int, seed: int, config: dict[str, Any]
+    ) -> None:
+        """Write a checkpoint of the state after `step` steps.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        moments, optimizer = checkpoint.pack_optimizer(self.optimizer)
+        state = checkpoint.State(step, optimizer, checkpoint.Randomness(seed, step), config)
+        checkpoint.save(folder, {**self.tensors(), "optimizer": moments}, state, keep=keep)
+
+    def restore(self, found: Checkpoint) -> None:
+        """Restore everything that `save` wrote.
+
+        Raises:
+            CheckpointError: The checkpoint belongs to another network, optimiser or version.
+        """
+        try:
+            self.learner.load_state_dict(found.tensors["model"])
+            checkpoint.unpack_optimizer(
+                self.optimizer, found.tensors["optimizer"], found.state.optimizer
+            )
+            for name, value in self.average.items():
+                value.copy_(found.tensors["ema"][name])
+        except (KeyError, ValueError, RuntimeError) as error:
+            problem = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"checkpoint {str(found.path)!r} does not fit this run: {problem}",
+                "use the version of footage and timm that wrote it, or choose another --out",
+            ) from error

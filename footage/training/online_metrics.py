@@ -1,0 +1,151 @@
+"""Is the training learning? Measured without labels on videos that it never sees.
+
+A fixed set of frames of held-out videos is embedded from time to time. From their features:
+
+    embedding_std      spread of the normalised features, 1 when isotropic, 0 when collapsed
+    rankme             how many directions the features use: exp(entropy of their singular values)
+    same_shot_hit      nearest other frame is of the same shot
+    same_video_hit     nearest frame of any other shot is of the same video
+
+each retrieval beside its chance. `advice` turns what is wrong into sentences.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from footage.evaluation.held_out_frames import HeldOutFrames
+from footage.metrics.representation import embedding_std, rankme, retrieval
+from footage.models.backbone import Backbone
+from footage.models.preprocessing import normalise
+
+COLLAPSED_STD = 0.1
+"""Below this spread the features are as good as constant [ours]."""
+
+NARROW_STD = 0.5
+"""Below this spread features are on the way there [ours]."""
+
+FEW_VIDEOS = 32
+"""With fewer training videos the video level has few negatives [ours]."""
+
+CHANCE_MARGIN = 0.02
+"""A level within this share of its chance value has learned nothing yet [ours]."""
+
+
+def compute(backbone: Backbone, frames: HeldOutFrames, device: torch.device) -> dict[str, float]:
+    """The numbers of this module's docstring, in evaluation mode and float32.
+
+    A retrieval for which no query exists (held-out videos of a single shot) is left out.
+    """
+    if len(frames.images) < 2:
+        return {}
+    features = embed(backbone, frames.images, device)
+    values = {"embedding_std": embedding_std(features), "rankme": rankme(features)}
+    same_shot = frames.shots[:, None] == frames.shots
+    same_video = frames.videos[:, None] == frames.videos
+    itself = torch.eye(len(features), dtype=torch.bool)
+    for name, right, allowed in (
+        ("same_shot", same_shot & ~itself, ~itself),
+        ("same_video", same_video & ~same_shot, ~same_shot),
+    ):
+        found = retrieval(features, right, allowed)
+        if found.queries:
+            values |= {f"{name}_hit": found.hit, f"{name}_chance": found.chance}
+    return values
+
+
+class OnlineMetrics:
+    """Metrics of the same held-out frames, computed from time to time during training.
+
+    Args:
+        frames: Frames of the held-out videos.
+        chance: Value of each level's loss for uninformative features, by name.
+    """
+
+    def __init__(self, frames: HeldOutFrames, chance: Mapping[str, float]) -> None:
+        self.frames = frames
+        self.chance = chance
+
+    def compute(
+        self, backbone: Backbone, levels: Mapping[str, float]
+    ) -> tuple[dict[str, float], list[str]]:
+        """The metrics, and advice that follows from them and from the recent losses."""
+        metrics = compute(backbone, self.frames, next(backbone.parameters()).device)
+        return metrics, advice(metrics, levels, self.chance)
+
+
+def embed(
+    backbone: Backbone, images: UInt8[Tensor, "N H W 3"], device: torch.device, batch: int = 128
+) -> Float[Tensor, "N D"]:
+    """Features in evaluation mode and float32, on the CPU; the mode is put back."""
+    was_training = backbone.training
+    backbone.eval()
+    mean, std = backbone.preprocessing.mean, backbone.preprocessing.std
+    with torch.inference_mode():
+        parts = [
+            backbone(normalise(part, mean, std, device)).float().cpu()
+            for part in torch.split(images, batch)
+        ]
+    backbone.train(was_training)
+    return torch.cat(parts).clone()
+
+
+def advice(
+    metrics: Mapping[str, float], levels: Mapping[str, float], chance: Mapping[str, float]
+) -> list[str]:
+    """What is wrong, in plain words; empty when nothing is.
+
+    Args:
+        metrics: What `probe` gave.
+        levels: The recent mean value of each level's loss.
+        chance: What each level pays when the features say nothing.
+    """
+    found = []
+    spread = metrics.get("embedding_std", 1.0)
+    if spread < COLLAPSED_STD:
+        found.append(
+            f"the features have collapsed: every image gets nearly the same ones (spread "
+            f"{spread:.3f}); lower the learning rate, or raise the weight of a level with negatives"
+        )
+    elif spread < NARROW_STD and metrics.get("rankme", 2.0) < 2.0:
+        found.append(
+            f"the features use hardly more than one direction (RankMe {metrics['rankme']:.1f}, "
+            f"spread {spread:.2f}): they may be collapsing"
+        )
+    for name, value in levels.items():
+        if math.isclose(value, chance[name], rel_tol=CHANCE_MARGIN, abs_tol=CHANCE_MARGIN):
+            found.append(
+                f"level {name} is at chance ({value:.3f}, chance {chance[name]:.3f}): it has "
+                "learned nothing yet; it may need more steps, more weight or more varied videos"
+            )
+    return found
+
+
+def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> list[str]:
+    """What is wrong with the videos themselves, in plain words, before the first step.
+
+    Args:
+        num_videos: Videos to train on.
+        num_split: Of them, those with too few shots, which are cut into parts.
+        batches_per_pass: Batches until a video comes again.
+    """
+    found = []
+    if num_videos < FEW_VIDEOS:
+        found.append(
+            f"only {num_videos} videos to train on: the video level has few negatives and the "
+            "backbone will overfit these videos; ingest more"
+        )
+    if num_split > num_videos / 2:
+        found.append(
+            f"{num_split} of {num_videos} videos have too few shots and are cut into parts: the "
+            "video level then learns from one continuous shot; edited videos teach it more"
+        )
+    if batches_per_pass < 2:
+        found.append(
+            "every batch holds nearly all videos: the negatives never change; "
+            "lower videos_per_batch or ingest more"
+        )
+    return found

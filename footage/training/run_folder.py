@@ -1,0 +1,226 @@
+"""Open a run folder for training: lock it, start, resume or extend its run, and save checkpoints.
+
+One process trains in a folder at a time. A folder that is new stays only if a step was taken.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from footage import configuration, distributed
+from footage.errors import CheckpointError, ConfigError, FootageError, OutputError
+from footage.io import files
+from footage.optim.schedules import learning_rate
+from footage.runs import checkpoint, layout
+from footage.training.config import TrainConfig
+from footage.training.module import LearningState
+
+log = logging.getLogger(__name__)
+
+MOST_FAILED_SAVES = 3
+"""Training stops when this many checkpoints in a row cannot be written [ours]."""
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """A run folder that this process, or the first of its group, holds.
+
+    Args:
+        path: The folder.
+        config: The run's configuration.
+        state: What is trained.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig, state: LearningState) -> None:
+        self.path = path
+        self.config = config
+        self.state = state
+        self.step = 0
+        """Optimiser steps taken when the folder was opened."""
+        self.saved_step = 0
+        """Step of the newest checkpoint; 0 while there is none."""
+        self._failed_saves = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all steps had been taken when the folder was opened."""
+        return self.step >= self.config.steps
+
+    def save(self, step: int, flush: Callable[[], None], *, is_last: bool) -> None:
+        """Write a checkpoint; called on every rank.
+
+        If it cannot be written, training continues and the next one is tried, because space may
+        be freed and the steps in between are not lost then. It stops after `MOST_FAILED_SAVES`
+        failures in a row, or at once if this is the last save. The previous checkpoint stays.
+
+        Args:
+            step: Optimiser steps taken.
+            flush: Forces the metrics of these steps to disk, before the checkpoint.
+            is_last: Whether training ends here.
+
+        Raises:
+            OutputError: The checkpoint cannot be written and training must stop.
+        """
+        distributed.on_main(lambda: self._save(step, flush, is_last))
+
+    def _save(self, step: int, flush: Callable[[], None], is_last: bool) -> None:
+        try:
+            flush()
+            self.state.save(
+                self.path / layout.CHECKPOINTS,
+                step,
+                keep=self.config.keep_checkpoints,
+                seed=self.config.seed,
+                config=configuration.to_dict(self.config),
+            )
+        except OutputError as error:
+            self._failed_saves += 1
+            if is_last or self._failed_saves == MOST_FAILED_SAVES:
+                raise OutputError(
+                    f"{error.message}; training stopped at step {step}; the newest checkpoint is"
+                    f" from step {self.saved_step}",
+                    error.hint,
+                ) from error
+            log.warning(
+                "WARNING: %s; training continues, but all steps since step %d are unsaved;"
+                " it stops after %d failures in a row, this is failure %d",
+                error.message, self.saved_step, MOST_FAILED_SAVES, self._failed_saves,
+            )  # fmt: skip
+        else:
+            self._failed_saves, self.saved_step = 0, step
+
+    def require_space(self) -> None:
+        """Check that all checkpoints that this run keeps at the same time fit on the disk.
+
+        Raises:
+            OutputError: They do not fit, or nothing can be written there.
+        """
+        folder = self.path / layout.CHECKPOINTS
+        missing = max(self.config.keep_checkpoints + 1 - len(checkpoint.steps(folder)), 1)
+        if not self.is_complete:
+            what = "a checkpoint" if missing == 1 else f"room for {missing} checkpoints"
+            files.require_space(folder, self.state.checkpoint_bytes(), what, copies=missing)
+
+
+@contextlib.contextmanager
+def opened(
+    path: Path, record: dict[str, Any], config: TrainConfig, state: LearningState
+) -> Iterator[RunFolder]:
+    """Open and lock a run folder, with the state of its newest checkpoint in `state`.
+
+    Args:
+        path: The folder; created if it does not exist.
+        record: Content of run.json.
+        config: The run's configuration.
+        state: Restored from the newest checkpoint if there is one.
+
+    Raises:
+        BusyError: Another process trains in this folder.
+        OutputError: The folder cannot be written, or checkpoints do not fit.
+        ConfigError: It contains a run with different settings or more steps.
+        CheckpointError: It contains something else, or every checkpoint is damaged.
+    """
+    folder = RunFolder(path, config, state)
+    with contextlib.ExitStack() as stack:
+        distributed.on_main(lambda: _hold(stack, path, record))
+        found = checkpoint.newest(path / layout.CHECKPOINTS)
+        if found is not None:
+            state.restore(found)
+            folder.step = folder.saved_step = found.step
+        _require_same_step(folder.step)
+        distributed.on_main(lambda: _extend(folder))
+        distributed.on_main(folder.require_space)
+        yield folder
+
+
+def _hold(stack: contextlib.ExitStack, path: Path, record: dict[str, Any]) -> None:
+    """Lock a folder for this run and write run.json if it is new."""
+    existed = path.exists()
+    if existed:
+        _check_content(path, record)
+    stack.enter_context(files.exclusive(path / _LOCK, path))
+    if not (path / layout.RUN).exists():
+        stack.enter_context(_removed_unless_used(path, existed))
+        layout.write_record(path, record)
+
+
+def _check_content(path: Path, record: dict[str, Any]) -> None:
+    if (path / layout.RUN).exists():
+        _require_same_run(path, layout.read_record(path), record)
+        return
+    ours = (
+        entry.name == _LOCK or files.TEMPORARY.fullmatch(entry.name) for entry in path.iterdir()
+    )
+    if not path.is_dir() or not all(ours):
+        raise CheckpointError(
+            f"{str(path)!r} is not empty and is not a run folder", "choose another --out"
+        )
+
+
+@contextlib.contextmanager
+def _removed_unless_used(path: Path, existed: bool) -> Iterator[None]:
+    """Remove what a new run wrote if it fails before its first step."""
+    try:
+        yield
+    except FootageError:
+        if not any("loss" in line for line in layout.read_metrics(path)):
+            for entry in path.iterdir():
+                files.remove(entry)
+            if not existed:
+                path.rmdir()
+        raise
+
+
+def _require_same_run(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    def decisive(record: dict[str, Any]) -> dict[str, Any]:
+        free = ("compute", "steps")
+        config = {key: value for key, value in record["config"].items() if key not in free}
+        hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
+        return {**config, **hashes}
+
+    differ = list(configuration.differences(decisive(here), decisive(there)))
+    if differ:
+        raise ConfigError(
+            f"{str(path)!r} contains a run with different settings: {'; '.join(differ[:5])}",
+            "choose another --out, or use the same settings",
+        )
+    steps, wanted = there["config"]["steps"], here["config"]["steps"]
+    if wanted < steps:
+        raise ConfigError(
+            f"{str(path)!r} contains a run of {steps} steps, but --steps is {wanted}",
+            f"use --steps {steps} to resume it, a larger number to extend it, or another --out",
+        )
+
+
+def _extend(folder: RunFolder) -> None:
+    """Record in run.json that a shorter run is extended, and log what that changes."""
+    record = layout.read_record(folder.path)
+    steps, total = record["config"]["steps"], folder.config.steps
+    if steps == total:
+        return
+    extended_at = [*record.get("extended_at", []), folder.step]
+    config = {**record["config"], "steps": total}
+    layout.write_record(folder.path, {**record, "config": config, "extended_at": extended_at})
+    rate = learning_rate(
+        folder.step,
+        folder.config.schedule,
+        peak=folder.config.optimizer.learning_rate,
+        total_steps=total,
+    )
+    log.info(
+        "extending the run from %d to %d steps: after step %d, the learning rate and other"
+        " schedules are those of a run of %d steps (learning rate %.3g in the next step), so the"
+        " result differs from that of a run that had %d steps from the start",
+        steps, total, folder.step, total, rate, total,
+    )  # fmt: skip
+
+
+def _require_same_step(step: int) -> None:
+    if distributed.largest(step) != step or distributed.largest(-step) != -step:
+        raise CheckpointError(
+            f"rank {distributed.rank()} can only read the checkpoint of step {step}, other ranks"
+            " a different one",
+            "check that all machines see the same run folder",
+        )

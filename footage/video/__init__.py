@@ -1,0 +1,1 @@
+"""Decode video: timestamps, orientation, shots and frames. Nothing here imports torch."""

@@ -1,1 +1,0 @@
-"""From a video file to the frames of its shots. Nothing in here imports torch."""

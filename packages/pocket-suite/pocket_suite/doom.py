@@ -1,0 +1,139 @@
+"""doom: the nearest item in a maze, good or bad, near or far, after DMLab.
+
+DMLab (Beattie et al. 2016) asks an agent whether the nearest object in view is near, middling or
+far, and whether it rewards or punishes. ViZDoom (Kempka et al. 2016) has the same question in its
+scenario `health_gathering_supreme`: medical kits are good, vials of poison bad. Every image is of a
+game of its own; the player is put near an item and turned about towards it. The label is that of
+the nearest item of which enough is seen, whichever that is.
+"""
+
+import functools
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
+import numpy as np
+
+from footage.seeding import generator
+from footage.suites.pocket import Part
+from pocket_suite.drawing import Example, Painter, Pixels, part_number
+
+if TYPE_CHECKING:
+    import vizdoom
+
+WIDE, HIGH = 160, 120
+SMALLEST_VISIBLE: Final = 30
+"""Pixels of an item that must be seen; smaller ones are passed over."""
+BOUNDS: Final = (50.0, 100.0, 160.0, 215.0)
+"""Distances in units of the map, of which the player is 32 wide. [ours]"""
+KINDS: Final = ("CustomMedikit", "Poison")
+_NUM_DISTANCES: Final = len(BOUNDS) - 1
+_SCENARIO: Final = "health_gathering_supreme.cfg"
+_TICS_TO_REST: Final = 3
+_WIDEST_TURN: Final = 42.0
+"""Degrees by which the item may be off the middle of the view, which is 90 wide."""
+
+
+def open_doom(seed: int, _assets: Path) -> Painter:
+    """Painter of the task that asks what the nearest item is, and how far."""
+    purpose = "pocket doom"
+
+    def paint(part: Part, number: int) -> Example:
+        key = (seed, part_number(part), number)
+        wanted = int(generator(purpose, *key).integers(len(KINDS) * _NUM_DISTANCES))
+        game = _game()
+        for attempt in itertools.count():
+            draws = generator(purpose, *key, attempt)
+            game.set_seed(int(draws.integers(1 << 31)))
+            game.new_episode()
+            if _stand_before(game, wanted, draws) and _label(game.get_state()) == wanted:
+                break
+        return Example(_screen(game.get_state()), wanted, f"game-{part}-{number}")
+
+    return paint
+
+
+def item_class(kind: str, distance: float) -> int | None:
+    """The class of an item: near, middling and far, first the good and then the bad ones."""
+    place = sum(bound < distance for bound in BOUNDS[1:])
+    return KINDS.index(kind) * _NUM_DISTANCES + place if place < _NUM_DISTANCES else None
+
+
+def close_game() -> None:
+    """End the engine of this process, if it has one: it is a program of its own."""
+    if _game.cache_info().currsize:
+        _game().close()
+        _game.cache_clear()
+
+
+@functools.cache
+def _game() -> "vizdoom.DoomGame":
+    """The engine of this process."""
+    import vizdoom
+
+    game = vizdoom.DoomGame()
+    game.load_config(str(Path(vizdoom.scenarios_path) / _SCENARIO))
+    game.set_doom_config_path(os.devnull)  # it would write one where the user stands
+    game.set_window_visible(False)
+    game.set_sound_enabled(False)
+    game.set_mode(vizdoom.Mode.PLAYER)
+    game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
+    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+    game.set_render_hud(False)
+    game.set_render_weapon(False)
+    game.set_render_crosshair(False)
+    game.set_labels_buffer_enabled(True)
+    game.set_objects_info_enabled(True)
+    game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
+    variables = vizdoom.GameVariable
+    game.set_available_game_variables([variables.POSITION_X, variables.POSITION_Y, variables.ANGLE])
+    game.init()
+    return game
+
+
+def _stand_before(game: "vizdoom.DoomGame", wanted: int, draws: np.random.Generator) -> bool:
+    """Put the player at the wanted distance from an item of the wanted kind, facing it about."""
+    kind, distance = divmod(wanted, _NUM_DISTANCES)
+    items = [item for item in game.get_state().objects if item.name == KINDS[kind]]
+    item = items[draws.integers(len(items))]
+    far = draws.uniform(BOUNDS[distance], BOUNDS[distance + 1])
+    angle = draws.uniform(0, 360)
+    x = item.position_x - far * np.cos(np.radians(angle))
+    y = item.position_y - far * np.sin(np.radians(angle))
+    game.send_game_command(f"warp {x:.0f} {y:.0f}")
+    game.make_action([0.0], 1)
+    if game.is_episode_finished():
+        return False
+    turn = angle + draws.uniform(-_WIDEST_TURN, _WIDEST_TURN) - _facing(game.get_state())
+    game.make_action([float(-((turn + 180) % 360 - 180))], 1)
+    game.make_action([0.0], _TICS_TO_REST)
+    return not game.is_episode_finished()
+
+
+def _facing(state: Any) -> float:  # noqa: ANN401 (vizdoom has no types where it is absent)
+    """The player's angle in degrees."""
+    return float(state.game_variables[2])
+
+
+def _label(state: Any) -> int | None:  # noqa: ANN401
+    """The class of the nearest item in view; None without one."""
+    x, y, _ = state.game_variables
+    scale = state.labels_buffer.shape[1] // WIDE
+    seen = [
+        (float(np.hypot(item.object_position_x - x, item.object_position_y - y)), item.object_name)
+        for item in state.labels
+        if item.object_name in KINDS
+        and np.count_nonzero(state.labels_buffer == item.value) >= SMALLEST_VISIBLE * scale**2
+    ]
+    if not seen:
+        return None
+    distance, kind = min(seen)
+    return item_class(kind, distance)
+
+
+def _screen(state: Any) -> Pixels:  # noqa: ANN401
+    return np.asarray(
+        cv2.resize(state.screen_buffer, (WIDE, HIGH), interpolation=cv2.INTER_AREA), np.uint8
+    )

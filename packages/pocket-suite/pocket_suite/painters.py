@@ -1,0 +1,35 @@
+"""Which function draws which task: the registry of the suite."""
+
+from collections.abc import Callable
+from typing import Final
+
+from pocket_suite.clipart import open_clipart
+from pocket_suite.digits import open_digits
+from pocket_suite.doom import close_game, open_doom
+from pocket_suite.drawing import Opener
+from pocket_suite.fashion import open_fashion
+from pocket_suite.instances import open_instance
+from pocket_suite.landcover import open_landcover
+from pocket_suite.objects import open_azimuth, open_elevation
+from pocket_suite.scenes import open_count, open_distance
+from pocket_suite.sprites import open_location, open_orientation
+from pocket_suite.vehicles import open_distance as open_vehicle_distance
+
+OPENERS: Final[dict[str, Opener]] = {
+    "fashion": open_fashion,
+    "clipart": open_clipart,
+    "object-instance": open_instance,
+    "scene-digits": open_digits,
+    "landcover": open_landcover,
+    "sprite-location": open_location,
+    "sprite-orientation": open_orientation,
+    "object-azimuth": open_azimuth,
+    "object-elevation": open_elevation,
+    "doom": open_doom,
+    "scene-count": open_count,
+    "scene-distance": open_distance,
+    "vehicle-distance": open_vehicle_distance,
+}
+
+CLOSERS: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
+"""Ends what a task has started beside this process."""

@@ -1,0 +1,74 @@
+"""Photographs for backgrounds, out of Debian's packages of wallpapers; drawn ones are not listed.
+
+Each photograph is in one part of a task only.
+"""
+
+import functools
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from footage.errors import FootageError
+from footage.seeding import generator
+from footage.suites.pocket import WALLPAPERS, Part
+from pocket_suite.drawing import Picture, Pixels
+
+PLASMA, MATE = WALLPAPERS
+SHARES: Final[dict[Part, int]] = {"train800": 13, "val200": 4, "test": 9}
+"""Photographs in each part."""
+WIDEST: Final = 1024
+"""Pixels to which a photograph is reduced when it is read."""
+
+PHOTOS: Final[dict[str, tuple[str, ...]]] = {
+    PLASMA: (
+        "Autumn", "BytheWater", "ColdRipple", "ColorfulCups", "DarkestHour", "EveningGlow",
+        "FallenLeaf", "Grey", "Kite", "OneStandsOut", "Path", "Shell", "Volna", "summer_1am",
+    ),
+    MATE: (
+        "Aqua", "Blinds", "Dune", "FreshFlower", "Garden", "GreenMeadow", "LadyBird",
+        "RainDrops", "Storm", "TwoWings", "Wood", "YellowFlower",
+    ),
+}  # fmt: skip
+
+
+def parts(purpose: str, seed: int) -> dict[Part, list[str]]:
+    """The names of the photographs of each part."""
+    names = [f"{package}/{name}" for package, of_package in PHOTOS.items() for name in of_package]
+    order = iter(generator(purpose + " photos", seed).permutation(len(names)))
+    return {part: [names[next(order)] for _ in range(count)] for part, count in SHARES.items()}
+
+
+def patch(
+    assets: Path, name: str, side: int, draws: np.random.Generator, smallest: float = 0.15
+) -> Picture:
+    """A random square of a photograph, from `smallest` of its height up to all of it."""
+    photo = _photo(assets, name)
+    high, wide = photo.shape[:2]
+    size = int(high * draws.uniform(smallest, 1.0))
+    top, left = int(draws.integers(high - size + 1)), int(draws.integers(wide - size + 1))
+    square = photo[top : top + size, left : left + size]
+    if draws.random() < 0.5:
+        square = square[:, ::-1]
+    resized = cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized / 255, np.float64)
+
+
+@functools.lru_cache(maxsize=32)
+def _photo(assets: Path, name: str) -> Pixels:
+    """The largest of the files of a wallpaper, reduced."""
+    package, stem = name.split("/")
+    folder = assets / package
+    found = [
+        *folder.glob(f"usr/share/wallpapers/{stem}/contents/images/*.*"),
+        *folder.glob(f"usr/share/backgrounds/mate/nature/{stem}.*"),
+    ]
+    if not found:
+        raise FootageError(f"{package} has no wallpaper {stem}", "another version of it may have")
+    with Image.open(max(found, key=lambda path: (path.stat().st_size, path.name))) as image:
+        image.draft("RGB", (WIDEST, WIDEST))
+        reduced = image.convert("RGB")
+    reduced.thumbnail((WIDEST, WIDEST), Image.Resampling.BOX)
+    return np.asarray(reduced)

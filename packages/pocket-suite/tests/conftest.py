@@ -1,0 +1,8 @@
+import made
+import pytest
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory):
+    """Made packages, unpacked, for every task that needs some; read only."""
+    return made.everything(tmp_path_factory.mktemp("assets"))

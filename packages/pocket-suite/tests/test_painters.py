@@ -1,0 +1,60 @@
+"""What holds for every task of the suite, however it is drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, png
+from pocket_suite.painters import OPENERS
+
+from footage.suites.pocket import SOURCES, TASKS, row
+
+NAMES = [task.name for task in TASKS]
+FEW = {"train800": 8, "val200": 5, "test": 8}
+
+
+def painter(name, assets, seed=0):
+    for need in row(name).needs:
+        if SOURCES[need].kind == "python":
+            pytest.importorskip(need)
+    return OPENERS[name](seed, assets)
+
+
+def test_every_row_has_a_painter_and_every_need_a_source():
+    assert list(OPENERS) == NAMES
+    assert len(set(NAMES)) == len(NAMES)
+    assert {need for task in TASKS for need in task.needs} == set(SOURCES)
+    assert {task.group for task in TASKS} == {"natural", "specialized", "structured"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_is_a_function_of_seed_part_and_number(name, assets):
+    first, again, other = (painter(name, assets, seed) for seed in (0, 0, 1))
+    for part in PARTS:
+        one = first(part, 3)
+        assert png(one.pixels) == png(again(part, 3).pixels)
+        assert one[1:] == again(part, 3)[1:]
+    pairs = [(first("test", number), other("test", number)) for number in range(4)]
+    assert any(not np.array_equal(one.pixels, two.pixels) for one, two in pairs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_are_classes_and_no_source_is_in_two_parts(name, assets):
+    paint = painter(name, assets)
+    task = row(name)
+    part_of = {}
+    for part, count in FEW.items():
+        for number in range(count):
+            example = paint(part, number)
+            assert example.pixels.dtype == np.uint8
+            assert example.pixels.shape[2] == 3
+            assert 0 <= example.label < task.num_classes
+            for source in example.source.split(SOURCE_SEPARATOR):
+                assert "\n" not in source
+                assert part_of.setdefault(source, part) == part
+
+
+def test_the_parts_of_a_task_are_different_images():
+    paint = OPENERS["sprite-location"](0, Path())
+    images = {png(paint(part, number).pixels) for part in PARTS for number in range(30)}
+    assert len(images) >= 85

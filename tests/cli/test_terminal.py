@@ -1,0 +1,134 @@
+"""The command line as a Unix tool: its streams, its text, its errors, its exit codes."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from footage import cli
+from footage.cli import terminal
+from footage.errors import UsageError
+
+FOOTAGE = f"{shlex.quote(sys.executable)} -m footage"
+
+
+def shell(command, cwd, **options):
+    return subprocess.run(
+        ["bash", "-c", command], cwd=cwd, capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ("embed model a.jpg", "missing: --out", "`footage embed --help` lists all options"),
+        ("embed", "missing: MODEL, --out", "`footage embed --help` lists all options"),
+        (
+            "embed m a --out x.parquet --batch-siz 3",
+            "unrecognized options: --batch-siz, 3",
+            "did you mean --batch-size? `footage embed --help` lists all options",
+        ),
+        (
+            "train vivi-ex4-tiny --out x --objective.futur.weight 1",
+            "unrecognized options: --objective.futur.weight, 1",
+            "did you mean --objective.future.weight? `footage train vivi-ex4-tiny --help` lists all"
+            " options",
+        ),
+        (
+            "train vivi-ex4-tiny --out x --steps 1.5",
+            "--steps: not a whole number: '1.5'",
+            "`footage train vivi-ex4-tiny --help` lists all options",
+        ),
+        (
+            "train vivi-ex4-tiny --out x --optimizer.learning-rate q",
+            "--optimizer.learning-rate: not a number: 'q'",
+            "`footage train vivi-ex4-tiny --help` lists all options",
+        ),
+        (
+            "export m --to onnxx",
+            "invalid choice 'onnxx' for argument '--to'. Expected one of ('timm', 'safetensors').",
+            "`footage export --help` lists all options",
+        ),
+        (
+            "ingest a --out",
+            "missing value for argument '--out'. Expected 1 values.",
+            "`footage ingest --help` lists all options",
+        ),
+        (
+            "report a b --nope",
+            "unrecognized options: --nope",
+            "`footage report --help` lists all options",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_one_error_and_one_hint(words, error, hint, capsys):
+    assert cli.main(words.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [f"error: {error}", f"hint: {hint}"]
+    assert printed.out == ""
+
+
+def test_an_error_of_the_command_is_not_one_of_the_command_line():
+    def command(*, count: int = 0) -> None:
+        raise SystemExit(2) if count else ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        terminal.run(command, [], "program")
+    with pytest.raises(SystemExit):
+        terminal.run(command, ["--count", "1"], "program")
+    with pytest.raises(UsageError, match="not a whole number"):
+        terminal.run(command, ["--count", "x"], "program")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain Grüße 雪", "plain Grüße 雪"),
+        ("a\x1b[31mred", r"a\x1b[31mred"),
+        ("bell\x07 back\x08 return\r", r"bell\x07 back\x08 return\r"),
+        ("c1\x9b31m", r"c1\x9b31m"),
+        ("turned\u202egpj.exe", r"turned\u202egpj.exe"),
+        (os.fsdecode(b"caf\xe9"), r"caf\udce9"),
+        ("two\tcolumns\n", "two\tcolumns\n"),
+    ],
+)
+def test_control_characters_are_shown_as_escapes(text, shown):
+    assert terminal.printable(text) == shown
+
+
+def test_a_hostile_name_reaches_the_terminal_as_text(tmp_path):
+    name = "x\x1b]0;owned\x07\n.mp4"
+    (tmp_path / name).write_bytes(b"not a video")
+    done = shell(f"{FOOTAGE} ingest . --out store", tmp_path)
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "owned" in done.stdout
+    done = shell(f"{FOOTAGE} embed {shlex.quote(name)} x --out e.parquet", tmp_path)
+    assert "\x1b" not in done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "error"),
+    [
+        (f"set -o pipefail; {FOOTAGE} recipes | true", 141, ""),
+        (
+            f"{FOOTAGE} recipes > /dev/full",
+            74,
+            "error: standard output cannot be written: No space",
+        ),
+        (f"{FOOTAGE} recipes >&-", 0, ""),
+        (f"{FOOTAGE} recipes 2>&-", 0, ""),
+        (f"{FOOTAGE} recipes <&- >&- 2>&-", 0, ""),
+        (f"{FOOTAGE} trian 2>&-", 2, ""),
+        (f"{FOOTAGE} trian 2> /dev/full", 2, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_end_it_like_any_tool(command, code, error, tmp_path):
+    done = shell(command, tmp_path)
+    assert done.returncode == code
+    assert done.stderr.startswith(error)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2

@@ -1,0 +1,187 @@
+"""Results files: recognised, never overwritten by default, and with counts of seen images."""
+
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from rich.console import Console
+
+from footage import cli
+from footage.commands.evaluate import EvaluateConfig, Evaluation, evaluate
+from footage.commands.train import train
+from footage.errors import BusyError, CheckpointError, OutputError
+from footage.evaluation.comparisons import table
+from footage.evaluation.results import read_rows
+from footage.io import files
+from footage.objectives.levels.supervised import SupervisedConfig
+from footage.reporting.inputs import gather
+from footage.reporting.sections.results import section, verdict
+from footage.runs import layout
+from footage.store.reader import Store
+from footage.training.config import LabelledConfig
+from tests.support.training import smallest
+
+CONFIG = EvaluateConfig(protocols=("linear",))
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_store: Store, shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run that was trained with half of the labels."""
+    config = smallest(steps=1, checkpoint_every=1, probe_every=1, label_share=0.5)
+    objective = dataclasses.replace(config.objective, supervised=SupervisedConfig(weight=1.0))
+    config = dataclasses.replace(
+        config, objective=objective, labelled=LabelledConfig(images_per_batch=4)
+    )
+    out = tmp_path_factory.mktemp("runs") / "first"
+    return train(config, store=tiny_store.path, images=shapes_folder, out=out)
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "first"))
+
+
+def brighter(folder: Path, out: Path) -> Path:
+    """Other images under the same names."""
+    for path in folder.rglob("*.png"):
+        copy = out / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(copy), cv2.imread(str(path)) // 2)
+    return out
+
+
+def stored(run: Path) -> list[Path]:
+    return sorted((run / layout.EVALUATIONS).glob("*.json"))
+
+
+def text_of(evaluation: Evaluation) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(evaluation.rows))
+    return console.export_text()
+
+
+def test_test_images_that_were_trained_on_are_told_everywhere(
+    run: Path, shapes_folder: Path
+) -> None:
+    evaluation = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    (model,) = [row for row in evaluation.rows if row.column == "model"]
+    listed = (run / layout.LABELS).read_text()
+    assert model.leakage is not None
+    assert 0 < model.leakage.images <= 24
+    assert listed.count("\n") == 60
+    others = [row for row in evaluation.rows if row.column != "model"]
+    assert all(row.leakage and row.leakage.images == 0 for row in others)
+    words = f"{model.leakage.images} of 24 test images are among the labelled images that the model"
+    assert words in text_of(evaluation)
+    assert words in json.loads(stored(run)[0].read_text())["warnings"][1]
+    gathered = gather([run])
+    page = section(gathered)
+    assert words in page
+    assert "neither the model nor the classifier was trained on" not in page
+    assert verdict(gathered[0].rows).endswith(
+        "Some of the test images were seen before, see below."
+    )
+
+
+def test_unseen_images_are_claimed_where_all_was_checked(
+    run: Path, shapes_folder: Path, tmp_path: Path
+) -> None:
+    other = brighter(shapes_folder, tmp_path / "other")
+    evaluate(str(run), labelled=[other], config=CONFIG)
+    page = section(gather([run]))
+    assert "images that neither the model nor the classifier was trained on" in page
+    assert "seen before, see below" not in page
+
+
+def test_folders_of_the_same_name_have_a_file_each(
+    run: Path, shapes_folder: Path, tmp_path: Path
+) -> None:
+    ours = Path(shutil.copytree(shapes_folder, tmp_path / "a" / "photos"))
+    theirs = brighter(shapes_folder, tmp_path / "b" / "photos")
+    for folder in (ours, theirs):
+        evaluate(str(run), labelled=[folder], config=CONFIG)
+    names = [path.name for path in stored(run)]
+    assert len(names) == 2
+    assert all(name.startswith("photos-") for name in names)
+    shown = {row.task for row in gather([run])[0].rows}
+    assert len(shown) == 2
+    assert all(name.startswith("photos (") for name in shown)
+
+
+def test_the_same_evaluation_is_recognised_wherever_the_images_lie(
+    run: Path, shapes_folder: Path, tmp_path: Path
+) -> None:
+    first = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    before = stored(run)[0].stat()
+    moved = Path(shutil.copytree(shapes_folder, tmp_path / "elsewhere" / "shapes"))
+    again = evaluate(str(run), labelled=[moved], config=CONFIG)
+    assert again == first
+    assert stored(run)[0].stat().st_ino == before.st_ino
+    for other in (
+        EvaluateConfig(protocols=("knn",)),
+        EvaluateConfig(seed=1),
+        EvaluateConfig(size=64),
+    ):
+        evaluate(str(run), labelled=[moved], config=other)
+    assert len(stored(run)) == 4
+    evaluate(str(run), labelled=[moved], config=CONFIG, overwrite=True)
+    assert len(stored(run)) == 4
+    assert before.st_ino not in [path.stat().st_ino for path in stored(run)]
+
+
+def test_a_damaged_file_in_the_run_is_one_error_with_a_cure(run: Path, shapes_folder: Path) -> None:
+    evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    stored(run)[0].write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read as evaluation results") as caught:
+        evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    assert "remove it" in str(caught.value)
+
+
+def test_other_results_in_out_stay_until_overwritten(
+    shapes_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.json"
+    line = f"evaluate test_resnet --labelled {shapes_folder} --size 32 --out {out} --protocol"
+    assert cli.main([*line.split(), "linear"]) == 0
+    first = out.read_bytes()
+    assert cli.main([*line.split(), "linear"]) == 0  # the same again
+    assert read_rows(out)[-1].protocol == "linear"
+    capsys.readouterr()
+    first = out.read_bytes()
+    assert cli.main([*line.split(), "knn"]) == 1
+    error, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert error == f"error: '{out}' exists and contains other results"
+    assert hint == "hint: choose another --out, or add --overwrite to replace it"
+    assert out.read_bytes() == first
+    assert cli.main([*line.split(), "knn", "--overwrite"]) == 0
+    assert {row.protocol for row in read_rows(out)} == {"majority", "knn"}
+    out.write_text("my notes")
+    assert cli.main([*line.split(), "knn"]) == 1
+    assert out.read_text() == "my notes"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json"]
+
+
+def test_two_evaluations_into_one_file_exclude_each_other(
+    shapes_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results.json"
+    with (
+        files.exclusive(tmp_path / ".results.json.lock", out),
+        pytest.raises(BusyError, match="is being written by process"),
+    ):
+        evaluate("test_resnet", labelled=[shapes_folder], out=out, config=EvaluateConfig(size=32))
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    shapes_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        evaluate("test_resnet", labelled=[shapes_folder], out=tmp_path / "file" / "results.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,52 @@
+"""A profile or a report never replaces other files by default."""
+
+from pathlib import Path
+
+import pytest
+
+from footage.commands.profile import ProfileConfig, profile
+from footage.commands.report import _check_out
+from footage.errors import BusyError, ConfigError, OutputError
+from footage.io import files
+
+SMALL = ProfileConfig(scenes=1, size=32)
+
+
+def test_another_profile_stays_until_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "profile"
+    profile(["test_resnet"], out=out, config=SMALL)
+    profile(["test_resnet"], out=out, config=SMALL)  # the same again
+    before = (out / "profile.json").read_bytes()
+    other = ProfileConfig(scenes=2, size=32)
+    with pytest.raises(ConfigError, match="exists and contains another profile") as caught:
+        profile(["test_resnet"], out=out, config=other)
+    assert caught.value.hint == "choose another --out, or add --overwrite to replace it"
+    assert (out / "profile.json").read_bytes() == before
+    profile(["test_resnet"], out=out, config=other, overwrite=True)
+    assert (out / "profile.json").read_bytes() != before
+    (out / "profile.json").write_text("my notes")
+    with pytest.raises(
+        ConfigError, match=r"exists, and .* cannot be read as an invariance profile"
+    ):
+        profile(["test_resnet"], out=out, config=other)
+    assert sorted(path.name for path in out.iterdir()) == ["profile.json", "profile.svg"]
+    with (
+        files.exclusive(out / ".lock", out),
+        pytest.raises(BusyError, match="is being written by process"),
+    ):
+        profile(["test_resnet"], out=out, config=SMALL)
+
+
+def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    _check_out(page)
+    page.write_text("<!doctype html><html><head><title>footage report: a</title></head></html>")
+    _check_out(page)
+    page.write_text("my notes")
+    with pytest.raises(ConfigError, match="exists and is not a footage report"):
+        _check_out(page)
+    with pytest.raises(ConfigError, match="exists and is not a footage report"):
+        _check_out(tmp_path)
+    with pytest.raises(OutputError, match="cannot be written"):
+        _check_out(page / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

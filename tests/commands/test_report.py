@@ -1,0 +1,372 @@
+"""The report of a run that was really trained, read as text and in a browser."""
+
+import dataclasses
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from footage.commands.evaluate import EvaluateConfig, evaluate
+from footage.commands.profile import ProfileConfig, profile
+from footage.commands.report import ReportConfig, report
+from footage.commands.train import train
+from footage.errors import CheckpointError, ConfigError
+from footage.evaluation.suite_results import write_rows
+from footage.models import load as models
+from footage.objectives.objective import Objective
+from footage.recipes import methods
+from footage.reporting.charts.curves import Curve, Level, _moving_average, _thinned, curves, ticks
+from footage.reporting.inputs import gather
+from footage.reporting.markup import Markup, join, tag
+from footage.reporting.retrieval import answers, gallery
+from footage.reporting.sections.training import level_title
+from footage.reporting.thumbnails import clock, contact_sheet, shares
+from footage.runs import layout
+from footage.store import commit
+from footage.store import writer as store_writing
+from footage.store.reader import Store
+from footage.training.config import ComputeConfig
+from tests.evaluation.suite_results import suite
+from tests.support import synthetic
+from tests.support.labelled_shapes import draw_shapes
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&</script></style><script>alert(2)</script>.mp4"
+SMALL = ReportConfig(videos=8, frames_per_video=4, queries=3, searched_frames=20)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+@pytest.fixture(scope="module")
+def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Eight videos of two shots, one of them with a name that is an attack."""
+    path = tmp_path_factory.mktemp("store")
+    for video in range(8):
+        name = f"{HOSTILE if video == 3 else f'video{video}.mp4'}#{video:012x}"
+        with store_writing.VideoWriter(path, name) as writer:
+            shots = []
+            for shot in range(2):
+                frames = list(synthetic.scene(100 * video + shot, 4))[::12]
+                for index, image in enumerate(frames):
+                    jpeg = simplejpeg.encode_jpeg(image, quality=90)
+                    writer.add(shot, index, 10 * shot + index / 2, jpeg)
+                end = 10.0 * shot + len(frames) / 2
+                shots.append(store_writing.ShotRecord(10.0 * shot, end, 1.0, len(frames)))
+            record = store_writing.VideoRecord(
+                video=name,
+                path=name.rpartition("#")[0],
+                content_hash=f"{video:064x}",
+                num_bytes=1,
+                decoded_seconds=shots[-1].end_seconds,
+                num_shots=2,
+                num_frames=sum(shot.num_frames for shot in shots),
+            )
+            writer.finish(record, shots, {})
+    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
+    return Store.open(path)
+
+
+@pytest.fixture(scope="module")
+def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of twelve real steps with one evaluation."""
+    base = methods.recipe("vivi-ex4-tiny")
+    config = dataclasses.replace(
+        base,
+        steps=12,
+        backbone=dataclasses.replace(base.backbone, architecture="test_resnet"),
+        sampling=dataclasses.replace(base.sampling, videos_per_batch=2, shots_per_video=2),
+        objective=dataclasses.replace(
+            base.objective, future=dataclasses.replace(base.objective.future, steps=1)
+        ),
+        augment=dataclasses.replace(base.augment, size=32),
+        probe_every=4,
+        checkpoint_every=12,
+        held_out_share=0.3,
+        compute=ComputeConfig(workers=0, threads=1),
+    )
+    out = tmp_path_factory.mktemp("runs") / "first"
+    train(config, store=hostile_store.path, out=out, recipe="vivi-ex4-tiny")
+    shapes = draw_shapes(tmp_path_factory.mktemp("labelled") / "shapes")
+    evaluate(str(out), labelled=[shapes], config=EvaluateConfig())
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return report([run], out=tmp_path_factory.mktemp("page") / "report.html", config=SMALL)
+
+
+class _Reader(html.parser.HTMLParser):
+    """Elements and text as a browser's parser sees them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _read(path: Path) -> _Reader:
+    reader = _Reader()
+    reader.feed(path.read_text("utf-8"))
+    return reader
+
+
+def test_every_level_of_every_recipe_has_a_title():
+    for name in methods.METHODS:
+        objective = Objective(8, methods.recipe(name).objective, 4, num_classes=3)
+        for level in objective.chance((4, 4, 4, 4)):
+            assert level_title(level)[0].isupper(), level
+
+
+def test_the_page_has_every_section_with_its_content(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for identity in ("evaluation", "curves", "retrieval", "shots", "runs"):
+        assert f'<section id="{identity}">' in text or f'id="{identity}"' in text
+    words = " ".join(_read(page).texts)
+    for expected in (
+        "“first”: self-supervised training on 6 videos",
+        "After 12 steps",
+        "same network, untrained",
+        "shapes",
+        "Video level: shot order",
+        "Directions in use (RankMe)",
+        "nearest to the trained backbone",
+        "6 of 6 training videos, evenly spread",
+        "The store, held-out videos included, holds 16 shots",
+        "random weights, seed 0",
+    ):
+        assert expected in words
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing(page: Path) -> None:
+    reader = _read(page)
+    for tag_name, attributes in reader.elements:
+        assert tag_name not in ("script", "iframe", "object", "embed", "link", "base", "form")
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "srcset", "action", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith("data:image/jpeg;base64,") or (
+                name not in attributes
+            )
+    assert "url(" not in page.read_text("utf-8")
+    assert page.stat().st_size < 6e6
+
+
+def test_a_hostile_file_name_is_shown_and_does_nothing(page: Path) -> None:
+    reader = _read(page)
+    assert HOSTILE in reader.texts
+    images = [attributes for name, attributes in reader.elements if name == "img"]
+    assert len(images) > 10
+    assert all(attributes["alt"] for attributes in images)
+
+
+def test_every_chart_can_be_read_without_being_seen(page: Path) -> None:
+    charts = [
+        attributes["aria-label"]
+        for name, attributes in _read(page).elements
+        if name == "svg" and attributes.get("role") == "img"
+    ]
+    assert any(label and "at step 12" in label for label in charts)
+    assert any(label and "same network, untrained" in label for label in charts)
+
+
+def _chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    assert CHROMIUM is not None
+    switches = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=2000",
+    ]
+    return subprocess.run(
+        [CHROMIUM, *switches, f"--user-data-dir={tmp_path / 'profile'}", *arguments],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+def test_a_browser_shows_the_page_without_a_complaint(page: Path, tmp_path: Path) -> None:
+    shown = _chromium(tmp_path, "--dump-dom", page.as_uri())
+    assert "CONSOLE" not in shown.stderr
+    assert "Training curves" in shown.stdout
+    assert "<script" not in shown.stdout
+    control = tmp_path / "control.html"
+    outside = tag("img", src="https://example.com/x.png", alt="")
+    control.write_text(page.read_text("utf-8").replace("<main>", f"<main>{outside}", 1), "utf-8")
+    assert "CONSOLE" in _chromium(tmp_path, "--dump-dom", control.as_uri()).stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_is_not_wider_than_the_window(page: Path, tmp_path: Path, width: int) -> None:
+    probe = "<script>document.title = 'width ' + document.documentElement.scrollWidth</script>"
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
+    measured = tmp_path / "measured.html"
+    measured.write_text(text.replace("</body>", f"{probe}</body>"), "utf-8")
+    # A headless window cannot be narrower than 500 px, a frame in it can.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe id="f" src="{measured.as_uri()}" width="{width}" height="900" '
+        'style="border:0"></iframe><script>f.onload = () => '
+        "document.title = f.contentDocument.title</script>"
+    )
+    shown = _chromium(tmp_path, "--allow-file-access-from-files", "--dump-dom", frame.as_uri())
+    found = re.search(r"<title>width (\d+)</title>", shown.stdout)
+    assert found is not None
+    assert int(found[1]) <= width
+
+
+def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "second"
+    shutil.copytree(run, other)
+    words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL)).texts)
+    assert "2 runs: self-supervised training on 6 videos" in words
+    assert words.count("After 12 steps") == 2
+    assert "second" in words
+
+
+def test_without_the_store_the_page_says_so_and_shows_the_rest(run: Path, tmp_path: Path) -> None:
+    lonely = tmp_path / "lonely"
+    shutil.copytree(run, lonely)
+    record = layout.read_record(lonely)
+    (lonely / "run.json").write_text(json.dumps(record | {"store": str(tmp_path / "gone")}))
+    words = " ".join(_read(report([lonely], out=tmp_path / "r.html")).texts)
+    assert "The store of lonely cannot be read" in words
+    assert "After 12 steps" in words
+
+
+def test_a_run_without_steps_or_evaluations_still_gives_a_page(run: Path, tmp_path: Path) -> None:
+    young = tmp_path / "young"
+    young.mkdir()
+    shutil.copy(run / "run.json", young)
+    words = " ".join(_read(report([young], out=tmp_path / "r.html", config=SMALL)).texts)
+    assert "No step was recorded" in words
+    assert "No run has been evaluated yet" in words
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is not a run"):
+        report([tmp_path], out=tmp_path / "r.html")
+    with pytest.raises(ConfigError, match="no run was given"):
+        report([], out=tmp_path / "r.html")
+    with pytest.raises(ConfigError, match="queries must be at least 1"):
+        ReportConfig(queries=0)
+
+
+def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "first")
+    write_rows(copy / "evaluations" / "vtab-1k" / "lightweight", suite(model="runs/first"))
+    write_rows(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
+    written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL)
+    words = " ".join(" ".join(_read(written).texts).split())
+    assert "group task chance first resnet50.a1_in1k marks" in words
+    with pytest.raises(ConfigError, match="no run was given"):
+        report([tmp_path / "other"], out=tmp_path / "r.html")
+
+
+def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "first")
+    looked = ProfileConfig(scenes=2)
+    for out in (tmp_path / "beside", copy / "profile"):
+        profile([str(copy)], out=out, config=looked)
+    inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL)).texts)
+    assert inside.count("Invariance profile") == 1
+    assert inside.count("One factor at a time") == 1
+    both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL)
+    assert " ".join(_read(both).texts).count("One factor at a time") == 2
+    with pytest.raises(ConfigError, match="no run was given"):
+        report([tmp_path / "beside"], out=tmp_path / "r.html")
+    (copy / "profile" / "profile.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read as an invariance profile"):
+        report([copy], out=tmp_path / "r.html", config=SMALL)
+
+
+def test_answers_come_from_other_videos_the_nearest_first(run: Path, hostile_store: Store) -> None:
+    held_out = gather([run])[0].record["held_out"]
+    searched = gallery(hostile_store, held_out, num_queries=2, num_frames=16)
+    for answer in answers(models.load(str(run)), searched, num_found=5):
+        assert answer.query.video in held_out
+        videos = [found.frame.video for found in answer.found]
+        assert answer.query.video not in videos
+        assert len(set(videos)) == len(videos) == 5
+        similarities = [found.similarity for found in answer.found]
+        assert similarities == sorted(similarities, reverse=True)
+
+
+def test_the_contact_sheet_shows_shots_in_order_and_where_they_are_cut(
+    hostile_store: Store,
+) -> None:
+    for video in contact_sheet(hostile_store, num_videos=4, frames_per_video=6):
+        assert video.cuts == [10.0]
+        assert [shot.shot for shot in video.shots] == [0, 1]
+        times = [frame.seconds for shot in video.shots for frame in shot.frames]
+        assert times == sorted(times)
+        assert len(times) == 6
+
+
+@pytest.mark.parametrize(
+    ("lengths", "total", "expected"),
+    [([4, 4], 6, [3, 3]), ([20, 1, 1], 6, [4, 1, 1]), ([2], 9, [2]), ([9, 3], 4, [3, 1])],
+)
+def test_longer_shots_are_shown_by_more_frames(
+    lengths: list[int], total: int, expected: list[int]
+) -> None:
+    assert shares(lengths, total) == expected
+
+
+def test_text_is_escaped_unless_it_is_markup() -> None:
+    assert tag("p", "<b>", Markup("<i>")) == "<p>&lt;b&gt;<i></p>"
+    assert tag("p", title='"<') == '<p title="&quot;&lt;"></p>'
+    assert join("a & b", tag("br")) == "a &amp; b<br/>"
+
+
+def test_a_moving_average_keeps_constants_and_means_its_window() -> None:
+    np.testing.assert_allclose(_moving_average(np.full(50, 3.0)), 3.0)
+    values = np.random.default_rng(0).normal(size=200)
+    assert _moving_average(values)[100] == pytest.approx(values[95:106].mean())
+
+
+def test_thinning_keeps_the_mean_and_bounds_the_points() -> None:
+    line = Curve("run", "run0", list(range(1, 10_001)), np.linspace(0, 1, 10_000).tolist())
+    thin = _thinned(line)
+    assert len(thin.steps) == 300
+    assert np.mean(thin.values) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 12_345), (-0.3, 0.001), (3.2, 3.21)])
+def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
+    found = ticks(low, high, 4)
+    assert 2 <= len(found) <= 6
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [1.0], [0.0, 0.0], [5.0, float("inf")]])
+def test_odd_curves_still_draw(values: list[float]) -> None:
+    drawn = curves(
+        "t", [Curve("a", "run0", list(range(len(values))), values)], levels=[Level("c", 0)]
+    )
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+
+
+def test_times_are_minutes_and_seconds() -> None:
+    assert (clock(0.04), clock(83.44), clock(59.99)) == ("0:00.0", "1:23.4", "1:00.0")

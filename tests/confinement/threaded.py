@@ -1,9 +1,0 @@
-"""A module that cannot be confined: importing it starts a thread."""
-
-import threading
-
-from tests.confinement.functions import obey
-
-__all__ = ["obey"]
-
-threading.Thread(target=threading.Event().wait, daemon=True).start()

@@ -1,9 +1,0 @@
-import pytest
-
-from tests.pocket import made
-
-
-@pytest.fixture(scope="session")
-def assets(tmp_path_factory):
-    """Made packages, unpacked, for every task that needs some; read only."""
-    return made.everything(tmp_path_factory.mktemp("assets"))

@@ -1,0 +1,33 @@
+"""Training curves of levels and losses that are unknown to this version."""
+
+from pathlib import Path
+
+import pytest
+
+from footage.reporting.inputs import Run
+from footage.reporting.sections.training import level_title, section
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("frame/nce", "Frame level: InfoNCE"),
+        ("frame/telepathy", "Frame level: telepathy"),
+        ("scene/nce", "scene/nce"),
+        ("telepathy", "telepathy"),
+        ("video/future_nce", "Video level: future shots (InfoNCE)"),
+    ],
+)
+def test_unknown_levels_and_losses_are_shown_by_their_own_name(name: str, title: str) -> None:
+    assert level_title(name) == title
+
+
+def test_a_level_without_a_known_chance_is_drawn_without_its_line() -> None:
+    steps = [{"step": 1, "loss": 2.0, "levels": {"scene/telepathy": 2.0, "frame/nce": 3.0}}]
+    run = Run(
+        path=Path("runs/a"), name="a", record={"chance": {"frame/nce": 4.5}}, steps=steps,
+        probes=[], rows=[], suite_rows=[],
+    )  # fmt: skip
+    found = section([run])
+    assert "scene/telepathy" in found
+    assert found.count(">uninformative features<") == 1

@@ -1,0 +1,49 @@
+import pickle
+
+import pytest
+
+from footage.errors import StoreError
+from footage.store import commit
+from footage.store import writer as store_writing
+from footage.store.reader import Store
+
+
+def test_store_gives_back_the_frames_of_every_shot(tiny_store):
+    assert tiny_store.shots.num_rows == 18
+    for row in range(18):
+        frames = tiny_store.frames_of_shot(row)
+        assert [frame.index for frame in frames] == list(range(len(frames)))
+        assert all(frame.jpeg[:2] == b"\xff\xd8" for frame in frames)
+        assert tiny_store.encoded(row, [2, 0]) == [frames[2].jpeg, frames[0].jpeg]
+    tiny_store.verify()
+
+
+def test_store_travels_to_another_process(tiny_store):
+    tiny_store.frames_of_shot(0)
+    assert pickle.loads(pickle.dumps(tiny_store)).encoded(3, [1]) == tiny_store.encoded(3, [1])
+
+
+def test_absent_store_is_an_error_with_a_hint(tmp_path):
+    with pytest.raises(StoreError, match="footage ingest"):
+        Store.open(tmp_path)
+
+
+def test_store_of_many_videos_is_read(tmp_path):
+    """Arrow gives groups in no particular order once there are more than a few."""
+    for number in range(40):
+        name = f"video{number:02d}.mp4#{number:016x}"
+        with store_writing.VideoWriter(tmp_path, name) as writer:
+            writer.add(0, 0, 0.0, b"\xff\xd8\xff\xd9")
+            record = store_writing.VideoRecord(
+                video=name,
+                path=name.split("#")[0],
+                content_hash=f"{number:064x}",
+                num_bytes=1,
+                num_shots=1,
+                num_frames=1,
+            )
+            writer.finish(record, [store_writing.ShotRecord(0.0, 1.0, 1.0, 1)], {})
+    commit.commit(tmp_path, {"short_side": 64}, {}, {})
+    store = Store.open(tmp_path)
+    assert store.videos["video"].to_pylist() == sorted(store.videos["video"].to_pylist())
+    assert store.shots.num_rows == 40
