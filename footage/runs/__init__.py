@@ -1,0 +1,1 @@
+"""Run folders: their layout, the records in them, and checkpoints."""
