@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from footage.ingest.sources import find
+from footage.ingestion.sources import find
 from footage.runs.environment import environment
 from footage.video.decode import Video
 from footage.video.detectors.adaptive import AdaptiveCuts

@@ -35,13 +35,13 @@ for path in sys.argv[1:]:
 """
 INGEST = """
 import sys
-from footage.verbs.ingest import IngestConfig, ingest
+from footage.commands.ingest import IngestConfig, ingest
 ingest(sys.argv[2:], sys.argv[1], IngestConfig(workers=1))
 """
 IMPORTS = {
     "decode": "import av",
     "ingest": "import footage.commands.ingest, subprocess, sys\n"
-    "subprocess.run([sys.executable, '-c', 'import footage.ingest.worker'], check=True)",
+    "subprocess.run([sys.executable, '-c', 'import footage.ingestion.worker'], check=True)",
 }
 FPS, SIZE = 30, (640, 360)
 

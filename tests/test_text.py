@@ -3,7 +3,7 @@ import time
 import pytest
 
 from footage.errors import FootageError, VideoError
-from footage.ingest.sources import LocalCopy, fetch, find
+from footage.ingestion.sources import LocalCopy, fetch, find
 from footage.text import redacted
 from tests.support.web_server import web_server
 

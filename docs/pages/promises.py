@@ -166,8 +166,8 @@ INGEST = (
         (
             "tests/video/test_decode.py::test_picture_that_is_too_large_is_refused_before_it_is_decoded",
             "tests/commands/test_ingest_faults.py::test_fetching_stops_at_the_size_limit",
-            "tests/ingest/test_limits.py::test_bomb_is_stopped_at_the_deadline_of_its_size",
-            "tests/ingest/test_limits.py::test_memory_limit_holds_for_large_pictures",
+            "tests/ingestion/test_limits.py::test_bomb_is_stopped_at_the_deadline_of_its_size",
+            "tests/ingestion/test_limits.py::test_memory_limit_holds_for_large_pictures",
         ),
     ),
     Promise(
@@ -183,7 +183,7 @@ INGEST = (
         "File names are treated as data: any name that Linux allows works.",
         (
             "tests/video/test_decode.py::test_names_of_files_are_only_names",
-            "tests/ingest/test_sources.py::test_names_that_are_not_utf8_are_found_behind_a_file_url",
+            "tests/ingestion/test_sources.py::test_names_that_are_not_utf8_are_found_behind_a_file_url",
             "tests/commands/test_embed.py::test_files_are_found_as_by_every_other_command",
         ),
     ),
@@ -219,7 +219,7 @@ INGEST = (
             "tests/commands/test_ingest_machine.py::test_ingest_stops_after_several_failures_in_a_row_and_keeps_what_is_finished",
             "tests/commands/test_ingest_machine.py::test_lack_of_descriptors_or_memory_while_hashing_is_not_the_fault_of_the_file",
             "tests/commands/test_ingest_machine.py::test_module_that_a_decoder_lacks_is_not_the_fault_of_the_video",
-            "tests/ingest/test_sources.py::test_a_full_disk_while_fetching_is_not_the_fault_of_the_video",
+            "tests/ingestion/test_sources.py::test_a_full_disk_while_fetching_is_not_the_fault_of_the_video",
         ),
     ),
 )
@@ -248,8 +248,8 @@ SECURITY = (
         "C3",
         "Downloads have a bounded size and cannot lead to a local file.",
         (
-            "tests/ingest/test_sources.py::test_an_endless_answer_is_cut_at_the_largest_size",
-            "tests/ingest/test_sources.py::test_a_redirection_to_a_local_file_is_not_followed",
+            "tests/ingestion/test_sources.py::test_an_endless_answer_is_cut_at_the_largest_size",
+            "tests/ingestion/test_sources.py::test_a_redirection_to_a_local_file_is_not_followed",
             "tests/commands/test_demo.py::test_a_wheel_that_is_not_the_known_file_is_not_opened",
             "tests/commands/test_demo.py::test_a_clip_that_claims_to_be_huge_is_refused",
         ),

@@ -14,7 +14,7 @@ Generated from `footage/recipes/methods.py` and `footage/recipes/scales.py` by
 
 A recipe is a method at a scale: `METHOD` alone is at the paper's scale, `METHOD-gpu` and
 `METHOD-tiny` are smaller. Where each piece of the paper is: [paper-map.md](paper-map.md). What was
-measured: [experiments.md](experiments.md).
+measured: [experiments.md](../experiments/notebook.md).
 
 In the tables V S F A are the videos of a batch, shots a video, frames a shot and views a frame,
 over all processes together; B are its labelled images. Where the levels without labels look at

@@ -11,6 +11,7 @@ from experiments.compare import Arm, read_lines
 from experiments.results_page import Experiment
 from footage.recipes.methods import recipe
 
+REFERENCE = results_page.WORDS.parents[1] / "benchmarks" / "results" / "pocket-reference.json"
 README = (results_page.WORDS.parents[1] / "README.md").read_text("utf-8").replace("**", "")
 GROUPS = {"fashion": "natural", "clipart": "natural", "landcover": "specialized"}
 
@@ -225,7 +226,7 @@ def test_the_table_of_the_readme_has_the_numbers_of_the_results(videos, experime
     [("pixels", "raw pixels"), ("reference", "EfficientNet-Lite0, labels of ImageNet")],
 )
 def test_the_table_of_the_readme_has_the_references_of_the_suite(column, name):
-    rows = json.loads((results_page.RESULTS / "pocket-reference.json").read_text())["rows"]
+    rows = json.loads(REFERENCE.read_text())["rows"]
     found = {
         row["task"]: 100 * row["value"]
         for row in rows

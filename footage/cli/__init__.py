@@ -157,7 +157,7 @@ def _refuse(message: str, hint: str, code: int = 1) -> int:
 
 def _ingest(words: Sequence[str]) -> None:
     from footage.commands.ingest import IngestConfig, ingest
-    from footage.ingest.report import TooManyRejectedError, UnprocessedError
+    from footage.ingestion.report import TooManyRejectedError, UnprocessedError
 
     default = IngestConfig()
 

@@ -37,7 +37,7 @@ from footage.evaluation.comparisons import (
     pixels_ahead,
 )
 from footage.evaluation.results import COLUMNS, ResultRow
-from footage.ingest.report import IngestReport
+from footage.ingestion.report import IngestReport
 from footage.models.backbone import BackboneConfig
 from footage.objectives.levels.video import OrderConfig
 from footage.objectives.objective import ObjectiveConfig

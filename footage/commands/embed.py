@@ -37,7 +37,7 @@ from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, netw
 from footage.images import confined, decode
 from footage.images.confined import Squares
 from footage.images.limits import ImageError
-from footage.ingest.sources import LocalCopy, Source, find, local_copies
+from footage.ingestion.sources import LocalCopy, Source, find, local_copies
 from footage.io import files
 from footage.models import load as models
 from footage.video import decode as video

@@ -25,10 +25,10 @@ from rich.progress import (
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, MachineError, StoreError
-from footage.ingest.disk_space import SpaceWatch, check_before
-from footage.ingest.report import IngestReport, TooManyRejectedError, UnprocessedError
-from footage.ingest.sources import Source, find
-from footage.ingest.worker import IngestedVideo, IngestResult, IngestTask, ingest_one, video_id
+from footage.ingestion.disk_space import SpaceWatch, check_before
+from footage.ingestion.report import IngestReport, TooManyRejectedError, UnprocessedError
+from footage.ingestion.sources import Source, find
+from footage.ingestion.worker import IngestedVideo, IngestResult, IngestTask, ingest_one, video_id
 from footage.io import files
 from footage.io.documents import Document
 from footage.processes import interpreters

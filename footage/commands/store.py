@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from footage.errors import StoreError
-from footage.ingest.store_repair import Checked, Repaired, check, repair
+from footage.ingestion.store_repair import Checked, Repaired, check, repair
 from footage.io import files
 from footage.store import commit
 from footage.store.description import read_description

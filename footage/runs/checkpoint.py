@@ -25,9 +25,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from footage.io import files, tensors as tensor_files
-from footage.io.documents import Document
 from footage.errors import CheckpointError
+from footage.io import files
+from footage.io import tensors as tensor_files
+from footage.io.documents import Document
 from footage.io.retry import retried
 
 log = logging.getLogger(__name__)

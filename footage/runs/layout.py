@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import msgspec
 
 from footage import configuration
-from footage.io import files
-from footage.runs import records
-from footage.io.documents import Document
 from footage.errors import CheckpointError
+from footage.io import files
+from footage.io.documents import Document
+from footage.runs import records
 from footage.runs.records import RunRecord
 
 RUN = "run.json"

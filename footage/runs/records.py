@@ -1,15 +1,15 @@
 """Schemas of the descriptions of models in files: run.json, exported headers and timm folders.
 
-The files may come from anyone, so every field has a type and bounds. `footage.models.networks` checks
-which architectures and options are allowed.
+The files may come from anyone, so every field has a type and bounds. `footage.models.networks`
+checks which architectures and options are allowed.
 """
 
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from footage.io.documents import Document
 from footage.errors import CheckpointError
+from footage.io.documents import Document
 
 MOST_PIXELS: Final = 4096
 """Largest height and width of an input."""

@@ -18,8 +18,8 @@ MOST_PER_THOUSAND = 1e6
 OPENS = """
 import json, os, sys
 from pathlib import Path
-from footage.videos.sandbox import Limits, opened, run_confined
-from footage.videos.video import Video
+from footage.video.sandbox import Limits, opened, run_confined
+from footage.video.decode import Video
 
 CONFINEMENT = Limits().confinement(0)
 
@@ -36,9 +36,9 @@ def once(path):
 INGESTS = """
 import json, os, sys
 from pathlib import Path
-from footage.verbs.ingest import IngestConfig
-from footage.videos.one_video import IngestTask, ingest_one
-from footage.videos.sources import Source
+from footage.commands.ingest import IngestConfig
+from footage.ingestion.worker import IngestTask, ingest_one
+from footage.ingestion.sources import Source
 
 CONFIG = IngestConfig(short_side=64)
 

@@ -15,7 +15,7 @@ import simplejpeg
 
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import BusyError, ConfigError, FootageError, StoreError
-from footage.ingest.sources import find
+from footage.ingestion.sources import find
 from footage.store.reader import Store
 from tests.support import synthetic
 from tests.support.earlier_stores import as_version_1

@@ -18,9 +18,9 @@ import pytest
 
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import VideoError
-from footage.ingest import worker
-from footage.ingest.report import TooManyRejectedError, UnprocessedError
-from footage.ingest.sources import fetch, find
+from footage.ingestion import worker
+from footage.ingestion.report import TooManyRejectedError, UnprocessedError
+from footage.ingestion.sources import fetch, find
 from footage.processes.executors import Outcome
 from footage.store.reader import Store
 from footage.video.extract import FRAME, FRAME_HEADER, REPORT

@@ -15,8 +15,8 @@ import pytest
 from footage.commands import ingest as ingest_module
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import MachineError, SandboxError
-from footage.ingest import worker
-from footage.ingest.report import UnprocessedError
+from footage.ingestion import worker
+from footage.ingestion.report import UnprocessedError
 from footage.processes.executors import Outcome
 from footage.store.reader import Store
 from tests.support import synthetic
@@ -47,8 +47,8 @@ def run(limit, program, *arguments):
 
 CONFINED = """
 import sys
-from footage.confinement.child import run_confined
-from footage.confinement.messages import Confinement
+from footage.sandbox.child import run_confined
+from footage.sandbox.messages import Confinement
 from footage.errors import FootageError
 
 def burn(send):
@@ -278,7 +278,7 @@ def test_required_sandbox_that_is_incomplete_stops_the_ingest(videos, monkeypatc
 
 LIBRARY = """
 import sys
-from footage.verbs.ingest import IngestConfig, ingest
+from footage.commands.ingest import IngestConfig, ingest
 ingest([sys.argv[1]], sys.argv[2], IngestConfig(workers=1, short_side=64))
 """
 COMMAND = """

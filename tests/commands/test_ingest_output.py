@@ -13,7 +13,7 @@ import pytest
 from footage import cli
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import ConfigError, OutputError, StoreError, VideoError
-from footage.ingest.disk_space import SpaceWatch
+from footage.ingestion.disk_space import SpaceWatch
 from footage.io.documents import CHECKSUM
 from footage.store.writer import (
     WORK,
@@ -166,7 +166,7 @@ def test_output_that_cannot_be_a_folder_is_one_error(video_folder, tmp_path, cap
 
 def test_disk_that_is_too_small_is_found_before_work_begins(video_folder, tmp_path, monkeypatch):
     free = shutil.disk_usage(tmp_path).free
-    monkeypatch.setattr("footage.ingest.disk_space.LEAST_RATIO", free)
+    monkeypatch.setattr("footage.ingestion.disk_space.LEAST_RATIO", free)
     with pytest.raises(OutputError, match=r"^the store at .* needs .* MB, but only .* MB are free"):
         ingest([str(video_folder)], tmp_path / "out", CONFIG, HERE)
     assert not (tmp_path / "out").exists()

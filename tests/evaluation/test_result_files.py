@@ -24,7 +24,7 @@ from tests.evaluation.suite_results import suite
 from tests.reporting.test_invariance import MEASURED, MODELS
 from tests.support.mutations import bit_flips, mutations
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "results"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "results"
 DESCRIBED = {
     "architecture": "resnet18", "options": {}, "feature_dim": 512, "start": "step 12 of runs/first",
     "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
@@ -204,7 +204,7 @@ def test_suite_rows_of_an_earlier_version_are_read(tmp_path):
 
 def test_committed_profiles_are_read():
     for name, models in (("levels-profile.json", 7), ("levels-profile-one-by-one.json", 8)):
-        found = read_profiles(BENCHMARKS / name)
+        found = read_profiles(EXPERIMENTS / name)
         assert len(found.models) == models
     assert found.measured.store.videos == 43
     assert found.models[0].profile.levels["view"].chance == pytest.approx(1 / 205)

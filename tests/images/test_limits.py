@@ -182,17 +182,17 @@ def test_what_photos_are_like_is_far_from_every_limit():
 PEAK = """
 import io, sys
 from PIL import Image
-from footage.images import reading
+from footage.images import decode
 def status(key):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 small = io.BytesIO()
 Image.new("RGB", (64, 64)).save(small, sys.argv[2])
-reading.decode_image(small.getvalue(), "small")
+decode.decode_image(small.getvalue(), "small")
 data = open(sys.argv[1], "rb").read()
 open("/proc/self/clear_refs", "w").write("5")  # begin the peak again
 before = status("VmRSS")
-pixels = reading.decode_image(data, "large")
+pixels = decode.decode_image(data, "large")
 print(status("VmHWM") - before)
 """
 

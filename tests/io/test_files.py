@@ -56,7 +56,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
 
 def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
     program = (
-        "import os, pathlib, signal; from footage import files\n"
+        "import os, pathlib, signal; from footage.io import files\n"
         "with files.atomic_write(pathlib.Path('a[1].json')) as path:\n"
         "    path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -132,7 +132,7 @@ def test_space_is_checked_before_work_starts(tmp_path):
 
 
 HOLD = (
-    "import pathlib, sys, time; from footage import files\n"
+    "import pathlib, sys, time; from footage.io import files\n"
     "with files.exclusive(pathlib.Path('out/.lock'), pathlib.Path('out')):\n"
     "    print('held', flush=True); time.sleep(60)"
 )
@@ -155,7 +155,7 @@ def test_a_lock_names_its_holder_and_ends_with_it(tmp_path):
 
 def test_a_lock_is_held_by_one_of_many_at_a_time(tmp_path):
     program = (
-        "import pathlib, time; from footage import files\n"
+        "import pathlib, time; from footage.io import files\n"
         "from footage.errors import BusyError\n"
         "entered = 0\n"
         "while entered < 30:\n"

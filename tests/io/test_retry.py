@@ -112,9 +112,9 @@ def test_frame_is_read_again_from_a_file_opened_anew(tiny_store, tmp_path, pause
 
 FAILING_DISK = """
 import ctypes, sys
-from footage import retrying
+from footage.io import retry as retrying
 from footage.errors import StoreError
-from footage.store import Store
+from footage.store.reader import Store
 
 class Filter(ctypes.Structure):
     _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte),

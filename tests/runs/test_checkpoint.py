@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from footage.runs import checkpoint
 from footage.errors import CheckpointError, OutputError
+from footage.runs import checkpoint
 from tests.support.mutations import bit_flips, mutations
 
 MODEL = "model.safetensors"
@@ -187,7 +187,8 @@ def test_when_every_checkpoint_is_damaged_it_is_one_error_with_a_hint(tmp_path, 
 _FAILING_DEVICE = """
 import errno, logging, os, sys
 from pathlib import Path
-from footage import checkpoint, retrying
+from footage.runs import checkpoint
+from footage.io import retry as retrying
 folder, names = Path(sys.argv[1]), sys.argv[2:]
 retrying.FIRST_PAUSE_SECONDS = 0.001
 victim, failures = "", 0
@@ -224,7 +225,7 @@ def test_read_errors_of_the_device_are_retried_and_then_fall_back(tmp_path, two)
 _ON_A_FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
-from footage import checkpoint
+from footage.runs import checkpoint
 from footage.errors import OutputError
 from tests.test_checkpoint import state_at
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -264,7 +265,7 @@ def test_the_size_that_is_reserved_covers_what_is_written(tmp_path):
 _AT_EVERY_POINT = """
 import os, sys, torch
 from pathlib import Path
-from footage import checkpoint
+from footage.runs import checkpoint
 from tests.test_checkpoint import _save
 base = Path(sys.argv[1])
 _save(base / "warm", 1)  # imports that happen at the first save
@@ -306,7 +307,7 @@ def test_a_kill_at_every_file_operation_of_a_save_leaves_the_old_or_the_new_chec
 _LOOP = """
 import sys, torch
 from pathlib import Path
-from footage import checkpoint
+from footage.runs import checkpoint
 from tests.test_checkpoint import state_at
 found = checkpoint.newest(Path(sys.argv[1]))
 step = found.step if found else 0

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
+from footage.errors import CheckpointError, FootageError
+from footage.io.documents import CHECKSUM
 from footage.runs import layout
 from footage.runs.environment import environment
-from footage.io.documents import CHECKSUM
-from footage.errors import CheckpointError, FootageError
 from tests.support.hand_made_runs import hand_made_run, record_of
 from tests.support.mutations import bit_flips, mutations, states
 

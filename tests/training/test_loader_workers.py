@@ -55,11 +55,11 @@ def test_workers_end_with_their_iterator(tiny_store):
 
 _TRAINER = """
 import sys
-from footage.augment import AugmentConfig
-from footage.batch_making import VideoStream
-from footage.loading import LoadingConfig, batches
-from footage.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.store import Store
+from footage.data.views import AugmentConfig
+from footage.data.batches import VideoStream
+from footage.training.loader import LoadingConfig, batches
+from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
+from footage.store.reader import Store
 store, size, videos = Store.open(sys.argv[1]), int(sys.argv[2]), 4
 config = SamplingConfig(videos_per_batch=videos, shots_per_video=2, frames_per_shot=3)
 columns = (store.shots[name].to_pylist() for name in ("video", "num_frames"))

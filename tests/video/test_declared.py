@@ -261,10 +261,10 @@ def test_sound_and_subtitles_beside_the_picture_do_not_matter(tmp_path, suffix):
 DECODE_ALL = """
 import sys
 from pathlib import Path
-import footage.video.frame_reader, footage.ingest.worker
+import footage.video.frame_reader, footage.ingestion.worker
 from footage.errors import VideoError
-from footage.videos.extract import Extraction, extract
-from footage.videos.shots import AdaptiveCuts
+from footage.video.extract import Extraction, extract
+from footage.video.detectors.adaptive import AdaptiveCuts
 settings = Extraction(
     frames_per_second=2.0, short_side=64, jpeg_quality=90,
     minimum_shot_seconds=0.5, boundary_margin_seconds=0.25,

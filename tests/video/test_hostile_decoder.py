@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import VideoError
-from footage.ingest import worker
-from footage.ingest.plain_jpeg import plain_jpeg_size
-from footage.ingest.receiving import Receiver
+from footage.ingestion import worker
+from footage.ingestion.plain_jpeg import plain_jpeg_size
+from footage.ingestion.receiving import Receiver
 from footage.store.reader import Store
 from footage.store.writer import VideoWriter, read_work, work_path
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT

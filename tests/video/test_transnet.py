@@ -4,7 +4,7 @@ import os
 import pytest
 
 from footage.commands.ingest import IngestConfig, ingest
-from footage.ingest import worker
+from footage.ingestion import worker
 from footage.store.reader import Store
 from footage.video.detectors import transnet as transnet_client
 from footage.video.detectors.transnet import BEGINS, TURN, TransnetProcess

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from pocket_suite import build as building
+from pocket_suite import cli
 from pocket_suite.build import build
 
-from footage import cli
 from footage.errors import ConfigError
 from footage.suites.pocket import TASKS, row
 from footage.suites.vtab import manifest

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from footage.errors import StoreError
-from footage.ingest.sources import Source, find
-from footage.ingest.worker import IngestTask, ingest_one
+from footage.ingestion.sources import Source, find
+from footage.ingestion.worker import IngestTask, ingest_one
 from footage.io import files
 from footage.io.documents import read_bytes
 from footage.processes.executors import LocalProcesses

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from footage.errors import FootageError, MachineError, MissingModuleError, VideoError
-from footage.ingest.receiving import Receiver
-from footage.ingest.sources import Source, check_local, fetch
+from footage.ingestion.receiving import Receiver
+from footage.ingestion.sources import Source, check_local, fetch
 from footage.io.files import sha256
 from footage.store.writer import VideoRecord, VideoWriter
 from footage.text import redacted

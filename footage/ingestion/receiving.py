@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from footage.errors import VideoError
-from footage.ingest.plain_jpeg import plain_jpeg_size
+from footage.ingestion.plain_jpeg import plain_jpeg_size
 from footage.sandbox.messages import Deadline
 from footage.store.writer import ShotRecord, VideoRecord, VideoWriter
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT, Extraction

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from footage.errors import FootageError, OutputError, VideoError
-from footage.ingest.sources import Source, fetch, find
+from footage.ingestion.sources import Source, fetch, find
 from tests.support import synthetic
 
 
@@ -106,7 +106,7 @@ def test_a_missing_package_is_named_with_the_extra_that_installs_it():
         "import sys\n"
         "for name in ('aiohttp', 's3fs', 'gcsfs', 'adlfs', 'paramiko'): sys.modules[name] = None\n"
         "from footage.errors import FootageError\n"
-        "from footage.ingest.sources import find\n"
+        "from footage.ingestion.sources import find\n"
         "for protocol in ('http', 'https', 's3', 'gs', 'az', 'sftp'):\n"
         "    try: find([f'{protocol}://host/folder/a.mp4'])\n"
         "    except FootageError as error: print(error.message.split(' (')[0], '|', error.hint)\n"
