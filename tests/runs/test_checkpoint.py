@@ -227,7 +227,7 @@ import resource, signal, sys, torch
 from pathlib import Path
 from footage.runs import checkpoint
 from footage.errors import OutputError
-from tests.test_checkpoint import state_at
+from tests.runs.test_checkpoint import state_at
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -266,7 +266,7 @@ _AT_EVERY_POINT = """
 import os, sys, torch
 from pathlib import Path
 from footage.runs import checkpoint
-from tests.test_checkpoint import _save
+from tests.runs.test_checkpoint import _save
 base = Path(sys.argv[1])
 _save(base / "warm", 1)  # imports that happen at the first save
 for point in range(1, 1000):
@@ -308,7 +308,7 @@ _LOOP = """
 import sys, torch
 from pathlib import Path
 from footage.runs import checkpoint
-from tests.test_checkpoint import state_at
+from tests.runs.test_checkpoint import state_at
 found = checkpoint.newest(Path(sys.argv[1]))
 step = found.step if found else 0
 print("ready", flush=True)
