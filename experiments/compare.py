@@ -104,7 +104,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     folder = run_folder(options.results, arm.label, seed)
     store = options.store if config.learns_from_videos else ""
     images = options.images if config.objective.supervised.weight else ""
-    train(config, store=store, out=folder, images=images, recipe=arm.recipe)
+    train(config, store=store, out=folder, labels=images, recipe=arm.recipe)
     trained = time.perf_counter()
     lines = read_metrics(folder)
     if lines[-1]["step"] < config.steps:
@@ -174,7 +174,7 @@ class Judged(NamedTuple):
 
 def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
     """Judged on labelled folders, which the seed divides."""
-    rows = evaluate(str(folder), labelled=options.labelled, config=EvaluateConfig(seed=seed)).rows
+    rows = evaluate(str(folder), labels=options.labelled, config=EvaluateConfig(seed=seed)).rows
     return Judged(
         [Cell(row.task, row.protocol, row.column, row.value) for row in rows],
         [Cell(row.task, row.protocol, row.column, row.validation) for row in rows],

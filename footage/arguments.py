@@ -1,9 +1,11 @@
 """Check the arguments of the Python functions: one path or many, as strings or `Path`."""
 
+import functools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from footage.errors import ConfigError
 
@@ -13,6 +15,28 @@ Locations = Location | Iterable[Location]
 """One of them, or several."""
 
 Config = TypeVar("Config")
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+
+def renamed(
+    **names: str,
+) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
+    """Accept old names of keyword arguments, with a warning; `old="new"` for each."""
+
+    def decorate(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+        @functools.wraps(function)
+        def wrapper(*values: Any, **options: Any) -> Returned:  # noqa: ANN401
+            for old in names.keys() & options.keys():
+                warnings.warn(
+                    f"{old}= is deprecated; use {names[old]}=", FutureWarning, stacklevel=2
+                )
+                options[names[old]] = options.pop(old)
+            return function(*values, **options)
+
+        return wrapper
+
+    return decorate
 
 
 def location(value: Location, name: str) -> str:

@@ -4,6 +4,9 @@ A message states what is wrong and what was found; the hint states how to fix it
 prints each on one line and exits with the error's exit code. Any other exception is a bug.
 """
 
+import difflib
+from collections.abc import Iterable
+
 from footage.text import redacted
 
 
@@ -67,6 +70,27 @@ class CheckpointError(FootageError):
 
 class ConfigError(FootageError):
     """A setting is unknown, out of range or contradicts another."""
+
+
+class UnknownNameError(ConfigError):
+    """A name is not one of the valid ones; the hint suggests the closest, or lists all.
+
+    Args:
+        kind: What the name stands for, such as "recipe".
+        name: The unknown name.
+        valid: All valid names.
+        listing: A command that lists them, if there are too many for a hint.
+    """
+
+    exit_code = 2
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str], listing: str = "") -> None:
+        names = list(valid)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"`{listing}` lists all" if listing else f"choose from {', '.join(names)}"
+        if near:
+            hint = f"did you mean {near[0]}?" + f" ({hint})" * bool(listing)
+        super().__init__(f"unknown {kind} {name!r}", hint)
 
 
 class OutputError(FootageError):

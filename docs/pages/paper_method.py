@@ -264,7 +264,7 @@ SECTIONS = {
             "training.datasets:open_data images.dataset:open_images "
             "data.image_sampler:ImageSampler "
             "training.loader:batches",
-            "ImageNet there; here whatever --images holds",
+            "ImageNet there; here whatever --labels contains",
         ),
         Row(
             "10 % or all of the labels",

@@ -22,12 +22,13 @@ import torch
 
 from footage import arguments, configuration
 from footage.arguments import Location, Locations
-from footage.commands.evaluate import EvaluateConfig, evaluate
+from footage.commands.evaluate import evaluate
 from footage.commands.export import Exported, export
 from footage.commands.ingest import ingest
 from footage.commands.report import report
+from footage.commands.settings import DemoConfig
 from footage.commands.train import train
-from footage.errors import ConfigError, FootageError
+from footage.errors import FootageError
 from footage.evaluation.comparisons import (
     BETTER,
     UNCLEAR,
@@ -36,6 +37,7 @@ from footage.evaluation.comparisons import (
     comparisons,
     pixels_ahead,
 )
+from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.results import COLUMNS, ResultRow
 from footage.ingestion.report import IngestReport
 from footage.models.backbone import BackboneConfig
@@ -81,38 +83,6 @@ PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear probe"}
 
 SHORT: Final = {BETTER: "better", WORSE: "worse", UNCLEAR: "unclear"}
 """Verdicts in one word."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class DemoConfig:
-    """How long the demo takes and what it is made of."""
-
-    train_seconds: float = 300.0
-    """About how long to train; the number of steps follows from the speed of the machine."""
-
-    most_steps: int = 4000
-    """Never more steps than this, however fast the machine."""
-
-    num_rendered: int = 80
-    """Rendered films, in addition to the real clips; not used with videos of your own."""
-
-    labelled_scale: float = 1.0
-    """Factor of the number of labelled images that are drawn for the evaluation."""
-
-    download: bool = True
-    """Download the real clips; without them the demo uses rendered films alone."""
-
-    seed: int = 0
-    """Seed of everything that is drawn."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that leave nothing to do."""
-        for name in ("train_seconds", "labelled_scale"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
-        for name in ("most_steps", "num_rendered"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class DemoReport(NamedTuple):
@@ -314,7 +284,7 @@ def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
     ]
     how = EvaluateConfig(held_out=bool(layout.read_record(run)["held_out"]))
     with _one_thread():
-        return evaluate(str(run), labelled=tasks, config=how).rows
+        return evaluate(str(run), labels=tasks, config=how).rows
 
 
 def _line(measured: Comparison) -> str:

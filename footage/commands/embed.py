@@ -18,7 +18,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -32,6 +31,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from footage import arguments
 from footage.arguments import Location, Locations
+from footage.commands.settings import EmbedConfig
 from footage.errors import ConfigError, VideoError
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
 from footage.images import confined, decode
@@ -53,39 +53,6 @@ NAMED_FAILURES: Final = 10
 
 GROUP_BYTES: Final = 32 * 2**20
 """Rows are written when they have grown to this size: memory does not grow with the inputs."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EmbedConfig:
-    """Settings for extracting features."""
-
-    frames_per_second: float = 1.0
-    """Frames to sample per second of video."""
-
-    patches: bool = False
-    """Also write the last feature map: one vector per cell of the network's grid."""
-
-    size: int = 0
-    """Input height and width in pixels; 0 keeps the model's own."""
-
-    batch_size: int = 64
-    """Images per forward pass."""
-
-    overwrite: bool = False
-    """Replace the output file if it exists."""
-
-    def __post_init__(self) -> None:
-        checks = {
-            "frames_per_second": 0 < self.frames_per_second <= 1000,
-            "batch_size": 1 <= self.batch_size <= 65536,
-            "size": self.size == 0 or 8 <= self.size <= 4096,
-        }
-        for name, is_fine in checks.items():
-            if not is_fine:
-                raise ConfigError(
-                    f"{name} is out of range, got {getattr(self, name)}",
-                    "see footage embed --help",
-                )
 
 
 class Failure(NamedTuple):

@@ -6,14 +6,13 @@ weights) and `model`. Retrieval in the videos that a run held out has the same c
 labels. A suite brings its own split and has a row for each task.
 """
 
-import dataclasses
 import functools
 import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 from rich.console import Console
 from rich.progress import (
@@ -27,9 +26,10 @@ from rich.progress import (
 
 from footage import arguments
 from footage.arguments import Location, Locations
-from footage.errors import ConfigError
+from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation import runner
 from footage.evaluation.averages import OTHER, Summary, summarise
+from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.dataset import open_task
 from footage.evaluation.held_out import evaluate_held_out
 from footage.evaluation.labelled import Evaluated, LabelledEvaluation
@@ -57,49 +57,6 @@ SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
 """Name in results and table of each suite; a folder of tasks that no table knows has neither."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateConfig:
-    """How a model is judged."""
-
-    protocols: tuple[str, ...] = ("knn", "linear")
-    """knn and linear judge frozen features; suites also know lightweight (VTAB's own),
-    bit-hyperrule, petl, heavy, heavy-N (N trials), pocket-fast and pocket-finetune."""
-
-    seed: int = 0
-    """Seed of the split and of the untrained network; a suite's seeds are its protocol's."""
-
-    size: int = 0
-    """Input height and width in pixels; 0 keeps the model's own."""
-
-    batch_size: int = 64
-    """Images in one forward pass."""
-
-    tasks: tuple[str, ...] = ()
-    """Tasks of the suite, by name; all that are there when none is named."""
-
-    averaging: Literal["tasks", "groups"] = "tasks"
-    """A suite's headline: the mean of all tasks (VTAB), or of the group means (many others)."""
-
-    held_out: bool = False
-    """For a run: measure retrieval in its held-out videos. Is the nearest frame from the same shot,
-    and from the same video?"""
-
-    untrained: bool = False
-    """On a suite: the same network with random weights, so that fine-tuning is from scratch."""
-
-    workers: int = 1
-    """On a suite: processes that work at once, spread over the GPUs."""
-
-    def __post_init__(self) -> None:
-        named(self.protocols)
-        if self.workers < 1:
-            raise ConfigError(f"workers must be at least 1, got {self.workers}")
-        if self.size < 0:
-            raise ConfigError(f"size must be 0 or a number of pixels, got {self.size}")
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")
-
-
 class Evaluation(NamedTuple):
     """The result rows and the files that hold them."""
 
@@ -121,7 +78,7 @@ class SuiteEvaluation(NamedTuple):
 def evaluate(
     model: Location,
     *,
-    labelled: Locations = (),
+    labels: Locations = (),
     out: Location = "",
     config: EvaluateConfig | None = None,
     overwrite: bool = False,
@@ -140,10 +97,11 @@ def evaluate(
 ) -> SuiteEvaluation: ...
 
 
+@arguments.renamed(labelled="labels")
 def evaluate(
     model: Location | FeatureFunction,
     *,
-    labelled: Locations = (),
+    labels: Locations = (),
     suite: str = "",
     data: Location = "",
     out: Location = "",
@@ -159,7 +117,7 @@ def evaluate(
     Args:
         model: A run folder, an exported file or folder, or a timm name; on a suite also an ONNX
             file, `pixels`, or a function from normalised images (B, 3, H, W) to features (B, D).
-        labelled: Folders with one subfolder per class, or list files.
+        labels: Folders with one subfolder per class, or list files.
         suite: vtab, pocket, or folder for tasks that no table knows.
         data: The folder that holds the suite's tasks.
         out: A JSON file for all results on labelled images; a folder for those on a suite, which is
@@ -176,7 +134,7 @@ def evaluate(
     config = arguments.settings(config, EvaluateConfig)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     judged = model if callable(model) else arguments.location(model, "model")
-    paths = arguments.locations(labelled, "labelled")
+    paths = arguments.locations(labels, "labels")
     if suite:
         if paths or config.held_out:
             raise ConfigError(
@@ -192,7 +150,7 @@ def evaluate(
     if not paths and not config.held_out:
         raise ConfigError(
             "nothing to evaluate on was given",
-            "add --labelled FOLDER, --held-out, or --suite SUITE --data DIR",
+            "add --labels DIR, --held-out, or --suite SUITE --data DIR",
         )
     loaded = models.load(judged, size=config.size, seed=config.seed)
     found = []
@@ -208,7 +166,7 @@ def _on_suite(
     contender: Contender, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
 ) -> SuiteEvaluation:
     if name not in SUITES:
-        raise ConfigError(f"there is no suite {name!r}", f"suites: {', '.join(SUITES)}")
+        raise UnknownNameError("suite", name, SUITES)
     if not str(data):
         hint = f"add --data DIR; to build it, {pocket.BUILD_HINT}" if name == "pocket" else ""
         raise ConfigError(f"--suite {name} needs its images", hint or "add --data DIR")

@@ -9,7 +9,7 @@ it get its final name.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from torch import Tensor
 import footage._torchvision_compat  # (must come before timm)
 from footage import arguments
 from footage.arguments import Location
+from footage.commands.settings import Target
 from footage.errors import CheckpointError, ConfigError
 from footage.io import files, tensors
 from footage.models import load as models
@@ -25,8 +26,6 @@ from footage.models.load import TIMM_CONFIG, TIMM_WEIGHTS
 from footage.runs import layout, records
 
 import timm  # isort: skip
-
-Target = Literal["timm", "safetensors"]
 
 LARGEST_DIFFERENCE: Final = 1e-5
 """Absolute, on features of random images. The same operations run on the same weights: expect 0."""

@@ -33,6 +33,7 @@ from footage.evaluation.features import (
 )
 from footage.evaluation.probes import PROTOCOLS, Examples
 from footage.evaluation.training_data import training_data
+from footage.invariance.config import ProfileConfig
 from footage.invariance.factors import FRAME_SIZE, factors, scene_distances
 from footage.invariance.plot import draw_profiles
 from footage.invariance.results import FILE, Profiled, refuse_another, write_profiles
@@ -55,51 +56,6 @@ FILE_BYTES: Final = 2_000_000
 """Space that is asked for before the work starts; files are smaller."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ProfileConfig:
-    """How much is looked at."""
-
-    store_videos: int = 64
-    """Maximum number of stored videos; intervals are over videos. Memory grows with its square."""
-
-    shots_per_video: int = 4
-    """Maximum number of shots per video."""
-
-    frames_per_shot: int = 4
-    """Maximum number of frames per shot."""
-
-    scenes: int = 24
-    """Number of rendered scenes in which one factor changes at a time; 0 renders none."""
-
-    reach: int = 10
-    """Half-width, in frames, of the window around each anchor."""
-
-    protocols: tuple[str, ...] = ("knn", "linear")
-    """Classifiers for labelled videos: knn, linear."""
-
-    seed: int = 0
-    """Seed of the selection of videos, the views, the scenes, the split and untrained networks."""
-
-    size: int = 0
-    """Input height and width in pixels; 0 keeps each model's own."""
-
-    batch_size: int = 64
-    """Images per forward pass."""
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("store_videos", 2), ("shots_per_video", 1), ("frames_per_shot", 1), ("scenes", 0),
-            ("reach", 1), ("size", 0), ("batch_size", 1),
-        ):  # fmt: skip
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        unknown = [name for name in self.protocols if name not in PROTOCOLS]
-        if unknown or not self.protocols:
-            raise ConfigError(
-                f"protocols must name some of {', '.join(PROTOCOLS)}, got {self.protocols}"
-            )
-
-
 class Profiles(NamedTuple):
     """The results, and the files that contain them."""
 
@@ -117,13 +73,14 @@ class _Compared(NamedTuple):
     """Digests of the models' weights."""
 
 
+@arguments.renamed(labelled="labels")
 def profile(
     specs: Locations,
     *,
     out: Location,
     store: Location = "",
     videos: Location = "",
-    labelled: Location = "",
+    labels: Location = "",
     config: ProfileConfig | None = None,
     overwrite: bool = False,
 ) -> Profiles:
@@ -135,7 +92,7 @@ def profile(
         store: A frame store; without one the levels of the hierarchy are not measured. Videos that
             one of the models was trained on are left out.
         videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.invariance.robustness`.
-        labelled: Labelled images of the same classes, on which the classifier is fitted.
+        labels: Labelled images of the same classes, on which the classifier is fitted.
         config: Sizes and seed; the defaults when omitted.
         overwrite: Replace another profile in `out`.
 
@@ -149,20 +106,17 @@ def profile(
     """
     config = arguments.settings(config, ProfileConfig)
     specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
-    videos, labelled = (
-        arguments.location(videos, "videos"),
-        arguments.location(labelled, "labelled"),
-    )
+    videos, labels = arguments.location(videos, "videos"), arguments.location(labels, "labels")
     folder = arguments.path(out, "out")
-    _check_asked(specs, str(store), str(videos), str(labelled), config)
+    _check_asked(specs, str(store), str(videos), str(labels), config)
     compared = _compared(specs, config)
     opened = Store.open(store) if str(store) else None
-    digest = _digest(compared, opened, str(videos), str(labelled), config)
+    digest = _digest(compared, opened, str(videos), str(labels), config)
     with files.exclusive(folder / ".lock", folder):
         files.require_space(folder / FILE, FILE_BYTES, "a profile")
         if not overwrite:
             refuse_another(folder / FILE, digest)
-        measured, results = _measured(specs, opened, videos, labelled, compared, config)
+        measured, results = _measured(specs, opened, videos, labels, compared, config)
         return Profiles(
             results,
             [
@@ -173,10 +127,10 @@ def profile(
 
 
 def _digest(
-    compared: _Compared, store: Store | None, videos: str, labelled: str, config: ProfileConfig
+    compared: _Compared, store: Store | None, videos: str, labels: str, config: ProfileConfig
 ) -> str:
     """Digest of what the numbers depend on, as far as it is known before measuring."""
-    places = [os.path.realpath(place) if place else "" for place in (videos, labelled)]
+    places = [os.path.realpath(place) if place else "" for place in (videos, labels)]
     identity = [
         dataclasses.asdict(config),
         compared.described,
@@ -192,7 +146,7 @@ def _measured(
     specs: Sequence[str],
     store: Store | None,
     videos: str | Path,
-    labelled: str | Path,
+    labels: str | Path,
     compared: _Compared,
     config: ProfileConfig,
 ) -> tuple[dict[str, Any], list[Profiled]]:
@@ -209,7 +163,7 @@ def _measured(
             moved, measured["scenes"] = _on_scenes(compared, config)
     if str(videos):
         with _said("labelled videos"):
-            held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
+            held, measured["videos"] = _on_videos(Path(videos), Path(labels), compared, config)
     results = [
         Profiled(
             name=text(name),
@@ -225,17 +179,17 @@ def _measured(
 
 
 def _check_asked(
-    specs: Sequence[str], store: str, videos: str, labelled: str, config: ProfileConfig
+    specs: Sequence[str], store: str, videos: str, labels: str, config: ProfileConfig
 ) -> None:
     if not specs:
         raise ConfigError("no model was given", "name a run, an exported file or a timm model")
     twice = sorted({spec for spec in specs if list(specs).count(spec) > 1})
     if twice:
         raise ConfigError(f"{twice[0]} is given twice", "name each model once")
-    if bool(videos) != bool(labelled):
+    if bool(videos) != bool(labels):
         raise ConfigError(
             "labelled videos need labelled images, and the other way round",
-            "give both --videos and --labelled, or neither",
+            "give both --videos and --labels, or neither",
         )
     if not (store or config.scenes or videos):
         raise ConfigError("nothing is asked for", "give --store STORE, or some --scenes")
@@ -342,18 +296,18 @@ def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, An
 
 
 def _on_videos(
-    videos: Path, labelled: Path, compared: _Compared, config: ProfileConfig
+    videos: Path, labels: Path, compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Robustness by column and protocol, and what it was measured on."""
-    task = open_task(labelled, config.seed)
+    task = open_task(labels, config.seed)
     asked = open_videos(videos, task.classes, reach=config.reach)
     sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
     features = _read([*task.train.paths, *task.val.paths, *asked.paths], compared, config, asked)
-    labels = [torch.from_numpy(part.labels) for part in (task.train, task.val)]
+    answers = [torch.from_numpy(part.labels) for part in (task.train, task.val)]
     found: dict[str, dict[str, Any]] = {}
     for name, rows in features.items():
         train, val, frames = torch.split(rows, sizes)
-        parts = (Examples(train, labels[0]), Examples(val, labels[1]))
+        parts = (Examples(train, answers[0]), Examples(val, answers[1]))
         found[name] = {
             protocol: robustness(
                 PROTOCOLS[protocol](*parts, len(task.classes)), frames, asked, seed=config.seed

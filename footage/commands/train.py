@@ -50,12 +50,13 @@ from footage.training.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
+@arguments.renamed(images="labels")
 def train(
     config: TrainConfig,
     *,
     out: Location,
     store: Location = "",
-    images: Location = "",
+    labels: Location = "",
     recipe: str = "",
 ) -> Path:
     """Train, or resume training, in a run folder (see `footage.runs.layout`).
@@ -65,7 +66,7 @@ def train(
         out: The run folder. If it contains the same run, training resumes from its newest
             checkpoint, and more steps extend it; a different run is refused.
         store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
-        images: Labelled images, for recipes that learn from them: class folders, a list file,
+        labels: Labelled images, for recipes that learn from them: class folders, a list file,
             Parquet, WebDataset or a Hugging Face folder (docs/images.md).
         recipe: Name of the recipe that `config` came from, for the record.
 
@@ -84,11 +85,11 @@ def train(
             kept in a checkpoint.
     """
     run = arguments.path(out, "out")
-    store, images = arguments.location(store, "store"), arguments.location(images, "images")
+    store, labels = arguments.location(store, "store"), arguments.location(labels, "labels")
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
-        data = open_data(config, store, images)
-        if str(images):  # loading workers decode them, and have no log
+        data = open_data(config, store, labels)
+        if str(labels):  # loading workers decode them, and have no log
             distributed.on_main(confined.check_sandbox)
         config, state, words = _first_state(config, data, device)
         record = _record(config, recipe, data, state, words)

@@ -5,7 +5,6 @@ import-parquet   OUT/NAME/ from Parquet files of Hugging Face, marked
 doctor           present, absent, damaged
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from footage.errors import ConfigError
+from footage.errors import ConfigError, UnknownNameError
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab.doctor import SOURCES, Finding, examine
 from footage.suites.vtab.export import export_task, open_tfds
@@ -119,11 +118,7 @@ def refuse_damage(findings: Iterable[Finding]) -> None:
 def _task(name: str) -> VtabTask:
     names = [task.name for task in TASKS]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        raise ConfigError(
-            f"VTAB-1k has no task {name!r}",
-            f"did you mean {near[0]}?" if near else f"tasks: {', '.join(names)}",
-        )
+        raise UnknownNameError("task of VTAB-1k", name, names)
     return TASKS[names.index(name)]
 
 

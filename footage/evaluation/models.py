@@ -95,7 +95,7 @@ def load(contender: Contender, seed: int) -> models.Model:
     if not isinstance(contender.model, str) or not contender.has_backbone:
         raise ConfigError(
             f"{contender.name} only provides features and cannot be fine-tuned",
-            "use --protocol linear or knn, or a run, an exported file or a timm name",
+            "use --protocols linear or knn, or a run, an exported file or a timm name",
         )
     model = models.load(contender.model, size=contender.size, seed=seed)
     return models.untrained(model, seed=seed) if contender.untrained else model

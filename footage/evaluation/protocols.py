@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from footage.errors import ConfigError
+from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation.probes import INVERSE_PENALTIES, NEIGHBOURS, TEMPERATURES
 from footage.optim.optimizers import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
@@ -199,10 +199,11 @@ def protocols(names: tuple[str, ...]) -> tuple[Protocol, ...]:
     """
     single = [part for name in names for part in BUNDLES.get(name, (name,))]
     unknown = [name for name in single if name not in PROTOCOLS and not _heavy_trials(name)]
-    if unknown or not single:
-        known = ", ".join([*PROTOCOLS, *BUNDLES, "heavy-N"])
-        got = f"there is no protocol {', '.join(unknown)}" if unknown else "no protocol was named"
-        raise ConfigError(got, f"protocols: {known}")
+    known = [*PROTOCOLS, *BUNDLES, "heavy-N"]
+    if unknown:
+        raise UnknownNameError("protocol", unknown[0], known)
+    if not single:
+        raise ConfigError("no protocol was given", f"choose from {', '.join(known)}")
     return tuple(
         PROTOCOLS[name] if name in PROTOCOLS else heavy(_heavy_trials(name))
         for name in dict.fromkeys(single)

@@ -16,13 +16,12 @@ certain is marked `Recalled:`; what is known to differ `Deviation:`; our own cho
 """
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from footage.data.sampling import SamplingConfig
-from footage.errors import ConfigError
+from footage.errors import UnknownNameError
 from footage.models.backbone import BackboneConfig
 from footage.objectives.levels.frame_shot import FrameConfig, FrameShotConfig
 from footage.objectives.levels.supervised import SupervisedConfig
@@ -104,7 +103,7 @@ def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
     """VIVI-Ex(4) co-trained with labelled images.
 
     A batch of labelled images beside every batch of videos, a linear head with cross-entropy, 10 %
-    or all of the labels [paper]: add --images IMAGES, and --label-share 0.1 for the tenth.
+    or all of the labels [paper]: add --labels DIR, and --label-share 0.1 for the tenth.
     Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
     --labelled.view.policy autoaugment.
     Deviation: batch statistics are separate for each source; the paper's are unknown.
@@ -146,7 +145,7 @@ def _frames_as_images(scale: TrainConfig) -> TrainConfig:
 def _sup(scale: TrainConfig) -> TrainConfig:
     """Baseline: labelled images alone.
 
-    [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --images
+    [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --labels
     and no --store.
     Relative cost: 0.51
     """
@@ -162,7 +161,7 @@ def _sup(scale: TrainConfig) -> TrainConfig:
 def _sup_rot(scale: TrainConfig) -> TrainConfig:
     """Baseline: labelled images, and rotation on the same images.
 
-    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no --store.
+    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and no --store.
     Deviation: the rotated views are a second draw of the same images, as many as others take from
     videos.
     Relative cost: 1.49
@@ -174,7 +173,7 @@ def _sup_rot(scale: TrainConfig) -> TrainConfig:
 def _sup_ex(scale: TrainConfig) -> TrainConfig:
     """Baseline: labelled images, and exemplar on the same images.
 
-    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and no
+    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and no
     --store.
     Deviation: 4 views instead of 8, of a second draw of the same images.
     Relative cost: 1.47
@@ -185,7 +184,7 @@ def _sup_ex(scale: TrainConfig) -> TrainConfig:
 def _semi_ex(scale: TrainConfig) -> TrainConfig:
     """Baseline: a tenth of the labels, and exemplar on all images.
 
-    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --images and
+    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and
     no --store.
     Deviation: 4 views instead of 8.
     Relative cost: 1.47
@@ -315,7 +314,7 @@ def _every_recipe() -> Iterator[tuple[str, Recipe]]:
 def _data(config: TrainConfig) -> str:
     """The options by which a recipe is given what it learns from."""
     on_labels = config.objective.supervised.weight > 0
-    return " ".join(["--store STORE"] * config.learns_from_videos + ["--images IMAGES"] * on_labels)
+    return " ".join(["--store STORE"] * config.learns_from_videos + ["--labels DIR"] * on_labels)
 
 
 RECIPES: dict[str, Recipe] = dict(_every_recipe())
@@ -325,13 +324,8 @@ def recipe(name: str) -> TrainConfig:
     """The configuration of a recipe.
 
     Raises:
-        ConfigError: There is no recipe of that name.
+        UnknownNameError: There is no recipe of that name.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        known = ", ".join(RECIPES)
-        raise ConfigError(
-            f"there is no recipe {name!r}",
-            f"did you mean {near[0]}? known: {known}" if near else f"known: {known}",
-        )
+        raise UnknownNameError("recipe", name, RECIPES, listing="footage recipes")
     return RECIPES[name].config

@@ -110,11 +110,11 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
         raise ConfigError(
             "no labelled images are given, and objective.supervised.weight is "
             f"{objective.supervised.weight}",
-            "pass --images IMAGES, such as a folder with one subfolder per class",
+            "pass --labels DIR, such as a folder with one subfolder per class",
         )
     if images and not wants_images:
         raise ConfigError(
-            f"--images {images!r} has no effect: objective.supervised.weight is 0, so the labels "
+            f"--labels {images!r} has no effect: objective.supervised.weight is 0, so the labels "
             "are not used",
             "take vivi-ex4-co, or set --objective.supervised.weight 1",
         )

@@ -24,7 +24,7 @@ COMMANDS = {
     "embed": "embed run shapes --out small/features.parquet --size 32",
     "export to timm": "export run --to timm --out small/timm",
     "export to safetensors": "export run --to safetensors --out small/backbone.safetensors",
-    "evaluate": "evaluate run --labelled shapes --out small/results.json",
+    "evaluate": "evaluate run --labels shapes --out small/results.json",
     "profile": "profile run --store store --out small/profile",
     "report": "report run --out small/report.html",
 }

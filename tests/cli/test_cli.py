@@ -16,25 +16,25 @@ def _quiet_root():
     root.handlers[:], root.level = handlers, level
 
 
-def test_help_names_every_verb_and_imports_neither_torch_nor_a_decoder():
+def test_help_names_every_command_and_imports_neither_torch_nor_a_decoder():
     code = (
-        "import sys; from footage.cli import main, VERBS; main(['--help'])\n"
+        "import sys; from footage.cli import main; main(['--help'])\n"
         "assert not {'torch', 'av', 'cv2', 'pyarrow'} & set(sys.modules), sorted(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for verb in cli.VERBS:
-        assert verb == "pocket" or f"footage {verb}" in done.stdout
+    for verb in cli.COMMANDS:
+        assert f"footage {verb}" in done.stdout
 
 
-@pytest.mark.parametrize("verb", [verb for verb in cli.VERBS if verb not in ("recipes", "pocket")])
-def test_every_verb_explains_its_options(verb, capsys):
+@pytest.mark.parametrize("verb", cli.COMMANDS)
+def test_every_command_explains_its_options(verb, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([verb, "--help"])
     assert stopped.value.code == 0
     assert f"footage {verb}" in capsys.readouterr().out
 
 
-def test_an_unknown_verb_is_a_usage_error_with_the_nearest(capsys):
+def test_an_unknown_command_is_a_usage_error_with_the_nearest(capsys):
     assert cli.main(["trian"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -109,14 +109,17 @@ def test_the_recipes_are_listed_on_stdout(capsys):
 def test_a_recipe_tells_what_it_reproduces_and_where_it_departs(capsys):
     assert cli.main(["recipes", "vivi-ex4-co-tiny"]) == 0
     told = capsys.readouterr().out
-    command = "footage train vivi-ex4-co-tiny --store STORE --images IMAGES --out RUN"
+    command = "footage train vivi-ex4-co-tiny --store STORE --labels DIR --out RUN"
     assert all(part in told for part in (command, "Recalled:", "Deviation:", "Cost:"))
-    assert cli.main(["recipes", "vivi-ex5"]) == 1
-    assert "did you mean vivi-ex4" in capsys.readouterr().err
+    assert cli.main(["recipes", "vivi-ex5"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: unknown recipe 'vivi-ex5'",
+        "hint: did you mean vivi-ex4? (`footage recipes` lists all)",
+    ]
 
 
 def test_train_without_a_recipe_says_what_is_missing(capsys):
-    assert cli.main(["train", "--store", "s"]) == 1
+    assert cli.main(["train", "--store", "s"]) == 2
     assert "footage recipes" in capsys.readouterr().err
 
 

@@ -7,9 +7,7 @@ import sys
 
 import pytest
 
-from footage import cli
 from footage.cli import terminal
-from footage.errors import UsageError
 
 FOOTAGE = f"{shlex.quote(sys.executable)} -m footage"
 
@@ -18,68 +16,6 @@ def shell(command, cwd, **options):
     return subprocess.run(
         ["bash", "-c", command], cwd=cwd, capture_output=True, text=True, check=False, **options
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "error", "hint"),
-    [
-        ("embed model a.jpg", "missing: --out", "`footage embed --help` lists all options"),
-        ("embed", "missing: MODEL, --out", "`footage embed --help` lists all options"),
-        (
-            "embed m a --out x.parquet --batch-siz 3",
-            "unrecognized options: --batch-siz, 3",
-            "did you mean --batch-size? `footage embed --help` lists all options",
-        ),
-        (
-            "train vivi-ex4-tiny --out x --objective.futur.weight 1",
-            "unrecognized options: --objective.futur.weight, 1",
-            "did you mean --objective.future.weight? `footage train vivi-ex4-tiny --help` lists all"
-            " options",
-        ),
-        (
-            "train vivi-ex4-tiny --out x --steps 1.5",
-            "--steps: not a whole number: '1.5'",
-            "`footage train vivi-ex4-tiny --help` lists all options",
-        ),
-        (
-            "train vivi-ex4-tiny --out x --optimizer.learning-rate q",
-            "--optimizer.learning-rate: not a number: 'q'",
-            "`footage train vivi-ex4-tiny --help` lists all options",
-        ),
-        (
-            "export m --to onnxx",
-            "invalid choice 'onnxx' for argument '--to'. Expected one of ('timm', 'safetensors').",
-            "`footage export --help` lists all options",
-        ),
-        (
-            "ingest a --out",
-            "missing value for argument '--out'. Expected 1 values.",
-            "`footage ingest --help` lists all options",
-        ),
-        (
-            "report a b --nope",
-            "unrecognized options: --nope",
-            "`footage report --help` lists all options",
-        ),
-    ],
-)
-def test_a_wrong_command_line_is_one_error_and_one_hint(words, error, hint, capsys):
-    assert cli.main(words.split()) == 2
-    printed = capsys.readouterr()
-    assert printed.err.splitlines() == [f"error: {error}", f"hint: {hint}"]
-    assert printed.out == ""
-
-
-def test_an_error_of_the_command_is_not_one_of_the_command_line():
-    def command(*, count: int = 0) -> None:
-        raise SystemExit(2) if count else ValueError("mine")
-
-    with pytest.raises(ValueError, match="mine"):
-        terminal.run(command, [], "program")
-    with pytest.raises(SystemExit):
-        terminal.run(command, ["--count", "1"], "program")
-    with pytest.raises(UsageError, match="not a whole number"):
-        terminal.run(command, ["--count", "x"], "program")
 
 
 @pytest.mark.parametrize(

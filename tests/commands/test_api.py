@@ -29,9 +29,9 @@ calls = [
     lambda: footage.train({"steps": 3}, out="OUT"),
     lambda: footage.train("vivi-ex4-tiny", out=5),
     lambda: footage.train("vivi-ex4-tiny", out="OUT", store=5),
-    lambda: footage.evaluate("test_resnet", labelled=5),
-    lambda: footage.evaluate(5, labelled="photos"),
-    lambda: footage.evaluate("test_resnet", labelled="photos", config="knn"),
+    lambda: footage.evaluate("test_resnet", labels=5),
+    lambda: footage.evaluate(5, labels="photos"),
+    lambda: footage.evaluate("test_resnet", labels="photos", config="knn"),
     lambda: footage.embed("test_resnet", 5, out="OUT.parquet"),
     lambda: footage.embed(None, "photo.jpg", out="OUT.parquet"),
     lambda: footage.profile(5, out="OUT"),
@@ -87,7 +87,7 @@ def test_a_single_path_is_taken_wherever_several_are(tmp_path, shapes_folder):
     footage.embed(run, photo, out=tmp_path / "rows.parquet")
     assert pq.read_table(tmp_path / "rows.parquet").num_rows == 1
     config = EvaluateConfig(protocols=("knn",))
-    rows = footage.evaluate(str(run), labelled=str(shapes_folder), config=config).rows
+    rows = footage.evaluate(str(run), labels=str(shapes_folder), config=config).rows
     assert rows
     assert footage.report(run, out=tmp_path / "r.html") == tmp_path / "r.html"
     assert footage.export(run, to="timm").path == run / "exports" / "timm"

@@ -46,7 +46,7 @@ def run(tiny_store, shapes_folder, tmp_path_factory):
     return train(
         co_training(label_share=0.5),
         store=tiny_store.path,
-        images=shapes_folder,
+        labels=shapes_folder,
         out=tmp_path_factory.mktemp("co") / "run",
         recipe="vivi-ex4-co-tiny",
     )
@@ -73,7 +73,7 @@ def test_the_videos_do_not_notice_the_labels_before_the_first_step(run, tiny_sto
 def test_a_co_trained_run_goes_on_to_the_last_bit(tiny_store, shapes_folder, tmp_path):
     command = [
         sys.executable, "-m", "footage", "train", "vivi-ex4-co-tiny", "--store",
-        str(tiny_store.path), "--images", str(shapes_folder), "--label-share", "0.5", *AS_OPTIONS,
+        str(tiny_store.path), "--labels", str(shapes_folder), "--label-share", "0.5", *AS_OPTIONS,
         "--labelled.images-per-batch", "4", "--steps", "6", "--checkpoint-every", "2", "--out",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -99,7 +99,7 @@ def test_two_processes_co_train_as_one(tiny_store, shapes_folder, tmp_path):
         "--labelled.images-per-batch", "4",
     ]  # fmt: skip
     command = ["-m", "footage", "train", "vivi-ex4-co-tiny", "--store", str(tiny_store.path)]
-    command += ["--images", str(shapes_folder), *options]
+    command += ["--labels", str(shapes_folder), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     torchrun = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
@@ -127,7 +127,7 @@ def test_the_baselines_learn_from_images_alone(name, shapes_folder, tmp_path):
         labelled=LabelledConfig(images_per_batch=4),
         steps=2,
     )
-    run = train(small, images=shapes_folder, out=tmp_path / "run")
+    run = train(small, labels=shapes_folder, out=tmp_path / "run")
     expected = {"sup": [], "sup-rot": ["frame/rotation"]}.get(name, ["frame/exemplar"])
     assert [list(values) for values in _values(run)] == [[*expected, "supervised"]] * 2
     record = layout.read_record(run)
@@ -145,7 +145,7 @@ def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path)
         },
     )  # fmt: skip
     config = co_training(steps=1, objective=labels_only)
-    sup = train(config, images=shapes_folder, out=tmp_path / "sup")
+    sup = train(config, labels=shapes_folder, out=tmp_path / "sup")
     both = report([sup, run], out=tmp_path / "both.html").read_text()
     assert "shapes (" in both
     assert "60 labels" in both
@@ -159,7 +159,7 @@ def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_fo
     for config, options, message in (
         (smallest(), {}, r"this recipe needs a frame store.*--store STORE"),
         (smallest(), given, r"supervised.weight is 0.*vivi-ex4-co"),
-        (co_training(), {"store": tiny_store.path}, r"no labelled images.*--images IMAGES"),
+        (co_training(), {"store": tiny_store.path}, r"no labelled images.*--labels DIR"),
         (sup, given, r"--store .* has no effect: this recipe trains on images only"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -172,7 +172,7 @@ def test_too_few_images_for_a_batch_are_said_as_images(shapes_folder, tmp_path):
     many = dataclasses.replace(semi.sampling, videos_per_batch=121)
     message = r"takes 121 images .* only 120 .*sampling\.videos_per_batch to at most 120"
     with pytest.raises(ConfigError, match=message):
-        train(dataclasses.replace(semi, sampling=many), images=shapes_folder, out=tmp_path / "run")
+        train(dataclasses.replace(semi, sampling=many), labels=shapes_folder, out=tmp_path / "run")
     for name in ("shots_per_video", "frames_per_shot"):
         sampling = dataclasses.replace(semi.sampling, **{name: 2})
         with pytest.raises(ConfigError, match=rf"one frame an image, but sampling\.{name} is 2"):
@@ -181,7 +181,7 @@ def test_too_few_images_for_a_batch_are_said_as_images(shapes_folder, tmp_path):
 
 def test_another_share_of_labels_is_another_run(run, tiny_store, shapes_folder):
     with pytest.raises(ConfigError, match=r"label_share: 0.5 there, 1.0 here"):
-        train(co_training(), store=tiny_store.path, images=shapes_folder, out=run)
+        train(co_training(), store=tiny_store.path, labels=shapes_folder, out=run)
 
 
 def test_a_run_continues_from_another_with_its_heads(run, tiny_store, tmp_path, caplog):
@@ -215,7 +215,7 @@ def test_a_classifier_is_taken_over_for_the_same_classes_only(
         (others, "reinitialised heads: supervised"),
     ):
         out = tmp_path / f"out-{images.name}"
-        train(config, store=tiny_store.path, images=images, out=out)
+        train(config, store=tiny_store.path, labels=images, out=out)
         assert told in caplog.text
 
 

@@ -22,7 +22,7 @@ KINDS = ("bars", "disc", "slab")
 @pytest.fixture(scope="module")
 def evaluation(shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     out = tmp_path_factory.mktemp("out") / "deep" / "results.json"
-    return evaluate(TINY, labelled=[shapes_folder], out=out, config=CONFIG)
+    return evaluate(TINY, labels=[shapes_folder], out=out, config=CONFIG)
 
 
 def test_the_model_stands_next_to_chance_pixels_and_the_untrained_network(
@@ -48,7 +48,7 @@ def test_rows_come_back_from_the_file_as_they_were(evaluation: Evaluation) -> No
 
 
 def test_the_same_seed_gives_the_same_rows(evaluation: Evaluation, shapes_folder: Path) -> None:
-    again = evaluate(TINY, labelled=[shapes_folder], config=CONFIG)
+    again = evaluate(TINY, labels=[shapes_folder], config=CONFIG)
     assert again.rows == evaluation.rows
     assert again.files == []
     assert all(row.leakage == CLEAN for row in again.rows)
@@ -78,7 +78,7 @@ def write_parts(folder: Path, shift: int) -> Path:
 def test_other_test_labels_change_nothing_but_the_accuracy(tmp_path: Path) -> None:
     ours, others = (
         evaluate(
-            TINY, labelled=[write_parts(tmp_path / str(shift) / "shapes", shift)], config=CONFIG
+            TINY, labels=[write_parts(tmp_path / str(shift) / "shapes", shift)], config=CONFIG
         ).rows
         for shift in (0, 1)
     )
@@ -107,7 +107,7 @@ def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_
     (tmp_path / "set" / "disc" / "00.png").write_bytes(b"")
     (tmp_path / "set" / "bars" / "07.png").write_bytes(b"junk")
     with pytest.raises(ConfigError, match=r"2 of 120 images of set cannot be read: .*\.png"):
-        evaluate(TINY, labelled=[tmp_path / "set"], config=CONFIG)
+        evaluate(TINY, labels=[tmp_path / "set"], config=CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_tasks_need_names_of_their_own(
         for kind in ("disc", "bars"):
             (tmp_path / name / kind).symlink_to(shapes_folder / kind)
     with pytest.raises(ConfigError, match=message):
-        evaluate(TINY, labelled=[tmp_path / name for name in labelled], config=CONFIG)
+        evaluate(TINY, labels=[tmp_path / name for name in labelled], config=CONFIG)
 
 
 def test_unknown_protocols_are_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="there is no protocol"):
+    with pytest.raises(ConfigError, match="unknown protocol 'magic'"):
         EvaluateConfig(protocols=("magic",))
 
 

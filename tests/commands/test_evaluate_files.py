@@ -39,7 +39,7 @@ def trained(
         config, objective=objective, labelled=LabelledConfig(images_per_batch=4)
     )
     out = tmp_path_factory.mktemp("runs") / "first"
-    return train(config, store=tiny_store.path, images=shapes_folder, out=out)
+    return train(config, store=tiny_store.path, labels=shapes_folder, out=out)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def text_of(evaluation: Evaluation) -> str:
 def test_test_images_that_were_trained_on_are_told_everywhere(
     run: Path, shapes_folder: Path
 ) -> None:
-    evaluation = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    evaluation = evaluate(str(run), labels=[shapes_folder], config=CONFIG)
     (model,) = [row for row in evaluation.rows if row.column == "model"]
     listed = (run / layout.LABELS).read_text()
     assert model.leakage is not None
@@ -93,7 +93,7 @@ def test_unseen_images_are_claimed_where_all_was_checked(
     run: Path, shapes_folder: Path, tmp_path: Path
 ) -> None:
     other = brighter(shapes_folder, tmp_path / "other")
-    evaluate(str(run), labelled=[other], config=CONFIG)
+    evaluate(str(run), labels=[other], config=CONFIG)
     page = section(gather([run]))
     assert "images that neither the model nor the classifier was trained on" in page
     assert "seen before, see below" not in page
@@ -105,7 +105,7 @@ def test_folders_of_the_same_name_have_a_file_each(
     ours = Path(shutil.copytree(shapes_folder, tmp_path / "a" / "photos"))
     theirs = brighter(shapes_folder, tmp_path / "b" / "photos")
     for folder in (ours, theirs):
-        evaluate(str(run), labelled=[folder], config=CONFIG)
+        evaluate(str(run), labels=[folder], config=CONFIG)
     names = [path.name for path in stored(run)]
     assert len(names) == 2
     assert all(name.startswith("photos-") for name in names)
@@ -117,10 +117,10 @@ def test_folders_of_the_same_name_have_a_file_each(
 def test_the_same_evaluation_is_recognised_wherever_the_images_lie(
     run: Path, shapes_folder: Path, tmp_path: Path
 ) -> None:
-    first = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    first = evaluate(str(run), labels=[shapes_folder], config=CONFIG)
     before = stored(run)[0].stat()
     moved = Path(shutil.copytree(shapes_folder, tmp_path / "elsewhere" / "shapes"))
-    again = evaluate(str(run), labelled=[moved], config=CONFIG)
+    again = evaluate(str(run), labels=[moved], config=CONFIG)
     assert again == first
     assert stored(run)[0].stat().st_ino == before.st_ino
     for other in (
@@ -128,18 +128,18 @@ def test_the_same_evaluation_is_recognised_wherever_the_images_lie(
         EvaluateConfig(seed=1),
         EvaluateConfig(size=64),
     ):
-        evaluate(str(run), labelled=[moved], config=other)
+        evaluate(str(run), labels=[moved], config=other)
     assert len(stored(run)) == 4
-    evaluate(str(run), labelled=[moved], config=CONFIG, overwrite=True)
+    evaluate(str(run), labels=[moved], config=CONFIG, overwrite=True)
     assert len(stored(run)) == 4
     assert before.st_ino not in [path.stat().st_ino for path in stored(run)]
 
 
 def test_a_damaged_file_in_the_run_is_one_error_with_a_cure(run: Path, shapes_folder: Path) -> None:
-    evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    evaluate(str(run), labels=[shapes_folder], config=CONFIG)
     stored(run)[0].write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read as evaluation results") as caught:
-        evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+        evaluate(str(run), labels=[shapes_folder], config=CONFIG)
     assert "remove it" in str(caught.value)
 
 
@@ -147,7 +147,7 @@ def test_other_results_in_out_stay_until_overwritten(
     shapes_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "results.json"
-    line = f"evaluate test_resnet --labelled {shapes_folder} --size 32 --out {out} --protocol"
+    line = f"evaluate test_resnet --labels {shapes_folder} --size 32 --out {out} --protocols"
     assert cli.main([*line.split(), "linear"]) == 0
     first = out.read_bytes()
     assert cli.main([*line.split(), "linear"]) == 0  # the same again
@@ -175,7 +175,7 @@ def test_two_evaluations_into_one_file_exclude_each_other(
         files.exclusive(tmp_path / ".results.json.lock", out),
         pytest.raises(BusyError, match="is being written by process"),
     ):
-        evaluate("test_resnet", labelled=[shapes_folder], out=out, config=EvaluateConfig(size=32))
+        evaluate("test_resnet", labels=[shapes_folder], out=out, config=EvaluateConfig(size=32))
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_work(
@@ -183,5 +183,5 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        evaluate("test_resnet", labelled=[shapes_folder], out=tmp_path / "file" / "results.json")
+        evaluate("test_resnet", labels=[shapes_folder], out=tmp_path / "file" / "results.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

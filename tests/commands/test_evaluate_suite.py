@@ -80,7 +80,7 @@ def test_tasks_that_a_table_wants_are_missing_and_give_no_mean(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vtab_of(monkeypatch, "first", "caltech101", "cifar")
-    line = f"evaluate pixels --suite vtab --data {data} --protocol linear --averaging groups"
+    line = f"evaluate pixels --suite vtab --data {data} --protocols linear --averaging groups"
     assert cli.main(line.split()) == 0
     said = capsys.readouterr().out
     assert "no mean: 2 tasks are missing: caltech101, cifar" in said
@@ -252,24 +252,25 @@ def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "code", "message"),
     [
-        ("--suite vtap --data mini", "there is no suite 'vtap'"),
-        ("--suite vtab", "needs its images"),
-        ("--suite folder --data nowhere", "there is no folder nowhere"),
-        ("--suite folder --data mini --tasks third", "has no task third"),
-        ("--suite folder --data mini --protocol magic", "there is no protocol magic"),
-        ("--labelled mini --protocol lightweight", "on labelled images protocols must be"),
-        ("", "nothing to evaluate on was given"),
-        ("--data mini", "nothing to evaluate on was given"),
-        ("--suite folder --data mini --labelled mini", "cannot be combined with labelled images"),
+        ("--suite vtap --data mini", 2, "unknown suite 'vtap'\nhint: did you mean vtab?"),
+        ("--suite vtab", 1, "needs its images"),
+        ("--suite folder --data nowhere", 1, "there is no folder nowhere"),
+        ("--suite folder --data mini --tasks fist", 2, "'fist'\nhint: did you mean first?"),
+        ("--protocols magic", 2, "unknown protocol 'magic'\nhint: choose from knn, linear, "),
+        ("--protocols liner", 2, "unknown protocol 'liner'\nhint: did you mean linear?"),
+        ("--labels mini --protocols lightweight", 1, "on labelled images protocols must be"),
+        ("", 1, "nothing to evaluate on was given"),
+        ("--data mini", 1, "nothing to evaluate on was given"),
+        ("--suite folder --data mini --labels mini", 2, "--labels and --suite cannot be combined"),
     ],
 )
 def test_mistakes_are_one_error_and_one_hint(
-    data: Path, here: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+    data: Path, here: Path, capsys: pytest.CaptureFixture[str], words: str, code: int, message: str
 ) -> None:
     shutil.copytree(data, here / "mini")
-    assert cli.main(["evaluate", "test_resnet", *words.split()]) == 1
+    assert cli.main(["evaluate", "test_resnet", *words.split()]) == code
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error

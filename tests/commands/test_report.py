@@ -91,7 +91,7 @@ def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "first"
     train(config, store=hostile_store.path, out=out, recipe="vivi-ex4-tiny")
     shapes = draw_shapes(tmp_path_factory.mktemp("labelled") / "shapes")
-    evaluate(str(out), labelled=[shapes], config=EvaluateConfig())
+    evaluate(str(out), labels=[shapes], config=EvaluateConfig())
     return out
 
 

@@ -1,14 +1,14 @@
 import pytest
 
 from footage import cli
-from footage.cli import evaluation
+from footage.cli import tables
 from footage.suites.vtab.tasks import TASKS
 from tests.suites.vtab.folders import write_task
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
-    monkeypatch.setattr(evaluation, "PIPED_WIDTH", 400)
+    monkeypatch.setattr(tables, "PIPED_WIDTH", 400)
 
 
 def test_the_doctor_of_an_empty_folder_says_where_all_nineteen_come_from(tmp_path, capsys):
@@ -40,13 +40,15 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path, capsys):
     ("words", "told"),
     [
         (["export", "--out", "o", "--tasks", "cifra"], "did you mean cifar?"),
-        (["import-parquet", "p", "--task", "mnist", "--out", "o"], "tasks: caltech101, "),
-        (["doktor", "o"], "commands: doctor, export, import-parquet"),
-        ([], "commands: doctor, export, import-parquet"),
+        (["import-parquet", "p", "--task", "mnist", "--out", "o"], "choose from caltech101, "),
+        (["doktor", "o"], "did you mean doctor?"),
+        (["fix", "o"], "choose from doctor, export, import-parquet"),
+        ([], "choose from doctor, export, import-parquet"),
+        (["--task", "mnist"], "error: footage vtab needs a command"),
     ],
 )
 def test_wrong_names_are_answered_with_right_ones(words, told, capsys):
-    assert cli.main(["vtab", *words]) == 1
+    assert cli.main(["vtab", *words]) == 2
     assert told in capsys.readouterr().err
 
 

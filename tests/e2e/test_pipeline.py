@@ -52,7 +52,7 @@ def test_the_whole_way_from_videos_to_a_page(work):
     )
     assert said.strip() == "runs/first"
 
-    said = footage(work, "evaluate", "runs/first", "--labelled", "photos")
+    said = footage(work, "evaluate", "runs/first", "--labels", "photos")
     assert "linear" in said
     assert "untrained" in said
 
@@ -69,7 +69,7 @@ def test_the_whole_way_from_videos_to_a_page(work):
         difference = (network.eval()(images) - model.backbone(images)).abs().max()
     assert float(difference) < 1e-5
     file = footage(work, "export", "runs/first", "--to", "safetensors", "--out", "b.safetensors")
-    footage(work, "evaluate", file.strip(), "--labelled", "photos", "--protocols", "knn")
+    footage(work, "evaluate", file.strip(), "--labels", "photos", "--protocols", "knn")
 
     footage(work, "report", "runs/first", "--out", "report.html")
     page = (work / "report.html").read_text("utf-8")

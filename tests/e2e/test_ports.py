@@ -38,7 +38,7 @@ def test_no_command_opens_a_port(video_folder, tmp_path):
     commands = [
         ["ingest", str(video_folder), "--out", "store", "--workers", "2"],
         train,
-        ["evaluate", "runs/first", "--labelled", "photos"],
+        ["evaluate", "runs/first", "--labels", "photos"],
         ["embed", "runs/first", "photos", "--out", "embeddings.parquet"],
         ["profile", "runs/first", "--store", "store", "--out", "profile", "--scenes", "1"],
         ["export", "runs/first", "--to", "safetensors"],

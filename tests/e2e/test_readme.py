@@ -13,7 +13,7 @@ import pytest
 
 import footage
 from footage import cli, configuration
-from footage.cli import terminal
+from footage.cli import parsing
 from footage.recipes.methods import recipe
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def beside_a_run(tmp_path, monkeypatch):
     (tmp_path / "runs" / "second").mkdir(parents=True)
     (tmp_path / "runs" / "second" / "run.json").write_text(json.dumps(record))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(terminal, "run", terminal.parse)  # parse only
+    monkeypatch.setattr(parsing, "run", parsing.parse)  # parse only
 
 
 @pytest.mark.parametrize("words", list(commands()))
@@ -123,7 +123,7 @@ def test_the_readme_names_both_commands_and_each_sets_itself_up(target, command,
 
 def test_the_readme_names_every_verb():
     text = (ROOT / "README.md").read_text("utf-8")
-    for verb in cli.VERBS:
+    for verb in cli.COMMANDS:
         assert re.search(rf"footage {verb}\b|`{verb}`", text), verb
 
 

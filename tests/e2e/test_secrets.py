@@ -61,7 +61,7 @@ def test_no_secret_of_a_url_or_of_the_environment_is_written_or_printed(video_fo
         footage("ingest", *urls, "--out", "store", "--max-quarantined-share", "1")
         options = [*AS_OPTIONS, "--steps", "4", "--probe-every", "2", "--checkpoint-every", "2"]
         footage("train", "vivi-ex4-tiny", "--store", "store", "--out", "run", *options)
-        footage("evaluate", "run", "--labelled", "photos", "--protocols", "knn")
+        footage("evaluate", "run", "--labels", "photos", "--protocols", "knn")
         footage("embed", "run", *urls, "--out", "rows.parquet")
         footage("export", "run", "--to", "timm")
         footage("export", "run", "--to", "safetensors")

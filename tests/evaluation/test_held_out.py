@@ -87,7 +87,7 @@ def test_evaluate_keeps_the_rows_in_the_run_and_finds_them_again(run, monkeypatc
 
 
 def test_with_labelled_images_both_are_returned(run, shapes_folder):
-    found = evaluate(run, labelled=shapes_folder, config=HELD_OUT)
+    found = evaluate(run, labels=shapes_folder, config=HELD_OUT)
     assert {row.task for row in found.rows} == {*TASKS, "shapes"}
     assert len(found.files) == 2
 

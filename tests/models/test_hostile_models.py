@@ -93,7 +93,7 @@ COMMANDS = {
         "--backbone.architecture", "test_resnet", "--augment.size", "32",
         "--compute.workers", "0", "--sampling.videos-per-batch", "3",
     ],
-    "evaluate": ["evaluate", "MODEL", "--labelled", "SHAPES"],
+    "evaluate": ["evaluate", "MODEL", "--labels", "SHAPES"],
     "embed": ["embed", "MODEL", "SHAPES", "--out", "OUT.parquet"],
     "profile": ["profile", "MODEL", "--store", "STORE", "--out", "OUT"],
 }  # fmt: skip

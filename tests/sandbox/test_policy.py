@@ -73,7 +73,7 @@ def commands(labelled, tmp_path):
     out = str(tmp_path / "out.parquet")
     return {
         "embed": ["embed", "test_resnet", str(labelled), "--out", out, "--size", "32"],
-        "evaluate": ["evaluate", "test_resnet", "--labelled", str(labelled), "--size", "32"],
+        "evaluate": ["evaluate", "test_resnet", "--labels", str(labelled), "--size", "32"],
     }
 
 
@@ -92,7 +92,7 @@ def test_profiling_and_the_doctor_stop_where_layers_are_required(no_landlock, tm
     with policy.of_command(require_all=True):
         with pytest.raises(SandboxError, match=MISSING):
             profile(
-                "test_resnet", videos=videos, labelled=labelled, out=tmp_path / "p", config=config
+                "test_resnet", videos=videos, labels=labelled, out=tmp_path / "p", config=config
             )
         write_task(tmp_path / "cifar")
         with pytest.raises(SandboxError, match=MISSING):
@@ -105,10 +105,10 @@ def test_training_on_images_reports_the_layers_and_stops_where_they_are_required
     caplog.set_level(logging.INFO, "footage")
     base = recipe("sup-tiny")
     config = smallest(objective=base.objective, learn_from=base.learn_from, steps=1)
-    train(config, images=labelled, out=tmp_path / "run")
+    train(config, labels=labelled, out=tmp_path / "run")
     assert caplog.text.count("missing layers: Landlock (not requested)") == 1
     with policy.of_command(require_all=True), pytest.raises(SandboxError, match=MISSING):
-        train(config, images=labelled, out=tmp_path / "other")
+        train(config, labels=labelled, out=tmp_path / "other")
 
 
 def test_layers_are_reported_once_for_each_command(no_landlock, labelled, tmp_path, capsys):

@@ -59,7 +59,7 @@ def section(runs: Sequence[Run]) -> Markup:
     if not any(run.rows for run in runs) and evaluated:
         return Markup("")
     if not any(run.rows for run in runs):
-        hint = f"footage evaluate {runs[0].path} --labelled FOLDER"
+        hint = f"footage evaluate {runs[0].path} --labels DIR"
         return tag(
             "section",
             title,

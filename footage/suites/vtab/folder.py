@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from footage.errors import ConfigError
+from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation.dataset import Part
 from footage.evaluation.suite import Suite, SuiteTask
 from footage.images.common import some
@@ -103,12 +103,9 @@ def open_suite(
             f"{root} holds no task: no folder with {TRAIN}, {VAL} and {TEST}",
             "give the folder that holds cifar/, svhn/ and the others, or one of them",
         )
-    absent = [wanted for wanted in only if wanted not in folders]
-    if absent:
-        raise ConfigError(
-            f"{root} has no task {some(absent)}; it has {', '.join(folders)}",
-            "see `footage vtab doctor`",
-        )
+    for wanted in only:
+        if wanted not in folders:
+            raise UnknownNameError(f"task in {str(root)!r}:", wanted, folders)
     known = {row.name: row for row in rows}
     return Suite(
         name=name or text(root.resolve().name),

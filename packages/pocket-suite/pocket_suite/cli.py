@@ -11,7 +11,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from footage import cli
-from footage.cli import terminal
+from footage.cli import parsing
 from footage.errors import ConfigError
 from pocket_suite.build import Built, build
 
@@ -98,4 +98,4 @@ def _build(words: Sequence[str]) -> None:
         for name, reason in built.missing.items():
             log.warning("missing: %s (%s)", name, reason)
 
-    terminal.run(command, words, "pocket-suite build")
+    parsing.run(command, words, "pocket-suite build")

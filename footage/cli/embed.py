@@ -1,0 +1,47 @@
+"""The command line of `footage embed`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from footage.cli import parsing
+from footage.cli.options import SOME, Model, required
+from footage.commands.settings import EmbedConfig
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run(_embed, words, "footage embed")
+
+
+def _embed(
+    model: Model,
+    inputs: Annotated[
+        tuple[str, ...],
+        Positional,
+        SOME,
+        required("PATH [PATH ...]", "Images, videos, folders of both, or fsspec URLs."),
+    ],
+    *,
+    out: Annotated[str, required("FILE", "Parquet file to write.")],
+    config: Annotated[EmbedConfig, arg(name="")] = EmbedConfig(),  # noqa: B008 (frozen)
+) -> None:
+    """Extract features from images and videos into a Parquet file.
+
+    It has one row per image or frame.
+    """
+    from footage.commands.embed import embed
+
+    found = embed(model, inputs, out=out, config=config)
+    print(found.path)
+    log.info(
+        "%d images, %d frames of %d videos, %d files not fully readable",
+        found.num_images, found.num_frames, found.num_videos, len(found.failures),
+    )  # fmt: skip
+    code = f"import pyarrow.parquet as pq; print(pq.read_table({str(found.path)!r}))"
+    log.info("next: python -c %s", shlex.quote(code))

@@ -1,0 +1,81 @@
+"""The command line of `footage evaluate`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from footage.cli import parsing
+from footage.cli.options import Repeated, flat, optional, required
+from footage.cli.tables import show
+from footage.errors import UsageError
+from footage.evaluation.config import EvaluateConfig
+from footage.runs import layout
+
+DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run(_evaluate, words, "footage evaluate", deprecated=DEPRECATED)
+
+
+def _evaluate(
+    model: Annotated[
+        str,
+        Positional,
+        required(
+            "MODEL",
+            "Run, exported file or folder, or timm model name. With --suite also FILE.onnx, or"
+            " pixels for the images themselves.",
+        ),
+    ],
+    *,
+    labels: Annotated[
+        Repeated,
+        arg(metavar="DIR [DIR ...]", help="Folders with one subfolder per class, or list files."),
+    ] = (),
+    suite: Annotated[
+        str, optional("SUITE", "Task suite: vtab, pocket, or folder (custom tasks).")
+    ] = "",
+    data: Annotated[str, optional("DIR", "Folder of the suite's tasks.")] = "",
+    out: Annotated[
+        str,
+        optional("PATH", "Where to write results: a JSON file, or with --suite a folder."),
+    ] = "",
+    overwrite: Annotated[
+        bool, arg(help="Evaluate again and replace the results in --out; not with --suite.")
+    ] = False,
+    config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008 (frozen)
+) -> None:
+    """Evaluate a model on your labelled images or on a task suite, with baselines.
+
+    With --held-out, evaluate retrieval in the videos that a run held out.
+
+    Rerun to resume.
+    """
+    from footage.commands.evaluate import evaluate
+    from footage.evaluation.comparisons import table
+    from footage.evaluation.suite_tables import suite_tables
+
+    if suite and labels:
+        raise UsageError("--labels and --suite cannot be combined", "evaluate on each separately")
+    if suite:
+        on_suite = evaluate(model, suite=suite, data=data, out=out, config=config)
+        views, files = suite_tables(on_suite.rows, on_suite.summaries), on_suite.files
+    else:
+        found = evaluate(model, labels=flat(labels), out=out, config=config, overwrite=overwrite)
+        views, files = [table(found.rows)], found.files
+    for view in views:
+        show(view)
+    for path in files:
+        print(path)
+    if (Path(model) / layout.RUN).is_file():
+        log.info("next: footage report %s --out report.html", shlex.quote(model))
+    else:
+        log.info("next: footage profile %s --out profile", shlex.quote(model))

@@ -1,0 +1,40 @@
+"""The command line of `footage export`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from typing import Annotated
+
+from footage.cli import parsing
+from footage.cli.options import Model, optional, required
+from footage.commands.settings import Target
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run(_export, words, "footage export")
+
+
+def _export(
+    model: Model,
+    *,
+    to: Annotated[
+        Target,
+        required(
+            "{timm,safetensors}",
+            "Format: timm writes a folder that timm loads, safetensors writes one file.",
+        ),
+    ],
+    out: Annotated[
+        str, optional("PATH", "Folder or file to write. Default for a run: inside RUN/exports.")
+    ] = "",
+) -> None:
+    """Export a backbone to timm or safetensors and verify it by reloading."""
+    from footage.commands.export import export
+
+    written = export(model, to=to, out=out)
+    print(written.path)
+    log.info("largest difference from the original: %.1e", written.largest_difference)
+    log.info("next: python -c %s", shlex.quote(written.usage))

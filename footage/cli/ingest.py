@@ -1,0 +1,43 @@
+"""The command line of `footage ingest`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from footage.cli import parsing
+from footage.cli.options import SOME, required
+from footage.ingestion.config import IngestConfig
+from footage.text import printable
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run(_ingest, words, "footage ingest")
+
+
+def _ingest(
+    paths: Annotated[
+        tuple[str, ...],
+        Positional,
+        SOME,
+        required("PATH [PATH ...]", "Video files, folders (searched recursively), or fsspec URLs."),
+    ],
+    *,
+    out: Annotated[str, required("STORE", "Frame store to write, a local folder.")],
+    config: Annotated[IngestConfig, arg(name="")] = IngestConfig(),  # noqa: B008 (frozen)
+) -> None:
+    """Decode videos into a frame store. Rerun to resume or to add new videos."""
+    from footage.commands.ingest import ingest
+    from footage.ingestion.report import TooManyRejectedError, UnprocessedError
+
+    try:
+        print(printable(ingest(paths, out, config).summary()))
+    except (TooManyRejectedError, UnprocessedError) as error:
+        print(printable(error.report.summary()))
+        raise
+    log.info("next: footage train vivi-ex4-tiny --store %s --out runs/first", shlex.quote(out))

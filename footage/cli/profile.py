@@ -1,0 +1,71 @@
+"""The command line of `footage profile`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from footage.cli import parsing
+from footage.cli.options import SOME, optional, required
+from footage.cli.tables import show
+from footage.invariance.config import ProfileConfig
+from footage.runs import layout
+
+DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run(_profile, words, "footage profile", deprecated=DEPRECATED)
+
+
+def _profile(
+    models: Annotated[
+        tuple[str, ...],
+        Positional,
+        SOME,
+        required("MODEL [MODEL ...]", "Runs, exported files or folders, or timm model names."),
+    ],
+    *,
+    out: Annotated[str, required("FOLDER", "Folder for profile.json and profile.svg.")],
+    store: Annotated[
+        str, optional("STORE", "Frame store, to measure invariance to views, shots and videos.")
+    ] = "",
+    videos: Annotated[
+        str,
+        optional("DIR", "Labelled videos as CLASS/VIDEO/000123.jpg, plus an optional anchors.txt."),
+    ] = "",
+    labels: Annotated[
+        str, optional("DIR", "Labelled images of the same classes, to fit the classifier.")
+    ] = "",
+    overwrite: Annotated[bool, arg(help="Replace another profile in --out.")] = False,
+    config: Annotated[ProfileConfig, arg(name="")] = ProfileConfig(),  # noqa: B008 (frozen)
+) -> None:
+    """Measure what features are invariant to.
+
+    Compare models within videos, under single-factor changes, and over time.
+    """
+    from footage.commands.profile import profile
+    from footage.invariance.tables import tables
+
+    found = profile(
+        models,
+        out=out,
+        store=store,
+        videos=videos,
+        labels=labels,
+        config=config,
+        overwrite=overwrite,
+    )
+    for view in tables(found.models):
+        show(view)
+    for path in found.files:
+        print(path)
+    runs = [model for model in models if (Path(model) / layout.RUN).is_file()]
+    if runs:
+        log.info("next: footage report %s --out report.html", shlex.join([*runs, out]))

@@ -1,0 +1,41 @@
+"""The command line of `footage store`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from typing import Annotated
+
+from tyro.conf import Positional
+
+from footage.cli import parsing
+from footage.cli.options import optional, required
+from footage.text import printable
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    parsing.run_one_of("footage store", words, {"verify": _verify})
+
+
+def _verify(
+    store: Annotated[str, Positional, required("STORE", "Frame store to verify.")],
+    *,
+    repair: Annotated[
+        tuple[str, ...] | None,
+        optional(
+            "[PATH ...]",
+            "Also restore damaged files. The videos of damaged frames are looked up in these files,"
+            " folders or URLs and ingested again. Without a path, restore only files that need no"
+            " video.",
+        ),
+    ] = None,
+) -> None:
+    """Read every byte of a frame store and compare it with what was written."""
+    from footage.commands.store import require_sound, verify
+
+    report = verify(store, repair)
+    print(printable(report.summary()))
+    require_sound(report)
+    log.info("next: footage train vivi-ex4-tiny --store %s --out runs/first", shlex.quote(store))

@@ -1,0 +1,87 @@
+"""The command line of `footage train`."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from footage import configuration
+from footage.cli import parsing
+from footage.cli.options import optional, required
+from footage.errors import UsageError
+from footage.recipes.methods import recipe
+from footage.runs import layout
+from footage.training.config import TrainConfig
+
+DEPRECATED = {"--images": "--labels"}
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    name, base, rest = _starting_point(list(words))
+
+    def command(
+        *,
+        out: Annotated[str, required("RUN", "Run folder to write, or to resume.")],
+        store: Annotated[str, optional("STORE", "Frame store that `footage ingest` wrote.")] = "",
+        labels: Annotated[
+            str,
+            optional(
+                "DIR",
+                "Labelled images, for recipes that use them: class folders, a list file, Parquet,"
+                " WebDataset or a Hugging Face folder.",
+            ),
+        ] = "",
+        config: Annotated[TrainConfig, arg(name="")] = base,
+    ) -> None:
+        """Train a backbone on a frame store. Rerun the same command to resume.
+
+        Repeat a run with `footage train --from RUN/run.json --out OTHER`.
+        """
+        from footage.commands.train import train
+
+        path = train(config, store=store, labels=labels, out=out, recipe=name)
+        print(path)
+        _log_next(path)
+
+    program = f"footage train {name}"
+    parsing.run(command, rest, program, deprecated=DEPRECATED, negatable=True)
+
+
+def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
+    """A recipe's name, the configuration to start from, and the options that follow."""
+    first = words[0].partition("=")[0] if words else ""
+    if first == "--from":
+        words = [part for word in words[:1] for part in word.split("=", 1)] + words[1:]
+        if len(words) < 2:
+            raise UsageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
+        record = layout.read_record(Path(words[1]))
+        base = configuration.from_dict(TrainConfig, record["config"])
+        given = {word.partition("=")[0] for word in words}
+        same = [
+            word
+            for name, option in (("store", "--store"), ("images", "--labels"))
+            if record.get(name) and not {f"--{name}", option} & given
+            for word in (option, record[name])
+        ]
+        return record["recipe"], base, words[2:] + same
+    if first in ("-h", "--help"):
+        return "RECIPE", TrainConfig(), words
+    if not first or first.startswith("-"):
+        raise UsageError("missing: RECIPE", "`footage recipes` lists all recipes")
+    return words[0], recipe(words[0]), words[1:]
+
+
+def _log_next(run: Path) -> None:
+    record, name = layout.read_record(run), shlex.quote(str(run))
+    if record.get("held_out"):
+        log.info("next: footage evaluate %s --held-out", name)
+    elif record.get("images"):
+        log.info("next: footage evaluate %s --labels %s", name, shlex.quote(record["images"]))
+    else:
+        log.info("next: footage export %s --to timm", name)

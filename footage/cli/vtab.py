@@ -1,0 +1,76 @@
+"""The command line of `footage vtab`."""
+
+import logging
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from footage.cli import parsing
+from footage.cli.options import Repeated, flat, optional, required
+from footage.cli.tables import show
+
+log = logging.getLogger(__name__)
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse the words after the command's name and run it."""
+    commands: dict[str, Callable[..., None]] = {
+        "doctor": _doctor,
+        "export": _export,
+        "import-parquet": _import_parquet,
+    }
+    parsing.run_one_of("footage vtab", words, commands)
+
+
+def _doctor(
+    folder: Annotated[
+        str,
+        Positional,
+        required("FOLDER", "Folder of tasks (caltech101/, cifar/ and so on), or one task."),
+    ],
+) -> None:
+    """Check a VTAB-1k folder: counts, classes, splits, hashes, and missing tasks."""
+    from footage.commands import vtab
+
+    findings = vtab.doctor(folder)
+    show(vtab.table(findings))
+    advice = vtab.advice(findings)
+    print(advice)
+    vtab.refuse_damage(findings)
+    if not advice:
+        log.info("next: footage evaluate MODEL --suite vtab --data %s", shlex.quote(folder))
+
+
+def _export(
+    *,
+    out: Annotated[str, required("FOLDER", "Folder to write the tasks to.")],
+    tasks: Annotated[
+        Repeated, arg(metavar="TASK [TASK ...]", help="Export only these tasks.")
+    ] = (),
+    data_dir: Annotated[str, optional("DIR", "Data folder of TFDS. Default: its own.")] = "",
+) -> None:
+    """Export the exact VTAB-1k images from TFDS; existing tasks are skipped."""
+    from footage.commands import vtab
+
+    for path in vtab.export(out=out, tasks=flat(tasks), data_dir=data_dir):
+        print(path)
+    log.info("next: footage vtab doctor %s", shlex.quote(out))
+
+
+def _import_parquet(
+    folder: Annotated[
+        str,
+        Positional,
+        required("FOLDER", "Contains train-*.parquet, test-*.parquet, and maybe validation-*."),
+    ],
+    *,
+    task: Annotated[str, required("TASK", "Name of the task.")],
+    out: Annotated[str, required("FOLDER", "Folder to write the task to.")],
+) -> None:
+    """Import one task from Hugging Face Parquet files (a different 1,000-image subset)."""
+    from footage.commands import vtab
+
+    print(vtab.imported(folder, task=task, out=out))
+    log.info("next: footage vtab doctor %s", shlex.quote(out))

@@ -1,0 +1,56 @@
+"""Settings of `footage evaluate`. Importing them does not load torch, so that the help is quick."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from footage.errors import ConfigError
+
+FROZEN: Final = ("knn", "linear")
+"""Protocols that every kind of evaluation has, and the default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateConfig:
+    """Evaluation settings."""
+
+    protocols: tuple[str, ...] = FROZEN
+    """Evaluation protocols: knn and linear use frozen features. With --suite also lightweight
+    (as in VTAB), bit-hyperrule, petl, heavy, heavy-N for N trials, pocket-fast, and
+    pocket-finetune."""
+
+    seed: int = 0
+    """Seed of the split and of the untrained network. With --suite, the protocol sets the seeds."""
+
+    size: int = 0
+    """Input height and width in pixels; 0 uses the model's own."""
+
+    batch_size: int = 64
+    """Images per forward pass."""
+
+    tasks: tuple[str, ...] = ()
+    """Tasks of the suite to evaluate. Default: all that exist."""
+
+    averaging: Literal["tasks", "groups"] = "tasks"
+    """Headline average: over tasks (as in VTAB) or over group means."""
+
+    held_out: bool = False
+    """For a run, measure retrieval in its held-out videos: whether the nearest frame belongs to the
+    same shot, and to the same video."""
+
+    untrained: bool = False
+    """With --suite, use the same network with random weights, to fine-tune from scratch."""
+
+    workers: int = 1
+    """With --suite, number of worker processes, spread over the GPUs."""
+
+    def __post_init__(self) -> None:
+        if self.protocols != FROZEN:  # loading torch for the default would slow down the help
+            from footage.evaluation.protocols import protocols
+
+            protocols(self.protocols)
+        if self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        if self.size < 0:
+            raise ConfigError(f"size must be 0 or a number of pixels, got {self.size}")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")

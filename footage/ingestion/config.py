@@ -1,0 +1,68 @@
+"""Settings of `footage ingest`. Importing them loads no decoder, so that the help is quick."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from footage.errors import ConfigError
+from footage.video.sandbox import Limits
+
+if TYPE_CHECKING:
+    from footage.video.extract import Extraction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class IngestConfig:
+    """Ingest settings."""
+
+    frames_per_second: float = 2.0
+    """Frames to keep per second of video."""
+    short_side: int = 256
+    """Shorter side of stored frames in pixels; smaller videos keep their size."""
+    jpeg_quality: int = 90
+    """Quality of the kept JPEG frames, 1 to 100."""
+    detector: Literal["adaptive", "transnet"] = "adaptive"
+    """Shot detector: adaptive is fast, transnet finds more dissolves but takes far longer."""
+    minimum_shot_seconds: float = 0.5
+    """Minimum shot length, in seconds; closer cuts are merged."""
+    boundary_margin_seconds: float = 0.25
+    """Discard frames within this many seconds of a cut."""
+    workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """Number of worker processes."""
+    max_quarantined_share: float = 0.2
+    """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
+    require_sandbox: bool = False
+    """Stop with an error unless every layer of the decoder sandbox is available."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    """Per-video resource limits."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "frames_per_second": 0 < self.frames_per_second <= 1000,
+            "short_side": 16 <= self.short_side <= 8192,
+            "jpeg_quality": 1 <= self.jpeg_quality <= 100,
+            "detector": self.detector in ("adaptive", "transnet"),
+            "minimum_shot_seconds": 0 <= self.minimum_shot_seconds < 3600,
+            "boundary_margin_seconds": 0 <= self.boundary_margin_seconds < 3600,
+            "workers": 1 <= self.workers <= 4096,
+            "max_quarantined_share": 0 <= self.max_quarantined_share <= 1,
+        }
+        for name, is_fine in checks.items():
+            if not is_fine:
+                raise ConfigError(
+                    f"{name} is out of range, got {getattr(self, name)}",
+                    "see footage ingest --help",
+                )
+
+    @property
+    def extraction(self) -> "Extraction":
+        """The settings that decide what is kept of a video."""
+        from footage.video.extract import Extraction  # needs OpenCV, which `--help` does not
+
+        names = [field.name for field in dataclasses.fields(Extraction)]
+        return Extraction(**{name: getattr(self, name) for name in names})
+
+    @property
+    def store_settings(self) -> dict[str, Any]:
+        """What makes two stores of the same videos different."""
+        return dataclasses.asdict(self.extraction) | {"detector": self.detector}
