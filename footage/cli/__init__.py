@@ -106,7 +106,8 @@ def run_program(
     debug = "--debug" in words
     require_sandbox = "--require-sandbox" in words
     words = [word for word in words if word not in ("--debug", "--require-sandbox")]
-    _log_to_stderr()
+    logging.basicConfig(handlers=[terminal.StderrHandler()], force=True)
+    logging.getLogger("footage").setLevel(logging.INFO)
     with policy.of_command(require_all=require_sandbox):
         code = _run({**commands, **deprecated}, list(commands), usage, words, debug)
     error = terminal.output_error()
@@ -120,13 +121,6 @@ def run_program(
         "free some space or redirect the output elsewhere, then rerun the same command",
         OutputError.exit_code,
     )
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(terminal.PrintableFormatter("%(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
-    logging.getLogger("footage").setLevel(logging.INFO)
 
 
 def _run(

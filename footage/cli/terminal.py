@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from types import TracebackType
+from typing import TextIO
 
 from footage.text import printable, redacted
 
@@ -22,6 +23,19 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One log line."""
         return printable(super().format(record))
+
+
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes log lines to what standard error is at the time: a progress bar replaces it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(PrintableFormatter("%(message)s"))
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error."""
+        return sys.stderr
 
 
 def print_traceback(

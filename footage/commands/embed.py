@@ -26,8 +26,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float, UInt8
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from footage import arguments
 from footage.arguments import Location, Locations
@@ -40,6 +38,7 @@ from footage.images.limits import ImageError
 from footage.ingestion.sources import LocalCopy, Source, find, local_copies
 from footage.io import files
 from footage.models import load as models
+from footage.progress import progress_bar
 from footage.video import decode as video
 from footage.video.frame_reader import FrameReader
 from footage.video.sandbox import Limits
@@ -145,8 +144,10 @@ def _embed_all(
     frames = num_read = 0
     kinds: Counter[Kind] = Counter()
     failures: list[Failure] = []
-    with _Writer(path, model, config) as writer, _progress() as progress:
-        bar = progress.add_task(f"{len(found)} files", rows=0)
+    with (
+        _Writer(path, model, config) as writer,
+        progress_bar("embed", total=len(found), unit="files") as bar,
+    ):
         for batch in batches(
             _items(found, kinds, model.preprocessing.size, config), config.batch_size
         ):
@@ -154,7 +155,7 @@ def _embed_all(
             frames += sum(item.seconds is not None for item in batch)
             num_read += sum(item.pixels is not None for item in batch)
             failures += [Failure(i.input, i.reason) for i in batch if i.status != "ok"]
-            progress.update(bar, rows=writer.num_rows)
+            bar.update(sum(kinds.values()))
         if not num_read:
             raise ConfigError(
                 f"none of {len(found)} files could be read; {failures[0].input}: "
@@ -336,11 +337,3 @@ def _schema(model: models.Model, config: EmbedConfig) -> pa.Schema:
         ]
     description = {"name": model.name, **models.describe(model)}
     return pa.schema(fields, metadata={"footage": json.dumps(description)})
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("embed {task.description}: {task.fields[rows]} rows"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )

@@ -6,23 +6,12 @@ weights) and `model`. Retrieval in the videos that a run held out has the same c
 labels. A suite brings its own split and has a row for each task.
 """
 
-import functools
 import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, overload
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from footage import arguments
 from footage.arguments import Location, Locations
@@ -43,6 +32,7 @@ from footage.images.common import some
 from footage.io.walk import text
 from footage.models import load as models
 from footage.models.backbone import Preprocessing
+from footage.progress import progress_bar
 from footage.runs import layout
 from footage.suites import pocket
 from footage.suites.task_spec import TaskRow
@@ -190,11 +180,9 @@ def _on_suite(
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    with _progress("cost") as progress:
-        bar = progress.add_task(suite.name)
+    with progress_bar(f"evaluate {suite.name}") as bar:
         told = runner.Progress(
-            start=lambda total, done: progress.update(bar, total=total, completed=done),
-            advance=lambda cost: progress.advance(bar, cost),
+            start=lambda total, done: bar.update(done, total=total), advance=bar.advance
         )
         found = runner.run(job, suite, table, told)
     summaries = {
@@ -258,10 +246,11 @@ def _on_labelled(
         seed=config.seed,
         batch_size=config.batch_size,
     )
-    with _progress("images") as progress:
+    with progress_bar("evaluate") as bar:
 
         def begin(name: str, num_images: int) -> Callable[[float], None]:
-            return functools.partial(progress.advance, progress.add_task(name, total=num_images))
+            bar.begin(f"evaluate {name}", num_images, "images")
+            return bar.advance
 
         return evaluation.run(Path(out) if str(out) else None, overwrite=overwrite, progress=begin)
 
@@ -273,15 +262,3 @@ def _check_names(names: Sequence[str]) -> None:
             f"several labelled folders are called {twice[0]}",
             "evaluate them one by one, or rename one: task names must be unique",
         )
-
-
-def _progress(unit: str) -> Progress:
-    counted = MofNCompleteColumn() if unit == "images" else TaskProgressColumn()
-    return Progress(
-        TextColumn("evaluate {task.description}", markup=False),
-        BarColumn(),
-        counted,
-        TextColumn(unit if unit == "images" else ""),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

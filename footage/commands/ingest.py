@@ -11,16 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, MachineError, StoreError
@@ -33,6 +23,7 @@ from footage.io import files
 from footage.io.documents import Document
 from footage.processes import interpreters
 from footage.processes.executors import Executor, LocalProcesses
+from footage.progress import progress_bar
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
@@ -232,10 +223,9 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
     results: list[IngestResult] = []
     num_bytes = sum(task.source.num_bytes for task in tasks)
     space = SpaceWatch(tasks[0].store, num_bytes)
-    failures = 0
+    num_done = failures = 0
     sandbox: Sandbox | None = None
-    with _progress() as progress:
-        bar = progress.add_task("ingest", total=num_bytes, files=f"0/{len(tasks)}")
+    with progress_bar(f"ingest 0/{len(tasks)} videos", total=num_bytes, unit="bytes") as bar:
         for outcome in executor.run(ingest_one, tasks):
             task: IngestTask = outcome.task
             result: IngestResult = outcome.result or IngestResult(
@@ -248,25 +238,13 @@ def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
             if failures == MOST_FAILURES:
                 raise _machine_error(f"{failures} videos in a row", result.failure)
             space.finished(result.video, task.source.num_bytes)
-            counts = f"{len(results)}/{len(tasks)}"
-            progress.update(bar, advance=task.source.num_bytes, files=counts)
+            num_done += task.source.num_bytes
+            bar.update(num_done, description=f"ingest {len(results)}/{len(tasks)} videos")
     return results
 
 
 def _machine_error(what: str, reason: str) -> MachineError:
     return MachineError(with_limits(f"{what} could not be processed: {reason}"), _MACHINE_HINT)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description} {task.fields[files]} videos"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        refresh_per_second=2,  # drawing it ten times a second took 2 % of the work
-    )
 
 
 def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:

@@ -10,14 +10,11 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from footage import arguments
 from footage.arguments import Location, Locations
@@ -42,6 +39,7 @@ from footage.invariance.video_levels import VIEWS, choose_frames, frame_features
 from footage.io import files
 from footage.io.walk import text
 from footage.models import load as models
+from footage.progress import progress_bar
 from footage.runs import layout
 from footage.store.reader import Store
 
@@ -156,13 +154,13 @@ def _measured(
     moved: dict[str, Any] = {}
     held: dict[str, dict[str, Any]] = {}
     if store is not None:
-        with _said("levels of the store"):
+        with progress_bar("profile: levels of the store"):
             profiles, measured["store"] = _on_store(store, specs, compared, config)
     if config.scenes:
-        with _said("one factor at a time"):
+        with progress_bar("profile: one factor at a time"):
             moved, measured["scenes"] = _on_scenes(compared, config)
     if str(videos):
-        with _said("labelled videos"):
+        with progress_bar("profile: labelled videos"):
             held, measured["videos"] = _on_videos(Path(videos), Path(labels), compared, config)
     results = [
         Profiled(
@@ -328,17 +326,3 @@ def _read(
     extracted = extract(paths, compared.columns, batch_size=config.batch_size)
     refuse_unreadable(extracted.unreadable, len(paths), asked.name)
     return extracted.features
-
-
-@contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Show that something takes its time."""
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("profile {task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    with progress:
-        progress.add_task(what, total=None)
-        yield

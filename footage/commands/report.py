@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.io import files
 from footage.models import load as models
+from footage.progress import progress_bar
 from footage.reporting.inputs import (
     Run,
     gather,
@@ -160,23 +158,16 @@ def _pictures(first: Run, runs: Sequence[Run], config: ReportConfig) -> Footage:
 
 def _comparisons(runs: Sequence[Run], searched: Gallery, num_found: int) -> list[Comparison]:
     comparisons = []
-    with Progress(
-        TextColumn("report: frames of {task.description}", markup=False),
-        BarColumn(),
-        console=Console(stderr=True),
-    ) as progress:
-        bar = progress.add_task("", total=2 * len(runs))
-        for run in runs:
-            progress.update(bar, description=run.name)
+    with progress_bar("report", total=2 * len(runs), unit="networks") as bar:
+        for number, run in enumerate(runs):
+            bar.update(2 * number, description=f"report: frames of {run.name}")
             trained = _load(run)
             if trained is None:
-                progress.advance(bar, 2)
                 continue
             found = answers(trained, searched, num_found=num_found)
-            progress.advance(bar)
+            bar.advance()
             untrained = models.untrained(trained, seed=int(run.record["seed"]))
             baseline = answers(untrained, searched, num_found=num_found)
-            progress.advance(bar)
             if any(answer.found for answer in found):
                 comparisons.append(
                     Comparison(

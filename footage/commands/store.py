@@ -2,17 +2,14 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
 from footage.errors import StoreError
 from footage.ingestion.store_repair import Checked, Repaired, check, repair
 from footage.io import files
+from footage.progress import progress_bar
 from footage.store import commit
 from footage.store.description import read_description
 from footage.store.reader import Damage
@@ -100,18 +97,15 @@ def verify(
 
 
 def _check(path: Path) -> Checked:
-    with Progress(
-        TextColumn("verify"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        refresh_per_second=2,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        bar = progress.add_task("")
-        return check(path, lambda done, total: progress.update(bar, advance=done, total=total))
+    num_done = 0
+
+    def count(num_bytes: int, total: int) -> None:
+        nonlocal num_done
+        num_done += num_bytes
+        bar.update(num_done, total=total)
+
+    with progress_bar("verify", unit="bytes") as bar:
+        return check(path, count)
 
 
 def _content_hash(path: Path, found: Checked) -> str:

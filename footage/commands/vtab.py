@@ -6,15 +6,13 @@ doctor           present, absent, damaged
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from footage.errors import ConfigError, UnknownNameError
+from footage.progress import progress_bar
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab.doctor import SOURCES, Finding, examine
 from footage.suites.vtab.export import export_task, open_tfds
@@ -48,8 +46,8 @@ def _exported(task: VtabTask, out: Path, data_dir: str) -> Path:
         log.info("%s is there already; remove it to write it anew", place)
         return place
     records = open_tfds(task, data_dir)
-    with _progress("export", task.row) as progress:
-        return export_task(task, records, out, advance=progress)
+    with progress_bar(f"export {task.name}", total=_num_images(task.row), unit="images") as bar:
+        return export_task(task, records, out, advance=bar.advance)
 
 
 def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
@@ -67,8 +65,8 @@ def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
         ConfigError: The name is unknown, the task is there already, or the files do not hold it.
     """
     row = _task(task).row
-    with _progress("import", row) as progress:
-        return import_parquet(folder, row, Path(out), advance=progress)
+    with progress_bar(f"import {row.name}", total=_num_images(row), unit="images") as bar:
+        return import_parquet(folder, row, Path(out), advance=bar.advance)
 
 
 def doctor(folder: str | Path) -> list[Finding]:
@@ -122,16 +120,5 @@ def _task(name: str) -> VtabTask:
     return TASKS[names.index(name)]
 
 
-@contextmanager
-def _progress(word: str, row: TaskRow) -> Iterator[Callable[[float], None]]:
-    progress = Progress(
-        TextColumn(f"{word} {row.name}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with progress:
-        bar = progress.add_task("", total=row.num_train + row.num_val + row.num_test)
-        yield lambda done: progress.advance(bar, done)
+def _num_images(row: TaskRow) -> int:
+    return row.num_train + row.num_val + row.num_test

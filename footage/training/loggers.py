@@ -14,7 +14,6 @@ import logging
 import math
 import os
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from footage.io import files
+from footage.progress import progress_bar
 from footage.runs import layout
 
 log = logging.getLogger(__name__)
@@ -60,17 +58,14 @@ class Journal:
         layout.rewind_metrics(run, first_step)
         self._lines = _Lines(run / layout.METRICS)
         self._board = _Board(run / layout.TENSORBOARD, first_step + 1)
-        is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._progress = Progress(
-            TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[rates]}"),
-            console=Console(file=sys.stderr), disable=not is_terminal,
-        )  # fmt: skip
-        self._bar = self._progress.add_task("", total=total_steps, completed=first_step, rates="")
+        self._first_step = first_step
+        self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> "Journal":
         if self.active:
-            self._progress.start()
+            bar = progress_bar("train", total=self.total_steps, unit="steps")
+            self._bar = self._closing.enter_context(bar)
+            self._bar.update(self._first_step)
         return self
 
     def __exit__(
@@ -80,7 +75,7 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         if self.active:
-            self._progress.stop()
+            self._closing.close()
             self._lines.close()
             self._board.close()
 
@@ -97,11 +92,10 @@ class Journal:
             return
         self._lines.add({"step": step, **values, "levels": dict(levels)})
         self._board.add({**values, **{f"level/{k}": v for k, v in levels.items()}}, step)
-        rates = self._rates(levels)
-        self._progress.update(self._bar, completed=step, rates=rates)
-        if self._progress.disable and time.monotonic() - self._last_line > QUIET_SECONDS:
+        self._bar.update(step, rate=f"{self._images_per_second():.0f} images/s")
+        if not self._bar.is_shown and time.monotonic() - self._last_line > QUIET_SECONDS:
             self._last_line = time.monotonic()
-            log.info("step %d of %d  %s", step, self.total_steps, rates)
+            log.info("step %d of %d  %s", step, self.total_steps, self._rates(levels))
 
     def probe(self, step: int, probed: Mapping[str, float], advice: Sequence[str]) -> None:
         """Record online metrics of the held-out videos, and log problems."""
@@ -133,10 +127,13 @@ class Journal:
 
     def _rates(self, levels: Mapping[str, float]) -> str:
         parts = [f"{name} {self.mean(name):.3f}" for name in levels]
-        # steps hold equally many images, so their rates have a harmonic mean
-        seconds = [1 / values["images_per_second"] for values in self.recent]
-        rate, wait = len(seconds) / sum(seconds), self.mean("data_wait")
+        rate, wait = self._images_per_second(), self.mean("data_wait")
         return "  ".join([*parts, f"{rate:.0f} images/s", f"data wait {wait:.0%}"])
+
+    def _images_per_second(self) -> float:
+        """Harmonic mean over the recent steps, because each has the same number of images."""
+        seconds = [1 / values["images_per_second"] for values in self.recent]
+        return len(seconds) / sum(seconds)
 
 
 class _Lines:
