@@ -17,6 +17,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemaini
 from rich.table import Column
 from rich.text import Text
 
+Amount = int | float
+"""Work that was done, in any unit."""
+
 REFRESHES_PER_SECOND = 2
 """Drawing ten times per second took 2 % of an ingest."""
 
@@ -32,7 +35,7 @@ class ProgressBar:
         self._progress = progress
         self._task = progress.add_task(description, total=None, unit="", rate="")
 
-    def begin(self, description: str, total: float | None, unit: str) -> None:
+    def begin(self, description: str, total: Amount | None, unit: str) -> None:
         """Start counting anew.
 
         Args:
@@ -42,15 +45,15 @@ class ProgressBar:
         """
         self._progress.reset(self._task, description=description, total=total, unit=unit, rate="")
 
-    def advance(self, amount: float = 1.0) -> None:
+    def advance(self, amount: Amount = 1) -> None:
         """Count work that was done."""
         self._progress.advance(self._task, amount)
 
     def update(
         self,
-        completed: float,
+        completed: Amount,
         *,
-        total: float | None = None,
+        total: Amount | None = None,
         description: str | None = None,
         rate: str = "",
     ) -> None:
@@ -69,7 +72,7 @@ class ProgressBar:
 
 @contextlib.contextmanager
 def progress_bar(
-    description: str, *, total: float | None = None, unit: str = ""
+    description: str, *, total: Amount | None = None, unit: str = ""
 ) -> Iterator[ProgressBar]:
     """Show a progress bar on stderr while the block runs, if stderr is a terminal.
 

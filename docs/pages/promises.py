@@ -345,7 +345,7 @@ INTEGRITY = (
         (
             "tests/cli/test_terminal.py::test_a_hostile_name_reaches_the_terminal_as_text",
             "tests/cli/test_terminal.py::test_streams_that_are_closed_or_full_end_it_like_any_tool",
-            "tests/cli/test_terminal.py::test_a_wrong_command_line_is_one_error_and_one_hint",
+            "tests/cli/test_parsing.py::test_a_wrong_command_line_is_one_error_and_one_hint",
         ),
     ),
 )

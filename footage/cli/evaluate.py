@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
-from footage.cli.options import Repeated, flat, optional, required
+from footage.cli.options import Flag, Repeated, flat, optional, required
 from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
@@ -49,7 +49,11 @@ def _evaluate(
         optional("PATH", "Where to write results: a JSON file, or with --suite a folder."),
     ] = "",
     overwrite: Annotated[
-        bool, arg(help="Evaluate again and replace the results in --out; not with --suite.")
+        Flag,
+        arg(
+            help="Evaluate again and replace the results in --out; not with --suite.",
+            help_behavior_hint="",
+        ),
     ] = False,
     config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008 (frozen)
 ) -> None:

@@ -11,9 +11,9 @@ import itertools
 import textwrap
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import (
     MISSING_NONPROP,
     ConstructorRegistry,
@@ -23,6 +23,9 @@ from tyro.constructors import (
 )
 
 REGISTRY = ConstructorRegistry()
+
+FLAG: Final = Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")]
+"""A flag that is off by default."""
 
 
 @REGISTRY.struct_rule
@@ -35,7 +38,7 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
         fields=tuple(
             StructFieldSpec(
                 name=field.name,
-                type=_with_placeholder(field.name, types[field.name], default),
+                type=_shown(field, types[field.name], default),
                 default=default,
                 helptext=helps.get(field.name),
             )
@@ -53,9 +56,12 @@ def _default(field: dataclasses.Field[Any], info: StructTypeInfo) -> Any:  # noq
     return MISSING_NONPROP if field.default is dataclasses.MISSING else field.default
 
 
-def _with_placeholder(name: str, kind: Any, default: object) -> Any:  # noqa: ANN401
-    word = name.upper().replace("_", "-")
+def _shown(field: dataclasses.Field[Any], kind: Any, default: object) -> Any:  # noqa: ANN401
+    """The type of a field, with what the help shows instead of the type."""
+    word = field.name.upper().replace("_", "-")
     hint = "" if default in ("", ()) else None  # its help states what happens without a value
+    if kind is bool and field.default is False:  # others have a second option, --no-NAME
+        return FLAG
     if kind is str:
         return Annotated[kind, arg(metavar=word, help_behavior_hint=hint)]
     if kind == tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from footage.cli.parsing import NO_VALUE
@@ -39,6 +39,9 @@ Model = Annotated[
 ]
 Repeated = UseAppendAction[tuple[Annotated[tuple[str, ...], SOME], ...]]
 """Values of an option that takes several and can be repeated."""
+
+
+Flag = Annotated[bool, FlagCreatePairsOff]
 
 
 def flat(groups: Sequence[Sequence[str]]) -> list[str]:

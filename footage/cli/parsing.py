@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff
 
 from footage.cli.fields import REGISTRY
 from footage.errors import UnknownNameError, UsageError
@@ -46,7 +45,6 @@ def run(
     program: str,
     *,
     deprecated: Mapping[str, str] = MappingProxyType({}),
-    negatable: bool = False,
 ) -> None:
     """Parse the words of a command line and call a command with the result.
 
@@ -55,13 +53,12 @@ def run(
         words: The words after the command's name.
         program: Name of the command, for the help and errors.
         deprecated: Old spellings of options, and the options that replace them.
-        negatable: Whether every flag has both forms, --flag and --no-flag.
 
     Raises:
         UsageError: The words do not match the command.
         SystemExit: Help was requested and printed.
     """
-    parse(command, words, program, deprecated=deprecated, negatable=negatable)()
+    parse(command, words, program, deprecated=deprecated)()
 
 
 def parse(
@@ -70,7 +67,6 @@ def parse(
     program: str,
     *,
     deprecated: Mapping[str, str] = MappingProxyType({}),
-    negatable: bool = False,
 ) -> Callable[[], None]:
     """The call that the words of a command line specify; see `run`."""
 
@@ -79,8 +75,7 @@ def parse(
         return functools.partial(command, *arguments, **options)
 
     def parsed(words: Sequence[str]) -> Callable[[], None]:
-        markers = () if negatable else (FlagCreatePairsOff,)
-        return tyro.cli(bind, args=words, prog=program, config=markers, registry=REGISTRY)
+        return tyro.cli(bind, args=words, prog=program, registry=REGISTRY)
 
     words = _modern(words, deprecated)
     box = io.StringIO()
@@ -117,7 +112,7 @@ def run_one_of(
     first = words[0] if words else ""
     if first in ("-h", "--help"):
         for name, command in commands.items():
-            print(f"{program} {name:16} {(command.__doc__ or '').partition(chr(10))[0]}")
+            print(f"{program} {name}\n    {(command.__doc__ or '').partition(chr(10))[0]}")
         raise SystemExit(0)
     if not first or first.startswith("-"):
         raise UsageError(f"{program} needs a command", f"choose from {', '.join(commands)}")

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
-from footage.cli.options import SOME, optional, required
+from footage.cli.options import SOME, Flag, optional, required
 from footage.cli.tables import show
 from footage.invariance.config import ProfileConfig
 from footage.runs import layout
@@ -43,7 +43,9 @@ def _profile(
     labels: Annotated[
         str, optional("DIR", "Labelled images of the same classes, to fit the classifier.")
     ] = "",
-    overwrite: Annotated[bool, arg(help="Replace another profile in --out.")] = False,
+    overwrite: Annotated[
+        Flag, arg(help="Replace another profile in --out.", help_behavior_hint="")
+    ] = False,
     config: Annotated[ProfileConfig, arg(name="")] = ProfileConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Measure what features are invariant to.

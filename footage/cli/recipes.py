@@ -1,6 +1,5 @@
 """The command line of `footage recipes`."""
 
-import logging
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -8,8 +7,6 @@ from tyro.conf import Positional
 
 from footage.cli import parsing
 from footage.cli.options import optional
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -24,7 +21,7 @@ def _recipes(
 ) -> None:
     """List the recipes of `footage train`, or describe some of them.
 
-    A description contains what the recipe reproduces, what it changes, and what it costs.
+    A description states what a recipe reproduces, changes, and costs.
     """
     from footage.recipes.methods import METHODS, RECIPES, recipe
     from footage.recipes.scales import SCALES
@@ -38,4 +35,3 @@ def _recipes(
         print(f"{method:18} {RECIPES[method].summary}")
     others = ", ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
     print(f"\nMETHOD alone has the paper's scale; {others} are smaller")
-    log.info("next: footage recipes vivi-ex4-tiny")

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from types import TracebackType
-from typing import TextIO
+from typing import Any
 
 from footage.text import printable, redacted
 
@@ -25,7 +25,7 @@ class PrintableFormatter(logging.Formatter):
         return printable(super().format(record))
 
 
-class StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[Any]):
     """Writes log lines to what standard error is at the time: a progress bar replaces it."""
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         self.setFormatter(PrintableFormatter("%(message)s"))
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        """Standard error."""
+    def stream(self) -> Any:  # noqa: ANN401
+        """Standard error, whatever object that is at the moment."""
         return sys.stderr
 
 

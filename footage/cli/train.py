@@ -49,8 +49,7 @@ def run(words: Sequence[str]) -> None:
         print(path)
         _log_next(path)
 
-    program = f"footage train {name}"
-    parsing.run(command, rest, program, deprecated=DEPRECATED, negatable=True)
+    parsing.run(command, rest, f"footage train {name}", deprecated=DEPRECATED)
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:

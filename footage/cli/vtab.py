@@ -45,7 +45,7 @@ def _doctor(
 
 def _export(
     *,
-    out: Annotated[str, required("FOLDER", "Folder to write the tasks to.")],
+    out: Annotated[str, required("DIR", "Folder to write the tasks to.")],
     tasks: Annotated[
         Repeated, arg(metavar="TASK [TASK ...]", help="Export only these tasks.")
     ] = (),
@@ -67,9 +67,9 @@ def _import_parquet(
     ],
     *,
     task: Annotated[str, required("TASK", "Name of the task.")],
-    out: Annotated[str, required("FOLDER", "Folder to write the task to.")],
+    out: Annotated[str, required("DIR", "Folder to write the task to.")],
 ) -> None:
-    """Import one task from Hugging Face Parquet files (a different 1,000-image subset)."""
+    """Import one task from Hugging Face Parquet files (a different 1,000 images)."""
     from footage.commands import vtab
 
     print(vtab.imported(folder, task=task, out=out))

@@ -44,25 +44,25 @@ class EmbedConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoConfig:
-    """How long the demo takes and what it is made of."""
+    """Settings of the demo."""
 
     train_seconds: float = 300.0
-    """About how long to train; the number of steps follows from the speed of the machine."""
+    """Approximate training time in seconds; sets the number of steps."""
 
     most_steps: int = 4000
-    """Never more steps than this, however fast the machine."""
+    """Maximum number of steps."""
 
     num_rendered: int = 80
-    """Rendered films, in addition to the real clips; not used with videos of your own."""
+    """Number of rendered films to add to the real clips; ignored with your own videos."""
 
     labelled_scale: float = 1.0
-    """Factor of the number of labelled images that are drawn for the evaluation."""
+    """Factor for the number of labelled images that are rendered for the evaluation."""
 
     download: bool = True
-    """Download the real clips; without them the demo uses rendered films alone."""
+    """Download real clips; otherwise use only rendered films."""
 
     seed: int = 0
-    """Seed of everything that is drawn."""
+    """Seed of all random draws."""
 
     def __post_init__(self) -> None:
         """Refuse values that leave nothing to do."""
