@@ -1,6 +1,7 @@
 """The command line of `footage train`."""
 
 import logging
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ def run(words: Sequence[str]) -> None:
 
         path = train(config, store=store, labels=labels, out=out, recipe=name)
         print(path)
-        _log_next(path)
+        if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
+            _log_next(path)
 
     parsing.run(command, rest, f"footage train {name}", deprecated=DEPRECATED)
 
