@@ -12,6 +12,7 @@ from tyro.conf import arg
 
 from footage import cli
 from footage.cli import parsing
+from footage.cli.options import required
 from footage.errors import ConfigError
 from pocket_suite.build import Built, build
 
@@ -85,13 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _build(words: Sequence[str]) -> None:
     default = PocketConfig()
 
-    def command(*, out: str, config: Annotated[PocketConfig, arg(name="")] = default) -> None:
-        """Build the pocket suite from packages and renderers. Rerun to resume or add tasks.
-
-        Args:
-            out: The suite's folder.
-            config: Settings of the build.
-        """
+    def command(
+        *,
+        out: Annotated[str, required("DIR", "Folder of the suite.")],
+        config: Annotated[PocketConfig, arg(name="")] = default,
+    ) -> None:
+        """Build the pocket suite from packages and renderers. Rerun to resume or add tasks."""
         built = build_pocket(out, config)
         for name in built.tasks:
             sys.stdout.write(f"{built.path / name}\n")
