@@ -81,13 +81,13 @@ SECTIONS = {
         Row(
             "about 1 frame a second",
             "recalled .6",
-            "ingest.config:IngestConfig.frames_per_second",
+            "ingestion.config:IngestConfig.frames_per_second",
             "give --frames-per-second 1 for the paper's",
         ),
         Row(
             "shots by a simple detector of changes of the colour histogram",
             "recalled .65",
-            "video.detectors.adaptive:AdaptiveCuts ingest.config:IngestConfig.detector",
+            "video.detectors.adaptive:AdaptiveCuts ingestion.config:IngestConfig.detector",
             "adaptive differences of frames (PySceneDetect) and fades, or TransNet v2",
         ),
         Row(
