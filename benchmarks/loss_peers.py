@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 import torch
 
 import footage._torchvision_compat  # noqa: F401  (before lightly brings torchvision in)
-from footage.objectives.losses import multi_positive_nce, self_distillation, triplet, vicreg
+from footage.objectives.losses.distillation import self_distillation
+from footage.objectives.losses.exemplar import triplet
+from footage.objectives.losses.nce import multi_positive_nce
+from footage.objectives.losses.vicreg import vicreg
 
 MOST_BYTES = 8e9
 """A peer that asks for more is left out."""

@@ -21,8 +21,10 @@ from typing import Any
 
 import torch
 
-from footage.objectives.losses import LOSSES
+from footage.objectives.losses.catalogue import functions
 from footage.runs.environment import environment
+
+FUNCTIONS = functions()
 
 PER_IDENTITY = 8
 
@@ -44,7 +46,7 @@ def arguments(name: str, num_embeddings: int, dimension: int) -> dict[str, torch
         "labels": lambda: torch.arange(num_embeddings) % dimension,
     }
     made = {}
-    for parameter in inspect.signature(LOSSES[name]).parameters.values():
+    for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
         if parameter.default is inspect.Parameter.empty:
             maker = makers.get(parameter.name) or makers[parameter.annotation.dim_str]
             tensor = maker()
@@ -66,7 +68,9 @@ def seconds(function, tensors: dict[str, torch.Tensor]) -> float:
 
 def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, float]:
     """Median milliseconds of each loss, taken in turns."""
-    cases = {name: (LOSSES[name], arguments(name, num_embeddings, dimension)) for name in LOSSES}
+    cases = {
+        name: (FUNCTIONS[name], arguments(name, num_embeddings, dimension)) for name in FUNCTIONS
+    }
     matrix = torch.randn(num_embeddings, dimension, requires_grad=True)
     cases["similarity matrix"] = (yardstick, {"embeddings": matrix})
     turns: dict[str, list[float]] = {name: [] for name in cases}
@@ -92,7 +96,7 @@ def measure_here(name: str, num_embeddings: int, dimension: int) -> float:
     """Megabytes by which the peak of this process grows over one forward and backward."""
     tensors = arguments(name, num_embeddings, dimension)
     before = _peak_kilobytes()
-    LOSSES[name](**tensors).backward()
+    FUNCTIONS[name](**tensors).backward()
     return (_peak_kilobytes() - before) / 1e3
 
 
@@ -123,7 +127,7 @@ def main() -> None:
             for size in options.embeddings
         },
         "peak_megabytes": {
-            str(size): {name: peak_megabytes(name, size, options.dimension) for name in LOSSES}
+            str(size): {name: peak_megabytes(name, size, options.dimension) for name in FUNCTIONS}
             for size in options.embeddings
         },
     }

@@ -22,7 +22,8 @@ from torch import Tensor
 from footage.commands.export import write_file
 from footage.errors import CheckpointError, FootageError
 from footage.models import load as models
-from footage.models.backbone import BackboneConfig, Preprocessing, build
+from footage.models.backbone import build
+from footage.models.config import BackboneConfig, Preprocessing
 
 ARCHITECTURE = "tf_efficientnet_lite0"
 """As TensorFlow pads, and with its batch-norm epsilon of 1e-3; timm's other lite0 does neither."""

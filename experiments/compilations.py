@@ -48,7 +48,7 @@ class Settings:
 
     seed: int = 0
     """Seed of all that is drawn."""
-    held_out_share: float = 0.2
+    held_out_fraction: float = 0.2
     """Share of the sources that are kept apart, whole."""
     capped_subject: str = "robot"
     """Sources of which most clips show this are capped."""
@@ -133,7 +133,9 @@ def held_out_sources(clips: Sequence[Clip], settings: Settings) -> list[str]:
     chosen = []
     for sources in sizes.values():
         order = hash_order(sources, settings.seed)
-        chosen += [sources[place] for place in order[: round(settings.held_out_share * len(order))]]
+        chosen += [
+            sources[place] for place in order[: round(settings.held_out_fraction * len(order))]
+        ]
     return sorted(chosen)
 
 

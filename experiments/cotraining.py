@@ -20,16 +20,16 @@ from experiments.levels import COMMON
 
 SHORT = (
     "sup-tiny:sup 100 %",
-    "sup-tiny:sup 10 %:label_share=0.1",
-    "vivi-ex4-co-tiny:vivi-ex4-co 10 %:label_share=0.1",
+    "sup-tiny:sup 10 %:label_fraction=0.1",
+    "vivi-ex4-co-tiny:vivi-ex4-co 10 %:label_fraction=0.1",
     "vivi-ex4-co-tiny:vivi-ex4-co 100 %",
     "semi-ex-tiny:semi-ex 10 %",
     "sup-tiny:sup 100 %, 3 x images:labelled.images_per_batch=192",
 )
 LONGER = (
     "sup-tiny:sup 100 %, 4000 steps:steps=4000",
-    "sup-tiny:sup 10 %, 4000 steps:steps=4000,label_share=0.1",
-    "vivi-ex4-co-tiny:vivi-ex4-co 10 %, 4000 steps:steps=4000,label_share=0.1",
+    "sup-tiny:sup 10 %, 4000 steps:steps=4000,label_fraction=0.1",
+    "vivi-ex4-co-tiny:vivi-ex4-co 10 %, 4000 steps:steps=4000,label_fraction=0.1",
     "vivi-ex4-tiny:vivi-ex4, 4000 steps:steps=4000",
 )
 """Long enough that a tenth of the labels is seen often."""

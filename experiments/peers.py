@@ -36,7 +36,7 @@ def held_out_videos(store: Store, config: TrainConfig) -> list[str]:
     """The videos that a run with this configuration would not train on."""
     ids = list(dict.fromkeys(store.shots["video"].to_pylist()))
     return [
-        ids[number] for number in hold_out(ids, config.held_out_share, config.seed).nonzero()[0]
+        ids[number] for number in hold_out(ids, config.held_out_fraction, config.seed).nonzero()[0]
     ]
 
 
@@ -61,7 +61,10 @@ def judge(options: argparse.Namespace) -> Line:
     judged = on_suite(config, options.model, options)
     store = Store.open(options.store)
     frames = held_out_frames(
-        store, held_out_videos(store, config), size=config.augment.size, frames=config.probe_frames
+        store,
+        held_out_videos(store, config),
+        size=config.augment.size,
+        frames=config.metrics_frames,
     )
     watch = online_metrics.OnlineMetrics(frames, {})
     loaded = models.load(str(options.model), size=config.augment.size)

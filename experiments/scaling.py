@@ -25,7 +25,7 @@ ARMS = (
     ),
     "vivi-full-tiny:vivi-full, 2000 steps:steps=2000",
     *(
-        f"{method}-tiny:{method}, {words} of the videos:held_out_share={share}"
+        f"{method}-tiny:{method}, {words} of the videos:held_out_fraction={share}"
         for words, share in SHARES.items()
         for method in METHODS
     ),

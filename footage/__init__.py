@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from footage.commands.ingest import ingest as ingest
     from footage.commands.profile import profile as profile
     from footage.commands.report import report as report
-    from footage.models.backbone import Preprocessing as Preprocessing
+    from footage.models.config import Preprocessing as Preprocessing
     from footage.models.load import load as load
     from footage.recipes.methods import recipe as recipe
     from footage.store.reader import Store as Store
 
 _HOMES = {
-    "Preprocessing": "footage.models.backbone",
+    "Preprocessing": "footage.models.config",
     "Store": "footage.store.reader",
     "demo": "footage.commands.demo",
     "embed": "footage.commands.embed",

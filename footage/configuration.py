@@ -9,16 +9,29 @@ import difflib
 import math
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
 from footage.errors import ConfigError
+from footage.registry import unknown
 
 Config = TypeVar("Config")
 
 LARGEST: Final = 2**63
 """Whole numbers stay below it, whatever their sign."""
+
+
+class Variant:
+    """Base of configurations among which a name chooses; files hold the name with the settings."""
+
+    __slots__ = ()
+    name: ClassVar[str] = ""
+
+    @staticmethod
+    def variants() -> Mapping[str, Any]:
+        """The dataclasses to choose from, by name."""
+        raise NotImplementedError
 
 
 def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
@@ -31,7 +44,9 @@ def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
 def plain(value: Any) -> Any:  # noqa: ANN401
     """A value as JSON has it: dataclasses and mappings as objects, tuples as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        chosen = {"name": value.name} if isinstance(value, Variant) else {}
+        fields = dataclasses.fields(value)
+        return chosen | {item.name: plain(getattr(value, item.name)) for item in fields}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -99,6 +114,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
                 f"set {where} to an object with the keys "
                 + ", ".join(field.name for field in dataclasses.fields(hint)),
             )
+        if issubclass(hint, Variant):
+            return _variant(hint, value, where)
         return from_dict(hint, value, where + ".")
     try:
         converted = msgspec.convert(value, hint, strict=True)
@@ -112,6 +129,14 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
             f"{where} must be {wanted}, got {_short(value)}", f"set {where} to {wanted}"
         ) from error
     return converted
+
+
+def _variant(hint: type[Variant], value: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    known, name = hint.variants(), value.get("name")
+    if not isinstance(name, str) or name not in known:
+        raise ConfigError(*unknown(f"{where}.name", str(name)[:100], known))
+    settings = {key: item for key, item in value.items() if key != "name"}
+    return from_dict(known[name], settings, where + ".")
 
 
 def _leaves(value: Any) -> Iterator[Any]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""The legend of axes. Every tensor of the project is described in these letters.
+"""The letters of tensor axes, used in every shape annotation.
 
     V   videos in a batch                      D   embedding dimension
     S   shots per video                        C   classes
@@ -7,34 +7,43 @@
     H W pixels                                 3   red, green, blue
 
 Frame losses contrast along A, shot losses along F, video losses along S.
+
+`Tensor` stands for `torch.Tensor` in annotations, without importing torch: jaxtyping checks shape
+and type of the numbers of whatever it is given.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor as Tensor
+else:
+    Tensor = Any
 
 Views = UInt8[Tensor, "V S F A H W 3"]
-"""What the loader delivers: augmented pixels, one byte each, channels last."""
+"""Output of the loader: augmented pixels, one byte each, channels last."""
 
 Images = Float[Tensor, "B 3 H W"]
-"""What a backbone takes: normalised pixels."""
+"""Input of a backbone: normalised pixels."""
 
 Features = Float[Tensor, "B D"]
-"""What a backbone gives: one pooled vector an image, before any head."""
+"""Output of a backbone: one pooled vector per image, before any head."""
 
 Embeddings = Float[Tensor, "V S F A D"]
-"""What every loss sees: head outputs, laid out along the hierarchy of video."""
+"""Input of a loss: head outputs, laid out along the hierarchy of video."""
 
 ShotEmbeddings = Float[Tensor, "V S D"]
 """Embeddings pooled over the frames and views of each shot, in temporal order."""
 
 ShotRows = Int[Tensor, "V S"]
-"""Which shot of the store each is; a shot that was cut into parts comes more than once."""
+"""Row of each shot in the store; a shot that was split into parts occurs more than once."""
 
 FlatEmbeddings = Float[Tensor, "N D"]
-"""Embeddings without their hierarchy; the identities are given beside them."""
+"""Embeddings without their hierarchy; identities are passed separately."""
 
 Identities = Int[Tensor, " N"]
-"""Equal numbers mean: the same thing seen differently, so a positive pair."""
+"""Equal numbers mark views of the same thing, which are positive pairs."""
 
 Scalar = Float[Tensor, ""]
 """A loss."""

@@ -8,7 +8,7 @@ import pytest
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.models.backbone import Preprocessing
+from footage.models.config import Preprocessing
 from footage.recipes.methods import recipe
 from footage.training.config import TrainConfig
 from tests.support.mutations import mutations, states

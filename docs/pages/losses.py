@@ -1,13 +1,15 @@
-"""docs/losses.md: every loss with its formula and source, from the docstrings of LOSSES."""
+"""docs/losses.md: every loss with its formula and source, from the docstrings."""
 
 import inspect
 import re
 
-from footage.objectives.losses import LOSSES
+from footage.objectives.losses.catalogue import functions
+
+FUNCTIONS = functions()
 
 HEAD = """# Losses
 
-Generated from `footage/objectives/losses.py` by `python -m docs.generate`; a test keeps it up to
+Generated from `footage/objectives/losses/` by `python -m docs.generate`; a test keeps it up to
 date.
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
@@ -16,11 +18,11 @@ date.
 
 def page() -> str:
     """The page as it should be."""
-    return HEAD + "\n".join(_entry(name) for name in LOSSES)
+    return HEAD + "\n".join(_entry(name) for name in FUNCTIONS)
 
 
 def _entry(name: str) -> str:
-    loss = LOSSES[name]
+    loss = FUNCTIONS[name]
     text = inspect.getdoc(loss) or ""
     formula, source = _part(text, "Formula"), _part(text, "Source")
     parameters = inspect.signature(loss).parameters.values()

@@ -173,7 +173,8 @@ SECTIONS = {
         Row(
             "parts that a shot was cut into are one identity, never negatives of each other",
             "ours",
-            "objectives.positives:identities data.sampling:SamplingConfig.few_shots['split']",
+            "objectives.positives:identities "
+            "data.sampling:SamplingConfig.short_video_policy['split']",
         ),
         Row(
             "views of one frame alike beside frames of one shot, each in a head of its own",
@@ -269,7 +270,7 @@ SECTIONS = {
         Row(
             "10 % or all of the labels",
             "paper",
-            "training.config:TrainConfig.label_share data.label_subset:label_share",
+            "training.config:TrainConfig.label_fraction data.label_subset:label_fraction",
             "which 10 %: a hash of each name, the same share of every class [ours]",
         ),
         Row(

@@ -107,14 +107,14 @@ SECTIONS = {
         Row(
             "linear warm-up over 5k steps",
             "recalled .25-.5",
-            "optim.schedules:ScheduleConfig.warmup_share optim.schedules:learning_rate",
+            "optim.schedules:ScheduleConfig.warmup_fraction optim.schedules:learning_rate",
             "a share of the run, 5 of 120 at the paper's scale",
         ),
         Row(
             "step-wise decay",
             "recalled .25-.5",
             "optim.schedules:ScheduleConfig.name['steps'] "
-            "optim.schedules:ScheduleConfig.decay_shares",
+            "optim.schedules:ScheduleConfig.decay_fractions",
             "the places are ours",
         ),
         Row(

@@ -51,7 +51,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings():
-    return compilations.Settings(held_out_share=0.34, dissolve_share=0.5)
+    return compilations.Settings(held_out_fraction=0.34, dissolve_share=0.5)
 
 
 @pytest.fixture(scope="module")

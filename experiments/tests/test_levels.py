@@ -85,7 +85,7 @@ def test_each_arm_has_the_levels_that_it_is_named_for():
 
 
 def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a_tenth():
-    assert {label: config.label_share for label, config in COTRAINED.items()} == {
+    assert {label: config.label_fraction for label, config in COTRAINED.items()} == {
         label: 0.1 if "10 %" in label else 1.0 for label in COTRAINED
     }
     equal = COTRAINED["sup 100 %, 3 x images"].images_per_step
@@ -101,8 +101,8 @@ def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
     for label, config in configs.items():
         method, _, rest = label.partition(", ")
         other = configs[f"{({*scaling.METHODS} - {method}).pop()}, {rest}"]
-        assert (config.steps, config.held_out_share) == (other.steps, other.held_out_share)
-        assert (config.steps, config.held_out_share) != (1000, 0.1)
+        assert (config.steps, config.held_out_fraction) == (other.steps, other.held_out_fraction)
+        assert (config.steps, config.held_out_fraction) != (1000, 0.1)
 
 
 def test_modern_losses_come_with_the_video_level_and_without():

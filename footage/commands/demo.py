@@ -40,9 +40,8 @@ from footage.evaluation.comparisons import (
 from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.results import COLUMNS, ResultRow
 from footage.ingestion.report import IngestReport
-from footage.models.backbone import BackboneConfig
-from footage.objectives.levels.video import OrderConfig
-from footage.objectives.objective import ObjectiveConfig
+from footage.models.config import BackboneConfig
+from footage.objectives.config import ObjectiveConfig, OrderConfig
 from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout
 from footage.store.reader import Store
@@ -203,7 +202,7 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
         base,
         seed=config.seed,
         backbone=BACKBONE,
-        held_out_share=share,
+        held_out_fraction=share,
         sampling=dataclasses.replace(
             base.sampling, videos_per_batch=videos_per_batch, frame_stride=FRAME_STRIDE
         ),
@@ -226,7 +225,7 @@ def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoCon
     return dataclasses.replace(
         base,
         steps=steps,
-        probe_every=max(steps // 4, 1),
+        metrics_every=max(steps // 4, 1),
         checkpoint_every=max(steps // 6, 1),
     )
 
@@ -235,7 +234,7 @@ def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
     """How fast a short run trains once it has started and chosen its threads."""
     log.info("measuring how fast this machine trains")
     steps = min(REHEARSAL_STEPS, base.steps)
-    short = dataclasses.replace(base, steps=steps, probe_frames=8, checkpoint_every=steps)
+    short = dataclasses.replace(base, steps=steps, metrics_frames=8, checkpoint_every=steps)
     with _without_log():
         train(short, store=store, out=run, recipe=RECIPE)
     rates = [

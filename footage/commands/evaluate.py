@@ -31,7 +31,7 @@ from footage.evaluation.suite_results import SuiteRow
 from footage.images.common import some
 from footage.io.walk import text
 from footage.models import load as models
-from footage.models.backbone import Preprocessing
+from footage.models.config import Preprocessing
 from footage.progress import progress_bar
 from footage.runs import layout
 from footage.suites import pocket

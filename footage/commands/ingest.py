@@ -69,7 +69,7 @@ def ingest(
         executor: Runs the tasks; by default, processes on this machine.
 
     Raises:
-        FootageError: Nothing was found, or more than `max_quarantined_share` was quarantined.
+        FootageError: Nothing was found, or more than `max_quarantined_fraction` was quarantined.
         StoreError: The store is damaged, or was created with other settings.
         OutputError: The store cannot be written, or another process is writing it.
     """
@@ -302,14 +302,14 @@ def _report(
     )
     done = [rows[result.video] for result in results if not result.failure]
     lost = [row for row in done if row["status"] == "quarantined"]
-    if len(lost) > config.max_quarantined_share * len(results):
+    if len(lost) > config.max_quarantined_fraction * len(results):
         reasons = Counter(row["reason"] for row in lost).most_common(3)
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons)
         raise TooManyRejectedError(
             f"{len(lost)} of {len(results)} files were quarantined, more than"
-            f" {config.max_quarantined_share:.0%}: {most}",
+            f" {config.max_quarantined_fraction:.0%}: {most}",
             f"the remaining videos are in {store} (see videos.parquet for reasons); fix the files"
-            " or raise --max-quarantined-share",
+            " or raise --max-quarantined-fraction",
             report,
         )
     if failures:

@@ -28,9 +28,10 @@ from footage.data.label_subset import write_share
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
 from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.images import confined
-from footage.models.backbone import BackboneConfig
+from footage.models.config import BackboneConfig
 from footage.models.initial_weights import start, take_heads
 from footage.models.load import Model, describe
+from footage.objectives.losses.distillation import DistillationConfig
 from footage.objectives.objective import Objective
 from footage.optim.schedules import learning_rate, teacher_decay
 from footage.processes.signals import StopRequest
@@ -157,7 +158,7 @@ def _train(
                 data_wait=waited / took,
             )
             last = done == config.steps
-            if is_main and (last or done % config.probe_every == 0):
+            if is_main and (last or done % config.metrics_every == 0):
                 recent = {name: journal.mean(name) for name in levels}
                 journal.probe(done, *metrics.compute(state.learner.backbone, recent))
             number = distributed.largest(stop.number)
@@ -208,7 +209,7 @@ def _online_metrics(
     if data.videos is None:
         return online_metrics.OnlineMetrics(NO_FRAMES, chance)
     frames = held_out_frames(
-        data.videos.frames, data.watched, size=config.augment.size, frames=config.probe_frames
+        data.videos.frames, data.watched, size=config.augment.size, frames=config.metrics_frames
     )
     return online_metrics.OnlineMetrics(frames, chance)
 
@@ -258,7 +259,8 @@ def _clip(learner: Learner, bound: float) -> Tensor:
 
 
 def _teacher_decay(config: TrainConfig, step: int) -> float:
-    first = config.objective.frame_shot.teacher_decay
+    loss = config.objective.frame_shot.loss
+    first = loss.teacher_decay if isinstance(loss, DistillationConfig) else 1.0
     return teacher_decay(step, first=first, total_steps=config.steps)
 
 
@@ -306,7 +308,7 @@ def _report_start(
         )  # fmt: skip
     if first_step:
         log.info("resuming at step %d of %d", first_step, config.steps)
-    if data.videos is None or config.learn_from == "images":
+    if data.videos is None or config.unlabelled_source == "images":
         return
     sampler = data.videos.sampler
     log.info(
@@ -316,7 +318,7 @@ def _report_start(
         sampler.num_ineligible,
     )
     for sentence in online_metrics.advice_on_data(
-        sampler.num_eligible, sampler.num_split, sampler.batches_per_pass
+        sampler.num_eligible, sampler.num_split, sampler.batches_per_epoch
     ):
         log.warning("%s", sentence)
 
@@ -345,7 +347,7 @@ def _not_finite(
     return FootageError(
         f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
         f" {saved}{seen}",
-        "lower --optimizer.learning-rate, lengthen --schedule.warmup-share or use --precision fp32",
+        "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
     )
 
 

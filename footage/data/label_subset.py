@@ -17,7 +17,7 @@ from footage.io import files
 from footage.seeding import hash_order
 
 
-def label_share(
+def label_fraction(
     names: Sequence[str], labels: Int[np.ndarray, " N"], share: float, seed: int
 ) -> Int[np.ndarray, " n"]:
     """Rows of the images whose labels may be used, in ascending order.

@@ -9,7 +9,7 @@ A batch is V videos x S shots x F frames (the A views of a frame are made later,
 
 Videos are ragged. What happens to one that has too little is a named policy, never a surprise:
 
-`few_shots`: the video has fewer than S shots (most raw clips are one single shot).
+`short_video_policy`: the video has fewer than S shots (most raw clips are one single shot).
     "split"   the longest shots are cut into equal parts until there are S; parts share no frame:
 
                   |------------one shot------------|  ->  |--0--|--1--|--2--|--3--|
@@ -17,7 +17,7 @@ Videos are ragged. What happens to one that has too little is a named policy, ne
     "drop"    the video is not used.
     Repeating a shot is not offered: two copies of a shot would be pushed apart as if they differed.
 
-`few_frames`: a shot, or a part of one, is shorter than F frames at the wanted stride.
+`short_shot_policy`: a shot, or a part of one, is shorter than F frames at the wanted stride.
     "wrap"    the stride narrows until the frames fit; when even F neighbours do not fit, the shot
               begins again:   . . . (3 frames), F = 4  ->  0 1 2 0
     "drop"    the shot is not used, and no part is cut as short as that.
@@ -74,9 +74,9 @@ class SamplingConfig:
     structure: Literal["video", "shuffled"] = "video"
     """video: keep the shots of a video together. shuffled: draw every frame independently, as a
     control; requires frames_per_shot = 1."""
-    few_shots: Literal["split", "drop"] = "split"
+    short_video_policy: Literal["split", "drop"] = "split"
     """Policy for a video with too few shots: split its longest shots, or drop the video."""
-    few_frames: Literal["wrap", "drop"] = "wrap"
+    short_shot_policy: Literal["wrap", "drop"] = "wrap"
     """Policy for a shot with too few frames: wrap around to its start, or drop the shot."""
 
     def __post_init__(self) -> None:
@@ -95,10 +95,14 @@ class SamplingConfig:
                 f"{self.frames_per_shot}",
                 "set frames_per_shot to 1, and views_per_frame higher for as many views",
             )
-        if self.few_shots not in ("split", "drop"):
-            raise ConfigError(f"few_shots must be 'split' or 'drop', got {self.few_shots!r}")
-        if self.few_frames not in ("wrap", "drop"):
-            raise ConfigError(f"few_frames must be 'wrap' or 'drop', got {self.few_frames!r}")
+        if self.short_video_policy not in ("split", "drop"):
+            raise ConfigError(
+                f"short_video_policy must be 'split' or 'drop', got {self.short_video_policy!r}"
+            )
+        if self.short_shot_policy not in ("wrap", "drop"):
+            raise ConfigError(
+                f"short_shot_policy must be 'wrap' or 'drop', got {self.short_shot_policy!r}"
+            )
 
     @property
     def span(self) -> int:
@@ -214,7 +218,7 @@ class Passes:
 
     def __init__(self, purpose: str, seed: int, count: int, per_batch: int) -> None:
         """At least `per_batch` things are needed; `purpose` is the room that draws."""
-        self.batches_per_pass = count // per_batch
+        self.batches_per_epoch = count // per_batch
         """Batches until a thing can come again."""
         self._key = (purpose, seed)
         self._count = count
@@ -223,7 +227,7 @@ class Passes:
 
     def batch(self, step: int) -> Int[np.ndarray, " B"]:
         """Numbers of the things in a step's batch, none of them twice."""
-        number, batch = divmod(step, self.batches_per_pass)
+        number, batch = divmod(step, self.batches_per_epoch)
         first = batch * self._per_batch
         return self.permutation(number)[first : first + self._per_batch]
 
@@ -274,9 +278,9 @@ class BatchSampler:
         self._passes = Passes("pass", seed, self.num_eligible, config.videos_per_batch)
 
     @property
-    def batches_per_pass(self) -> int:
+    def batches_per_epoch(self) -> int:
         """Batches until a video can come again."""
-        return self._passes.batches_per_pass
+        return self._passes.batches_per_epoch
 
     def plan(self, step: int) -> BatchPlan:
         """The global batch of a step; ranks take `BatchPlan.part` of it.
@@ -330,14 +334,14 @@ class _Slots(NamedTuple):
 
 def _slots(table: ShotTable, config: SamplingConfig) -> _Slots:
     """The eligible videos with their slots: shots as they are, or parts where shots are too few."""
-    shortest = config.span if config.few_frames == "drop" else 1
+    shortest = config.span if config.short_shot_policy == "drop" else 1
     usable = table.num_frames >= shortest
     rows, numbers, lengths = (column[usable] for column in table)
     videos, starts, counts = np.unique(numbers, return_index=True, return_counts=True)
     enough = counts >= config.shots_per_video
 
     parts = np.repeat(enough.astype(np.int64), counts)
-    if config.few_shots == "split":
+    if config.short_video_policy == "split":
         for start, count in zip(starts[~enough], counts[~enough], strict=True):
             own = slice(start, start + count)
             parts[own] = _parts(lengths[own], config.shots_per_video, max(shortest, SMALLEST_PART))

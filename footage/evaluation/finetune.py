@@ -25,7 +25,8 @@ from footage.evaluation.features import (
 )
 from footage.evaluation.protocols import Protocol, Setting
 from footage.evaluation.test_set import Answers
-from footage.models.backbone import Backbone, Preprocessing
+from footage.models.backbone import Backbone
+from footage.models.config import Preprocessing
 from footage.models.load import Model
 from footage.models.preprocessing import normalise
 from footage.optim import optimizers

@@ -71,7 +71,7 @@ def evaluate_held_out(run: Path, model: models.Model, *, seed: int, overwrite: b
     if not record["store"] or not record["held_out"]:
         raise ConfigError(
             f"{str(run)!r} held out no videos, so there is nothing to search in",
-            "train with --held-out-share 0.1 on a store of at least two videos",
+            "train with --held-out-fraction 0.1 on a store of at least two videos",
         )
     store = Store.open(record["store"])
     identity = [

@@ -23,7 +23,7 @@ from footage.evaluation.features import Column, RawBatch, model_column, pixel_co
 from footage.evaluation.training_data import NOTHING, TrainingData, training_data, unknown
 from footage.io.walk import text
 from footage.models import load as models
-from footage.models.backbone import Preprocessing
+from footage.models.config import Preprocessing
 from footage.models.preprocessing import normalise
 from footage.shapes import Features, Images
 

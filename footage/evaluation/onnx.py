@@ -16,7 +16,8 @@ import torch
 from footage.errors import CheckpointError, ConfigError
 from footage.io import files
 from footage.io.documents import Document
-from footage.models.backbone import Preprocessing, preprocessing_of
+from footage.models.backbone import preprocessing_of
+from footage.models.config import Preprocessing
 from footage.runs.records import PreprocessingRecord
 from footage.shapes import Features, Images
 

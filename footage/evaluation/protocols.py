@@ -16,11 +16,13 @@ from typing import Final, Literal
 
 from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation.probes import INVERSE_PENALTIES, NEIGHBOURS, TEMPERATURES
-from footage.optim.optimizers import OptimizerConfig
+from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
 from footage.seeding import generator
 
-VTAB_DECAYS: Final = ScheduleConfig(name="steps", warmup_share=0.0, decay_shares=(0.3, 0.6, 0.9))
+VTAB_DECAYS: Final = ScheduleConfig(
+    name="steps", warmup_fraction=0.0, decay_fractions=(0.3, 0.6, 0.9)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +115,7 @@ PETL: Final = Protocol(
     settings=tuple(
         Setting(
             optimizer=OptimizerConfig(name="adamw", learning_rate=learning_rate, weight_decay=1e-4),
-            schedule=ScheduleConfig(name="cosine", warmup_share=0.1),
+            schedule=ScheduleConfig(name="cosine", warmup_fraction=0.1),
             steps=1600,
             batch_size=64,
         )
@@ -170,7 +172,7 @@ def _trial(number: int) -> Setting:
     learning_rate = float(10 ** draw.uniform(low, high))
     weight_decay = 0.0 if draw.random() < 0.5 else float(10 ** draw.uniform(-6, -2))
     steps, batch_size = int(draw.choice((500, 2500, 10_000))), int(draw.choice((64, 128, 512)))
-    cosine = ScheduleConfig(name="cosine", warmup_share=0.1)
+    cosine = ScheduleConfig(name="cosine", warmup_fraction=0.1)
     return Setting(
         optimizer=OptimizerConfig(
             name=name, learning_rate=learning_rate, weight_decay=weight_decay

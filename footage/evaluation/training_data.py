@@ -93,7 +93,7 @@ def _of_images(run: Path, record: Mapping[str, Any]) -> TrainingData:
     """Labelled images: those of the run's list, or all where the run learned without labels."""
     place = str(record["images"])
     used = _listed(run)
-    if record["config"].get("learn_from") == "images":
+    if record["config"].get("unlabelled_source") == "images":
         used = None
     folder = Path(place)
     homes = [folder, *folder.glob("[Tt]rain*")] if folder.is_dir() else [folder, folder.parent]

@@ -29,7 +29,7 @@ class IngestConfig:
     """Discard frames within this many seconds of a cut."""
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """Number of worker processes."""
-    max_quarantined_share: float = 0.2
+    max_quarantined_fraction: float = 0.2
     """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
     require_sandbox: bool = False
     """Stop with an error unless every layer of the decoder sandbox is available."""
@@ -45,7 +45,7 @@ class IngestConfig:
             "minimum_shot_seconds": 0 <= self.minimum_shot_seconds < 3600,
             "boundary_margin_seconds": 0 <= self.boundary_margin_seconds < 3600,
             "workers": 1 <= self.workers <= 4096,
-            "max_quarantined_share": 0 <= self.max_quarantined_share <= 1,
+            "max_quarantined_fraction": 0 <= self.max_quarantined_fraction <= 1,
         }
         for name, is_fine in checks.items():
             if not is_fine:

@@ -6,7 +6,6 @@ The features before any head are what is trained, transferred and exported.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +18,12 @@ from footage.errors import ConfigError
 from footage.io import files
 from footage.io import tensors as tensor_files
 from footage.models import networks, pretrained
-from footage.models.networks import Option
-from footage.runs.records import LEAST_STD, MOST_MEAN, MOST_PIXELS, PreprocessingRecord
+from footage.models.config import BackboneConfig, Preprocessing
+from footage.models.options import Option
+from footage.runs.records import PreprocessingRecord
 from footage.shapes import Features, Images
 
 import timm  # isort: skip
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackboneConfig:
-    """Which network."""
-
-    architecture: str = "resnetv2_50"
-    """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
-
-    options: Mapping[str, Option] = field(default_factory=dict)
-    """Options of the timm network, such as width_factor 3. `footage.models.networks` lists them."""
-
-    def __post_init__(self) -> None:
-        networks.check(self.architecture, self.options)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preprocessing:
-    """How pixels become the backbone's input: a square resize, then (x / 255 - mean) / std."""
-
-    size: int
-    """Height and width of the input, in pixels."""
-
-    mean: tuple[float, float, float]
-    """Subtracted from red, green, blue, on the scale 0 to 1."""
-
-    std: tuple[float, float, float]
-    """Divides red, green, blue, on the scale 0 to 1."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.size <= MOST_PIXELS:
-            raise ConfigError(
-                f"the image size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
-                "choose a size such as 224",
-            )
-        for name, values, least in (("mean", self.mean, -MOST_MEAN), ("std", self.std, LEAST_STD)):
-            if len(values) != 3 or not all(least <= value <= MOST_MEAN for value in values):
-                raise ConfigError(
-                    f"{name} must be three numbers from {least} to {MOST_MEAN}, got {values}",
-                    "give one number for each of red, green and blue, on the scale 0 to 1",
-                )
 
 
 class Backbone(nn.Module):

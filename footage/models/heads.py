@@ -12,10 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from footage.models.config import ATTENTION_HEADS
 from footage.shapes import Embeddings, ShotEmbeddings
-
-ATTENTION_HEADS = 4
-"""Of the transformer that predicts shots [ours]; its width must be a multiple."""
 
 ATTENTION_LAYERS = 2
 """Of the same [ours]."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from footage.errors import ConfigError
 from footage.models import load
-from footage.models.backbone import Backbone, BackboneConfig, build, load_weights
+from footage.models.backbone import Backbone, build, load_weights
+from footage.models.config import BackboneConfig
 from footage.runs import checkpoint, layout
 
 log = logging.getLogger(__name__)

@@ -21,15 +21,8 @@ from footage.arguments import Location
 from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
-from footage.models.backbone import (
-    Backbone,
-    BackboneConfig,
-    Preprocessing,
-    build,
-    fill,
-    preprocessing_of,
-    usual_size,
-)
+from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
+from footage.models.config import BackboneConfig, Preprocessing
 from footage.runs import checkpoint, layout, records
 from footage.runs.records import ModelRecord
 

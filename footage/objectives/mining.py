@@ -6,13 +6,12 @@ triplets times N. Only rows leave it, and the loss differentiates through those 
 
 from typing import Literal
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from footage.errors import ConfigError
+from footage.lazy import torch
 from footage.objectives.positives import check_negatives, no_positive_pair
-from footage.shapes import FlatEmbeddings, Identities
+from footage.shapes import FlatEmbeddings, Identities, Tensor
 
 Mining = Literal["semi-hard", "batch-hard", "hardness-sampled"]
 """Which triplets count: see `triplet`."""
@@ -33,7 +32,6 @@ Mask = Bool[Tensor, "R N"]
 """Which embeddings are of an anchor's identity (`same`), and are so without itself (`pairs`)."""
 
 
-@torch.no_grad()
 def mine(
     embeddings: FlatEmbeddings, identities: Identities, mining: Mining, draws: Draws | None = None
 ) -> tuple[Rows, Rows, Rows]:
@@ -48,6 +46,13 @@ def mine(
     Raises:
         ConfigError: If the batch holds no positive pair or no negative, or draws are needed.
     """
+    with torch.no_grad():
+        return _mine(embeddings, identities, mining, draws)
+
+
+def _mine(
+    embeddings: FlatEmbeddings, identities: Identities, mining: Mining, draws: Draws | None
+) -> tuple[Rows, Rows, Rows]:
     check_negatives(identities)
     largest_identity = int(identities.unique(return_counts=True)[1].max())  # type: ignore[no-untyped-call]
     if largest_identity < 2:

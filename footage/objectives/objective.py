@@ -1,186 +1,36 @@
-"""The objective: levels, each a head, a loss and a weight; their weighted sum is what is trained.
+"""The objective: levels, each a head, a loss and a weight; training minimises their weighted sum.
 
-    L = L_frame/shot + lambda * L_video + gamma * L_supervised          VIVI, section 3 [paper]
-
-    level        axis        contrasts                                config
-    frame/shot   A, or A F   views of a frame, or frames of a shot    FrameShotConfig
-    frame        A           views of a frame, beside a shot level    FrameConfig
-    video        S           a shot to come, against other videos     FutureConfig
-    video        S           forward against backward                 OrderConfig
-    supervised   B           the classes of labelled images           SupervisedConfig
-
-A level of weight 0 is off: it has no parameters and is not computed. Each level's first weights are
-drawn by its own name, so switching one off leaves the others as they were. Heads and losses run in
-single precision even under autocast. With several processes each level sees the embeddings of all.
+`config.py` lists the levels. The initial weights of each level are drawn by its own name, so that
+switching one off leaves the others as they were. Heads and losses run in single precision even
+under autocast. With several processes, each level sees the embeddings of all of them.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
 from footage import distributed
-from footage.errors import ConfigError
 from footage.models.heads import ShotPooling
-from footage.objectives.levels.base import LabelledInput, LevelInput, Shape
-from footage.objectives.levels.frame_shot import (
-    EMBEDDING_LOSSES,
-    NUM_TURNS,
-    DistillationLevel,
-    FrameConfig,
+from footage.objectives.config import (
+    AnyLevelConfig,
     FrameShotConfig,
-    FrameShotLevel,
-    frame_shot_level,
+    FutureConfig,
+    ObjectiveConfig,
+    OrderConfig,
 )
-from footage.objectives.levels.supervised import SupervisedConfig, SupervisedLevel
-from footage.objectives.levels.video import FutureConfig, FutureLevel, OrderConfig, OrderLevel
+from footage.objectives.inputs import LevelInput, ObjectiveInput, Shape
+from footage.objectives.levels.base import Level
+from footage.objectives.levels.distillation import DistillationLevel
+from footage.objectives.levels.frame_shot import frame_shot_level
+from footage.objectives.levels.supervised import SupervisedLevel
+from footage.objectives.levels.video import FutureLevel, OrderLevel
+from footage.objectives.losses.rotation import NUM_ROTATIONS
 from footage.seeding import generator
-from footage.shapes import Embeddings, Scalar, ShotRows
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectiveConfig:
-    """The levels and their weights."""
-
-    frame_shot: FrameShotConfig = field(default_factory=FrameShotConfig)
-    """Frame or shot level."""
-
-    frame: FrameConfig = field(default_factory=FrameConfig)
-    """Frame level, in addition to the shot level."""
-
-    future: FutureConfig = field(default_factory=FutureConfig)
-    """Video level: future shots."""
-
-    order: OrderConfig = field(default_factory=OrderConfig)
-    """Video level: order of shots."""
-
-    supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
-    """Supervised level: labelled images in addition to the videos."""
-
-    pooling: Literal["mean", "attention"] = "mean"
-    """Video level: pooling of frames into a shot embedding. Recalled: mean is the default [.7]."""
-
-    def __post_init__(self) -> None:
-        """Refuse an objective without any level."""
-        if not self.has_unlabelled_level and not self.supervised.weight:
-            raise ConfigError(
-                "every level of the objective has weight 0",
-                "set the weight of objective.frame_shot, .future, .order or .supervised",
-            )
-        if self.frame.weight and not (
-            self.frame_shot.loss in EMBEDDING_LOSSES and self.frame_shot.positives != "frame"
-        ):
-            raise ConfigError(
-                f"objective.frame requires a shot level with embeddings, but frame_shot has "
-                f"loss = {self.frame_shot.loss} and positives = {self.frame_shot.positives}",
-                f"Set frame_shot.loss to one of {', '.join(EMBEDDING_LOSSES)} and its positives to "
-                "shot, or frame.weight to 0.",
-            )
-
-    @property
-    def has_video_level(self) -> bool:
-        """Whether any level looks at whole shots."""
-        return self.future.weight > 0 or self.order.weight > 0
-
-    @property
-    def has_unlabelled_level(self) -> bool:
-        """Whether any level looks at views without labels."""
-        return self.frame_shot.weight > 0 or self.frame.weight > 0 or self.has_video_level
-
-    @property
-    def has_teacher(self) -> bool:
-        """Whether a second, slowly moving backbone is needed."""
-        return self.frame_shot.weight > 0 and self.frame_shot.loss == "distillation"
-
-    @property
-    def turns_views(self) -> bool:
-        """Whether views are rotated before the backbone sees them."""
-        return self.frame_shot.weight > 0 and self.frame_shot.loss == "rotation"
-
-    @property
-    def least_videos(self) -> int:
-        """Minimum number of videos per batch, so that each level has something to compare."""
-        return 2 if self.future.weight > 0 and self.future.loss == "nce" else 1
-
-    def check(
-        self,
-        *,
-        videos_per_batch: int,
-        shots_per_video: int,
-        frames_per_shot: int,
-        views_per_frame: int,
-    ) -> None:
-        """Refuse batches from which an active level cannot learn.
-
-        Raises:
-            ConfigError: Naming the level's field and the sampling field that contradict each other.
-        """
-        if self.frame.weight > 0 and views_per_frame < 2:
-            raise ConfigError(
-                f"objective.frame.weight = {self.frame.weight}, but with {views_per_frame} view "
-                "per frame there are no positive pairs",
-                "set sampling.views_per_frame to 2 or more, or objective.frame.weight to 0",
-            )
-        level = self.frame_shot
-        if level.weight > 0 and not level.positives_of_a_view(frames_per_shot, views_per_frame):
-            raise ConfigError(
-                f"objective.frame_shot.positives = {level.positives} finds no pair in "
-                f"{frames_per_shot} frames per shot and {views_per_frame} views per frame",
-                "raise sampling.views_per_frame, or sampling.frames_per_shot for shot positives",
-            )
-        if videos_per_batch < self.least_videos:
-            raise ConfigError(
-                f"objective.future.loss = nce compares videos, but a batch has {videos_per_batch}",
-                f"set sampling.videos_per_batch to {self.least_videos} or more, or"
-                " objective.future.weight to 0",
-            )
-        self.check_shots(shots_per_video)
-
-    def check_shots(self, shots_per_video: int) -> None:
-        """Refuse videos with too few shots for a video level that is on.
-
-        Raises:
-            ConfigError: Naming the field.
-        """
-        if self.future.weight > 0 and self.future.steps >= shots_per_video:
-            raise ConfigError(
-                f"objective.future.steps = {self.future.steps} needs at least "
-                f"{self.future.steps + 1} shots per video, got {shots_per_video}",
-                f"set sampling.shots_per_video to {self.future.steps + 1} or more, or lower steps",
-            )
-        if self.order.weight > 0 and shots_per_video < 2:
-            raise ConfigError(
-                f"objective.order.weight = {self.order.weight}, but {shots_per_video} shot per "
-                "video has no order",
-                "set sampling.shots_per_video to 2 or more, or objective.order.weight to 0",
-            )
-
-
-class Seen(NamedTuple):
-    """What the backbone made of this rank's part of a batch; absent parts are not looked at."""
-
-    features: Embeddings | None
-    """Of the views of videos."""
-
-    rows: ShotRows | None
-    """Of the same videos: which shot of the store each shot is, or is a part of."""
-
-    teacher: Embeddings | None = None
-    """The teacher's features of the same views."""
-
-    turns: Int[Tensor, "V S F A"] | None = None
-    """The quarter turns that `Objective.turns` asked for."""
-
-    labelled: LabelledInput | None = None
-    """Features and classes of labelled images."""
-
-
-Level = FrameShotLevel | FutureLevel | OrderLevel
-"""Those that look at views without labels."""
+from footage.shapes import Scalar
 
 
 class Objective(nn.Module):
@@ -214,48 +64,41 @@ class Objective(nn.Module):
             pooling = config.pooling if config.has_video_level else "mean"
             self.pooling = ShotPooling(feature_dim, pooling)
         self.levels = nn.ModuleDict()
-        if config.frame_shot.weight > 0:
-            with _own_draws("frame_shot", seed):
-                self.levels["frame_shot"] = frame_shot_level(feature_dim, config.frame_shot)
-        if config.frame.weight > 0:
-            level = config.frame.level(config.frame_shot)
-            with _own_draws("frame", seed):
-                self.levels["frame"] = frame_shot_level(feature_dim, level)
-        if config.future.weight > 0:
-            with _own_draws("future", seed):
-                self.levels["future"] = FutureLevel(feature_dim, config.future, shots_per_video)
-        if config.order.weight > 0:
-            with _own_draws("order", seed):
-                self.levels["order"] = OrderLevel(feature_dim, config.order, shots_per_video)
+        for name, level in config.unlabelled_levels().items():
+            if level.weight > 0:
+                with _own_draws(name, seed):
+                    self.levels[name] = _build(level, feature_dim, shots_per_video)
         self.supervised: SupervisedLevel | None = None
         if config.supervised.weight > 0:
             with _own_draws("supervised", seed):
                 self.supervised = SupervisedLevel(feature_dim, config.supervised, num_classes)
 
-    def forward(self, seen: Seen, step: int) -> tuple[Scalar, dict[str, Tensor]]:
+    def forward(self, inputs: ObjectiveInput, step: int) -> tuple[Scalar, dict[str, Tensor]]:
         """The weighted sum, and each level's own value by name, detached.
 
         Args:
-            seen: Features of this rank's part of the batch.
+            inputs: Features of this rank's part of the batch.
             step: Number of the batch; with the seed it decides what the levels draw.
         """
         values, weighted = {}, []
         device = next(self.parameters()).device.type
         with torch.autocast(device, enabled=False):
             if len(self.levels):
-                batch = self._level_input(seen, step)
-                for level in self._levels():
+                batch = self._level_input(inputs, step)
+                for level, weight in self._levels():
                     values[level.name] = level(batch)
-                    weighted.append(level.config.weight * values[level.name])
+                    weighted.append(weight * values[level.name])
             if self.supervised is not None:
-                assert seen.labelled is not None
-                labelled = seen.labelled._replace(features=_full_precision(seen.labelled.features))
+                assert inputs.labelled is not None
+                labelled = inputs.labelled._replace(
+                    features=_full_precision(inputs.labelled.features)
+                )
                 values["supervised"] = self.supervised(labelled)
                 weighted.append(self.config.supervised.weight * values["supervised"])
             total = torch.stack(weighted).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
-    def turns(self, shape: Shape, step: int) -> Int[Tensor, "V S F A"]:
+    def rotations(self, shape: Shape, step: int) -> Int[Tensor, "V S F A"]:
         """By how many quarter turns to rotate each view of this rank before the backbone.
 
         The views of a shot are spread evenly over the four rotations, in a random order, so that
@@ -268,10 +111,10 @@ class Objective(nn.Module):
         videos, shots, frames, views = shape
         draws = generator("rotation", self.seed, step).random((videos, shots, frames * views))
         first = generator("first rotation", self.seed, step).integers(
-            NUM_TURNS, size=(videos, shots, 1)
+            NUM_ROTATIONS, size=(videos, shots, 1)
         )
-        turns = torch.from_numpy((draws.argsort(axis=-1) + first) % NUM_TURNS)
-        return turns.view(shape)[distributed.rank() :: distributed.world_size()]
+        rotations = torch.from_numpy((draws.argsort(axis=-1) + first) % NUM_ROTATIONS)
+        return rotations.view(shape)[distributed.rank() :: distributed.world_size()]
 
     def chance(self, shape: Shape) -> dict[str, float]:
         """What each level pays when the features say nothing, by name.
@@ -281,7 +124,7 @@ class Objective(nn.Module):
         Args:
             shape: V, S, F and A of the global batch.
         """
-        values = {level.name: level.chance(shape) for level in self._levels()}
+        values = {level.name: level.chance(shape) for level, _ in self._levels()}
         return values | ({"supervised": self.supervised.chance()} if self.supervised else {})
 
     def teaching(self) -> tuple[nn.Module, nn.Module] | None:
@@ -289,24 +132,37 @@ class Objective(nn.Module):
         level = dict(self.levels.items()).get("frame_shot")
         return (level.student, level.teacher) if isinstance(level, DistillationLevel) else None
 
-    def _level_input(self, seen: Seen, step: int) -> LevelInput:
-        assert seen.features is not None
-        assert seen.rows is not None
-        features = _full_precision(seen.features)
+    def _level_input(self, inputs: ObjectiveInput, step: int) -> LevelInput:
+        assert inputs.features is not None
+        assert inputs.rows is not None
+        features = _full_precision(inputs.features)
         return LevelInput(
             features=features,
-            rows=distributed.gather(seen.rows.to(features.device)),
+            rows=distributed.gather(inputs.rows.to(features.device)),
             step=step,
             seed=self.seed,
             shots=self.pooling(features) if self.config.has_video_level else None,
-            teacher=None if seen.teacher is None else _full_precision(seen.teacher),
-            turns=seen.turns,
+            teacher=None if inputs.teacher is None else _full_precision(inputs.teacher),
+            rotations=inputs.rotations,
         )
 
-    def _levels(self) -> Iterator[Level]:
-        for level in self.levels.values():
-            assert isinstance(level, Level)
-            yield level
+    def _levels(self) -> Iterator[tuple[Level, float]]:
+        """Each level with its weight."""
+        configs = self.config.unlabelled_levels()
+        for name, level in self.levels.items():
+            yield cast(Level, level), configs[name].weight
+
+
+def _build(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn.Module:
+    match config:
+        case FrameShotConfig():
+            return frame_shot_level(feature_dim, config)
+        case FutureConfig():
+            return FutureLevel(feature_dim, config, shots_per_video)
+        case OrderConfig():
+            return OrderLevel(feature_dim, config, shots_per_video)
+        case _:
+            return config.build(feature_dim, shots_per_video)
 
 
 @contextmanager

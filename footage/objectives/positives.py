@@ -10,27 +10,25 @@ Sums over all positive pairs are sums over whole groups, so they need no N x N m
 
 from typing import Literal, NamedTuple
 
-import torch
-from torch import Tensor
-
 from footage.errors import ConfigError
-from footage.shapes import FlatEmbeddings, Identities, Scalar, ShotRows
+from footage.lazy import torch
+from footage.shapes import FlatEmbeddings, Identities, Scalar, ShotRows, Tensor
 
 Positives = Literal["frame", "shot"]
-"""What counts as the same thing: views of one frame, or all frames of one shot."""
+"""What shares an identity: the views of one frame, or all frames of one shot."""
 
 PairPositives = Literal["frame", "shot", "other_frames"]
-"""The same, or only the other frames of the shot, so that pixels in common are no shortcut."""
+"""The same, or only the other frames of a shot, so that shared pixels are not a shortcut."""
 
 
 class Pairs(NamedTuple):
-    """Two embeddings are a positive pair where they are mates and neither leaves the other out."""
+    """Two embeddings are a positive pair if they share an identity and neither is excluded."""
 
-    mates: Identities
+    same_identity: Identities
     """Equal numbers: the same thing."""
 
-    left_out: Identities
-    """Equal numbers: never compared; finer than `mates`."""
+    excluded: Identities
+    """Equal numbers: never compared; a refinement of `same_identity`."""
 
 
 def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -> Identities:
@@ -59,19 +57,19 @@ def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) ->
         ConfigError: If there is no positive pair.
     """
     if positives == "other_frames":
-        left_out = identities(shots, frames, views, "frame")
-        found = Pairs(identities(shots, frames, views, "shot"), left_out)
+        excluded = identities(shots, frames, views, "frame")
+        found = Pairs(identities(shots, frames, views, "shot"), excluded)
     else:
         itself = torch.arange(shots.numel() * frames * views, device=shots.device)
         found = Pairs(identities(shots, frames, views, positives), itself)
-    if len(found.mates.unique()) == len(found.left_out.unique()):  # type: ignore[no-untyped-call]
-        raise no_positive_pair(len(found.mates))
+    if len(found.same_identity.unique()) == len(found.excluded.unique()):  # type: ignore[no-untyped-call]
+        raise no_positive_pair(len(found.same_identity))
     return found
 
 
 def sum_over_positives(values: FlatEmbeddings, pairs: Pairs) -> FlatEmbeddings:
-    """For each embedding the sum of `values` over its positives: its mates less those left out."""
-    return _sum_over(pairs.mates, values) - _sum_over(pairs.left_out, values)
+    """The sum of `values` over the positives of each embedding."""
+    return _sum_over(pairs.same_identity, values) - _sum_over(pairs.excluded, values)
 
 
 def num_positives(values: FlatEmbeddings, pairs: Pairs) -> Tensor:
@@ -84,9 +82,9 @@ def mean_squared_distance(values: FlatEmbeddings, pairs: Pairs) -> Scalar:
 
     Formula: `sum over pairs of |x - y|^2 = sum over x of 2 (n(x) |x|^2 - x . sum of positives)`
     """
-    # Seen from the mean of their mates, so that no large numbers cancel; distances stay the same.
-    mates = _sum_over(pairs.mates, values.new_ones(len(values), 1))
-    values = values - _sum_over(pairs.mates, values) / mates
+    # Relative to the mean of each identity, so that no large numbers cancel; distances stay equal.
+    sizes = _sum_over(pairs.same_identity, values.new_ones(len(values), 1))
+    values = values - _sum_over(pairs.same_identity, values) / sizes
     counts = num_positives(values, pairs)
     products = (values * sum_over_positives(values, pairs)).sum(dim=1)
     return 2 * (counts * values.square().sum(dim=1) - products).sum() / counts.sum()

@@ -19,32 +19,32 @@ class ScheduleConfig:
     name: Literal["cosine", "steps", "constant"] = "cosine"
     """After warm-up: cosine decay, step decay at given fractions of the run, or constant."""
 
-    warmup_share: float = 0.04
+    warmup_fraction: float = 0.04
     """Fraction of steps for linear warm-up. Recalled: 5k of about 120k steps."""
 
-    decay_shares: tuple[float, ...] = (1 / 3, 2 / 3, 0.9)
+    decay_fractions: tuple[float, ...] = (1 / 3, 2 / 3, 0.9)
     """For `steps`: fractions of the run at which the rate drops. Recalled: step-wise; the values
     are ours."""
 
     decay_factor: float = 0.1
     """For `steps`: factor by which the rate is multiplied at each drop."""
 
-    final_share: float = 0.0
+    final_fraction: float = 0.0
     """For `cosine`: final rate as a fraction of the peak."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no schedule."""
-        if not 0 <= self.warmup_share < 1:
+        if not 0 <= self.warmup_fraction < 1:
             raise ConfigError(
-                f"schedule.warmup_share must lie in [0, 1), got {self.warmup_share}",
+                f"schedule.warmup_fraction must lie in [0, 1), got {self.warmup_fraction}",
                 "Give the share of all steps, such as 0.04.",
             )
-        rising = list(self.decay_shares) == sorted(set(self.decay_shares))
-        inside = all(self.warmup_share < share < 1 for share in self.decay_shares)
+        rising = list(self.decay_fractions) == sorted(set(self.decay_fractions))
+        inside = all(self.warmup_fraction < share < 1 for share in self.decay_fractions)
         if self.name == "steps" and not (rising and inside):
             raise ConfigError(
-                f"schedule.decay_shares must rise between schedule.warmup_share "
-                f"({self.warmup_share}) and 1, got {self.decay_shares}",
+                f"schedule.decay_fractions must rise between schedule.warmup_fraction "
+                f"({self.warmup_fraction}) and 1, got {self.decay_fractions}",
                 "Give shares of all steps, such as 0.33 0.67 0.9.",
             )
         if not 0 < self.decay_factor <= 1:
@@ -52,9 +52,9 @@ class ScheduleConfig:
                 f"schedule.decay_factor must lie in (0, 1], got {self.decay_factor}",
                 "Give a factor such as 0.1.",
             )
-        if not 0 <= self.final_share <= 1:
+        if not 0 <= self.final_fraction <= 1:
             raise ConfigError(
-                f"schedule.final_share must lie in [0, 1], got {self.final_share}",
+                f"schedule.final_fraction must lie in [0, 1], got {self.final_fraction}",
                 "Give a share of the peak such as 0.01.",
             )
 
@@ -64,15 +64,15 @@ def learning_rate(step: int, config: ScheduleConfig, *, peak: float, total_steps
 
     The first step after warm-up runs at the peak. Steps beyond the last keep the last value.
     """
-    warmup_steps = round(config.warmup_share * total_steps)
+    warmup_steps = round(config.warmup_fraction * total_steps)
     if step < warmup_steps:
         return peak * (step + 1) / (warmup_steps + 1)
     if config.name == "cosine":
         done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
         cosine = (1 + math.cos(math.pi * done)) / 2
-        return peak * (config.final_share + (1 - config.final_share) * cosine)
+        return peak * (config.final_fraction + (1 - config.final_fraction) * cosine)
     if config.name == "steps":
-        falls = sum(step >= share * total_steps for share in config.decay_shares)
+        falls = sum(step >= share * total_steps for share in config.decay_fractions)
         return float(peak * config.decay_factor**falls)
     return peak
 

@@ -22,11 +22,20 @@ from typing import NamedTuple
 
 from footage.data.sampling import SamplingConfig
 from footage.errors import UnknownNameError
-from footage.models.backbone import BackboneConfig
-from footage.objectives.levels.frame_shot import FrameConfig, FrameShotConfig
-from footage.objectives.levels.supervised import SupervisedConfig
-from footage.objectives.levels.video import FutureConfig, OrderConfig
-from footage.objectives.objective import ObjectiveConfig
+from footage.models.config import BackboneConfig
+from footage.objectives.config import (
+    FrameConfig,
+    FrameShotConfig,
+    FutureConfig,
+    ObjectiveConfig,
+    OrderConfig,
+    SupervisedConfig,
+)
+from footage.objectives.losses.distillation import DistillationConfig
+from footage.objectives.losses.exemplar import ExemplarConfig
+from footage.objectives.losses.nce import NCEConfig
+from footage.objectives.losses.rotation import RotationConfig
+from footage.objectives.losses.vicreg import VICRegConfig
 from footage.recipes.scales import SCALES
 from footage.training.config import TrainConfig
 
@@ -53,7 +62,7 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
     Deviation: both video losses at once, where the paper takes one or the other [recalled].
     """
     objective = ObjectiveConfig(
-        frame_shot=FrameShotConfig(loss="exemplar", positives="shot"),
+        frame_shot=FrameShotConfig(loss=ExemplarConfig(), positives="shot"),
         future=FutureConfig(steps=scale.objective.future.steps),
         order=OrderConfig(),
     )
@@ -84,7 +93,7 @@ def _vivi_rot(scale: TrainConfig) -> TrainConfig:
     Deviation: each view is shown in one of the four rotations; see `levels.frame_shot`.
     Relative cost: 1.0
     """
-    return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss="rotation"))
+    return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss=RotationConfig()))
 
 
 def _vivi_ex4_big(scale: TrainConfig) -> TrainConfig:
@@ -103,7 +112,7 @@ def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
     """VIVI-Ex(4) co-trained with labelled images.
 
     A batch of labelled images beside every batch of videos, a linear head with cross-entropy, 10 %
-    or all of the labels [paper]: add --labels DIR, and --label-share 0.1 for the tenth.
+    or all of the labels [paper]: add --labels DIR, and --label-fraction 0.1 for the tenth.
     Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
     --labelled.view.policy autoaugment.
     Deviation: batch statistics are separate for each source; the paper's are unknown.
@@ -166,7 +175,9 @@ def _sup_rot(scale: TrainConfig) -> TrainConfig:
     videos.
     Relative cost: 1.49
     """
-    config = _with_labels(_with_frame_shot(_ex_frame(scale), FrameShotConfig(loss="rotation")))
+    config = _with_labels(
+        _with_frame_shot(_ex_frame(scale), FrameShotConfig(loss=RotationConfig()))
+    )
     return _on_images(config, views=1)
 
 
@@ -189,7 +200,7 @@ def _semi_ex(scale: TrainConfig) -> TrainConfig:
     Deviation: 4 views instead of 8.
     Relative cost: 1.47
     """
-    return dataclasses.replace(_sup_ex(scale), label_share=0.1)
+    return dataclasses.replace(_sup_ex(scale), label_fraction=0.1)
 
 
 def _vivi_nce(scale: TrainConfig) -> TrainConfig:
@@ -199,7 +210,7 @@ def _vivi_nce(scale: TrainConfig) -> TrainConfig:
     prediction by a causal transformer.
     Relative cost: 1.0
     """
-    level = FrameShotConfig(loss="nce", projection="mlp", embedding_dim=256)
+    level = FrameShotConfig(loss=NCEConfig(), projection="mlp", embedding_dim=256)
     return _modern(scale, level)
 
 
@@ -209,7 +220,7 @@ def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
     [ours] Bardes et al. 2022, its weights divided by 25 to stand beside the video level.
     Relative cost: 1.0
     """
-    level = FrameShotConfig(loss="vicreg", weight=0.04, projection="mlp", embedding_dim=1024)
+    level = FrameShotConfig(loss=VICRegConfig(), weight=0.04, projection="mlp", embedding_dim=1024)
     return _modern(scale, level)
 
 
@@ -220,7 +231,7 @@ def _vivi_dino(scale: TrainConfig) -> TrainConfig:
     prototypes, without multi-crop; the teacher is the network that is kept.
     Relative cost: 1.33
     """
-    return _modern(scale, FrameShotConfig(loss="distillation", embedding_dim=4096))
+    return _modern(scale, FrameShotConfig(loss=DistillationConfig(), embedding_dim=4096))
 
 
 # --- what methods are made of ------------------------------------------------------------------
@@ -254,7 +265,7 @@ def _on_images(config: TrainConfig, *, views: int) -> TrainConfig:
         frames_per_shot=1,
         views_per_frame=views,
     )
-    return dataclasses.replace(config, learn_from="images", sampling=sampling)
+    return dataclasses.replace(config, unlabelled_source="images", sampling=sampling)
 
 
 def _without_video_level(config: TrainConfig) -> TrainConfig:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 from footage.data.sampling import SamplingConfig
 from footage.data.views import EXEMPLAR, AugmentConfig
-from footage.models.backbone import BackboneConfig
-from footage.objectives.levels.video import FutureConfig
-from footage.objectives.objective import ObjectiveConfig
-from footage.optim.optimizers import OptimizerConfig
+from footage.models.config import BackboneConfig
+from footage.objectives.config import FutureConfig, ObjectiveConfig
+from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
 from footage.training.config import ComputeConfig, LabelledConfig, TrainConfig
 
@@ -37,7 +36,7 @@ def paper() -> TrainConfig:
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
         ),
-        schedule=ScheduleConfig(name="steps", warmup_share=5 / 120),
+        schedule=ScheduleConfig(name="steps", warmup_fraction=5 / 120),
     )
 
 
@@ -59,7 +58,7 @@ def gpu() -> TrainConfig:
         optimizer=OptimizerConfig(
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
         ),
-        schedule=ScheduleConfig(name="cosine", warmup_share=0.05),
+        schedule=ScheduleConfig(name="cosine", warmup_fraction=0.05),
         compute=ComputeConfig(workers=14),
     )
 
@@ -81,8 +80,8 @@ def tiny() -> TrainConfig:
         objective=ObjectiveConfig(future=FutureConfig(steps=1)),
         labelled=LabelledConfig(images_per_batch=64),
         optimizer=OptimizerConfig(name="adamw", learning_rate=1e-3, weight_decay=1e-4),
-        schedule=ScheduleConfig(name="cosine", warmup_share=0.05),
-        probe_every=200,
+        schedule=ScheduleConfig(name="cosine", warmup_fraction=0.05),
+        metrics_every=200,
         checkpoint_every=100,
         compute=ComputeConfig(workers=1),
     )

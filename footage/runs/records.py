@@ -1,7 +1,7 @@
 """Schemas of the descriptions of models in files: run.json, exported headers and timm folders.
 
-The files may come from anyone, so every field has a type and bounds. `footage.models.networks`
-checks which architectures and options are allowed.
+The files may come from anyone, so every field has a type and bounds. `footage.models.options`
+lists which options are allowed.
 """
 
 from typing import Annotated, Any, Final, Literal

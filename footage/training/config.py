@@ -8,11 +8,13 @@ from footage.data.image_views import LabelledViewConfig
 from footage.data.sampling import SamplingConfig
 from footage.data.views import AugmentConfig
 from footage.errors import ConfigError
-from footage.models.backbone import BackboneConfig
-from footage.objectives.objective import ObjectiveConfig
-from footage.optim.optimizers import OptimizerConfig
+from footage.models.config import BackboneConfig
+from footage.objectives.config import ObjectiveConfig
+from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
-from footage.training.module import Statistics
+
+Statistics = Literal["separate", "joint"]
+"""Batch norm of views and labelled images: each by its own statistics, or both by common ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +81,7 @@ class TrainConfig:
     """Initialise from a run (matching heads are loaded too), a .safetensors file, or a tagged timm
     model such as resnet50.a1_in1k. Its architecture replaces the recipe's. Default: random."""
 
-    learn_from: Literal["videos", "images"] = "videos"
+    unlabelled_source: Literal["videos", "images"] = "videos"
     """Source for the self-supervised losses: stored videos, or the images without their labels."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -91,7 +93,7 @@ class TrainConfig:
     labelled: LabelledConfig = field(default_factory=LabelledConfig)
     """How labelled images stand beside the videos."""
 
-    label_share: float = 1.0
+    label_fraction: float = 1.0
     """Fraction of labels to use, stratified by class. The selection is saved with the run."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -116,13 +118,13 @@ class TrainConfig:
     ema_decay: float = 0.0
     """EMA decay per step for averaged weights; 0 disables EMA."""
 
-    held_out_share: float = 0.1
+    held_out_fraction: float = 0.1
     """Fraction of videos held out for online metrics."""
 
-    probe_frames: int = 512
+    metrics_frames: int = 512
     """Number of held-out frames for online metrics."""
 
-    probe_every: int = 1000
+    metrics_every: int = 1000
     """Compute online metrics every N steps (also before training and at the end)."""
 
     checkpoint_every: int = 1000
@@ -138,8 +140,8 @@ class TrainConfig:
         """Refuse values that cannot be trained with."""
         for name in (
             "steps",
-            "probe_frames",
-            "probe_every",
+            "metrics_frames",
+            "metrics_every",
             "checkpoint_every",
             "keep_checkpoints",
         ):
@@ -149,16 +151,17 @@ class TrainConfig:
             raise ConfigError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
         if self.gradient_clip < 0:
             raise ConfigError(f"gradient_clip must be at least 0, got {self.gradient_clip}")
-        if not 0 < self.label_share <= 1:
+        if not 0 < self.label_fraction <= 1:
             raise ConfigError(
-                f"label_share must be above 0 and at most 1, got {self.label_share}",
+                f"label_fraction must be above 0 and at most 1, got {self.label_fraction}",
                 "give 0.1 for a tenth of the labels",
             )
         for name in ("shots_per_video", "frames_per_shot"):
             number = getattr(self.sampling, name)
-            if self.learn_from == "images" and number != 1:
+            if self.unlabelled_source == "images" and number != 1:
                 raise ConfigError(
-                    f"learn_from = images has one frame an image, but sampling.{name} is {number}",
+                    "unlabelled_source = images has one frame per image, but "
+                    f"sampling.{name} is {number}",
                     "set sampling.frames_per_shot and sampling.shots_per_video to 1",
                 )
         self.objective.check(
@@ -171,7 +174,7 @@ class TrainConfig:
     @property
     def learns_from_videos(self) -> bool:
         """Whether some level looks at the videos of a store."""
-        return self.objective.has_unlabelled_level and self.learn_from == "videos"
+        return self.objective.has_unlabelled_level and self.unlabelled_source == "videos"
 
     @property
     def views_shape(self) -> tuple[int, int, int, int]:

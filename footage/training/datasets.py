@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from footage.data.batches import FrameSource, ImageStream, VideoStream
 from footage.data.image_sampler import ImageSampler
-from footage.data.label_subset import label_share
+from footage.data.label_subset import label_fraction
 from footage.data.sampling import BatchSampler, hold_out, shot_table
 from footage.errors import ConfigError
 from footage.images.as_videos import ImagesAsVideos
@@ -72,7 +72,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
     opened = Store.open(store) if str(store) else None
     labelled = open_images(images) if str(images) else None
     frames: FrameSource | None = opened
-    if config.learn_from == "images" and config.objective.has_unlabelled_level:
+    if config.unlabelled_source == "images" and config.objective.has_unlabelled_level:
         assert labelled is not None
         _check_enough(len(labelled), config)
         frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
@@ -80,12 +80,12 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
     if frames is not None:
         names = frames.shots["video"].to_pylist()
         ids = list(dict.fromkeys(names))
-        if config.learn_from == "videos":
+        if config.unlabelled_source == "videos":
             _check_enough_videos(len(ids), config, str(store))
-            mask = hold_out(ids, config.held_out_share, config.seed)
+            mask = hold_out(ids, config.held_out_fraction, config.seed)
             watched = held_out = [ids[number] for number in mask.nonzero()[0]]
         else:
-            watched = ids[:: max(1, len(ids) // config.probe_frames)]
+            watched = ids[:: max(1, len(ids) // config.metrics_frames)]
         table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
         sampler = BatchSampler(table, config.sampling, config.seed)
         videos = VideoStream(frames, sampler, config.augment)
@@ -96,7 +96,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
 
 def _check_given(config: TrainConfig, store: str, images: str) -> None:
     objective = config.objective
-    learns_from_images = objective.has_unlabelled_level and config.learn_from == "images"
+    learns_from_images = objective.has_unlabelled_level and config.unlabelled_source == "images"
     wants_store = config.learns_from_videos
     wants_images = objective.supervised.weight > 0 or learns_from_images
     if wants_store and not store:
@@ -122,7 +122,7 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
 
 def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> None:
     """Refuse a store that is too small for any batch size, before anything else reports on it."""
-    trained, held_out = config.objective.least_videos, int(config.held_out_share > 0)
+    trained, held_out = config.objective.least_videos, int(config.held_out_fraction > 0)
     if num_videos >= trained + held_out:
         return
     kept = f" and {held_out} to hold out" if held_out else ""
@@ -148,7 +148,7 @@ def _labelled(
 ) -> tuple[ImageStream | None, Int[np.ndarray, " N"]]:
     if images is None or not config.objective.supervised.weight:
         return None, np.zeros(0, dtype=np.int64)
-    rows = label_share(images.names, images.labels, config.label_share, config.seed)
+    rows = label_fraction(images.names, images.labels, config.label_fraction, config.seed)
     sampler = ImageSampler(rows, config.labelled.images_per_batch, config.seed)
     stream = ImageStream(images, sampler, config.labelled.view, config.augment.size)
     return stream, rows

@@ -7,7 +7,7 @@ images ------------------------> backbone ---> image features ----'
 
 import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -17,17 +17,15 @@ from footage import distributed
 from footage.errors import CheckpointError
 from footage.models.backbone import Backbone
 from footage.models.preprocessing import normalise
-from footage.objectives.levels.base import LabelledInput
-from footage.objectives.objective import Objective, Seen
+from footage.objectives.inputs import LabelledInput, ObjectiveInput
+from footage.objectives.objective import Objective
 from footage.optim import optimizers
-from footage.optim.optimizers import OptimizerConfig
+from footage.optim.config import OptimizerConfig
 from footage.runs import checkpoint
 from footage.runs.checkpoint import Checkpoint
 from footage.shapes import Features, Images, Scalar
+from footage.training.config import Statistics
 from footage.training.loader import Batch
-
-Statistics = Literal["separate", "joint"]
-"""Batch norm of views and labelled images: each by its own statistics, or both by common ones."""
 
 
 class Learner(nn.Module):
@@ -61,24 +59,24 @@ class Learner(nn.Module):
     def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
         """Loss of one batch, and the value of each level by name."""
         device = next(self.parameters()).device
-        views, turns, teacher = None, None, None
+        views, rotations, teacher = None, None, None
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             if batch.views is not None:
                 views = self._pixels(batch.views)
-                if self.objective.config.turns_views:
-                    turns = self._turns(batch)
-                    views = rotated(views, turns.flatten())
+                if self.objective.config.rotates_views:
+                    rotations = self._rotations(batch)
+                    views = rotated(views, rotations.flatten())
                 teacher = self._teacher_features(views)
             images = None if batch.images is None else self._pixels(batch.images)
             of_views, of_images = self._features(views, images)
-        seen = Seen(
+        inputs = ObjectiveInput(
             features=_as_hierarchy(of_views, batch),
             rows=None if batch.plan is None else torch.from_numpy(batch.plan.shots),
             teacher=_as_hierarchy(teacher, batch),
-            turns=turns,
+            rotations=rotations,
             labelled=_labelled(of_images, batch),
         )
-        total, levels = self.objective(seen, batch.step)
+        total, levels = self.objective(inputs, batch.step)
         return total, levels
 
     def follow(self, decay: float) -> None:
@@ -95,11 +93,11 @@ class Learner(nn.Module):
         cfg = self.backbone.preprocessing
         return normalise(pixels, cfg.mean, cfg.std, next(self.parameters()).device)
 
-    def _turns(self, batch: Batch) -> Tensor:
+    def _rotations(self, batch: Batch) -> Tensor:
         assert batch.views is not None
         videos, shots, frames, views = batch.views.shape[:4]
         whole = (videos * distributed.world_size(), shots, frames, views)
-        return self.objective.turns(whole, batch.step).to(next(self.parameters()).device)
+        return self.objective.rotations(whole, batch.step).to(next(self.parameters()).device)
 
     def _teacher_features(self, views: Images) -> Features | None:
         if self.teacher is None:
@@ -126,11 +124,11 @@ def computes_in_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def rotated(images: Images, turns: Int[Tensor, " B"]) -> Images:
-    """Each image turned counter-clockwise by its number of quarter turns."""
+def rotated(images: Images, rotations: Int[Tensor, " B"]) -> Images:
+    """Each image turned counter-clockwise by its number of quarter rotations."""
     turned = images.clone()
     for turn in (1, 2, 3):
-        chosen = turns == turn
+        chosen = rotations == turn
         turned[chosen] = torch.rot90(images[chosen], turn, dims=(2, 3))
     return turned
 

@@ -124,13 +124,13 @@ def advice(
     return found
 
 
-def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> list[str]:
+def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> list[str]:
     """What is wrong with the videos themselves, in plain words, before the first step.
 
     Args:
         num_videos: Videos to train on.
         num_split: Of them, those with too few shots, which are cut into parts.
-        batches_per_pass: Batches until a video comes again.
+        batches_per_epoch: Batches until a video comes again.
     """
     found = []
     if num_videos < FEW_VIDEOS:
@@ -143,7 +143,7 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_pass: int) -> li
             f"{num_split} of {num_videos} videos have too few shots and are cut into parts: the "
             "video level then learns from one continuous shot; edited videos teach it more"
         )
-    if batches_per_pass < 2:
+    if batches_per_epoch < 2:
         found.append(
             "every batch holds nearly all videos: the negatives never change; "
             "lower videos_per_batch or ingest more"

@@ -9,7 +9,7 @@ from footage.store.reader import Store
 from tests.support import synthetic
 from tests.support.ingesting import HERE
 
-CONFIG = IngestConfig(short_side=32, max_quarantined_share=1.0)
+CONFIG = IngestConfig(short_side=32, max_quarantined_fraction=1.0)
 KINDS = {
     "a.mp4": {},
     "b.mkv": {},

@@ -10,7 +10,8 @@ import torch
 
 from footage.errors import CheckpointError
 from footage.models import load as models
-from footage.models.backbone import BackboneConfig, build
+from footage.models.backbone import build
+from footage.models.config import BackboneConfig
 
 reference = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "reference_weights.py"))
 

@@ -16,10 +16,9 @@ from footage.commands.report import report
 from footage.commands.train import train
 from footage.data.sampling import SamplingConfig
 from footage.errors import CheckpointError, ConfigError
-from footage.models.backbone import BackboneConfig
+from footage.models.config import BackboneConfig
 from footage.models.load import load
-from footage.objectives.levels.frame_shot import FrameShotConfig
-from footage.objectives.levels.supervised import SupervisedConfig
+from footage.objectives.config import FrameShotConfig, SupervisedConfig
 from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout
 from footage.training.config import LabelledConfig
@@ -44,7 +43,7 @@ def _weights(run):
 @pytest.fixture(scope="module")
 def run(tiny_store, shapes_folder, tmp_path_factory):
     return train(
-        co_training(label_share=0.5),
+        co_training(label_fraction=0.5),
         store=tiny_store.path,
         labels=shapes_folder,
         out=tmp_path_factory.mktemp("co") / "run",
@@ -73,7 +72,8 @@ def test_the_videos_do_not_notice_the_labels_before_the_first_step(run, tiny_sto
 def test_a_co_trained_run_goes_on_to_the_last_bit(tiny_store, shapes_folder, tmp_path):
     command = [
         sys.executable, "-m", "footage", "train", "vivi-ex4-co-tiny", "--store",
-        str(tiny_store.path), "--labels", str(shapes_folder), "--label-share", "0.5", *AS_OPTIONS,
+        str(tiny_store.path), "--labels", str(shapes_folder), "--label-fraction", "0.5",
+        *AS_OPTIONS,
         "--labelled.images-per-batch", "4", "--steps", "6", "--checkpoint-every", "2", "--out",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -95,7 +95,7 @@ def test_two_processes_co_train_as_one(tiny_store, shapes_folder, tmp_path):
     options = [
         "--backbone.architecture", "test_vit", "--sampling.videos-per-batch", "4", "--precision",
         "fp32", "--sampling.frames-per-shot", "2", "--augment.size", "32", "--compute.workers", "1",
-        "--held-out-share", "0.3", "--compute.threads", "1", "--steps", "4",
+        "--held-out-fraction", "0.3", "--compute.threads", "1", "--steps", "4",
         "--labelled.images-per-batch", "4",
     ]  # fmt: skip
     command = ["-m", "footage", "train", "vivi-ex4-co-tiny", "--store", str(tiny_store.path)]
@@ -117,12 +117,12 @@ def test_two_processes_co_train_as_one(tiny_store, shapes_folder, tmp_path):
 def test_the_baselines_learn_from_images_alone(name, shapes_folder, tmp_path):
     config = recipe(f"{name}-tiny")
     sampling = config.sampling
-    if config.learn_from == "images":
+    if config.unlabelled_source == "images":
         sampling = dataclasses.replace(sampling, videos_per_batch=4)
     small = smallest(
         objective=config.objective,
-        learn_from=config.learn_from,
-        label_share=config.label_share,
+        unlabelled_source=config.unlabelled_source,
+        label_fraction=config.label_fraction,
         sampling=sampling,
         labelled=LabelledConfig(images_per_batch=4),
         steps=2,
@@ -180,7 +180,7 @@ def test_too_few_images_for_a_batch_are_said_as_images(shapes_folder, tmp_path):
 
 
 def test_another_share_of_labels_is_another_run(run, tiny_store, shapes_folder):
-    with pytest.raises(ConfigError, match=r"label_share: 0.5 there, 1.0 here"):
+    with pytest.raises(ConfigError, match=r"label_fraction: 0.5 there, 1.0 here"):
         train(co_training(), store=tiny_store.path, labels=shapes_folder, out=run)
 
 

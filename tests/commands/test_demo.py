@@ -100,7 +100,7 @@ def test_settings_out_of_range_name_their_field(setting):
 def test_few_videos_give_a_smaller_batch(tiny_store):
     config = _tiny_for(tiny_store.path, DemoConfig())
     assert config.sampling.videos_per_batch == 4
-    assert config.held_out_share == 0.25
+    assert config.held_out_fraction == 0.25
 
 
 def row(task, column, protocol, value):

@@ -17,7 +17,7 @@ from footage.errors import BusyError, CheckpointError, OutputError
 from footage.evaluation.comparisons import table
 from footage.evaluation.results import read_rows
 from footage.io import files
-from footage.objectives.levels.supervised import SupervisedConfig
+from footage.objectives.config import SupervisedConfig
 from footage.reporting.inputs import gather
 from footage.reporting.sections.results import section, verdict
 from footage.runs import layout
@@ -33,7 +33,7 @@ def trained(
     tiny_store: Store, shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A run that was trained with half of the labels."""
-    config = smallest(steps=1, checkpoint_every=1, probe_every=1, label_share=0.5)
+    config = smallest(steps=1, checkpoint_every=1, metrics_every=1, label_fraction=0.5)
     objective = dataclasses.replace(config.objective, supervised=SupervisedConfig(weight=1.0))
     config = dataclasses.replace(
         config, objective=objective, labelled=LabelledConfig(images_per_batch=4)

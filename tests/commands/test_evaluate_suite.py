@@ -23,7 +23,7 @@ from footage.evaluation.features import extract
 from footage.evaluation.models import Contender
 from footage.evaluation.suite import SuiteTask
 from footage.evaluation.suite_results import read_rows
-from footage.models.backbone import Preprocessing
+from footage.models.config import Preprocessing
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab.folder import open_suite
 from tests.cli.test_cli import _quiet_root  # noqa: F401 (a fixture for every test here)

@@ -225,7 +225,7 @@ def test_progress_is_for_people_and_not_among_the_data(whole, video_folder, tmp_
 def test_name_with_a_line_end_forges_no_line_of_the_report(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a\nb.mp4").write_text("text")
-    config = dataclasses.replace(CONFIG, max_quarantined_share=1.0)
+    config = dataclasses.replace(CONFIG, max_quarantined_fraction=1.0)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config)
     assert [line for line in report.summary().splitlines() if "b.mp4" in line] == [
         line for line in report.lines() if line.startswith("quarantined")

@@ -77,7 +77,7 @@ def broken_files(folder):
 
 def test_every_broken_file_is_accounted_for_with_its_reason(tmp_path):
     expected = broken_files(tmp_path / "in")
-    config = IngestConfig(workers=2, max_quarantined_share=1.0)
+    config = IngestConfig(workers=2, max_quarantined_fraction=1.0)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
     store = Store.open(tmp_path / "out")
     store.verify()
@@ -102,14 +102,14 @@ def test_too_many_rejected_files_end_in_an_error_but_the_rest_is_stored(tmp_path
         TooManyRejectedError, match=r"1 of 2 .* more than 20%: 1 x it is empty"
     ) as e:
         ingest([str(tmp_path / "in")], tmp_path / "out", CONFIG, HERE)
-    assert "--max-quarantined-share" in e.value.hint
+    assert "--max-quarantined-fraction" in e.value.hint
     assert "bad.mp4" in e.value.report.summary()
     assert Store.open(tmp_path / "out").totals["ok"] == 1
 
 
 def test_quarantined_videos_are_tried_again_under_other_limits(tmp_path):
     synthetic.encode(tmp_path / "in" / "a.mp4", synthetic.scene(1, 1.0))
-    small = IngestConfig(workers=1, max_quarantined_share=1.0, limits=Limits(max_pixels=100))
+    small = IngestConfig(workers=1, max_quarantined_fraction=1.0, limits=Limits(max_pixels=100))
     assert ingest([str(tmp_path / "in")], tmp_path / "out", small, HERE).totals["quarantined"] == 1
     report = ingest([str(tmp_path / "in")], tmp_path / "out", IngestConfig(), HERE)
     assert (report.totals["seen"], report.totals["ok"], report.new_videos) == (1, 1, 1)
@@ -163,7 +163,7 @@ def test_decoder_that_goes_wrong_costs_one_video(tmp_path, monkeypatch, decoder,
 
     monkeypatch.setattr(worker, "decode_into_store", decode_into_store)
     limits = Limits(silent_seconds=2.0, memory_bytes=2**29)
-    config = IngestConfig(workers=1, max_quarantined_share=1.0, limits=limits)
+    config = IngestConfig(workers=1, max_quarantined_fraction=1.0, limits=limits)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
     assert (report.totals["ok"], report.totals["quarantined"]) == (2, 1)
     assert [video.split("#")[0] for video, _, _ in report.rejected] == ["b.mp4"]
@@ -310,6 +310,6 @@ def test_remote_file_that_vanishes_is_quarantined(tmp_path):
     path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(1, 0.5))
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.mp4", path.read_bytes()[:200])
-    config = IngestConfig(max_quarantined_share=1.0, limits=Limits(max_file_bytes=100))
+    config = IngestConfig(max_quarantined_fraction=1.0, limits=Limits(max_file_bytes=100))
     report = ingest([f"zip://::file://{tmp_path}/a.zip"], tmp_path / "out", config, HERE)
     assert report.rejected == [("a.mp4#unknown", "quarantined", "it is larger than 100 bytes")]

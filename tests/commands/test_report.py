@@ -83,9 +83,9 @@ def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
             base.objective, future=dataclasses.replace(base.objective.future, steps=1)
         ),
         augment=dataclasses.replace(base.augment, size=32),
-        probe_every=4,
+        metrics_every=4,
         checkpoint_every=12,
-        held_out_share=0.3,
+        held_out_fraction=0.3,
         compute=ComputeConfig(workers=0, threads=1),
     )
     out = tmp_path_factory.mktemp("runs") / "first"

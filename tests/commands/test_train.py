@@ -108,7 +108,8 @@ def _command(store, out, steps, every):
     return [
         sys.executable, "-m", "footage", "train", "vivi-ex4-tiny",
         "--store", str(store), "--out", str(out),
-        *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", str(every), "--probe-every", "10",
+        *AS_OPTIONS, "--steps", str(steps), "--checkpoint-every", str(every),
+        "--metrics-every", "10",
     ]  # fmt: skip
 
 
@@ -198,8 +199,8 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
     options = [
         "--backbone.architecture", "test_vit", "--sampling.videos-per-batch", "4", "--precision",
         "fp32", "--sampling.frames-per-shot", "2", "--augment.size", "32", "--compute.workers", "1",
-        "--held-out-share", "0.3", "--compute.threads", "1", "--steps", "5", "--checkpoint-every",
-        "3",
+        "--held-out-fraction", "0.3", "--compute.threads", "1", "--steps", "5",
+        "--checkpoint-every", "3",
     ]  # fmt: skip
     command = ["-m", "footage", "train", "vivi-ex4-tiny", "--store", str(tiny_store.path), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

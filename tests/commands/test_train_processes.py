@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 OPTIONS = (
     "--backbone.architecture", "test_vit", "--sampling.videos-per-batch", "4", "--precision",
     "fp32", "--sampling.frames-per-shot", "2", "--augment.size", "32", "--compute.workers", "1",
-    "--held-out-share", "0.3", "--compute.threads", "1", "--checkpoint-every", "3",
+    "--held-out-fraction", "0.3", "--compute.threads", "1", "--checkpoint-every", "3",
 )  # fmt: skip
 
 STALL_SECONDS = 5

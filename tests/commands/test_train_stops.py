@@ -16,7 +16,7 @@ from footage import cli
 from footage.commands.train import train
 from footage.errors import BusyError, ConfigError, FootageError, OutputError, StoppedError
 from footage.io import files
-from footage.optim.optimizers import OptimizerConfig
+from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import learning_rate
 from footage.runs import checkpoint, layout
 from tests.support.file_sizes import file_size_limit

@@ -15,8 +15,8 @@ CONFIGS = st.builds(
     shots_per_video=st.integers(1, 5),
     frames_per_shot=st.integers(1, 5),
     frame_stride=st.integers(1, 3),
-    few_shots=st.sampled_from(["split", "drop"]),
-    few_frames=st.sampled_from(["wrap", "drop"]),
+    short_video_policy=st.sampled_from(["split", "drop"]),
+    short_shot_policy=st.sampled_from(["wrap", "drop"]),
 )
 steps = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -120,11 +120,11 @@ def test_frames_of_a_shot_are_neighbours_and_repeat_only_when_there_are_too_few(
             assert (distances >= 1).all()
             assert (distances <= config.frame_stride).all()
         else:
-            assert config.few_frames == "wrap"
+            assert config.short_shot_policy == "wrap"
             length = len(np.unique(frames))
             expected = frames.min() + np.arange(config.frames_per_shot) % length
             assert (frames == expected).all()
-    if config.few_frames == "drop" and config.frames_per_shot > 1:
+    if config.short_shot_policy == "drop" and config.frames_per_shot > 1:
         assert (np.diff(plan.frames, axis=-1) == config.frame_stride).all()
 
 
@@ -147,8 +147,8 @@ def test_no_video_comes_twice_in_a_pass(videos, config, seed):
     if sampler is None:
         return
     for number in range(3):
-        first = number * sampler.batches_per_pass
-        plans = [sampler.plan(first + batch).videos for batch in range(sampler.batches_per_pass)]
+        first = number * sampler.batches_per_epoch
+        plans = [sampler.plan(first + batch).videos for batch in range(sampler.batches_per_epoch)]
         seen = np.concatenate(plans)
         assert len(seen) == len(set(seen))
         assert len(seen) > sampler.num_eligible - config.videos_per_batch
@@ -162,7 +162,7 @@ def test_every_video_is_either_eligible_or_counted_as_ineligible(videos, config)
         return
     assert sampler.num_eligible + sampler.num_ineligible == len(videos)
     seen = set()
-    for step in range(40 * sampler.batches_per_pass):
+    for step in range(40 * sampler.batches_per_epoch):
         seen.update(sampler.plan(step).videos.tolist())
     assert len(seen) == sampler.num_eligible
 
@@ -222,10 +222,10 @@ def test_a_short_shot_begins_again_under_wrap():
 
 
 def test_a_short_shot_is_not_used_under_drop():
-    sampler = one_video([3, 9, 2, 9], few_frames="drop", shots_per_video=2)
+    sampler = one_video([3, 9, 2, 9], short_shot_policy="drop", shots_per_video=2)
     assert (sampler.plan(0).shots[0] == [1, 3]).all()
     with pytest.raises(ConfigError, match="only 0 of 1 training videos"):
-        one_video([3, 3], few_frames="drop")
+        one_video([3, 3], short_shot_policy="drop")
 
 
 def test_a_single_shot_is_split_into_equal_parts():
@@ -248,14 +248,14 @@ def test_parts_keep_two_frames_at_least():
 
 
 def test_parts_are_not_cut_shorter_than_drop_allows():
-    options = {"shots_per_video": 4, "few_frames": "drop"}
+    options = {"shots_per_video": 4, "short_shot_policy": "drop"}
     assert one_video([16], **options).num_eligible == 1
     with pytest.raises(ConfigError):
         one_video([15], **options)
 
 
 def test_videos_with_few_shots_are_not_used_under_drop():
-    config = SamplingConfig(videos_per_batch=1, shots_per_video=2, few_shots="drop")
+    config = SamplingConfig(videos_per_batch=1, shots_per_video=2, short_video_policy="drop")
     sampler = BatchSampler(table_of([[50], [5, 5]]), config, 0)
     assert (sampler.num_eligible, sampler.num_ineligible) == (1, 1)
     assert sampler.plan(3).videos.tolist() == [1]

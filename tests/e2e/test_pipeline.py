@@ -46,7 +46,7 @@ def test_the_whole_way_from_videos_to_a_page(work):
     frames = polars.read_parquet(f"{work}/store/frames/*.parquet")
     assert frames["jpeg"].bin.starts_with(b"\xff\xd8").all()
 
-    options = [*AS_OPTIONS, "--steps", "20", "--probe-every", "10", "--checkpoint-every", "10"]
+    options = [*AS_OPTIONS, "--steps", "20", "--metrics-every", "10", "--checkpoint-every", "10"]
     said = footage(
         work, "train", "vivi-ex4-tiny", "--store", "store", "--out", "runs/first", *options
     )

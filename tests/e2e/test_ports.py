@@ -33,7 +33,7 @@ def test_no_command_opens_a_port(video_folder, tmp_path):
     draw_shapes(tmp_path / "photos")
     train = [
         "train", "vivi-ex4-tiny", "--store", "store", "--out", "runs/first", *AS_OPTIONS,
-        "--steps", "4", "--probe-every", "2", "--checkpoint-every", "2",
+        "--steps", "4", "--metrics-every", "2", "--checkpoint-every", "2",
     ]  # fmt: skip
     commands = [
         ["ingest", str(video_folder), "--out", "store", "--workers", "2"],

@@ -57,9 +57,9 @@ def test_no_secret_of_a_url_or_of_the_environment_is_written_or_printed(video_fo
         urls = [url_of(path) for path in served]
         missing = url_of("/missing.mp4")
         footage("ingest", missing, "--out", "none", code=1)
-        footage("ingest", *urls, "--out", "store", "--max-quarantined-share", "1")
-        footage("ingest", *urls, "--out", "store", "--max-quarantined-share", "1")
-        options = [*AS_OPTIONS, "--steps", "4", "--probe-every", "2", "--checkpoint-every", "2"]
+        footage("ingest", *urls, "--out", "store", "--max-quarantined-fraction", "1")
+        footage("ingest", *urls, "--out", "store", "--max-quarantined-fraction", "1")
+        options = [*AS_OPTIONS, "--steps", "4", "--metrics-every", "2", "--checkpoint-every", "2"]
         footage("train", "vivi-ex4-tiny", "--store", "store", "--out", "run", *options)
         footage("evaluate", "run", "--labels", "photos", "--protocols", "knn")
         footage("embed", "run", *urls, "--out", "rows.parquet")

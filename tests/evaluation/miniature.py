@@ -11,7 +11,7 @@ from footage.evaluation import runner
 from footage.evaluation.models import Contender
 from footage.evaluation.protocols import VTAB_DECAYS, Protocol, Setting
 from footage.evaluation.suite_results import SuiteRow
-from footage.optim.optimizers import OptimizerConfig
+from footage.optim.config import OptimizerConfig
 from footage.suites.vtab.folder import open_suite
 from tests.support.labelled_shapes import drawn
 

@@ -22,7 +22,7 @@ HELD_OUT = EvaluateConfig(held_out=True)
 @pytest.fixture(scope="module")
 def run(tiny_store, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
-    train(smallest(held_out_share=0.5), store=tiny_store.path, out=out)
+    train(smallest(held_out_fraction=0.5), store=tiny_store.path, out=out)
     return out
 
 
@@ -104,7 +104,7 @@ def test_with_labelled_images_both_are_returned(run, shapes_folder):
 def test_what_cannot_be_done_is_one_error(run, tiny_store, tmp_path, model, more, message):
     if model == "none":
         model = tmp_path / "none"
-        train(smallest(held_out_share=0.0), store=tiny_store.path, out=model)
+        train(smallest(held_out_fraction=0.0), store=tiny_store.path, out=model)
     with pytest.raises(ConfigError, match=message) as error:
         evaluate(run if model == "run" else model, config=HELD_OUT, **more)
     assert error.value.hint

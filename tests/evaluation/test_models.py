@@ -11,7 +11,7 @@ import torch
 from footage.errors import CheckpointError, ConfigError
 from footage.evaluation import models, onnx
 from footage.evaluation.models import Contender
-from footage.models.backbone import Preprocessing
+from footage.models.config import Preprocessing
 
 CPU = torch.device("cpu")
 TINY = Preprocessing(size=8, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

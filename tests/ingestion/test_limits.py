@@ -97,7 +97,7 @@ def test_bomb_is_stopped_at_the_deadline_of_its_size(tmp_path, monkeypatch):
     synthetic.encode(tmp_path / "in" / "good.mp4", synthetic.scene(1, 1.0))
     monkeypatch.setattr(sandbox, "FLOOR_SECONDS", 1.0)
     limits = Limits(cpu_seconds_per_megabyte=0.5 / (path.stat().st_size / 1e6))
-    config = IngestConfig(short_side=64, max_quarantined_share=1.0, limits=limits)
+    config = IngestConfig(short_side=64, max_quarantined_fraction=1.0, limits=limits)
     paths = [str(path), str(tmp_path / "in" / "good.mp4")]
     report = ingest(paths, tmp_path / "out", config, HERE)
     assert [video.split("#")[0] for video, _, _ in report.rejected] == ["bomb.h264"]
@@ -130,7 +130,7 @@ def test_memory_limit_holds_for_large_pictures(tmp_path):
         options={"preset": "ultrafast"},
     )
     limits = Limits(memory_bytes=30_000_000)
-    config = IngestConfig(workers=1, short_side=64, max_quarantined_share=1.0, limits=limits)
+    config = IngestConfig(workers=1, short_side=64, max_quarantined_fraction=1.0, limits=limits)
     # in a process of its own: here a decoder would find the memory that the encoder gave back
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config)
     assert [reason for _, _, reason in report.rejected] == [

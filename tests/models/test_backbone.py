@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from footage.errors import CheckpointError, ConfigError
-from footage.models.backbone import Backbone, BackboneConfig, build, load_weights, timm
+from footage.models.backbone import Backbone, build, load_weights, timm
+from footage.models.config import BackboneConfig
 
 
 @pytest.mark.parametrize(

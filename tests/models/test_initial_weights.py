@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from footage.errors import ConfigError
-from footage.models.backbone import BackboneConfig, timm
+from footage.models.backbone import timm
+from footage.models.config import BackboneConfig
 from footage.models.initial_weights import start, take_heads
 
 NETWORK = BackboneConfig(architecture="test_resnet")

@@ -5,7 +5,8 @@ import torch
 
 from footage.errors import ConfigError
 from footage.models import networks
-from footage.models.backbone import BackboneConfig, timm, usual_size
+from footage.models.backbone import timm, usual_size
+from footage.models.config import BackboneConfig
 
 FORBIDDEN = {
     "checkpoint_path": "/nowhere/x.pth",

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from footage.errors import ConfigError
 from footage.models import pretrained
-from footage.models.backbone import BackboneConfig, build, timm
+from footage.models.backbone import build, timm
+from footage.models.config import BackboneConfig
 from tests.support.hand_made_runs import write_pickle_that_marks
 
 TAG = "test_resnet.r160_in1k"

@@ -1,9 +1,8 @@
 import pytest
 
 from footage.errors import ConfigError
-from footage.objectives.levels.frame_shot import FrameShotConfig
-from footage.objectives.levels.supervised import SupervisedConfig
-from footage.objectives.levels.video import FutureConfig, OrderConfig
+from footage.objectives.config import FrameShotConfig, FutureConfig, OrderConfig, SupervisedConfig
+from footage.objectives.losses.distillation import DistillationConfig
 
 
 def test_a_negative_weight_is_refused():
@@ -23,8 +22,12 @@ def test_a_size_of_zero_is_refused_by_name(config, field):
 @pytest.mark.parametrize(
     ("config", "values", "message"),
     [
-        (FrameShotConfig, {"teacher_decay": 1.0}, r"teacher_decay must lie in \[0, 1\), got 1.0"),
-        (FrameShotConfig, {"positives": "other_frames"}, "no meaning for triplets"),
+        (
+            DistillationConfig,
+            {"teacher_decay": 1.0},
+            r"teacher_decay must lie in .*got 1.0",
+        ),
+        (FrameShotConfig, {"positives": "other_frames"}, "not defined for the loss exemplar"),
         (FutureConfig, {"predictor": "transformer", "hidden_dim": 6}, "hidden_dim = 6"),
         (SupervisedConfig, {"label_smoothing": 1.0}, "label_smoothing must lie in"),
     ],

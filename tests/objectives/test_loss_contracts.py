@@ -1,4 +1,4 @@
-"""What every loss must keep, run over LOSSES; a new loss needs nothing here.
+"""What every loss must keep, run over FUNCTIONS; a new loss needs nothing here.
 
 Unless it names a tensor as none before it: then `aligned` has to know how to make one. Arguments
 are made from the names and axes of a loss's parameters, so that predictions fit their targets, or
@@ -15,20 +15,22 @@ from torch.nn.functional import normalize, one_hot
 
 from benchmarks.losses import peak_megabytes
 from footage import distributed
-from footage.objectives.losses import LOSSES
+from footage.objectives.losses.catalogue import functions
 from tests.support.processes import in_processes
 
+FUNCTIONS = functions()
+
 CASES = {
-    **LOSSES,
-    "exemplar, batch-hard": partial(LOSSES["exemplar"], mining="batch-hard"),
-    "exemplar, hardness-sampled": partial(LOSSES["exemplar"], mining="hardness-sampled"),
+    **FUNCTIONS,
+    "exemplar, batch-hard": partial(FUNCTIONS["exemplar"], mining="batch-hard"),
+    "exemplar, hardness-sampled": partial(FUNCTIONS["exemplar"], mining="hardness-sampled"),
     "multi_positive_nce, other_frames": partial(
-        LOSSES["multi_positive_nce"], positives="other_frames"
+        FUNCTIONS["multi_positive_nce"], positives="other_frames"
     ),
-    "vicreg, frame": partial(LOSSES["vicreg"], positives="frame"),
-    "vicreg, other_frames": partial(LOSSES["vicreg"], positives="other_frames"),
+    "vicreg, frame": partial(FUNCTIONS["vicreg"], positives="frame"),
+    "vicreg, other_frames": partial(FUNCTIONS["vicreg"], positives="other_frames"),
     "self_distillation, other_frames": partial(
-        LOSSES["self_distillation"], positives="other_frames"
+        FUNCTIONS["self_distillation"], positives="other_frames"
     ),
 }
 """Every loss, and those again that an option makes another one of."""
@@ -53,7 +55,7 @@ VIDEOS, SHOTS, FRAMES, VIEWS = 4, 2, 2, 2
 
 def _wanted(name):
     """The tensors that a loss takes: the parameters without a default, and draws if it samples."""
-    parameters = inspect.signature(LOSSES[name.split(",")[0]]).parameters.values()
+    parameters = inspect.signature(FUNCTIONS[name.split(",")[0]]).parameters.values()
     return [
         (parameter.name, getattr(parameter.annotation, "dim_str", "N 2"))
         for parameter in parameters
@@ -263,7 +265,7 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
     megabytes = peak_megabytes(name, 4096, 1000)
     # shot order has one number a video, the others a thousand of them and their gradient
@@ -271,7 +273,7 @@ def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
 
 
 def test_every_loss_names_its_formula_and_source():
-    for name, loss in LOSSES.items():
+    for name, loss in FUNCTIONS.items():
         text = inspect.getdoc(loss)
         assert "\nFormula: " in text, name
         assert "\nSource: " in text, name

@@ -9,8 +9,17 @@ import pytest
 import torch
 
 from footage.errors import ConfigError
-from footage.objectives import losses
+from footage.objectives.losses.catalogue import functions
+from footage.objectives.losses.classification import classification, shot_order
+from footage.objectives.losses.distillation import self_distillation
+from footage.objectives.losses.exemplar import exemplar
+from footage.objectives.losses.future_shots import future_shot_mse, future_shot_nce
+from footage.objectives.losses.nce import multi_positive_nce
+from footage.objectives.losses.vicreg import vicreg
+from footage.objectives.positives import identities
 from tests.objectives import loss_twins as twins
+
+FUNCTIONS = functions()
 
 SHAPE = (3, 2, 3, 2)  # V S F A
 ROWS = torch.arange(6).view(3, 2)
@@ -33,7 +42,7 @@ def _embeddings(seed, dimension=5, spread=1.0, shape=SHAPE):
 def test_multi_positive_nce_equals_its_twin(shots, positives, temperature):
     embeddings = _embeddings(4)
     expected = twins.multi_positive_nce(embeddings, shots, positives, temperature)
-    actual = losses.multi_positive_nce(embeddings, shots, positives, temperature)
+    actual = multi_positive_nce(embeddings, shots, positives, temperature)
     assert actual.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -41,7 +50,7 @@ def test_nce_is_a_mean_over_those_that_have_a_positive():
     # one frame a shot, one view a frame: only the parts of one shot belong together
     embeddings = _embeddings(5, shape=(3, 2, 1, 1))
     expected = twins.multi_positive_nce(embeddings, PARTS, "shot", 0.1)
-    actual = losses.multi_positive_nce(embeddings, PARTS)
+    actual = multi_positive_nce(embeddings, PARTS)
     assert actual.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -52,7 +61,7 @@ def test_nce_is_a_mean_over_those_that_have_a_positive():
 def test_vicreg_equals_its_twin(shots, positives, weights, dimension):
     embeddings = 0.5 * _embeddings(6, dimension)
     expected = twins.vicreg(embeddings, shots, positives, *weights)
-    actual = losses.vicreg(embeddings, shots, positives, *weights)
+    actual = vicreg(embeddings, shots, positives, *weights)
     assert actual.item() == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
@@ -60,7 +69,7 @@ def test_vicreg_keeps_small_distances_far_from_the_origin():
     near = _embeddings(7, spread=0.01).double()
     embeddings = (near + 100).float()
     expected = twins.vicreg(embeddings.double(), ROWS, "shot", 1.0, 0.0, 0.0)
-    actual = losses.vicreg(embeddings, ROWS, "shot", 1.0, 0.0, 0.0)
+    actual = vicreg(embeddings, ROWS, "shot", 1.0, 0.0, 0.0)
     assert actual.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -74,14 +83,14 @@ def test_vicreg_of_two_views_is_equation_6():
         total = total + (matrix - matrix.diagonal().diag()).square().sum() / 4
     rows = torch.arange(12).view(12, 1)
     for positives in ("frame", "shot"):
-        torch.testing.assert_close(losses.vicreg(stacked, rows, positives), total)
+        torch.testing.assert_close(vicreg(stacked, rows, positives), total)
 
 
 def test_vicreg_wants_nothing_of_spread_uncorrelated_pairs_that_agree():
     # the corners of a square of side 4, each seen twice
     corners = torch.tensor([[2.0, 2], [2, -2], [-2, 2], [-2, -2]])
     embeddings = corners[:, None, None, None].expand(4, 1, 1, 2, 2)
-    loss = losses.vicreg(embeddings, torch.arange(4).view(4, 1))
+    loss = vicreg(embeddings, torch.arange(4).view(4, 1))
     assert loss.item() == pytest.approx(0, abs=1e-5)
 
 
@@ -92,7 +101,7 @@ def test_self_distillation_equals_its_twin(shots, positives, temperatures):
     students, teachers, centre = _embeddings(9), _embeddings(10), _embeddings(11)[0, 0, 0, 0]
     students, teachers = students / 5, teachers / 5
     expected = twins.self_distillation(students, teachers, shots, centre, positives, temperatures)
-    actual = losses.self_distillation(students, teachers, shots, centre, positives, *temperatures)
+    actual = self_distillation(students, teachers, shots, centre, positives, *temperatures)
     assert actual.item() == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
@@ -100,9 +109,9 @@ def test_no_view_is_taught_by_itself():
     # two views that say opposite things with certainty: the teacher of each is the other
     logits = torch.tensor([[5.0, -5], [-5, 5]]).view(1, 1, 1, 2, 2)
     shots, centre = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(2)
-    wrong = losses.self_distillation(logits, logits, shots, centre)
+    wrong = self_distillation(logits, logits, shots, centre)
     assert wrong.item() == pytest.approx(10 / 0.1)
-    right = losses.self_distillation(logits, logits.flip(3), shots, centre)
+    right = self_distillation(logits, logits.flip(3), shots, centre)
     assert right.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -110,24 +119,24 @@ def test_future_shot_losses_equal_their_twins():
     predictions, targets = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(5))
     for name in ("future_shot_nce", "future_shot_mse"):
         expected = getattr(twins, name)(predictions, targets)
-        actual = losses.LOSSES[name](predictions, targets)
+        actual = FUNCTIONS[name](predictions, targets)
         assert actual.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_mse_does_not_depend_on_the_scale_and_place_of_the_targets():
     predictions, targets = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(5)).double()
-    expected = losses.future_shot_mse(predictions, targets)
-    moved = losses.future_shot_mse(predictions, 1 + targets * torch.arange(2, 7))
+    expected = future_shot_mse(predictions, targets)
+    moved = future_shot_mse(predictions, 1 + targets * torch.arange(2, 7))
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-4)
 
 
 def test_predicting_the_mean_pays_1_and_targets_that_are_one_point_are_no_challenge():
     targets = 3 + torch.randn(6, 4, generator=torch.Generator().manual_seed(6))
     nothing = torch.zeros(6, 4)
-    assert losses.future_shot_mse(nothing, targets).item() == pytest.approx(1, abs=1e-4)
-    assert losses.future_shot_mse(nothing, torch.ones(6, 4)).item() == 0
+    assert future_shot_mse(nothing, targets).item() == pytest.approx(1, abs=1e-4)
+    assert future_shot_mse(nothing, torch.ones(6, 4)).item() == 0
     with pytest.raises(ConfigError, match="one only"):
-        losses.future_shot_mse(torch.ones(1, 4), torch.ones(1, 4))
+        future_shot_mse(torch.ones(1, 4), torch.ones(1, 4))
 
 
 def test_shot_order_equals_its_twin():
@@ -135,7 +144,7 @@ def test_shot_order_equals_its_twin():
     logits = 3 * torch.randn(9, generator=generator)
     reversed = torch.rand(9, generator=generator) < 0.5
     expected = twins.shot_order(logits, reversed)
-    assert losses.shot_order(logits, reversed).item() == pytest.approx(expected, abs=1e-5)
+    assert shot_order(logits, reversed).item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -144,13 +153,13 @@ def test_classification_equals_its_twin(label_smoothing):
     logits = 3 * torch.randn(9, 4, generator=generator)
     labels = torch.randint(0, 4, (9,), generator=generator)
     expected = twins.classification(logits, labels, label_smoothing)
-    actual = losses.classification(logits, labels, label_smoothing)
+    actual = classification(logits, labels, label_smoothing)
     assert actual.item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("positives", ["frame", "shot"])
 def test_identities_follow_the_order_of_the_axes(positives):
-    identity = losses.identities(ROWS, *SHAPE[2:], positives).tolist()
+    identity = identities(ROWS, *SHAPE[2:], positives).tolist()
     expected = twins.identity_of_each(SHAPE, positives)
     assert len(identity) == len(expected)
     for i, j in np.ndindex(len(identity), len(identity)):
@@ -161,26 +170,26 @@ def test_embeddings_at_one_point_pay_the_chance_value():
     embeddings = torch.ones(*SHAPE, 4)
     videos, shots, frames, views = SHAPE
     num_embeddings = videos * shots * frames * views
-    assert losses.exemplar(embeddings, ROWS, margin=0.3).item() == pytest.approx(0.3)
-    assert losses.exemplar(embeddings, ROWS, hinge="soft").item() == pytest.approx(math.log(2))
+    assert exemplar(embeddings, ROWS, margin=0.3).item() == pytest.approx(0.3)
+    assert exemplar(embeddings, ROWS, hinge="soft").item() == pytest.approx(math.log(2))
     for positives, others in (("frame", 1), ("shot", 1), ("other_frames", views)):
-        loss = losses.multi_positive_nce(embeddings, ROWS, positives)
+        loss = multi_positive_nce(embeddings, ROWS, positives)
         assert loss.item() == pytest.approx(math.log(num_embeddings - others))
-        assert losses.vicreg(embeddings, ROWS, positives).item() == pytest.approx(2 * 25 * 0.99)
+        assert vicreg(embeddings, ROWS, positives).item() == pytest.approx(2 * 25 * 0.99)
         teachers = _embeddings(12, dimension=4)
-        loss = losses.self_distillation(embeddings, teachers, ROWS, torch.ones(4), positives)
+        loss = self_distillation(embeddings, teachers, ROWS, torch.ones(4), positives)
         assert loss.item() == pytest.approx(math.log(4))
     alike = torch.ones(6, 4)
-    assert losses.future_shot_nce(alike, alike).item() == pytest.approx(0, abs=1e-6)
-    undecided = losses.shot_order(torch.zeros(4), torch.tensor([True, False, False, False]))
+    assert future_shot_nce(alike, alike).item() == pytest.approx(0, abs=1e-6)
+    undecided = shot_order(torch.zeros(4), torch.tensor([True, False, False, False]))
     assert undecided.item() == pytest.approx(math.log(2))
-    unsure = losses.classification(alike, torch.arange(6) % 4, label_smoothing=0.1)
+    unsure = classification(alike, torch.arange(6) % 4, label_smoothing=0.1)
     assert unsure.item() == pytest.approx(math.log(4))
 
 
 def test_a_perfect_prediction_reaches_minus_log_v():
     targets = 100 * torch.eye(8)
-    assert losses.future_shot_nce(targets, targets).item() == pytest.approx(-math.log(8))
+    assert future_shot_nce(targets, targets).item() == pytest.approx(-math.log(8))
 
 
 @pytest.mark.parametrize(("positives", "num_mates"), [("shot", 3), ("other_frames", 2)])
@@ -189,13 +198,13 @@ def test_perfect_shots_pay_the_log_of_their_size_in_nce(positives, num_mates):
     embeddings = torch.stack([torch.ones(2), -torch.ones(2)]).view(1, 2, 1, 1, 2)
     embeddings = embeddings.expand(1, 2, 2, 2, 2)
     rows = torch.tensor([[0, 1]])
-    loss = losses.multi_positive_nce(embeddings, rows, positives, temperature=0.01)
+    loss = multi_positive_nce(embeddings, rows, positives, temperature=0.01)
     assert loss.item() == pytest.approx(math.log(num_mates), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["exemplar", "multi_positive_nce", "vicreg"])
 def test_a_batch_without_pairs_or_negatives_is_refused(name):
-    loss = losses.LOSSES[name]
+    loss = FUNCTIONS[name]
     with pytest.raises(ConfigError, match="no positive pair"):
         loss(torch.randn(3, 2, 4, 1, 5), ROWS, "frame")
     with pytest.raises(ConfigError, match="no negative"):
@@ -207,13 +216,13 @@ def test_a_batch_without_pairs_or_negatives_is_refused(name):
 def test_other_frames_want_another_frame():
     one_frame = torch.randn(3, 2, 1, 4, 5)
     with pytest.raises(ConfigError, match="no positive pair"):
-        losses.multi_positive_nce(one_frame, ROWS, "other_frames")
+        multi_positive_nce(one_frame, ROWS, "other_frames")
     with pytest.raises(ConfigError, match="no positive pair"):
-        losses.self_distillation(one_frame, one_frame, ROWS, torch.zeros(5), "other_frames")
+        self_distillation(one_frame, one_frame, ROWS, torch.zeros(5), "other_frames")
 
 
 def test_the_benchmark_times_every_loss():
     path = ROOT / "benchmarks" / "losses.py"
     milliseconds = runpy.run_path(str(path))["timings"](64, 8, repeats=1)
-    assert set(milliseconds) == {*losses.LOSSES, "similarity matrix"}
+    assert set(milliseconds) == {*FUNCTIONS, "similarity matrix"}
     assert all(taken > 0 for taken in milliseconds.values())

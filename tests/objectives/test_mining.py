@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footage.errors import ConfigError
-from footage.objectives import losses, mining
+from footage.objectives import mining
+from footage.objectives.losses.exemplar import exemplar, triplet
 from tests.objectives import loss_twins as twins
 
 SHAPE = (3, 2, 3, 2)  # V S F A
@@ -29,9 +30,7 @@ def _clusters(spread, num_identities, dtype=torch.float32):
 def test_triplet_equals_its_twin(spread, margin):
     embeddings, identities = _clusters(spread, 6)
     expected = twins.triplet(embeddings, identities.tolist(), margin)
-    assert losses.triplet(embeddings, identities, margin).item() == pytest.approx(
-        expected, abs=1e-5
-    )
+    assert triplet(embeddings, identities, margin).item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 30.0])
@@ -39,7 +38,7 @@ def test_batch_hard_and_the_soft_hinge_equal_their_twin(spread):
     embeddings, identities = _clusters(spread, 9)
     costs = {"margin": lambda x: max(0, 0.5 + x), "soft": lambda x: math.log(1 + math.exp(x))}
     for hinge, cost in costs.items():
-        actual = losses.triplet(embeddings, identities, mining="batch-hard", hinge=hinge)
+        actual = triplet(embeddings, identities, mining="batch-hard", hinge=hinge)
         expected = twins.batch_hard(embeddings, identities.tolist(), cost)
         assert actual.item() == pytest.approx(expected, abs=1e-5)
 
@@ -50,7 +49,7 @@ def test_hardness_sampled_equals_its_twin(spread, chunk, monkeypatch):
     monkeypatch.setattr(mining, "CHUNK_ELEMENTS", chunk)
     embeddings, identities = _clusters(spread, 9)
     draws = torch.rand(25, 2, generator=torch.Generator().manual_seed(1))
-    actual = losses.triplet(embeddings, identities, 3.0, "hardness-sampled", draws=draws)
+    actual = triplet(embeddings, identities, 3.0, "hardness-sampled", draws=draws)
     expected = twins.hardness_sampled(embeddings, identities.tolist(), draws, 3.0)
     assert actual.item() == pytest.approx(expected, abs=1e-5)
 
@@ -90,14 +89,14 @@ def test_the_least_and_the_greatest_draw_take_the_first_and_the_last_candidate()
 
 def test_hardness_sampling_without_draws_is_refused():
     with pytest.raises(ConfigError, match="no draws were given"):
-        losses.exemplar(torch.randn(*SHAPE, 5), ROWS, mining="hardness-sampled")
+        exemplar(torch.randn(*SHAPE, 5), ROWS, mining="hardness-sampled")
 
 
 def test_the_soft_hinge_goes_with_semi_hard_mining():
     # one identity of two at 0 and 60 degrees, and one negative, 90 and 30 degrees away from them
     embeddings, identities = _on_circle(0, 60, 90), torch.tensor([0, 0, 1])
     terms = [math.log1p(math.exp(_chord(60) - to_negative)) for to_negative in (2, _chord(30))]
-    loss = losses.triplet(embeddings, identities, hinge="soft")
+    loss = triplet(embeddings, identities, hinge="soft")
     assert loss.item() == pytest.approx(sum(terms) / 2)
 
 
@@ -109,9 +108,9 @@ def test_exemplar_equals_its_twin(positives, spread):
     embeddings = centres + spread * torch.randn(*SHAPE, 5, generator=generator)
     identities = twins.identity_of_each(SHAPE, positives)
     expected = twins.triplet(embeddings.flatten(0, 3), identities, 0.5)
-    assert losses.exemplar(embeddings, ROWS, positives).item() == pytest.approx(expected, abs=1e-5)
+    assert exemplar(embeddings, ROWS, positives).item() == pytest.approx(expected, abs=1e-5)
     draws = torch.rand(36, 2, generator=generator)
-    sampled = losses.exemplar(embeddings, ROWS, positives, mining="hardness-sampled", draws=draws)
+    sampled = exemplar(embeddings, ROWS, positives, mining="hardness-sampled", draws=draws)
     expected = twins.hardness_sampled(embeddings.flatten(0, 3), identities, draws, 0.5)
     assert sampled.item() == pytest.approx(expected, abs=1e-5)
 
@@ -134,7 +133,7 @@ def test_the_negative_is_the_closest_that_is_farther_than_the_positive():
     expected = sum(
         max(0, 0.1 + _chord(30) - to_negative) for to_negative in (_chord(40), _chord(60))
     )
-    assert losses.triplet(embeddings, identities, 0.1).item() == pytest.approx(expected / 2)
+    assert triplet(embeddings, identities, 0.1).item() == pytest.approx(expected / 2)
 
 
 def test_without_a_farther_negative_the_farthest_counts():
@@ -142,15 +141,15 @@ def test_without_a_farther_negative_the_farthest_counts():
     identities = torch.tensor([0, 0, 1, 2])
     # from either end of the diameter the farthest negative is at 120 degrees
     expected = 0.5 + _chord(180) - _chord(120)
-    assert losses.triplet(embeddings, identities, 0.5).item() == pytest.approx(expected)
+    assert triplet(embeddings, identities, 0.5).item() == pytest.approx(expected)
 
 
 def test_satisfied_pairs_count_in_the_mean():
     embeddings = _on_circle(0, 0, 180, 180, 90)
     identities = torch.tensor([0, 0, 1, 1, 2])
     # d(a, p) = 0 and the closest negative is at 90 degrees, squared distance 2
-    assert losses.triplet(embeddings, identities, 0.5).item() == 0
-    assert losses.triplet(embeddings, identities, 2.5).item() == pytest.approx(0.5)
+    assert triplet(embeddings, identities, 0.5).item() == 0
+    assert triplet(embeddings, identities, 2.5).item() == pytest.approx(0.5)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -166,6 +165,6 @@ def test_triplet_equals_its_twin_for_any_identities_and_chunks(sizes, seed, chun
     embeddings = torch.randn(len(identities), 3, dtype=torch.float64, generator=generator)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mining, "CHUNK_ELEMENTS", chunk)
-        actual = losses.triplet(embeddings, identities).item()
+        actual = triplet(embeddings, identities).item()
     expected = twins.triplet(embeddings, identities.tolist(), 0.5)
     assert actual == pytest.approx(expected, abs=1e-9)

@@ -8,9 +8,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from footage import distributed
 from footage.errors import ConfigError
-from footage.objectives import losses
-from footage.objectives.levels.base import LabelledInput
-from footage.objectives.objective import Seen
+from footage.objectives.inputs import LabelledInput, ObjectiveInput
+from footage.objectives.losses.exemplar import exemplar
+from footage.objectives.losses.future_shots import future_shot_nce
 from tests.objectives.test_video import reversals
 from tests.support.objectives import (
     CONFIGS,
@@ -22,8 +22,8 @@ from tests.support.objectives import (
     V,
     answer,
     features,
+    inputs,
     objective,
-    seen,
     with_weights,
 )
 from tests.support.processes import in_processes
@@ -50,12 +50,10 @@ def test_the_total_is_the_weighted_sum_of_the_levels():
 
 def test_each_level_is_its_loss_over_its_head():
     whole, views = objective(CONFIGS["co-training"]), features()
-    batch = seen(whole, views)
+    batch = inputs(whole, views)
     _, values = whole(batch, 3)
     embeddings = whole.levels["frame_shot"].projection(views)
-    torch.testing.assert_close(
-        values["shot/exemplar"], losses.exemplar(embeddings, ROWS, "shot", 0.5)
-    )
+    torch.testing.assert_close(values["shot/exemplar"], exemplar(embeddings, ROWS, "shot", 0.5))
     logits = whole.supervised.classify(batch.labelled.features)
     expected = torch.nn.functional.cross_entropy(logits, batch.labelled.labels)
     torch.testing.assert_close(values["supervised"], expected)
@@ -70,7 +68,7 @@ def test_each_level_is_its_loss_over_its_head():
             state = predictor.read(mapped[:, :read].relu())[0][:, -1]
             prediction = predictor.critic(predictor.predict[ahead - 1](state))
             # the target of the shot at 1-based place read + ahead
-            places.append(losses.future_shot_nce(prediction, mapped[:, read + ahead - 1]))
+            places.append(future_shot_nce(prediction, mapped[:, read + ahead - 1]))
         future += sum(places) / len(places)
     torch.testing.assert_close(values["video/future_nce"], future)
 
@@ -108,8 +106,8 @@ def test_a_level_that_is_off_has_no_parameters_and_leaves_the_others_alone(weigh
 
 def test_labels_alone_need_no_views():
     whole = objective(with_weights(0.0, 0.0, 0.0, 1.0))
-    labelled = seen(whole).labelled
-    _, values = whole(Seen(features=None, rows=None, labelled=labelled), 0)
+    labelled = inputs(whole).labelled
+    _, values = whole(ObjectiveInput(features=None, rows=None, labelled=labelled), 0)
     assert list(values) == ["supervised"]
 
 
@@ -126,7 +124,7 @@ def test_pooling_without_a_video_level_has_no_parameters_and_is_not_computed():
 def test_features_that_say_nothing_pay_the_chance_value(name):
     whole = objective(CONFIGS[name])
     collapsed = torch.ones(*SHAPE, D)
-    batch = seen(whole, collapsed, step=0)
+    batch = inputs(whole, collapsed, step=0)
     if whole.config.has_teacher:  # and its centre has caught up
         batch = batch._replace(teacher=collapsed)
         level = whole.levels["frame_shot"]
@@ -190,9 +188,9 @@ def test_training_on_separable_features_brings_every_level_below_chance(name):
     optimizer = torch.optim.Adam([p for p in whole.parameters() if p.requires_grad], lr=0.02)
     for step in range(80):
         views = videos + place + 0.1 * features()
-        batch = seen(whole, views, step=step)
-        if batch.turns is not None:
-            batch = batch._replace(features=views + turned[batch.turns])
+        batch = inputs(whole, views, step=step)
+        if batch.rotations is not None:
+            batch = batch._replace(features=views + turned[batch.rotations])
         if batch.teacher is not None:
             batch = batch._replace(teacher=views)
         optimizer.zero_grad()
@@ -214,7 +212,7 @@ def _answer_by_ddp(name) -> dict:
     whole = objective(CONFIGS[name], torch.float64)
     wrapped = DistributedDataParallel(copy.deepcopy(whole))
     own = features(torch.float64)[rank::world].clone().requires_grad_()
-    batch = seen(whole, own)
+    batch = inputs(whole, own)
     total, values = whole(batch, 3)
     total.backward()
     wrapped(batch._replace(features=own.detach()), 3)[0].backward()
@@ -254,12 +252,12 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_gpu_finds_the_value_of_the_cpu_also_under_autocast(name):
     whole = objective(CONFIGS[name], torch.float64)
-    batch = seen(whole, features(torch.float64))
+    batch = inputs(whole, features(torch.float64))
     # A copy: in training the centre of a teacher's outputs follows each batch.
     _, values = copy.deepcopy(whole)(batch, 3)
     there = [part.cuda() if isinstance(part, torch.Tensor) else part for part in batch]
     labelled = LabelledInput(*(part.cuda() for part in batch.labelled))
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        _, found = whole.cuda()(Seen(*there)._replace(labelled=labelled), 3)
+        _, found = whole.cuda()(ObjectiveInput(*there)._replace(labelled=labelled), 3)
     for level, value in values.items():
         torch.testing.assert_close(found[level].cpu(), value)

@@ -2,12 +2,13 @@ import pytest
 import torch
 
 from footage.errors import ConfigError
-from footage.objectives.objective import Objective, Seen
+from footage.objectives.inputs import ObjectiveInput
+from footage.objectives.objective import Objective
 from tests.support.objectives import SMALL, D, V, with_weights
 
 
 def reversals(step, seed, videos=V):
-    """Which videos the objective turns round, seen through a predictor of the first shot's sign."""
+    """Which videos the objective reverses, read from a predictor of the first shot's sign."""
     probe = Objective(1, with_weights(0.0, 0.0, 1.0), 2, seed=seed)
     answers = []
 
@@ -19,7 +20,7 @@ def reversals(step, seed, videos=V):
     probe.levels["order"].predictor = Spy()
     probe.parameter = torch.nn.Parameter(torch.zeros(1))
     rows = torch.arange(videos * 2).view(videos, 2)
-    probe(Seen(torch.ones(videos, 2, 1, 1, 1), rows), step)
+    probe(ObjectiveInput(torch.ones(videos, 2, 1, 1, 1), rows), step)
     return answers
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from footage.errors import ConfigError
 from footage.optim import optimizers
-from footage.optim.optimizers import OptimizerConfig
+from footage.optim.config import OptimizerConfig
 
 NAMES = ("sgd", "lars", "adamw")
 

@@ -103,7 +103,7 @@ def test_an_unknown_recipe_is_refused_with_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 0}, {"ema_decay": 1.0}, {"gradient_clip": -1.0}, {"probe_every": 0}]
+    "change", [{"steps": 0}, {"ema_decay": 1.0}, {"gradient_clip": -1.0}, {"metrics_every": 0}]
 )
 def test_impossible_settings_are_refused_by_name(change):
     with pytest.raises(ConfigError, match=next(iter(change))):

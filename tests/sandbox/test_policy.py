@@ -104,7 +104,7 @@ def test_training_on_images_reports_the_layers_and_stops_where_they_are_required
 ):
     caplog.set_level(logging.INFO, "footage")
     base = recipe("sup-tiny")
-    config = smallest(objective=base.objective, learn_from=base.learn_from, steps=1)
+    config = smallest(objective=base.objective, unlabelled_source=base.unlabelled_source, steps=1)
     train(config, labels=labelled, out=tmp_path / "run")
     assert caplog.text.count("missing layers: Landlock (not requested)") == 1
     with policy.of_command(require_all=True), pytest.raises(SandboxError, match=MISSING):

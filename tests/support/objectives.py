@@ -5,11 +5,21 @@ import dataclasses
 import torch
 
 from footage import distributed
-from footage.objectives.levels.base import LabelledInput
-from footage.objectives.levels.frame_shot import FrameConfig, FrameShotConfig
-from footage.objectives.levels.supervised import SupervisedConfig
-from footage.objectives.levels.video import FutureConfig, OrderConfig
-from footage.objectives.objective import Objective, ObjectiveConfig, Seen
+from footage.objectives.config import (
+    FrameConfig,
+    FrameShotConfig,
+    FutureConfig,
+    ObjectiveConfig,
+    OrderConfig,
+    SupervisedConfig,
+)
+from footage.objectives.inputs import LabelledInput, ObjectiveInput
+from footage.objectives.losses.distillation import DistillationConfig
+from footage.objectives.losses.exemplar import ExemplarConfig
+from footage.objectives.losses.nce import NCEConfig
+from footage.objectives.losses.rotation import RotationConfig
+from footage.objectives.losses.vicreg import VICRegConfig
+from footage.objectives.objective import Objective
 
 V, S, F, A, D = 4, 4, 2, 2, 10
 SHAPE = (V, S, F, A)
@@ -26,7 +36,7 @@ def _small(**frame_shot):
 
 
 MODERN = ObjectiveConfig(
-    frame_shot=FrameShotConfig(loss="nce", projection="mlp", embedding_dim=8),
+    frame_shot=FrameShotConfig(loss=NCEConfig(), projection="mlp", embedding_dim=8),
     future=FutureConfig(critic="inner_product", embedding_dim=6, hidden_dim=5, weight=0.5),
     order=OrderConfig(predictor="lstm", hidden_dim=5, weight=0.25),
     pooling="attention",
@@ -35,11 +45,11 @@ CONFIGS = {
     "paper": SMALL,
     "modern": MODERN,
     "frame beside shot": dataclasses.replace(SMALL, frame=FrameConfig(weight=0.5)),
-    "hardness": _small(loss="exemplar", mining="hardness-sampled"),
-    "other frames": _small(loss="nce", positives="other_frames"),
-    "vicreg": _small(loss="vicreg", projection="mlp"),
-    "rotation": _small(loss="rotation"),
-    "distillation": _small(loss="distillation"),
+    "hardness": _small(loss=ExemplarConfig(mining="hardness-sampled")),
+    "other frames": _small(loss=NCEConfig(), positives="other_frames"),
+    "vicreg": _small(loss=VICRegConfig(), projection="mlp"),
+    "rotation": _small(loss=RotationConfig()),
+    "distillation": _small(loss=DistillationConfig()),
     "transformer": dataclasses.replace(
         SMALL,
         future=FutureConfig(predictor="transformer", embedding_dim=6, hidden_dim=8, weight=0.5),
@@ -65,26 +75,26 @@ ROWS = torch.arange(V * S).view(V, S)
 """Every shot of the batch is another."""
 
 
-def seen(whole, values=None, rows=ROWS, step=3):
+def inputs(whole, values=None, rows=ROWS, step=3):
     """What `whole` needs to see of a batch, whichever levels it has; of this rank's videos."""
     values = features() if values is None else values
     rank, world = distributed.rank(), distributed.world_size()
-    turns = whole.turns((len(values) * world, *values.shape[1:4]), step)
+    rotations = whole.rotations((len(values) * world, *values.shape[1:4]), step)
     of_teacher = features(values.dtype, seed=2)[rank::world]
     images = features(values.dtype, seed=3).flatten(0, 3)[:IMAGES]
     labels = torch.arange(IMAGES) % CLASSES
-    return Seen(
+    return ObjectiveInput(
         features=values,
         rows=rows[rank::world],
         teacher=of_teacher if whole.config.has_teacher else None,
-        turns=turns if whole.config.turns_views else None,
+        rotations=rotations if whole.config.rotates_views else None,
         labelled=LabelledInput(images[rank::world], labels[rank::world]),
     )
 
 
 def answer(whole, values=None, rows=ROWS, step=3):
     """The total and the levels' values."""
-    return whole(seen(whole, values, rows, step), step)
+    return whole(inputs(whole, values, rows, step), step)
 
 
 def with_weights(frame_shot, future, order, supervised=0.0):

@@ -7,7 +7,7 @@ import torch
 
 from footage.data.sampling import SamplingConfig
 from footage.data.views import AugmentConfig
-from footage.models.backbone import BackboneConfig
+from footage.models.config import BackboneConfig
 from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout
 from footage.training.config import ComputeConfig, TrainConfig
@@ -19,10 +19,10 @@ def smallest(**changes) -> TrainConfig:
         "backbone": BackboneConfig(architecture="test_resnet"),
         "sampling": SamplingConfig(videos_per_batch=3, shots_per_video=4, frames_per_shot=2),
         "augment": AugmentConfig(size=32),
-        "held_out_share": 0.3,
+        "held_out_fraction": 0.3,
         "compute": ComputeConfig(workers=0, threads=1),
         "steps": 6,
-        "probe_every": 3,
+        "metrics_every": 3,
         "checkpoint_every": 2,
     }
     return dataclasses.replace(recipe("vivi-ex4-tiny"), **{**small, **changes})
@@ -89,7 +89,7 @@ def assert_same_run(one, two):
 
 AS_OPTIONS = [
     "--backbone.architecture", "test_resnet", "--sampling.videos-per-batch", "3",
-    "--sampling.frames-per-shot", "2", "--augment.size", "32", "--held-out-share", "0.3",
+    "--sampling.frames-per-shot", "2", "--augment.size", "32", "--held-out-fraction", "0.3",
     "--compute.workers", "1", "--compute.threads", "1",
 ]  # fmt: skip
 """The same on the command line, but with a worker process."""

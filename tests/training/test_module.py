@@ -4,17 +4,26 @@ import pytest
 import torch
 
 from footage.data.sampling import BatchPlan
-from footage.models.backbone import BackboneConfig, build
-from footage.objectives.levels.frame_shot import FrameShotConfig
-from footage.objectives.levels.supervised import SupervisedConfig
-from footage.objectives.levels.video import FutureConfig, OrderConfig
-from footage.objectives.objective import Objective, ObjectiveConfig
+from footage.models.backbone import build
+from footage.models.config import BackboneConfig
+from footage.objectives.config import (
+    FrameShotConfig,
+    FutureConfig,
+    ObjectiveConfig,
+    OrderConfig,
+    SupervisedConfig,
+)
+from footage.objectives.losses.distillation import DistillationConfig
+from footage.objectives.losses.rotation import RotationConfig
+from footage.objectives.objective import Objective
 from footage.training.loader import Batch
 from footage.training.module import Learner, rotated
 
 V, S, F, A, SIZE = 2, 4, 2, 1, 32
 CO_TRAINING = ObjectiveConfig(supervised=SupervisedConfig(weight=1.0))
-DISTILLATION = ObjectiveConfig(frame_shot=FrameShotConfig(loss="distillation", embedding_dim=8))
+DISTILLATION = ObjectiveConfig(
+    frame_shot=FrameShotConfig(loss=DistillationConfig(), embedding_dim=8)
+)
 
 
 def learner(config, statistics="separate"):
@@ -39,12 +48,12 @@ def batch(step=0, seed=0):
 
 def _seen_by(whole, one):
     """What the supervised head and the video levels are given."""
-    seen = {}
+    inputs = {}
     whole.objective.register_forward_pre_hook(
-        lambda _, given: seen.update(features=given[0].features, labelled=given[0].labelled)
+        lambda _, given: inputs.update(features=given[0].features, labelled=given[0].labelled)
     )
     whole(one)
-    return seen["features"].flatten(0, 3), seen["labelled"].features
+    return inputs["features"].flatten(0, 3), inputs["labelled"].features
 
 
 def _normalised(whole, pixels):
@@ -87,14 +96,14 @@ def test_quarter_turns_are_those_of_rot90():
 
 
 def test_rotation_turns_the_views_that_the_backbone_sees():
-    config = ObjectiveConfig(frame_shot=FrameShotConfig(loss="rotation"))
+    config = ObjectiveConfig(frame_shot=FrameShotConfig(loss=RotationConfig()))
     whole, one = learner(config), batch()._replace(images=None, labels=None)
-    seen = []
-    whole.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    inputs = []
+    whole.backbone.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     whole(one)
-    turns = whole.objective.turns((V, S, F, A), one.step).flatten()
-    assert len(turns.unique()) == 4
-    assert torch.equal(seen[0], rotated(whole._pixels(one.views), turns))
+    rotations = whole.objective.rotations((V, S, F, A), one.step).flatten()
+    assert len(rotations.unique()) == 4
+    assert torch.equal(inputs[0], rotated(whole._pixels(one.views), rotations))
 
 
 def test_a_teacher_exists_only_where_it_is_asked_for_and_gets_no_gradient():

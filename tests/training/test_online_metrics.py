@@ -5,7 +5,8 @@ import torch
 
 from footage.evaluation.held_out_frames import held_out_frames
 from footage.metrics import representation
-from footage.models.backbone import BackboneConfig, build
+from footage.models.backbone import build
+from footage.models.config import BackboneConfig
 from footage.training import online_metrics
 
 

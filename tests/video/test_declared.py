@@ -26,7 +26,7 @@ MAX_PIXELS = 10**7
 
 
 def reason_in_ingest(path, tmp_path):
-    config = IngestConfig(max_quarantined_share=1.0)
+    config = IngestConfig(max_quarantined_fraction=1.0)
     ingest([str(path)], tmp_path / "out", config, HERE)
     (row,) = Store.open(tmp_path / "out").videos.to_pylist()
     assert row["status"] == "quarantined"

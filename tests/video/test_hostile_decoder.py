@@ -207,7 +207,7 @@ def test_hostile_decoders_cost_their_own_videos_only(tmp_path, monkeypatch, step
 
         return right(task, path, known, send_all)
 
-    config = IngestConfig(workers=1, short_side=64, max_quarantined_share=1.0)
+    config = IngestConfig(workers=1, short_side=64, max_quarantined_fraction=1.0)
     with monkeypatch.context() as patch:
         patch.setattr(worker, "decode_into_store", decode_into_store)
         report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)

@@ -56,7 +56,7 @@ def test_store_can_be_made_with_it_and_a_crash_does_not_confuse_it(tmp_path, mon
         return right(task, path, known, crash if path.name == "b.mp4" else None)
 
     monkeypatch.setattr(worker, "decode_into_store", decode_into_store)
-    config = IngestConfig(detector="transnet", max_quarantined_share=0.5)
+    config = IngestConfig(detector="transnet", max_quarantined_fraction=0.5)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
     assert (report.totals["ok"], report.totals["quarantined"]) == (2, 1)
     starts = Store.open(tmp_path / "out").shots["start_seconds"].to_pylist()

@@ -1,51 +1,92 @@
-"""What the levels are given, and the checks that their settings share."""
+"""Levels: what each has in common, and the registry of those that plugins add."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
-from jaxtyping import Float, Int
-from torch import Tensor
-
+from footage.configuration import Variant
 from footage.errors import ConfigError
-from footage.shapes import Embeddings, ShotEmbeddings, ShotRows
+from footage.objectives.inputs import LevelInput, Shape
+from footage.registry import Registry
+from footage.shapes import Scalar
 
-Shape = tuple[int, int, int, int]
-"""V, S, F and A of the global batch."""
-
-
-class LevelInput(NamedTuple):
-    """What the levels see of a batch."""
-
-    features: Embeddings
-    """Of this rank's videos."""
-
-    rows: ShotRows
-    """For each shot of the global batch: which shot of the store it is, or is a part of."""
-
-    step: int
-    """Number of the batch; with the seed it decides what a level draws."""
-
-    seed: int
-    """Seed of the run."""
-
-    shots: ShotEmbeddings | None = None
-    """The features, pooled over the frames and views of each shot; for the video levels."""
-
-    teacher: Embeddings | None = None
-    """The teacher's features of the same views, without gradient; for self-distillation."""
-
-    turns: Int[Tensor, "V S F A"] | None = None
-    """By how many quarter turns each view of this rank was rotated; for rotation."""
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class LabelledInput(NamedTuple):
-    """What the supervised level sees of a batch."""
+class Level(Protocol):
+    """A head and a loss: a torch module that turns a batch into one number."""
 
-    features: Float[Tensor, "B D"]
-    """Of this rank's labelled images."""
+    name: str
+    """Name of its loss in logs and reports, such as "video/order"."""
 
-    labels: Int[Tensor, " B"]
-    """Their class numbers."""
+    def __call__(self, batch: LevelInput) -> Scalar:
+        """Value of the loss, before its weight."""
+
+    def chance(self, shape: Shape) -> float:
+        """Value of the loss for uninformative features.
+
+        Args:
+            shape: V, S, F and A of the global batch.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelConfig(Variant):
+    """Settings of a level that a plugin adds; subclasses add fields and `build`."""
+
+    title: ClassVar[str] = ""
+    """Name of the level in reports."""
+    uses_shots: ClassVar[bool] = False
+    """Whether the level reads `LevelInput.shots`, the features pooled per shot."""
+
+    weight: float = 0.0
+    """How much the level counts; 0 switches it off."""
+
+    @staticmethod
+    def variants() -> Mapping[str, type["LevelConfig"]]:
+        """All registered levels by name."""
+        return LEVELS
+
+    def build(self, feature_dim: int, shots_per_video: int) -> "nn.Module":
+        """The level as a torch module that satisfies `Level`.
+
+        Args:
+            feature_dim: Width of the backbone's features.
+            shots_per_video: S of the batches to come.
+        """
+        raise NotImplementedError
+
+
+LEVELS: Final = Registry[type[LevelConfig]]("level")
+"""Levels of plugins, by name; the built-in ones are fields of `ObjectiveConfig`."""
+
+Class = TypeVar("Class", bound=type[LevelConfig])
+
+
+def register_level(name: str, *, title: str) -> Callable[[Class], Class]:
+    """Register a level for `--objective.extra-levels.NAME.weight W`.
+
+    Args:
+        name: Name on the command line and in files.
+        title: Name in reports.
+
+    Raises:
+        ConfigError: Another level has this name.
+    """
+
+    def register(config: Class) -> Class:
+        config.name, config.title = name, title
+        LEVELS.register(name, config)
+        return config
+
+    return register
+
+
+def plugin_levels() -> dict[str, LevelConfig]:
+    """The levels of all plugins with their default settings, by name."""
+    return {name: config() for name, config in LEVELS.items()}
 
 
 def check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:
@@ -60,5 +101,5 @@ def check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:
             least = ">= 0" if name == "weight" else "> 0"
             raise ConfigError(
                 f"objective.{where}.{name} must be {least}, got {value}",
-                "Set it to 0 to switch the level off." if name == "weight" else "Give it a size.",
+                "0 switches the level off" if name == "weight" else "give a positive number",
             )

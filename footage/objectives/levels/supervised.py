@@ -1,35 +1,14 @@
 """The supervised level: labelled images have classes. Co-training adds it to the video levels."""
 
-from dataclasses import dataclass
 from math import log
 
 from torch import nn
 
 from footage import distributed
-from footage.errors import ConfigError
-from footage.objectives.levels.base import LabelledInput, check
-from footage.objectives.losses import classification
+from footage.objectives.config import SupervisedConfig
+from footage.objectives.inputs import LabelledInput
+from footage.objectives.losses.classification import classification
 from footage.shapes import Scalar
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SupervisedConfig:
-    """Classify labelled images."""
-
-    weight: float = 0.0
-    """How much the level counts (gamma); 0 switches it off. Recalled: about 1 [.2]: tune it."""
-
-    label_smoothing: float = 0.0
-    """Label smoothing: probability mass spread evenly over all classes [ours]."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
-        check(self, where="supervised", above_0=())
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(
-                "objective.supervised.label_smoothing must lie in [0, 1), "
-                f"got {self.label_smoothing}"
-            )
 
 
 class SupervisedLevel(nn.Module):

@@ -1,73 +1,18 @@
 """The video levels: how the shots of one video belong together."""
 
-from dataclasses import dataclass
 from math import log
-from typing import Literal
 
 import torch
 from torch import nn
 
 from footage import distributed
-from footage.errors import ConfigError
-from footage.models.heads import ATTENTION_HEADS, FutureShotPredictor, OrderPredictor
-from footage.objectives.levels.base import LevelInput, Shape, check
-from footage.objectives.losses import future_shot_mse, future_shot_nce, shot_order
+from footage.models.heads import FutureShotPredictor, OrderPredictor
+from footage.objectives.config import FutureConfig, OrderConfig
+from footage.objectives.inputs import LevelInput, Shape
+from footage.objectives.losses.classification import shot_order
+from footage.objectives.losses.future_shots import future_shot_mse, future_shot_nce
 from footage.seeding import generator
 from footage.shapes import Scalar
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FutureConfig:
-    """Predict the embeddings of a video's next shots from those before."""
-
-    weight: float = 0.04
-    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
-
-    loss: Literal["nce", "mse"] = "nce"
-    """nce: contrast with shots of other videos [recalled .75]. mse: regression [ours]."""
-
-    steps: int = 3
-    """Number of shots to predict ahead, summed over 1 to N; needs more than N shots per video."""
-
-    predictor: Literal["lstm", "transformer"] = "lstm"
-    """Predictor over the shots: an LSTM [recalled .75], or a causal transformer [ours]."""
-
-    embedding_dim: int = 512
-    """Width of the layer that maps a shot embedding. Recalled [.35]."""
-
-    hidden_dim: int = 256
-    """Width of the predictor. Recalled [.35]."""
-
-    critic: Literal["bilinear", "inner_product"] = "bilinear"
-    """Similarity between a prediction and a shot. Recalled: one of these two [.75]."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
-        check(self, where="future", above_0=("steps", "embedding_dim", "hidden_dim"))
-        if self.predictor == "transformer" and self.hidden_dim % ATTENTION_HEADS:
-            raise ConfigError(
-                f"objective.future.hidden_dim = {self.hidden_dim} cannot be divided among "
-                f"{ATTENTION_HEADS} heads of attention",
-                f"give a multiple of {ATTENTION_HEADS}, or predictor = lstm",
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderConfig:
-    """Classify whether a video's shots are in forward or backward order."""
-
-    weight: float = 0.04
-    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
-
-    predictor: Literal["mlp", "lstm"] = "mlp"
-    """Predictor over the sequence: an MLP over all shots, or an LSTM. Recalled: both [.6]."""
-
-    hidden_dim: int = 256
-    """Width of the hidden layer or of the LSTM [ours]."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
-        check(self, where="order", above_0=("hidden_dim",))
 
 
 class FutureLevel(nn.Module):

@@ -1,0 +1,57 @@
+"""Settings of backbones, without torch: which network, and how pixels become its input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from footage.errors import ConfigError
+from footage.models.options import NAME, Option, check_options
+from footage.runs.records import LEAST_STD, MOST_MEAN, MOST_PIXELS
+
+ATTENTION_HEADS = 4
+"""Heads of every attention in the predictors [ours]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackboneConfig:
+    """Which network."""
+
+    architecture: str = "resnetv2_50"
+    """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
+
+    options: Mapping[str, Option] = field(default_factory=dict)
+    """Options of the timm network, such as width_factor 3. `footage.models.networks` lists them."""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.architecture):
+            raise ConfigError(
+                f"{self.architecture[:200]!r} is not the name of a timm model",
+                "set backbone.architecture to a name such as resnet50",
+            )
+        check_options(self.options)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """How pixels become the backbone's input: a square resize, then (x / 255 - mean) / std."""
+
+    size: int
+    """Height and width of the input, in pixels."""
+
+    mean: tuple[float, float, float]
+    """Subtracted from red, green, blue, on the scale 0 to 1."""
+
+    std: tuple[float, float, float]
+    """Divides red, green, blue, on the scale 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size <= MOST_PIXELS:
+            raise ConfigError(
+                f"the image size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
+                "choose a size such as 224",
+            )
+        for name, values, least in (("mean", self.mean, -MOST_MEAN), ("std", self.std, LEAST_STD)):
+            if len(values) != 3 or not all(least <= value <= MOST_MEAN for value in values):
+                raise ConfigError(
+                    f"{name} must be three numbers from {least} to {MOST_MEAN}, got {values}",
+                    "give one number for each of red, green and blue, on the scale 0 to 1",
+                )

@@ -1,0 +1,81 @@
+"""What a loss of the frame or shot level is: its settings, its function and its value at chance."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeVar
+
+from footage.configuration import Variant
+from footage.objectives.inputs import LevelInput, Shape
+from footage.objectives.positives import PairPositives
+from footage.registry import Registry
+from footage.shapes import Embeddings, Scalar
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig(Variant):
+    """Settings of a loss of the frame or shot level, by which a run chooses it."""
+
+    title: ClassVar[str] = ""
+    """Name of the loss in reports."""
+    allowed_positives: ClassVar[tuple[PairPositives, ...]] = ("frame", "shot", "other_frames")
+    """Values of `positives` for which the loss is defined."""
+    needs_pairs: ClassVar[bool] = True
+    """Whether a batch without positive pairs is an error."""
+    rotates_views: ClassVar[bool] = False
+    """Whether views are rotated before the backbone sees them."""
+    needs_teacher: ClassVar[bool] = False
+    """Whether a second, slowly moving backbone is needed."""
+
+    @staticmethod
+    def variants() -> Mapping[str, type["LossConfig"]]:
+        """All registered losses by name."""
+        return LOSSES
+
+    def chance(self, shape: Shape, positives: PairPositives) -> float:
+        """Value of the loss for uninformative features.
+
+        Args:
+            shape: V, S, F and A of the global batch.
+            positives: Which embeddings are positive pairs.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddingLossConfig(LossConfig):
+    """Settings of a loss that compares the projected embeddings of a batch."""
+
+    def loss(self, embeddings: Embeddings, batch: LevelInput, positives: PairPositives) -> Scalar:
+        """Value of the loss.
+
+        Args:
+            embeddings: Output of the projection head for the global batch.
+            batch: Shot rows, step and seed of the batch.
+            positives: Which embeddings are positive pairs.
+        """
+        raise NotImplementedError
+
+
+LOSSES: Final = Registry[type[LossConfig]]("loss", "footage.objectives.losses")
+"""Losses that the frame or shot level can use, by name."""
+
+Class = TypeVar("Class", bound=type[LossConfig])
+
+
+def register_loss(name: str, *, title: str) -> Callable[[Class], Class]:
+    """Register a loss for `--objective.frame-shot.loss NAME`.
+
+    Args:
+        name: Name on the command line and in files, such as "vicreg".
+        title: Name in reports, such as "VICReg".
+
+    Raises:
+        ConfigError: Another loss has this name.
+    """
+
+    def register(config: Class) -> Class:
+        config.name, config.title = name, title
+        LOSSES.register(name, config)
+        return config
+
+    return register

@@ -1,0 +1,134 @@
+"""Registries: the extension points of footage, each a mapping from names to classes or functions.
+
+    losses        footage.objectives.losses       @register_loss("name", title="Title")
+    levels        footage.objectives.levels       @register_level("name", title="Title")
+    detectors     footage.video.detectors         @register_detector("name")
+    exporters     footage.models.export           @register_exporter("name")
+    loggers       footage.training.loggers        @register_logger("name")
+    executors     footage.processes.executors     @register_executor("name")
+    backbones     footage.models.backbones        @register_backbone("name")
+
+A plugin is any importable module that registers something when it is imported. It is named by
+`--plugin MODULE` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by
+commas), or by an entry point of the group `footage.plugins` in an installed package.
+"""
+
+import difflib
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Generic, TypeVar
+
+from footage.errors import ConfigError
+
+Entry = TypeVar("Entry")
+
+GROUP: Final = "footage.plugins"
+"""Entry points of this group name modules that are imported as plugins."""
+
+VARIABLE: Final = "FOOTAGE_PLUGINS"
+"""Environment variable with the plugins of this process and of the processes that it starts."""
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Entries by name; the built-in ones are found in a package, the others in plugins.
+
+    Args:
+        kind: What an entry is, for messages, such as "loss".
+        package: The package whose modules register the built-in entries; empty for none.
+    """
+
+    def __init__(self, kind: str, package: str = "") -> None:
+        self._kind = kind
+        self._package = package
+        self._entries: dict[str, Entry] = {}
+        self._is_complete = not package
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            ConfigError: Another entry has this name.
+        """
+        if self._entries.get(name, entry) is not entry:
+            raise ConfigError(
+                f"{self._kind} {name!r} is registered twice", "give one of them another name"
+            )
+        self._entries[name] = entry
+
+    def find(self, name: str) -> Entry:
+        """The entry of this name.
+
+        Raises:
+            ConfigError: There is none; the hint lists the others.
+        """
+        entries = self._complete()
+        if name not in entries:
+            raise ConfigError(*unknown(self._kind, name, entries))
+        return entries[name]
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._complete()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._complete())
+
+    def __len__(self) -> int:
+        return len(self._complete())
+
+    def _complete(self) -> dict[str, Entry]:
+        if not self._is_complete:
+            self._is_complete = True
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+        load_plugins()
+        return self._entries
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> tuple[str, str]:
+    """Message and hint of an error about a name that is not known, with the nearest known one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    listed = f"available: {', '.join(names)}"
+    return f"unknown {kind} {name!r}", f"did you mean {near[0]}? {listed}" if near else listed
+
+
+_loaded: set[str] = set()
+
+
+def load_plugins(names: Iterable[str] = ()) -> None:
+    """Import plugins, once each, and those of the environment and of installed packages.
+
+    Args:
+        names: Modules to import in addition; processes that this one starts import them, too.
+
+    Raises:
+        ConfigError: A module cannot be imported.
+    """
+    given = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+    given += [name for name in names if name not in given]
+    if given:
+        os.environ[VARIABLE] = ",".join(given)
+    for name in given:
+        _import(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+    if GROUP not in _loaded:
+        _loaded.add(GROUP)
+        for point in importlib.metadata.entry_points(group=GROUP):
+            _import(point.value, point.load)
+
+
+def _import(name: str, load: Callable[[], object]) -> None:
+    if name in _loaded:
+        return
+    _loaded.add(name)
+    try:
+        load()
+    except ImportError as error:
+        _loaded.discard(name)
+        raise ConfigError(
+            f"plugin {name!r} cannot be imported: {error}",
+            "install it, or add its folder to PYTHONPATH",
+        ) from error
