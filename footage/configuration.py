@@ -114,9 +114,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
                 f"set {where} to an object with the keys "
                 + ", ".join(field.name for field in dataclasses.fields(hint)),
             )
-        if issubclass(hint, Variant):
+        if is_variant(hint):
             return _variant(hint, value, where)
         return from_dict(hint, value, where + ".")
+    kinds = typing.get_args(hint)
+    if typing.get_origin(hint) is Mapping and is_variant(kinds[-1]) and isinstance(value, Mapping):
+        return {key: _value(kinds[-1], item, f"{where}.{key}") for key, item in value.items()}
     try:
         converted = msgspec.convert(value, hint, strict=True)
         if not all(map(_is_bounded, _leaves(converted))):
@@ -129,6 +132,11 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
             f"{where} must be {wanted}, got {_short(value)}", f"set {where} to {wanted}"
         ) from error
     return converted
+
+
+def is_variant(hint: Any) -> bool:  # noqa: ANN401
+    """Whether a type is chosen by name."""
+    return isinstance(hint, type) and issubclass(hint, Variant)
 
 
 def _variant(hint: type[Variant], value: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401

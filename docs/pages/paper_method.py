@@ -17,14 +17,12 @@ SECTIONS = {
         Row(
             "frame level: stable under colour, contrast and crop",
             "paper",
-            "data.views:AugmentConfig "
-            "objectives.levels.frame_shot:FrameShotConfig.positives['frame']",
+            "data.views:AugmentConfig objectives.config:FrameShotConfig.positives['frame']",
         ),
         Row(
             "shot level: robust to orientation, lighting, motion; frames of a shot are positives",
             "paper",
-            "objectives.levels.frame_shot:FrameShotConfig.positives['shot'] "
-            "objectives.positives:identities",
+            "objectives.config:FrameShotConfig.positives['shot'] objectives.positives:identities",
         ),
         Row(
             "video level: relations of scenes; predict across the shot embeddings of a video",
@@ -53,13 +51,13 @@ SECTIONS = {
         ),
         Row("e[v,s] = p(h[v,s,1..F]), shot embedding", "paper", "shapes:ShotEmbeddings"),
         Row("ehat[v,k+m], predicted shot", "paper", "models.heads:FutureShotPredictor.forward"),
-        Row("g, critic", "paper", "objectives.levels.video:FutureConfig.critic"),
+        Row("g, critic", "paper", "objectives.config:FutureConfig.critic"),
         Row(
             "M, frames of a shot that are alike",
             "paper",
             "data.sampling:SamplingConfig.frames_per_shot",
         ),
-        Row("M_steps, shots ahead", "recalled .75", "objectives.levels.video:FutureConfig.steps"),
+        Row("M_steps, shots ahead", "recalled .75", "objectives.config:FutureConfig.steps"),
         Row(
             "K shots x L frames a video",
             "recalled .3",
@@ -71,35 +69,33 @@ SECTIONS = {
         Row(
             "L = L_frame/shot + lambda L_video + gamma L_supervised",
             "paper",
-            "objectives.objective:Objective.forward objectives.objective:ObjectiveConfig",
+            "objectives.objective:Objective.forward objectives.config:ObjectiveConfig",
         ),
         Row(
             "lambda, about 0.04",
             "recalled .2",
-            "objectives.levels.video:FutureConfig.weight "
-            "objectives.levels.video:OrderConfig.weight",
+            "objectives.config:FutureConfig.weight objectives.config:OrderConfig.weight",
             "one for each of the two video losses",
         ),
         Row(
             "gamma, about 1",
             "recalled .2",
-            "objectives.levels.supervised:SupervisedConfig.weight "
-            "recipes.methods:METHODS['vivi-ex4-co']",
+            "objectives.config:SupervisedConfig.weight recipes.methods:METHODS['vivi-ex4-co']",
         ),
         Row(
             "gamma > 0 only when co-training",
             "paper",
-            "objectives.levels.supervised:SupervisedConfig.weight training.datasets:open_data",
+            "objectives.config:SupervisedConfig.weight training.datasets:open_data",
         ),
         Row(
             "mean pooling by default",
             "recalled .7",
-            "objectives.objective:ObjectiveConfig.pooling['mean']",
+            "objectives.config:ObjectiveConfig.pooling['mean']",
         ),
         Row(
             "attention pooling as the alternative",
             "recalled .7",
-            "objectives.objective:ObjectiveConfig.pooling['attention'] models.heads:ShotPooling",
+            "objectives.config:ObjectiveConfig.pooling['attention'] models.heads:ShotPooling",
             "one linear score a view, which begins as the mean [ours]",
         ),
     ],
@@ -107,10 +103,10 @@ SECTIONS = {
         Row(
             "rotation: each frame turned by 0 to 3 quarters, a linear head says by how many",
             "recalled .8",
-            "objectives.levels.frame_shot:FrameShotConfig.loss['rotation'] "
-            "objectives.levels.frame_shot:RotationLevel "
-            "objectives.objective:Objective.turns training.module:rotated "
-            "objectives.losses:classification",
+            "objectives.losses.rotation:RotationConfig "
+            "objectives.levels.rotation:RotationLevel "
+            "objectives.objective:Objective.rotations training.module:rotated "
+            "objectives.losses.classification:classification",
             "a view is shown in one of the four, a shot's views evenly in all",
         ),
         Row(
@@ -121,38 +117,38 @@ SECTIONS = {
         Row(
             "exemplar, Ex(M): M consecutive sampled frames of a shot, augmented once, one identity",
             "recalled .8",
-            "objectives.losses:exemplar "
-            "objectives.levels.frame_shot:FrameShotConfig.loss['exemplar'] "
+            "objectives.losses.exemplar:exemplar "
+            "objectives.losses.exemplar:ExemplarConfig "
             "objectives.positives:identities",
         ),
         Row(
             "triplets with semi-hard mining over the batch",
             "recalled .8",
-            "objectives.losses:triplet objectives.mining:mine "
-            "objectives.levels.frame_shot:FrameShotConfig.mining['semi-hard']",
+            "objectives.losses.exemplar:triplet objectives.mining:mine "
+            "objectives.losses.exemplar:ExemplarConfig.mining['semi-hard']",
             "where no negative is farther than the positive, the farthest of all",
         ),
         Row(
             "Ex(1), exemplar of single frames",
             "paper",
-            "objectives.levels.frame_shot:FrameShotConfig.positives['frame'] "
+            "objectives.config:FrameShotConfig.positives['frame'] "
             "recipes.methods:METHODS['ex-frame']",
         ),
         Row("M = 4 in the headline model", "recalled .8", "recipes.methods:METHODS['vivi-ex4']"),
         Row(
             "margin 0.5 (revisiting-self-supervised)",
             "paper",
-            "objectives.levels.frame_shot:FrameShotConfig.margin",
+            "objectives.losses.exemplar:ExemplarConfig.margin",
         ),
         Row(
             "embedding of 1000 by one linear layer (same code)",
             "paper",
-            "objectives.levels.frame_shot:FrameShotConfig.embedding_dim models.heads:Projection",
+            "objectives.config:FrameShotConfig.embedding_dim models.heads:Projection",
         ),
         Row(
             "distances of normalised embeddings (same code)",
             "paper",
-            "objectives.losses:triplet",
+            "objectives.losses.exemplar:triplet",
             "each embedding is normalised; that code normalises over the batch",
         ),
         Row(
@@ -164,9 +160,9 @@ SECTIONS = {
         Row(
             "batch-hard mining, sampling by hardness, soft hinge (s4l)",
             "paper",
-            "objectives.levels.frame_shot:FrameShotConfig.mining['batch-hard'] "
-            "objectives.levels.frame_shot:FrameShotConfig.mining['hardness-sampled'] "
-            "objectives.levels.frame_shot:FrameShotConfig.hinge['soft']",
+            "objectives.losses.exemplar:ExemplarConfig.mining['batch-hard'] "
+            "objectives.losses.exemplar:ExemplarConfig.mining['hardness-sampled'] "
+            "objectives.losses.exemplar:ExemplarConfig.hinge['soft']",
             "distances are squared",
         ),
         Row("8 views of an image (s4l)", "paper", "recipes.methods:METHODS['sup-ex']", "4 views"),
@@ -179,35 +175,35 @@ SECTIONS = {
         Row(
             "views of one frame alike beside frames of one shot, each in a head of its own",
             "ours",
-            "objectives.levels.frame_shot:FrameConfig objectives.objective:ObjectiveConfig.frame",
+            "objectives.config:FrameConfig objectives.config:ObjectiveConfig.frame",
         ),
         Row(
             "InfoNCE with several positives, VICReg, self-distillation",
             "ours",
-            "objectives.losses:multi_positive_nce objectives.losses:vicreg "
-            "objectives.losses:self_distillation "
-            "objectives.levels.frame_shot:DistillationLevel training.module:Learner.follow",
+            "objectives.losses.nce:multi_positive_nce objectives.losses.vicreg:vicreg "
+            "objectives.losses.distillation:self_distillation "
+            "objectives.levels.distillation:DistillationLevel training.module:Learner.follow",
         ),
     ],
     "Video losses": [
         Row(
             "shot order: reversed with probability 1/2, forward or backward by cross-entropy",
             "paper",
-            "objectives.losses:shot_order objectives.levels.video:OrderLevel",
+            "objectives.losses.classification:shot_order objectives.levels.video:OrderLevel",
         ),
         Row(
             "its predictor: an MLP of the whole sequence, or an LSTM",
             "recalled .6",
-            "models.heads:OrderPredictor objectives.levels.video:OrderConfig.predictor['mlp'] "
-            "objectives.levels.video:OrderConfig.predictor['lstm']",
+            "models.heads:OrderPredictor objectives.config:OrderConfig.predictor['mlp'] "
+            "objectives.config:OrderConfig.predictor['lstm']",
             "width 256 [ours]",
         ),
         Row(
             "future shots: an LSTM reads e[v,1..k] and predicts e[v,k+m], m = 1..M_steps",
             "recalled .75",
             "models.heads:FutureShotPredictor "
-            "objectives.levels.video:FutureConfig.predictor['lstm'] "
-            "objectives.levels.video:FutureConfig.steps",
+            "objectives.config:FutureConfig.predictor['lstm'] "
+            "objectives.config:FutureConfig.steps",
             "every k from which k + m still lies in the video predicts, not one",
         ),
         Row(
@@ -219,25 +215,26 @@ SECTIONS = {
         Row(
             "L_NCE = -mean over v of log(exp g(ehat, e) / ((1/V) sum over u of exp g(ehat, e_u)))",
             "recalled .75",
-            "objectives.losses:future_shot_nce objectives.levels.video:FutureConfig.loss['nce']",
+            "objectives.losses.future_shots:future_shot_nce "
+            "objectives.config:FutureConfig.loss['nce']",
         ),
         Row(
             "critic g: bilinear, or inner product of projections",
             "recalled .75",
-            "objectives.levels.video:FutureConfig.critic['bilinear'] "
-            "objectives.levels.video:FutureConfig.critic['inner_product']",
+            "objectives.config:FutureConfig.critic['bilinear'] "
+            "objectives.config:FutureConfig.critic['inner_product']",
         ),
         Row(
             "negatives: shots of other videos of the global batch",
             "recalled .75",
-            "objectives.losses:future_shot_nce distributed:gather",
+            "objectives.losses.future_shots:future_shot_nce distributed:gather",
             "those at the same place of their video",
         ),
-        Row("LSTM of width 256", "recalled .35", "objectives.levels.video:FutureConfig.hidden_dim"),
+        Row("LSTM of width 256", "recalled .35", "objectives.config:FutureConfig.hidden_dim"),
         Row(
             "a fully connected layer of 512 first",
             "recalled .35",
-            "objectives.levels.video:FutureConfig.embedding_dim",
+            "objectives.config:FutureConfig.embedding_dim",
             "targets are mapped by it too; a ReLU on the reader's side only",
         ),
         Row(
@@ -249,13 +246,14 @@ SECTIONS = {
         Row(
             "regression of the future shot",
             "ours",
-            "objectives.losses:future_shot_mse objectives.levels.video:FutureConfig.loss['mse']",
+            "objectives.losses.future_shots:future_shot_mse "
+            "objectives.config:FutureConfig.loss['mse']",
         ),
         Row(
             "a causal transformer reads the shots",
             "ours",
             "models.heads:CausalTransformer "
-            "objectives.levels.video:FutureConfig.predictor['transformer']",
+            "objectives.config:FutureConfig.predictor['transformer']",
         ),
     ],
     "Co-training": [
@@ -276,7 +274,8 @@ SECTIONS = {
         Row(
             "linear head with cross-entropy, weight gamma",
             "paper",
-            "objectives.levels.supervised:SupervisedLevel objectives.losses:classification",
+            "objectives.levels.supervised:SupervisedLevel "
+            "objectives.losses.classification:classification",
         ),
         Row(
             "AutoAugment-style policy in the strongest models",
@@ -299,7 +298,7 @@ SECTIONS = {
         Row(
             "label smoothing",
             "ours",
-            "objectives.levels.supervised:SupervisedConfig.label_smoothing",
+            "objectives.config:SupervisedConfig.label_smoothing",
         ),
     ],
 }

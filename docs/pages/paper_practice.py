@@ -10,13 +10,13 @@ SECTIONS = {
         Row(
             "ResNet-50 v2 (pre-activation) with batch norm",
             "paper",
-            "models.backbone:BackboneConfig.architecture",
+            "models.config:BackboneConfig.architecture",
             "timm's",
         ),
         Row(
             '"Big", R50x3: three times as wide',
             "paper",
-            "recipes.methods:METHODS['vivi-ex4-big'] models.backbone:BackboneConfig.options",
+            "recipes.methods:METHODS['vivi-ex4-big'] models.config:BackboneConfig.options",
         ),
         Row(
             "pooled features before the heads are transferred",
@@ -38,7 +38,7 @@ SECTIONS = {
         Row(
             "VIVI-Ex(4)-Co-Big",
             "recalled",
-            "recipes.methods:METHODS['vivi-ex4-co'] models.backbone:BackboneConfig.options",
+            "recipes.methods:METHODS['vivi-ex4-co'] models.config:BackboneConfig.options",
             "no recipe of its own: --backbone.options width_factor 3",
         ),
         Row(
@@ -102,7 +102,7 @@ SECTIONS = {
         Row(
             "SGD with momentum 0.9",
             "recalled .25-.5",
-            "optim.optimizers:OptimizerConfig.name optim.optimizers:OptimizerConfig.momentum",
+            "optim.config:OptimizerConfig.name optim.config:OptimizerConfig.momentum",
         ),
         Row(
             "linear warm-up over 5k steps",
@@ -138,8 +138,8 @@ SECTIONS = {
         Row(
             "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
             "paper",
-            "optim.optimizers:OptimizerConfig.learning_rate "
-            "optim.optimizers:OptimizerConfig.weight_decay "
+            "optim.config:OptimizerConfig.learning_rate "
+            "optim.config:OptimizerConfig.weight_decay "
             "recipes.scales:SCALES['paper']",
             "stands in for VIVI's own rate, which is unknown",
         ),

@@ -19,7 +19,7 @@ class BackboneConfig:
     """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
 
     options: Mapping[str, Option] = field(default_factory=dict)
-    """Options of the timm network, such as width_factor 3. `footage.models.networks` lists them."""
+    """Options of the timm network, such as width_factor 3. `footage.models.options` lists them."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.architecture):

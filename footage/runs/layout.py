@@ -9,6 +9,8 @@ RUN/evaluations/     what `footage evaluate` found
 RUN/*/profile.json   what `footage profile` found, where it was told to write into the run
 """
 
+import functools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +22,10 @@ from footage.errors import CheckpointError
 from footage.io import files
 from footage.io.documents import Document
 from footage.runs import records
+from footage.runs.migration import VERSION, migrated
 from footage.runs.records import RunRecord
+
+log = logging.getLogger(__name__)
 
 RUN = "run.json"
 LABELS = "labels.txt"
@@ -38,7 +43,7 @@ def write_record(run: Path, record: Mapping[str, Any]) -> None:
     """
     unknown = record.keys() - set(RunRecord.__struct_fields__)
     assert not unknown, f"RunRecord has no fields {unknown}"
-    records.RUN.write(run / RUN, {"version": 1, **record})
+    records.RUN.write(run / RUN, {**record, "version": VERSION})
 
 
 def read_record(run: Path) -> dict[str, Any]:
@@ -57,7 +62,15 @@ def read_record(run: Path) -> dict[str, Any]:
             "give a folder that `footage train` wrote",
         )
     record: dict[str, Any] = configuration.plain(msgspec.to_builtins(records.RUN.read(path)))
+    if record["version"] < VERSION:
+        _note_migration(path)
+        record["config"] = migrated(record["config"])
     return record
+
+
+@functools.cache
+def _note_migration(path: Path) -> None:
+    log.info("%s was written by an earlier version; its settings are read by their new names", path)
 
 
 _Name = Annotated[str, msgspec.Meta(max_length=200)]

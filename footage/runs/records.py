@@ -131,7 +131,7 @@ RUN: Final = Document[RunRecord](
     error=CheckpointError,
     hint="restore it from a copy, or give another run",
     version_key="version",
-    versions=(1,),
+    versions=(1, 2),
 )
 HEADER: Final = Document[ModelRecord](
     schema=ModelRecord,

@@ -1,0 +1,67 @@
+"""Settings of earlier versions: read under their present names, so that old runs still open."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+VERSION: Final = 2
+"""Version of run.json whose settings have the present names."""
+
+RENAMED: Final[Mapping[str, str]] = {
+    "held_out_share": "held_out_fraction",
+    "label_share": "label_fraction",
+    "learn_from": "unlabelled_source",
+    "probe_every": "metrics_every",
+    "probe_frames": "metrics_frames",
+    "sampling.few_shots": "sampling.short_video_policy",
+    "sampling.few_frames": "sampling.short_shot_policy",
+    "schedule.warmup_share": "schedule.warmup_fraction",
+    "schedule.final_share": "schedule.final_fraction",
+    "schedule.decay_shares": "schedule.decay_fractions",
+    **{
+        f"objective.frame_shot.{name}": f"objective.frame_shot.loss.{name}"
+        for name in (
+            "margin", "mining", "hinge", "temperature", "teacher_temperature", "teacher_decay",
+            "centre_decay", "invariance", "variance", "covariance",
+        )
+    },
+}  # fmt: skip
+"""Dotted names of training settings in version 1, with their present names."""
+
+_LOSSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "exemplar": ("margin", "mining", "hinge"),
+    "nce": ("temperature",),
+    "vicreg": ("invariance", "variance", "covariance"),
+    "distillation": ("temperature", "teacher_temperature", "teacher_decay", "centre_decay"),
+    "rotation": (),
+}
+"""Settings that each loss of version 1 used; the others had no effect."""
+
+
+def migrated(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A training configuration of version 1 with the present names.
+
+    Args:
+        config: Plain JSON values, as run.json contains them.
+    """
+    result: dict[str, Any] = {}
+    for name, value in config.items():
+        if name == "objective" and isinstance(value, Mapping):
+            value = {**value}
+            if isinstance(value.get("frame_shot"), Mapping):
+                value["frame_shot"] = _frame_shot(value["frame_shot"])
+        elif isinstance(value, Mapping):
+            value = {RENAMED.get(f"{name}.{key}", f".{key}").rpartition(".")[2]: item
+                     for key, item in value.items()}  # fmt: skip
+        result[RENAMED.get(name, name)] = value
+    return result
+
+
+def _frame_shot(level: Mapping[str, Any]) -> dict[str, Any]:
+    """One flat group of settings for all losses becomes the chosen loss with its own settings."""
+    name = level.get("loss", "exemplar")
+    if not isinstance(name, str):
+        return dict(level)
+    every = {setting for settings in _LOSSES.values() for setting in settings}
+    kept = {key: value for key, value in level.items() if key not in {*every, "loss"}}
+    own = {key: level[key] for key in _LOSSES.get(name, ()) if key in level}
+    return {"loss": {"name": name, **own}, **kept}
