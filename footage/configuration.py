@@ -9,12 +9,11 @@ import difflib
 import math
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeGuard, TypeVar
 
 import msgspec
 
-from footage.errors import ConfigError
-from footage.registry import unknown
+from footage.errors import ConfigError, UnknownNameError
 
 Config = TypeVar("Config")
 
@@ -134,7 +133,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
     return converted
 
 
-def is_variant(hint: Any) -> bool:  # noqa: ANN401
+def is_variant(hint: Any) -> TypeGuard[type[Variant]]:  # noqa: ANN401
     """Whether a type is chosen by name."""
     return isinstance(hint, type) and issubclass(hint, Variant)
 
@@ -142,7 +141,7 @@ def is_variant(hint: Any) -> bool:  # noqa: ANN401
 def _variant(hint: type[Variant], value: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
     known, name = hint.variants(), value.get("name")
     if not isinstance(name, str) or name not in known:
-        raise ConfigError(*unknown(f"{where}.name", str(name)[:100], known))
+        raise UnknownNameError(f"{where}.name", str(name)[:100], known)
     settings = {key: item for key, item in value.items() if key != "name"}
     return from_dict(known[name], settings, where + ".")
 

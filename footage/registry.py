@@ -13,7 +13,6 @@ A plugin is any importable module that registers something when it is imported. 
 commas), or by an entry point of the group `footage.plugins` in an installed package.
 """
 
-import difflib
 import importlib
 import importlib.metadata
 import os
@@ -21,7 +20,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
-from footage.errors import ConfigError
+from footage.errors import ConfigError, UnknownNameError
 
 Entry = TypeVar("Entry")
 
@@ -62,11 +61,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """The entry of this name.
 
         Raises:
-            ConfigError: There is none; the hint lists the others.
+            UnknownNameError: There is none; the hint suggests others.
         """
         entries = self._complete()
         if name not in entries:
-            raise ConfigError(*unknown(self._kind, name, entries))
+            raise UnknownNameError(self._kind, name, sorted(entries))
         return entries[name]
 
     def __getitem__(self, name: str) -> Entry:
@@ -86,14 +85,6 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
                 importlib.import_module(f"{self._package}.{module.name}")
         load_plugins()
         return self._entries
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> tuple[str, str]:
-    """Message and hint of an error about a name that is not known, with the nearest known one."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    listed = f"available: {', '.join(names)}"
-    return f"unknown {kind} {name!r}", f"did you mean {near[0]}? {listed}" if near else listed
 
 
 _loaded: set[str] = set()

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from footage.cli import terminal
 from footage.errors import FootageError, MachineError, OutputError, UnknownNameError
+from footage.registry import load_plugins
 from footage.sandbox import policy
 from footage.sandbox.shortage import is_out_of_memory, with_limits
 from footage.text import one_line
@@ -35,8 +36,10 @@ footage: train an image backbone on raw, unlabelled video
   footage demo                 run the whole pipeline on a laptop in ten minutes
 
 MODEL is a run, an exported file or folder, or a timm model name.
-Run `footage COMMAND --help` for options. Add --debug for a full traceback, or
---require-sandbox to stop unless every layer of the decoder sandbox is active.
+Run `footage COMMAND --help` for options. Every command also accepts --debug (show
+a full traceback), --require-sandbox (stop unless every layer of the decoder
+sandbox is active) and --plugin NAME (load a Python file or module that registers
+losses, levels, backbones, detectors, exporters, loggers or executors).
 
 Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written
 (no space, no permission), 75 output in use by another process or a failure of
@@ -106,10 +109,11 @@ def run_program(
     debug = "--debug" in words
     require_sandbox = "--require-sandbox" in words
     words = [word for word in words if word not in ("--debug", "--require-sandbox")]
+    plugins, words = _plugins(words)
     logging.basicConfig(handlers=[terminal.StderrHandler()], force=True)
     logging.getLogger("footage").setLevel(logging.INFO)
     with policy.of_command(require_all=require_sandbox):
-        code = _run({**commands, **deprecated}, list(commands), usage, words, debug)
+        code = _run({**commands, **deprecated}, list(commands), usage, words, debug, plugins)
     error = terminal.output_error()
     if error is None:
         return code
@@ -123,17 +127,32 @@ def run_program(
     )
 
 
+def _plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names that `--plugin NAME` gives, and the other words."""
+    found, rest = [], []
+    left = iter(words)
+    for word in left:
+        option, equals, name = word.partition("=")
+        if option == "--plugin":
+            found.append(name if equals else next(left, ""))
+        else:
+            rest.append(word)
+    return found, rest
+
+
 def _run(
     commands: Mapping[str, str | Command],
     listed: Sequence[str],
     usage: str,
     words: list[str],
     debug: bool,
+    plugins: Sequence[str],
 ) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(usage)
         return 0
     try:
+        load_plugins(plugins)
         if words[0] not in commands:
             raise UnknownNameError("command", words[0], listed)
         _imported(commands[words[0]])(words[1:])

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from footage.cli import parsing
 from footage.cli.options import Model, optional, required
-from footage.commands.settings import Target
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +20,11 @@ def _export(
     model: Model,
     *,
     to: Annotated[
-        Target,
+        str,
         required(
-            "{timm,safetensors}",
-            "Format: timm writes a folder that timm loads, safetensors writes one file.",
+            "FORMAT",
+            "Format: timm writes a folder that timm loads, safetensors writes one file; plugins"
+            " add others.",
         ),
     ],
     out: Annotated[

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 
@@ -17,8 +17,8 @@ from footage.ingestion.sources import Source, check_local, fetch
 from footage.io.files import sha256
 from footage.store.writer import VideoRecord, VideoWriter
 from footage.text import redacted
-from footage.video.detectors.adaptive import AdaptiveCuts
-from footage.video.detectors.transnet import TransnetProcess
+from footage.video.detectors.base import DETECTORS
+from footage.video.detectors.transnet import TransnetCuts, TransnetProcess
 from footage.video.extract import Extraction, extract
 from footage.video.sandbox import Limits, Sandbox, Send, opened, run_confined
 
@@ -48,7 +48,8 @@ class IngestTask(NamedTuple):
     source: Source
     store: Path
     settings: Extraction
-    detector: Literal["adaptive", "transnet"]
+    detector: str
+    """Name of one of `DETECTORS`."""
     limits: Limits
     known: tuple[IngestedVideo, ...]
     require_sandbox: bool = False
@@ -183,7 +184,8 @@ def decode_into_store(
         SandboxError: A layer is missing and the task requires all.
     """
     limits = task.limits
-    transnet = TransnetProcess.of_this_worker() if task.detector == "transnet" else None
+    new_detector = DETECTORS.find(task.detector)
+    transnet = TransnetProcess.of_this_worker() if new_detector is TransnetCuts else None
 
     # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
     cv2.setNumThreads(1)
@@ -193,7 +195,7 @@ def decode_into_store(
             if decoder is not None:
                 decoder(file, task.settings, limits.max_pixels, send)
                 return
-            detector = transnet.detector() if transnet else AdaptiveCuts()
+            detector = transnet.detector() if transnet else new_detector()
             extract(file, task.settings, detector, limits.max_pixels, send)
 
         receiver = Receiver(writer, task.settings, limits, known["num_bytes"])

@@ -7,7 +7,7 @@ The features before any head are what is trained, transferred and exported.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from jaxtyping import Float
@@ -26,8 +26,12 @@ from footage.shapes import Features, Images
 import timm  # isort: skip
 
 
+IMAGENET: Final = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+"""Normalisation of networks that state none."""
+
+
 class Backbone(nn.Module):
-    """A timm network without its classifier.
+    """A network without its classifier: one of timm, or one that a plugin registered.
 
     Args:
         architecture: A timm model name; a tag behind a dot is allowed and names no weights here.
@@ -46,9 +50,35 @@ class Backbone(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.options = dict(options or {})
-        self.network = networks.create(architecture, size, self.options)
-        self.feature_dim = networks.feature_dim(self.network)
-        self.preprocessing = _preprocessing(self.network.pretrained_cfg, size)
+        self._wrap(networks.create(architecture, size, self.options), size)
+
+    def _wrap(self, network: Any, size: int) -> None:  # noqa: ANN401
+        self.network = network
+        self.feature_dim = networks.feature_dim(network)
+        self.preprocessing = _preprocessing(getattr(network, "pretrained_cfg", IMAGENET), size)
+
+    @classmethod
+    def from_module(
+        cls, network: nn.Module, *, size: int, name: str = "module", feature_dim: int = 0
+    ) -> "Backbone":
+        """A backbone around any torch module that maps images `B 3 H W` to features `B D`.
+
+        To train and load it by name, register it instead; see `register_backbone`.
+
+        Args:
+            network: The module. Its attribute `pretrained_cfg`, a mapping with `mean` and `std`,
+                decides the normalisation; without it, that of ImageNet is used.
+            size: Input height and width in pixels.
+            name: What results call it.
+            feature_dim: D; 0 reads the attribute `num_features`.
+        """
+        backbone = cls.__new__(cls)
+        nn.Module.__init__(backbone)
+        backbone.architecture, backbone.options = name, {}
+        if feature_dim:
+            network.num_features = feature_dim  # type: ignore[assignment]
+        backbone._wrap(network, size)
+        return backbone
 
     def forward(self, images: Images) -> Features:
         """Pooled features, before any head."""

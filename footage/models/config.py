@@ -16,7 +16,7 @@ class BackboneConfig:
     """Which network."""
 
     architecture: str = "resnetv2_50"
-    """Any timm image model. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
+    """Any timm image model, or a backbone of a plugin. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
 
     options: Mapping[str, Option] = field(default_factory=dict)
     """Options of the timm network, such as width_factor 3. `footage.models.options` lists them."""
@@ -27,7 +27,7 @@ class BackboneConfig:
                 f"{self.architecture[:200]!r} is not the name of a timm model",
                 "set backbone.architecture to a name such as resnet50",
             )
-        check_options(self.options)
+        check_options(self.architecture, self.options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError
-from footage.models.options import NAME, Option, check_options
+from footage.models.options import BACKBONES, NAME, Option, check_options
 from footage.runs.records import MOST_PIXELS
 
 import timm  # isort: skip
@@ -37,7 +37,7 @@ def check(architecture: str, options: Mapping[str, Option]) -> str:
             f"timm has no model {architecture[:200]!r}",
             f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()",
         )
-    check_options(options)
+    check_options(name, options)
     return name
 
 
@@ -61,6 +61,8 @@ def create(
         ConfigError: The name, the size or an option is not allowed, or timm refuses them; the
             network does not fit into memory; the weights do not fit the network.
     """
+    if architecture in BACKBONES and weights is None:
+        return BACKBONES[architecture](size, **options)
     name = check(architecture, options)
     if not 1 <= size <= MOST_PIXELS:
         raise ConfigError(

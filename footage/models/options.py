@@ -7,10 +7,11 @@ fetch weights. So only the options listed here reach timm.
 
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from footage.errors import ConfigError
+from footage.registry import Registry
 
 Option = int | float | str | bool
 
@@ -104,12 +105,46 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
 """Options of timm's networks that change the architecture, with the values that each accepts."""
 
 
-def check_options(options: Mapping[str, Option]) -> None:
-    """Check that every option is allowed and within its bounds.
+BackboneFactory = Callable[..., Any]
+
+BACKBONES: Final = Registry[BackboneFactory]("backbone")
+"""Networks outside timm, by name: functions of the input size and options that return a module."""
+
+
+def register_backbone(name: str) -> Callable[[BackboneFactory], BackboneFactory]:
+    """Register a network outside timm for `--backbone.architecture NAME`.
+
+    The function takes the input size in pixels, and options as keywords. It returns a torch module
+    that maps images `B 3 H W` to features `B D` and has the attribute `num_features`, D. If the
+    module has a mapping `pretrained_cfg` with `mean` and `std`, images are normalised with these,
+    otherwise with those of ImageNet.
+
+    Args:
+        name: Name on the command line and in files; it hides a timm network of the same name.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: Another function has this name.
     """
+
+    def register(factory: BackboneFactory) -> BackboneFactory:
+        BACKBONES.register(name, factory)
+        return factory
+
+    return register
+
+
+def check_options(architecture: str, options: Mapping[str, Option]) -> None:
+    """Check that every option of a timm network is allowed and within its bounds.
+
+    Args:
+        architecture: Name of the network; the options of a registered backbone are its own matter.
+        options: Arguments of the network.
+
+    Raises:
+        ConfigError: An option is not allowed, or out of bounds.
+    """
+    if architecture in BACKBONES:
+        return
     for name, value in options.items():
         _check_option(name, value)
 

@@ -1,4 +1,6 @@
-"""Where ingest's tasks run: a pool of local processes that survives the death of any of them.
+"""Executors run tasks somewhere; the default is a pool of local processes.
+
+The pool survives the death of any of its workers.
 
 Workers are fresh interpreters, not forks of the caller, so it does not matter what threads or
 libraries the caller has, and a script needs no `if __name__ == "__main__"`. They die with the
@@ -14,10 +16,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from footage.errors import MachineError
 from footage.processes import interpreters
+from footage.registry import Registry
 
 ATTEMPTS = 3
 """Number of attempts at a task before it is given up."""
@@ -44,6 +47,29 @@ class Executor(Protocol):
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
         """Yield an outcome for each task; the function has a name and may be run again."""
         ...
+
+
+ExecutorFactory = Callable[[int, Mapping[str, str] | None], Executor]
+
+EXECUTORS: Final = Registry[ExecutorFactory]("executor")
+"""Functions of the number of workers and their environment (None: that of the caller), by name."""
+
+
+def register_executor(name: str) -> Callable[[ExecutorFactory], ExecutorFactory]:
+    """Register an executor for `footage ingest --executor NAME`.
+
+    Args:
+        name: Name on the command line.
+
+    Raises:
+        ConfigError: Another executor has this name.
+    """
+
+    def register(factory: ExecutorFactory) -> ExecutorFactory:
+        EXECUTORS.register(name, factory)
+        return factory
+
+    return register
 
 
 class LocalProcesses:
@@ -189,3 +215,6 @@ def work(descriptor: int, parent: int) -> None:
             connection.send(answer)
     except EOFError:
         return
+
+
+EXECUTORS.register("local", LocalProcesses)

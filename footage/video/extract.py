@@ -20,7 +20,7 @@ import simplejpeg
 
 from footage.errors import VideoError
 from footage.video.decode import TimedFrame, Video
-from footage.video.detectors.adaptive import CutDetector, TinyFrame, difference
+from footage.video.detectors.base import CutDetector, TinyFrame, difference
 from footage.video.orientation import Orientation
 from footage.video.sandbox import Declared, Send
 from footage.video.scaling import Scaler, TinyFrames

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from footage.video.detectors.adaptive import Boundary
+from footage.video.detectors.base import Boundary
 
 
 class Shot(NamedTuple):

@@ -12,18 +12,19 @@ from safetensors import safe_open
 
 import footage
 from footage.commands import export as export_module
-from footage.commands.export import Target, export
+from footage.commands.export import export
 from footage.errors import BusyError, CheckpointError, ConfigError, OutputError
 from footage.evaluation.features import model_column
 from footage.io import files, tensors
 from footage.models import load as models
+from footage.models.export import safetensors
 from tests.support.file_sizes import file_size_limit
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext"])
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
 def test_an_export_is_a_model_again_with_its_preprocessing(
-    tmp_path: Path, architecture: str, to: Target
+    tmp_path: Path, architecture: str, to: str
 ) -> None:
     name = "folder" if to == "timm" else "backbone.safetensors"
     exported = export(architecture, to=to, out=tmp_path / name)
@@ -61,7 +62,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 def test_an_export_that_does_not_agree_is_not_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = export_module._weights
+    original = safetensors.weights
 
     def damaged(model: models.Model) -> dict[str, torch.Tensor]:
         weights = dict(original(model))
@@ -69,7 +70,7 @@ def test_an_export_that_does_not_agree_is_not_left_behind(
         weights[name] = weights[name] + 0.1
         return weights
 
-    monkeypatch.setattr(export_module, "_weights", damaged)
+    monkeypatch.setattr(safetensors, "weights", damaged)
     with pytest.raises(CheckpointError, match="differs from the original by"):
         export("test_resnet", to="safetensors", out=tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -100,7 +101,7 @@ if is_timm:
 
 
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
-def test_the_printed_usage_line_works_as_it_is_printed(tmp_path: Path, to: Target) -> None:
+def test_the_printed_usage_line_works_as_it_is_printed(tmp_path: Path, to: str) -> None:
     name = "it's a folder" if to == "timm" else 'a "file".safetensors'
     exported = export("test_resnet", to=to, out=tmp_path / name)
     elsewhere = tmp_path / "elsewhere"
@@ -122,7 +123,7 @@ def test_the_printed_usage_line_works_as_it_is_printed(tmp_path: Path, to: Targe
 
 
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
-def test_the_umask_decides_the_modes(tmp_path: Path, to: Target) -> None:
+def test_the_umask_decides_the_modes(tmp_path: Path, to: str) -> None:
     before = os.umask(0o027)
     try:
         export("test_resnet", to=to, out=tmp_path / "new" / "a.safetensors")
@@ -133,7 +134,7 @@ def test_the_umask_decides_the_modes(tmp_path: Path, to: Target) -> None:
 
 
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
-def test_space_is_checked_before_anything_is_written(tmp_path: Path, to: Target) -> None:
+def test_space_is_checked_before_anything_is_written(tmp_path: Path, to: str) -> None:
     with file_size_limit(200_000), pytest.raises(OutputError, match=r"an export at .* needs"):
         export("test_resnet", to=to, out=tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -141,7 +142,7 @@ def test_space_is_checked_before_anything_is_written(tmp_path: Path, to: Target)
 
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
 def test_a_disk_that_fills_up_is_one_error_and_keeps_the_earlier_export(
-    tmp_path: Path, to: Target, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, to: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a.safetensors"
     export("test_resnet", to=to, out=out)
@@ -155,9 +156,7 @@ def test_a_disk_that_fills_up_is_one_error_and_keeps_the_earlier_export(
 
 @pytest.mark.parametrize("place", ["file/below/a.safetensors", "/proc/a.safetensors"])
 @pytest.mark.parametrize("to", ["timm", "safetensors"])
-def test_a_place_that_cannot_be_written_is_one_error(
-    tmp_path: Path, place: str, to: Target
-) -> None:
+def test_a_place_that_cannot_be_written_is_one_error(tmp_path: Path, place: str, to: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         export("test_resnet", to=to, out=tmp_path / place)

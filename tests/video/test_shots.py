@@ -9,7 +9,8 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from footage.video.decode import Video
-from footage.video.detectors.adaptive import AdaptiveCuts, Boundary, DissolveTest, FadeTest
+from footage.video.detectors.adaptive import AdaptiveCuts, DissolveTest, FadeTest
+from footage.video.detectors.base import Boundary
 from footage.video.scaling import TinyFrames
 from footage.video.shots import ShotBuilder
 from tests.support import synthetic

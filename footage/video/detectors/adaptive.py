@@ -1,7 +1,6 @@
-"""Shot detectors, which process a stream of tiny frames."""
+"""The fast detector: PySceneDetect's adaptive threshold, with tests for fades and dissolves."""
 
 import collections
-from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -9,42 +8,7 @@ from jaxtyping import UInt8
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
-TinyFrame = UInt8[np.ndarray, "27 48 3"]
-
-
-class Boundary(NamedTuple):
-    """The time of the first frame of a new shot, and how sure the detector is (0 to 1).
-
-    A gradual transition also has a begin and an end.
-    """
-
-    seconds: float
-    score: float
-    begin_seconds: float = np.inf
-    end_seconds: float = -np.inf
-
-
-@runtime_checkable
-class CutDetector(Protocol):
-    """Finds boundaries in a stream of tiny RGB frames; one instance sees one video."""
-
-    def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
-        """Take the next frame; return the boundaries that are certain since."""
-        ...
-
-    @property
-    def settled_seconds(self) -> float:
-        """No boundary before this time will be reported any more."""
-        ...
-
-    def finish(self) -> list[Boundary]:
-        """There are no more frames: return what was held back."""
-        ...
-
-
-def difference(tiny: TinyFrame, other: TinyFrame) -> float:
-    """Mean absolute difference of two tiny frames, 0 to 1."""
-    return float(cv2.norm(tiny, other, cv2.NORM_L1)) / (255 * tiny.size)
+from footage.video.detectors.base import Boundary, TinyFrame, difference, register_detector
 
 
 class _QuickAdaptiveDetector(AdaptiveDetector):  # type: ignore[misc]  # it has no types
@@ -66,6 +30,7 @@ class _QuickAdaptiveDetector(AdaptiveDetector):  # type: ignore[misc]  # it has 
         return 0.0 if last is None else cv2.norm(hsv, last, cv2.NORM_L1) / hsv.size
 
 
+@register_detector("adaptive")
 class AdaptiveCuts:
     """Hard cuts by PySceneDetect's AdaptiveDetector, fades by brightness, dissolves by mixture.
 

@@ -1,7 +1,7 @@
 """Client of the accurate cut detector: send tiny frames to its process and receive cuts.
 
 TransNetV2 needs torch and reseeds global random numbers, so it runs in a separate process
-(`footage.video.detectors.transnet_process`): one per worker, started on first use and used for one
+(`footage.video.transnet_process`): one per worker, started on first use and used for one
 video after another.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from footage.errors import FootageError
 from footage.processes import interpreters
-from footage.video.detectors.adaptive import Boundary, TinyFrame
+from footage.video.detectors.base import Boundary, TinyFrame, register_detector
 
 THRESHOLD = 0.5
 """Probability above which a frame belongs to a transition, as its authors use it."""
@@ -31,6 +31,7 @@ INVALID = 3
 """Exit code of the process after a turn that is not one."""
 
 
+@register_detector("transnet")
 class TransnetCuts:
     """Cuts from the probabilities that TransNetV2 gives to frames of being in a transition.
 
@@ -91,13 +92,11 @@ class TransnetCuts:
 
 
 class TransnetProcess:
-    """A running `footage.video.detectors.transnet_process`."""
+    """A running `footage.video.transnet_process`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            interpreters.command(
-                "from footage.video.detectors.transnet_process import main; main()"
-            ),
+            interpreters.command("from footage.video.transnet_process import main; main()"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

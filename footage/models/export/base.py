@@ -1,0 +1,69 @@
+"""What an export format is, and the registry of all of them."""
+
+import abc
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar, Final, TypeVar
+
+from torch import Tensor
+
+from footage.models.load import Model
+from footage.registry import Registry
+from footage.shapes import Features, Images
+
+
+class Exporter(abc.ABC):
+    """Writes a backbone for another program, and loads it back as that program does."""
+
+    name: ClassVar[str] = ""
+    default_name: ClassVar[str]
+    """File or folder in `RUN/exports/` that is written by default."""
+    suffix: ClassVar[str] = ""
+    """Required suffix of the file, such as ".safetensors"; empty if the format is a folder."""
+    contents: ClassVar[tuple[str, ...]] = ()
+    """Names in the folder; an earlier export that contains only these is replaced."""
+    is_read_by_footage: ClassVar[bool] = False
+    """Whether `footage.load` reads the format; then its preprocessing is verified, too."""
+
+    @abc.abstractmethod
+    def write(self, model: Model, path: Path) -> None:
+        """Write the model to a new file, or into an empty folder."""
+
+    @abc.abstractmethod
+    def load(self, path: Path) -> Callable[[Images], Features]:
+        """Load what was written, for comparison with the original.
+
+        Returns:
+            A function from normalised images to features.
+        """
+
+    @abc.abstractmethod
+    def usage(self, path: Path) -> str:
+        """Python that loads the export, as one line for a fresh interpreter."""
+
+
+EXPORTERS: Final = Registry[type[Exporter]]("export format", "footage.models.export")
+"""Export formats by name."""
+
+Class = TypeVar("Class", bound=type[Exporter])
+
+
+def register_exporter(name: str) -> Callable[[Class], Class]:
+    """Register a format for `footage export --to NAME`.
+
+    Raises:
+        ConfigError: Another format has this name.
+    """
+
+    def register(exporter: Class) -> Class:
+        exporter.name = name
+        EXPORTERS.register(name, exporter)
+        return exporter
+
+    return register
+
+
+def weights(model: Model) -> Mapping[str, Tensor]:
+    """The tensors of a backbone by their names in its network."""
+    named: Mapping[str, Tensor] = model.backbone.network.state_dict()
+    return named
