@@ -8,16 +8,19 @@
     executors     footage.processes.executors     @register_executor("name")
     backbones     footage.models.backbones        @register_backbone("name")
 
-A plugin is any importable module that registers something when it is imported. It is named by
-`--plugin MODULE` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by
+A plugin is a Python file or module that registers something when it is imported. It is named by
+`--plugin NAME` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by
 commas), or by an entry point of the group `footage.plugins` in an installed package.
 """
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from footage.errors import ConfigError, UnknownNameError
@@ -91,35 +94,51 @@ _loaded: set[str] = set()
 
 
 def load_plugins(names: Iterable[str] = ()) -> None:
-    """Import plugins, once each, and those of the environment and of installed packages.
+    """Import plugins, once each: those named, those of the environment, and installed ones.
 
     Args:
-        names: Modules to import in addition; processes that this one starts import them, too.
+        names: Modules or Python files. Processes that this one starts import them, too.
 
     Raises:
-        ConfigError: A module cannot be imported.
+        ConfigError: A plugin cannot be imported.
     """
     given = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
-    given += [name for name in names if name not in given]
+    given += [_absolute(name) for name in names if _absolute(name) not in given]
     if given:
         os.environ[VARIABLE] = ",".join(given)
     for name in given:
-        _import(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+        _import(name)
     if GROUP not in _loaded:
         _loaded.add(GROUP)
         for point in importlib.metadata.entry_points(group=GROUP):
-            _import(point.value, point.load)
+            _import(point.module)
 
 
-def _import(name: str, load: Callable[[], object]) -> None:
+def _absolute(name: str) -> str:
+    return str(Path(name).resolve()) if name.endswith(".py") else name
+
+
+def _import(name: str) -> None:
     if name in _loaded:
         return
     _loaded.add(name)
     try:
-        load()
-    except ImportError as error:
+        if name.endswith(".py"):
+            _import_file(Path(name))
+        else:
+            importlib.import_module(name)
+    except (ImportError, OSError) as error:
         _loaded.discard(name)
         raise ConfigError(
             f"plugin {name!r} cannot be imported: {error}",
-            "install it, or add its folder to PYTHONPATH",
+            "give a Python file, or a module that is installed or on PYTHONPATH",
         ) from error
+
+
+def _import_file(path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)

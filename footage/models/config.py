@@ -16,7 +16,8 @@ class BackboneConfig:
     """Which network."""
 
     architecture: str = "resnetv2_50"
-    """Any timm image model, or a backbone of a plugin. Paper: resnetv2_50; "Big" is the same with option width_factor 3."""
+    """Any timm image model, or a backbone of a plugin. Paper: resnetv2_50; "Big" is the same with
+    option width_factor 3."""
 
     options: Mapping[str, Option] = field(default_factory=dict)
     """Options of the timm network, such as width_factor 3. `footage.models.options` lists them."""
@@ -24,7 +25,7 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.architecture):
             raise ConfigError(
-                f"{self.architecture[:200]!r} is not the name of a timm model",
+                f"timm has no model {self.architecture[:200]!r}",
                 "set backbone.architecture to a name such as resnet50",
             )
         check_options(self.architecture, self.options)

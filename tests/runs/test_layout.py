@@ -21,7 +21,7 @@ def test_a_record_comes_back_from_its_folder_or_its_file(run):
     found = layout.read_record(run)
     assert {name: found[name] for name in record} == record
     assert layout.read_record(run / layout.RUN) == found
-    assert record["version"] == 1
+    assert record["version"] == 2
 
 
 def test_a_record_of_an_earlier_version_has_the_defaults_of_what_it_lacks(tmp_path, run):
