@@ -7,6 +7,7 @@ from footage.errors import ConfigError
 from footage.models import networks
 from footage.models.backbone import timm, usual_size
 from footage.models.config import BackboneConfig
+from footage.models.options import OPTIONS
 
 FORBIDDEN = {
     "checkpoint_path": "/nowhere/x.pth",
