@@ -12,12 +12,14 @@ from footage.cli.options import SOME, required
 from footage.ingestion.config import IngestConfig
 from footage.text import printable
 
+DEPRECATED = {"--max-quarantined-share": "--max-quarantined-fraction"}
+
 log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
     """Parse the words after the command's name and run it."""
-    parsing.run(_ingest, words, "footage ingest")
+    parsing.run(_ingest, words, "footage ingest", deprecated=DEPRECATED)
 
 
 def _ingest(

@@ -13,11 +13,22 @@ from footage import configuration
 from footage.cli import parsing
 from footage.cli.options import optional, required
 from footage.errors import UsageError
+from footage.recipes.choice import with_loss
 from footage.recipes.methods import recipe
 from footage.runs import layout
+from footage.runs.migration import RENAMED
 from footage.training.config import TrainConfig
 
-DEPRECATED = {"--images": "--labels"}
+
+def as_option(name: str) -> str:
+    """The option of a setting, such as --objective.frame-shot.weight."""
+    return "--" + name.replace("_", "-")
+
+
+DEPRECATED = {
+    "--images": "--labels",
+    **{as_option(old): as_option(new) for old, new in RENAMED.items()},
+}
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +36,7 @@ log = logging.getLogger(__name__)
 def run(words: Sequence[str]) -> None:
     """Parse the words after the command's name and run it."""
     name, base, rest = _starting_point(list(words))
+    base, rest = with_loss(base, rest)
 
     def command(
         *,

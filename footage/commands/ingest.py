@@ -22,7 +22,7 @@ from footage.ingestion.worker import IngestedVideo, IngestResult, IngestTask, in
 from footage.io import files
 from footage.io.documents import Document
 from footage.processes import interpreters
-from footage.processes.executors import Executor, LocalProcesses
+from footage.processes.executors import EXECUTORS, Executor
 from footage.progress import progress_bar
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
@@ -31,6 +31,7 @@ from footage.store import commit
 from footage.store.description import NAME, VIDEOS, Setting
 from footage.store.reader import Store
 from footage.store.writer import DamagedWorkError, discard, finished_work
+from footage.video.detectors.base import DETECTORS
 
 MOST_FAILURES = 5
 """The ingest stops after this many videos in a row that this machine could not process."""
@@ -74,6 +75,7 @@ def ingest(
         OutputError: The store cannot be written, or another process is writing it.
     """
     config = arguments.settings(config, IngestConfig)
+    DETECTORS.find(config.detector)
     store = _local_folder(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
     try:
@@ -159,7 +161,7 @@ def _work(
         new_bytes = sum(task.source.num_bytes for task in tasks if not task.known)
         check_before(store, existing, new_bytes)
         _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
-        results = _run(tasks, executor or _processes(tasks, config))
+        results = _run(tasks, executor or _executor(tasks, config))
         sandbox = results[-1].sandbox or sandbox
         try:
             new_videos = _commit(store, existing, config)
@@ -173,11 +175,11 @@ def _work(
     )
 
 
-def _processes(tasks: Sequence[IngestTask], config: IngestConfig) -> LocalProcesses:
+def _executor(tasks: Sequence[IngestTask], config: IngestConfig) -> Executor:
     """Workers; only those that fetch get the environment, which may contain credentials."""
     fetches = any(task.source.url for task in tasks)
     environment = None if fetches else interpreters.minimal_environment()
-    return LocalProcesses(min(config.workers, len(tasks)), environment)
+    return EXECUTORS.find(config.executor)(min(config.workers, len(tasks)), environment)
 
 
 def _tasks(

@@ -1,12 +1,8 @@
 """Settings of small commands, which are importable without torch so that the help is quick."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from footage.errors import ConfigError
-
-Target = Literal["timm", "safetensors"]
-"""Formats of `footage export`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

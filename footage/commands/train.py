@@ -42,7 +42,7 @@ from footage.training import online_metrics, run_folder
 from footage.training.config import TrainConfig
 from footage.training.datasets import Data, open_data
 from footage.training.loader import Batch, BatchStream, LoadingConfig, batches
-from footage.training.loggers import Journal
+from footage.training.log import TrainingLog
 from footage.training.module import Learner, LearningState, computes_in_bf16
 from footage.training.run_folder import RunFolder
 from footage.training.threads import torch_threads
@@ -114,9 +114,13 @@ def _train(
     metrics = _online_metrics(config, data, chance)
     learner = _in_parallel(state.learner.train(), device)
     with (
-        Journal(
-            folder.path, first_step=folder.step, total_steps=config.steps, active=is_main
-        ) as journal,
+        TrainingLog(
+            folder.path,
+            first_step=folder.step,
+            total_steps=config.steps,
+            active=is_main,
+            loggers=config.compute.loggers,
+        ) as training_log,
         StopRequest() as stop,
         Watchdog(config.compute.stall_seconds) as watchdog,
         _threads(config, device) as after_step,
@@ -126,7 +130,7 @@ def _train(
             values, _ = metrics.compute(
                 state.learner.backbone, {}
             )  # no advice before the first step
-            journal.probe(0, values, [])
+            training_log.probe(0, values, [])
         for batch, waited in _timed(loader):
             began = time.perf_counter()
             step, done = batch.step, batch.step + 1
@@ -139,7 +143,7 @@ def _train(
             norm = _clip(state.learner, config.gradient_clip)
             if not distributed.all_finite(loss.detach(), norm):
                 state.restore_buffers()
-                raise _not_finite(folder, journal, data, batch, loss.detach(), levels, norm)
+                raise _not_finite(folder, training_log, data, batch, loss.detach(), levels, norm)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )
@@ -148,7 +152,7 @@ def _train(
             computed = time.perf_counter() - began
             after_step(computed)
             took = waited + computed
-            journal.step(
+            training_log.step(
                 done,
                 {name: float(value) for name, value in levels.items()},
                 loss=float(loss.detach()),
@@ -159,11 +163,11 @@ def _train(
             )
             last = done == config.steps
             if is_main and (last or done % config.metrics_every == 0):
-                recent = {name: journal.mean(name) for name in levels}
-                journal.probe(done, *metrics.compute(state.learner.backbone, recent))
+                recent = {name: training_log.mean(name) for name in levels}
+                training_log.probe(done, *metrics.compute(state.learner.backbone, recent))
             number = distributed.largest(stop.number)
             if last or number or done % config.checkpoint_every == 0:
-                folder.save(done, journal.flush, is_last=bool(last or number))
+                folder.save(done, training_log.flush, is_last=bool(last or number))
             watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
@@ -325,7 +329,7 @@ def _report_start(
 
 def _not_finite(
     folder: RunFolder,
-    journal: Journal,
+    training_log: TrainingLog,
     data: Data,
     batch: Batch,
     loss: Tensor,
@@ -333,7 +337,7 @@ def _not_finite(
     norm: Tensor,
 ) -> FootageError:
     """Save the state before the failed step; return the error, which one rank reports."""
-    saved = _save_finite(folder, batch.step, journal)
+    saved = _save_finite(folder, batch.step, training_log)
     is_fine = bool(torch.isfinite(loss))
     first = -distributed.largest(-distributed.world_size() if is_fine else -distributed.rank())
     if distributed.rank() != first % distributed.world_size():
@@ -351,11 +355,11 @@ def _not_finite(
     )
 
 
-def _save_finite(folder: RunFolder, step: int, journal: Journal) -> str:
+def _save_finite(folder: RunFolder, step: int, training_log: TrainingLog) -> str:
     """Save the state before a failed step unless it has overflowed; return a sentence about it."""
     if not distributed.largest(not folder.state.is_finite()):
         try:
-            folder.save(step, journal.flush, is_last=True)
+            folder.save(step, training_log.flush, is_last=True)
         except (OutputError, PeerError):
             log.warning("the checkpoint before the failed step cannot be written")
         else:

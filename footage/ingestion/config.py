@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from footage.errors import ConfigError
 from footage.video.sandbox import Limits
@@ -21,14 +21,17 @@ class IngestConfig:
     """Shorter side of stored frames in pixels; smaller videos keep their size."""
     jpeg_quality: int = 90
     """Quality of the kept JPEG frames, 1 to 100."""
-    detector: Literal["adaptive", "transnet"] = "adaptive"
-    """Shot detector: adaptive is fast, transnet finds more dissolves but takes far longer."""
+    detector: str = "adaptive"
+    """Cut detector: adaptive is fast, transnet finds more dissolves but takes far longer. Plugins
+    add others."""
     minimum_shot_seconds: float = 0.5
     """Minimum shot length, in seconds; closer cuts are merged."""
     boundary_margin_seconds: float = 0.25
     """Discard frames within this many seconds of a cut."""
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """Number of worker processes."""
+    executor: str = "local"
+    """Where videos are decoded: local uses processes of this machine; plugins add others."""
     max_quarantined_fraction: float = 0.2
     """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
     require_sandbox: bool = False
@@ -41,7 +44,6 @@ class IngestConfig:
             "frames_per_second": 0 < self.frames_per_second <= 1000,
             "short_side": 16 <= self.short_side <= 8192,
             "jpeg_quality": 1 <= self.jpeg_quality <= 100,
-            "detector": self.detector in ("adaptive", "transnet"),
             "minimum_shot_seconds": 0 <= self.minimum_shot_seconds < 3600,
             "boundary_margin_seconds": 0 <= self.boundary_margin_seconds < 3600,
             "workers": 1 <= self.workers <= 4096,

@@ -9,7 +9,15 @@ import sys
 from pathlib import Path
 
 _NAMES = frozenset(
-    "PATH HOME TMPDIR LANG COVERAGE_PROCESS_START FOOTAGE_PLUGINS FOOTAGE_REQUIRE_SANDBOX".split()
+    [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "COVERAGE_PROCESS_START",
+        "FOOTAGE_PLUGINS",
+        "FOOTAGE_REQUIRE_SANDBOX",
+    ]
 )
 _PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "GLIBC_", "MALLOC_")
 """Variables of the system, the interpreter and numeric libraries."""

@@ -55,6 +55,9 @@ class ComputeConfig:
     """With several processes: end the run if no step finishes within this many seconds, because a
     process hangs. Must exceed the time to save a checkpoint or to compute online metrics."""
 
+    loggers: tuple[str, ...] = ("tensorboard",)
+    """Metric loggers in addition to metrics.jsonl; plugins add others."""
+
     def __post_init__(self) -> None:
         """Refuse a time that ends every run."""
         if not 0 < self.stall_seconds < math.inf:

@@ -1,4 +1,4 @@
-"""What a training run reports: a progress bar, JSON lines and TensorBoard.
+"""The log of a training run: a progress bar, metrics.jsonl, and further loggers.
 
     metrics.jsonl   {"step": 12, "loss": .., "learning_rate": .., "gradient_norm": ..,
                      "images_per_second": .., "data_wait": .., "levels": {..}}
@@ -13,21 +13,16 @@ import contextlib
 import logging
 import math
 import os
-import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from footage.io import files
 from footage.progress import progress_bar
 from footage.runs import layout
+from footage.training.loggers.guarded import GuardedLoggers
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +33,7 @@ QUIET_SECONDS = 30.0
 """Without a terminal, a line of progress is written this often instead of a bar."""
 
 
-class Journal:
+class TrainingLog:
     """Records metrics while open; once closed, everything is on disk.
 
     Args:
@@ -46,9 +41,18 @@ class Journal:
         first_step: Steps already taken.
         total_steps: Steps of the whole run.
         active: Whether this process writes.
+        loggers: Names of metric loggers in addition to metrics.jsonl.
     """
 
-    def __init__(self, run: Path, *, first_step: int, total_steps: int, active: bool) -> None:
+    def __init__(
+        self,
+        run: Path,
+        *,
+        first_step: int,
+        total_steps: int,
+        active: bool,
+        loggers: Sequence[str] = ("tensorboard",),
+    ) -> None:
         self.active = active
         self.total_steps = total_steps
         self.recent: deque[Mapping[str, float]] = deque(maxlen=RECENT_STEPS)
@@ -57,11 +61,11 @@ class Journal:
             return
         layout.rewind_metrics(run, first_step)
         self._lines = _Lines(run / layout.METRICS)
-        self._board = _Board(run / layout.TENSORBOARD, first_step + 1)
+        self._loggers = GuardedLoggers(loggers, run, first_step)
         self._first_step = first_step
         self._closing = contextlib.ExitStack()
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "TrainingLog":
         if self.active:
             bar = progress_bar("train", total=self.total_steps, unit="steps")
             self._bar = self._closing.enter_context(bar)
@@ -77,7 +81,7 @@ class Journal:
         if self.active:
             self._closing.close()
             self._lines.close()
-            self._board.close()
+            self._loggers.close()
 
     def step(self, step: int, levels: Mapping[str, float], **values: float) -> None:
         """Record one optimiser step.
@@ -91,7 +95,7 @@ class Journal:
         if not self.active:
             return
         self._lines.add({"step": step, **values, "levels": dict(levels)})
-        self._board.add({**values, **{f"level/{k}": v for k, v in levels.items()}}, step)
+        self._loggers.log(step, {**values, **{f"level/{k}": v for k, v in levels.items()}})
         self._bar.update(step, rate=f"{self._images_per_second():.0f} images/s")
         if not self._bar.is_shown and time.monotonic() - self._last_line > QUIET_SECONDS:
             self._last_line = time.monotonic()
@@ -105,7 +109,7 @@ class Journal:
         probed = {name: value for name, value in probed.items() if name not in broken}
         advice = [*advice, *(f"{name} is not a finite number" for name in broken)]
         self._lines.add({"step": step, "probe": probed, "advice": advice})
-        self._board.add({f"probe/{name}": value for name, value in probed.items()}, step)
+        self._loggers.log(step, {f"probe/{name}": value for name, value in probed.items()})
         if probed:  # without videos there is nothing to look at
             log.info("step %d: %s", step, "  ".join(f"{k} {v:.3f}" for k, v in probed.items()))
         for sentence in advice:
@@ -123,7 +127,7 @@ class Journal:
         """
         if self.active:
             self._lines.flush()
-            self._board.flush()
+            self._loggers.flush()
 
     def _rates(self, levels: Mapping[str, float]) -> str:
         parts = [f"{name} {self.mean(name):.3f}" for name in levels]
@@ -163,51 +167,3 @@ class _Lines:
     def _write(self) -> None:
         while self._waiting:
             del self._waiting[: os.write(self._file, self._waiting)]
-
-
-class _Board:
-    """A copy of the metrics for TensorBoard; training continues if it cannot be written."""
-
-    def __init__(self, folder: Path, first_step: int) -> None:
-        self._folder = folder
-        self._records: RecordWriter | None = None
-        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
-        with self._until_it_fails():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._records = RecordWriter((folder / name).open("wb"))
-        self._write(file_version="brain.Event:2")
-        # TensorBoard drops what an earlier file has of this step and those after it.
-        start = SessionLog(status=SessionLog.START)
-        self._write(step=first_step, session_log=start)
-
-    def add(self, values: Mapping[str, float], step: int) -> None:
-        numbers = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._write(step=step, summary=Summary(value=numbers))
-
-    def flush(self) -> None:
-        with self._until_it_fails():
-            if self._records is not None:
-                self._records.flush()
-
-    def close(self) -> None:
-        with self._until_it_fails():
-            if self._records is not None:
-                self._records.close()
-
-    def _write(self, **fields: Any) -> None:  # noqa: ANN401
-        with self._until_it_fails():
-            if self._records is not None:
-                event = Event(wall_time=time.time(), **fields)
-                self._records.write(event.SerializeToString())
-
-    @contextlib.contextmanager
-    def _until_it_fails(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._records = None
-            log.warning(
-                "TensorBoard's files in %s cannot be written: %s; training continues without them",
-                self._folder,
-                error.strerror or error,
-            )

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from footage.errors import CheckpointError
 from footage.runs import layout
-from footage.training.loggers import Journal
+from footage.training.log import TrainingLog
 from tests.support.mutations import bit_flips, mutations
 
 VALUES = {
@@ -19,7 +19,7 @@ VALUES = {
 
 
 def written(run, steps, *, first_step=0, probes=()):
-    with Journal(run, first_step=first_step, total_steps=100, active=True) as journal:
+    with TrainingLog(run, first_step=first_step, total_steps=100, active=True) as journal:
         if first_step == 0:
             journal.probe(0, {"rankme": 3.0}, [])
         for step in steps:
@@ -98,7 +98,7 @@ def test_a_flipped_bit_in_a_line_is_found(tmp_path):
 
 
 def test_numbers_that_are_not_finite_become_advice(tmp_path):
-    with Journal(tmp_path, first_step=0, total_steps=9, active=True) as journal:
+    with TrainingLog(tmp_path, first_step=0, total_steps=9, active=True) as journal:
         journal.probe(0, {"rankme": float("nan"), "same_shot_hit": 0.5}, [])
     assert layout.read_metrics(tmp_path) == [
         {"step": 0, "probe": {"same_shot_hit": 0.5}, "advice": ["rankme is not a finite number"]}

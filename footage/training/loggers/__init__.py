@@ -1,0 +1,1 @@
+"""Metric loggers, one file each, and their registry; metrics.jsonl is always written, too."""
