@@ -17,7 +17,7 @@ certain is marked `Recalled:`; what is known to differ `Deviation:`; our own cho
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from footage.data.sampling import SamplingConfig
@@ -309,17 +309,29 @@ METHODS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
 """Every method by its name."""
 
 
-def _every_recipe() -> Iterator[tuple[str, Recipe]]:
-    for method, configure in METHODS.items():
-        for scale, base in SCALES.items():
-            name = method if scale == "paper" else f"{method}-{scale}"
-            about_method, about_scale = inspect.getdoc(configure) or "", inspect.getdoc(base) or ""
-            summary = about_method.splitlines()[0].rstrip(".")
-            config = configure(base())
-            notes = f"{about_method}\n\n{about_scale}".replace(
-                "RECIPE DATA", f"{name} {_data(config)}"
-            )
-            yield name, Recipe(summary, config, notes)
+class _Recipes(Mapping[str, Recipe]):
+    """Every method at every scale, configured when it is asked for."""
+
+    def __init__(self) -> None:
+        self._parts = {
+            method if scale == "paper" else f"{method}-{scale}": (configure, base)
+            for method, configure in METHODS.items()
+            for scale, base in SCALES.items()
+        }
+
+    def __getitem__(self, name: str) -> Recipe:
+        configure, base = self._parts[name]
+        about_method, about_scale = inspect.getdoc(configure) or "", inspect.getdoc(base) or ""
+        summary = about_method.splitlines()[0].rstrip(".")
+        config = configure(base())
+        notes = f"{about_method}\n\n{about_scale}".replace("RECIPE DATA", f"{name} {_data(config)}")
+        return Recipe(summary, config, notes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
 
 def _data(config: TrainConfig) -> str:
@@ -328,7 +340,8 @@ def _data(config: TrainConfig) -> str:
     return " ".join(["--store STORE"] * config.learns_from_videos + ["--labels DIR"] * on_labels)
 
 
-RECIPES: dict[str, Recipe] = dict(_every_recipe())
+RECIPES: Mapping[str, Recipe] = _Recipes()
+"""Every recipe by its name."""
 
 
 def recipe(name: str) -> TrainConfig:

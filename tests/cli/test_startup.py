@@ -39,7 +39,7 @@ def help_of(words):
         ["store", "verify"],
         ["vtab", "doctor"],
         ["vtab", "export"],
-    ],  # fmt: skip
+    ],
     ids=" ".join,
 )
 def test_help_loads_nothing_heavy_and_fits_80_columns(words):
