@@ -32,7 +32,6 @@ from footage.evaluation.probes import PROTOCOLS, Examples
 from footage.evaluation.training_data import training_data
 from footage.invariance.config import ProfileConfig
 from footage.invariance.factors import FRAME_SIZE, factors, scene_distances
-from footage.invariance.plot import draw_profiles
 from footage.invariance.results import FILE, Profiled, refuse_another, write_profiles
 from footage.invariance.robustness import VideoSet, open_videos, robustness
 from footage.invariance.video_levels import VIEWS, choose_frames, frame_features, profile_of
@@ -40,6 +39,7 @@ from footage.io import files
 from footage.io.walk import text
 from footage.models import load as models
 from footage.progress import progress_bar
+from footage.reporting.profile_picture import draw_profiles
 from footage.runs import layout
 from footage.store.reader import Store
 

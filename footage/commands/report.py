@@ -1,4 +1,4 @@
-"""The verb: gather the runs, take pictures from their store, write the page."""
+"""The command `footage report`: read runs, take pictures from their store, write the page."""
 
 import dataclasses
 import logging
@@ -15,15 +15,15 @@ from footage.progress import progress_bar
 from footage.reporting.inputs import (
     Run,
     gather,
-    gather_judged,
     gather_profiles,
+    gather_suite_results,
     holds_results,
     is_run,
     profile_files,
 )
-from footage.reporting.page import Footage, page, without_pictures
+from footage.reporting.page import page
 from footage.reporting.retrieval import Gallery, answers, gallery
-from footage.reporting.sections.videos import Comparison
+from footage.reporting.sections.videos import Comparison, StorePictures, without_pictures
 from footage.reporting.thumbnails import contact_sheet
 from footage.runs import layout
 from footage.store.reader import Store
@@ -34,27 +34,27 @@ MARK: Final = b"<title>footage report"
 """Near the start of every page."""
 START_BYTES: Final = 4096
 PAGE_BYTES: Final = 5_000_000
-"""Space that is asked for before the work starts; most pages are smaller."""
+"""Free space required before the work starts; most pages are smaller."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReportConfig:
-    """How much the page shows."""
+    """Sizes of the page."""
 
     videos: int = 10
-    """Videos on the contact sheet."""
+    """Number of training videos shown."""
 
     frames_per_video: int = 10
-    """Frames of each of them."""
+    """Frames shown per video."""
 
     queries: int = 8
-    """Query frames of the retrieval grids."""
+    """Number of query frames for nearest-neighbour retrieval."""
 
     found: int = 5
-    """Nearest frames shown for each query."""
+    """Nearest frames shown per query."""
 
     searched_frames: int = 400
-    """Frames among which is searched, queries included; each network embeds them once."""
+    """Number of frames to search, including the queries."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -91,13 +91,13 @@ def report(
     target = arguments.path(out, "out")
     _check_out(target)
     paths = [Path(each) for each in arguments.locations(runs, "runs")]
-    others = [path for path in paths if not is_run(path)]
-    beside = [gather_judged(path) for path in others if holds_results(path)]
-    known = [path for path in others if holds_results(path) or profile_files(path)]
+    no_runs = [path for path in paths if not is_run(path)]
+    others = [gather_suite_results(path) for path in no_runs if holds_results(path)]
+    known = [path for path in no_runs if holds_results(path) or profile_files(path)]
     gathered = gather([path for path in paths if path not in known])
     if not gathered:
         raise ConfigError("no run was given", "name at least one run folder")
-    text = page(gathered, _footage(gathered, config), beside, gather_profiles(paths))
+    text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths))
     files.write_text(target, text, errors="backslashreplace")
     return target
 
@@ -124,19 +124,19 @@ def _is_report(path: Path) -> bool:
         return MARK in file.read(START_BYTES)
 
 
-def _footage(runs: Sequence[Run], config: ReportConfig) -> Footage:
+def _pictures(runs: Sequence[Run], config: ReportConfig) -> StorePictures:
     """Pictures from the store of the first run on videos, or why there are none."""
     first = next((run for run in runs if run.record["store"]), None)
     if first is None:
         return without_pictures("None of these runs was trained on videos.")
     try:
-        return _pictures(first, runs, config)
+        return _from_store(first, runs, config)
     except StoreError as error:
         log.warning("no pictures: %s", error)
         return without_pictures(f"The store of {first.name} cannot be read: {error.message}.")
 
 
-def _pictures(first: Run, runs: Sequence[Run], config: ReportConfig) -> Footage:
+def _from_store(first: Run, runs: Sequence[Run], config: ReportConfig) -> StorePictures:
     store = Store.open(first.record["store"])
     if store.content_hash != first.record["store_hash"]:
         log.warning("the store at %s has changed since %s was trained", store.path, first.name)
@@ -146,14 +146,14 @@ def _pictures(first: Run, runs: Sequence[Run], config: ReportConfig) -> Footage:
         num_videos=config.videos,
         frames_per_video=config.frames_per_video,
     )
-    # All of these runs are asked the same queries, so none of them may have been trained on them.
+    # All runs get the same queries, so no run may have been trained on them.
     held_out = set.intersection(
         *(set(run.record["held_out"]) for run in runs if run.record["store"])
     )
     searched = gallery(
         store, sorted(held_out), num_queries=config.queries, num_frames=config.searched_frames
     )
-    return Footage(store.totals, sheet, _comparisons(runs, searched, config.found), "")
+    return StorePictures(store.totals, sheet, _comparisons(runs, searched, config.found), "")
 
 
 def _comparisons(runs: Sequence[Run], searched: Gallery, num_found: int) -> list[Comparison]:

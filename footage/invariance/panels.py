@@ -1,4 +1,4 @@
-"""What the picture of several profiles shows: a panel a measurement, a row a change."""
+"""The charts of an invariance profile as data: one panel per measurement, one row per change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -14,9 +14,9 @@ LEVEL_LABELS: Final = {
 }
 ROBUSTNESS_LABELS: Final = {
     "anchor": "anchor frame",
-    "average": "all frames\nin reach",
-    "worst": "worst frame\nin reach",
-    "drop": "anchor\nless worst",
+    "average": "mean of\nthe window",
+    "worst": "worst frame\nof the window",
+    "drop": "anchor\nminus worst",
 }
 
 RATIO_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -26,15 +26,14 @@ class Panel(NamedTuple):
     """One measurement of all models."""
 
     title: str
-    axis: str
-    yardstick: str
-    """What a ratio of 1 is; drawn evenly up to it and logarithmically above. Empty for shares."""
+    reference: str
+    """Meaning of a ratio of 1; empty for fractions."""
     rows: Mapping[str, Sequence[Estimate | None]]
-    """By label, one estimate a model."""
+    """By label, one estimate per model."""
 
 
 def panels(models: Sequence[Profiled]) -> list[Panel]:
-    """A panel for whatever was measured."""
+    """One panel for each measurement that at least one model has."""
     made = []
     if any(model.profile for model in models):
         levels = [model.profile.levels if model.profile else {} for model in models]
@@ -42,21 +41,19 @@ def panels(models: Sequence[Profiled]) -> list[Panel]:
             LEVEL_LABELS[name]: [each[name].ratio if name in each else None for each in levels]
             for name in LEVELS
         }
-        made.append(Panel("Inside a video", "distance / two videos", "another video", rows))
+        made.append(Panel("Within videos: relative distance", "another video", rows))
     names = dict.fromkeys(name for model in models for name in model.factors)
     if names:
         rows = {
             name: [m.factors[name].ratio if name in m.factors else None for m in models]
             for name in names
         }
-        made.append(
-            Panel("One factor at a time", "distance / another object", "another object", rows)
-        )
+        made.append(Panel("Single-factor changes: relative distance", "another object", rows))
     for protocol in dict.fromkeys(name for model in models for name in model.robustness):
         found = [model.robustness.get(protocol) for model in models]
         rows = {
             label: [getattr(each, name) if each else None for each in found]
             for name, label in ROBUSTNESS_LABELS.items()
         }
-        made.append(Panel(f"While the video goes on ({protocol})", "accuracy", "", rows))
+        made.append(Panel(f"Temporal robustness ({protocol}): accuracy in percent", "", rows))
     return made

@@ -1,6 +1,5 @@
-"""The report's page, from the files of runs to one HTML document.
+"""The report: from the files of runs to one HTML document.
 
-`gathered` reads the run folders, `frames` and `retrieval` take frames from the store, `learning`
-and `judged` choose what is shown, `charts` and `pictures` draw it, `document` lays it out, `markup`
-escapes.
+`inputs` reads run folders, `thumbnails` and `retrieval` take frames from the store, `sections`
+computes plain data, `charts` lays out charts, and `templates` turns all of it into escaped HTML.
 """

@@ -1,4 +1,4 @@
-"""What a run folder says about itself, read once and put into the words of the page."""
+"""Read run folders, suite results and invariance profiles for the page."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ class Run:
     probes: list[dict[str, Any]]
     """Probe lines of metrics.jsonl that hold a value."""
     rows: list[ResultRow]
-    """Of every evaluation on labelled images."""
+    """Results on labelled images and held-out videos."""
     suite_rows: list[SuiteRow]
-    """Of every evaluation on a suite."""
+    """Results on suites."""
     num_older: int = 0
-    """Rows on labelled images that a newer evaluation of the same images replaces on the page."""
+    """Number of older rows that a newer evaluation of the same images replaces."""
 
     @property
     def num_steps(self) -> int:
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps that the configuration asks for."""
+        """Optimiser steps in the configuration."""
         return int(self.record["config"]["steps"])
 
     @property
@@ -56,17 +56,17 @@ class Run:
 
     @property
     def num_videos(self) -> int:
-        """Videos that it was trained on; 0 where its record does not count them."""
+        """Number of training videos; 0 where it is not recorded."""
         return int(self.record.get("videos_used", 0))
 
     @property
     def initial(self) -> str:
-        """The weights that training started from; empty for random ones."""
+        """Weights that training was initialised from; empty for random ones."""
         return str(self.record["config"].get("init", ""))
 
     @property
     def hours(self) -> float:
-        """Time spent in steps: the loop's own, without probes, checkpoints and start."""
+        """Time spent in training steps, without online metrics, checkpoints and startup."""
         seconds = sum(
             self.images_per_batch / float(line["images_per_second"])
             for line in self.steps
@@ -76,62 +76,62 @@ class Run:
 
     @property
     def data_wait(self) -> float:
-        """Share of that time in which the loop waited for data."""
+        """Fraction of that time in which training waited for data."""
         waits = [float(line.get("data_wait", 0)) for line in self.steps]
         return sum(waits) / max(len(waits), 1)
 
     @property
     def level_chance(self) -> dict[str, float]:
-        """What each level pays when the features say nothing."""
+        """Loss of each level with uninformative features."""
         return dict(self.record["chance"])
 
     @property
     def advice(self) -> list[str]:
-        """What the monitor said at its last look."""
+        """Advice from the last online metrics."""
         return (
             [str(sentence) for sentence in self.probes[-1].get("advice", [])] if self.probes else []
         )
 
 
-class Judged(NamedTuple):
-    """A model's rows of suites, by the name that the page gives it."""
+class SuiteResults(NamedTuple):
+    """A model's results on suites, and its name on the page."""
 
     name: str
     rows: list[SuiteRow]
 
 
 class GatheredProfile(NamedTuple):
-    """What `footage profile` wrote, by the folder that holds it."""
+    """The content of a profile.json, and the folder that contains it."""
 
     name: str
     content: ProfileFile
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, whatever else it holds."""
+    """Whether a folder is a run, regardless of its other content."""
     return (path / layout.RUN).is_file()
 
 
 def holds_results(path: Path) -> bool:
-    """Whether a folder is what `footage evaluate --suite` wrote of one model."""
+    """Whether `footage evaluate --suite` wrote this folder for one model."""
     return any(path.glob(f"*/{suite_results.LINES}"))
 
 
-def gather_judged(path: Path) -> Judged:
-    """The results of a model that is no run.
+def gather_suite_results(path: Path) -> SuiteResults:
+    """Read the results of a model that is not a run.
 
     Raises:
-        CheckpointError: They are damaged.
+        CheckpointError: A file is damaged.
     """
     files = sorted(path.glob(f"*/{suite_results.LINES}"))
     rows = [row for file in files for row in suite_results.read_rows(file)]
-    return Judged(rows[0].model.removesuffix(UNTRAINED), rows)
+    return SuiteResults(rows[0].model.removesuffix(UNTRAINED), rows)
 
 
 def profile_files(path: Path) -> list[Path]:
-    """Profiles in a folder, and in the folders just below it: a run keeps its own there.
+    """Find profiles in a folder and in its direct subfolders, where a run keeps its own.
 
-    A file may be named itself.
+    The path may also be a profile itself.
     """
     if path.name == results.FILE and path.is_file():
         return [path]
@@ -139,7 +139,7 @@ def profile_files(path: Path) -> list[Path]:
 
 
 def gather_profiles(paths: list[Path]) -> list[GatheredProfile]:
-    """Every profile that the folders hold, each once.
+    """Read every profile in the folders once.
 
     Raises:
         CheckpointError: One is damaged.
@@ -151,19 +151,21 @@ def gather_profiles(paths: list[Path]) -> list[GatheredProfile]:
 
 
 def gather(paths: list[Path]) -> list[Run]:
-    """Run folders in the order given.
+    """Read run folders, in the order given.
 
     Raises:
-        CheckpointError: One is no run, or its files are damaged.
+        CheckpointError: One is not a run, or its files are damaged.
     """
-    return _told_apart([_read(path, name) for path, name in zip(paths, _names(paths), strict=True)])
+    return _with_unique_task_names(
+        [_read(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    )
 
 
 def _read(path: Path, name: str) -> Run:
     record = layout.read_record(path)
     if "chance" not in record:
         raise CheckpointError(
-            f"{path} was trained by an earlier footage, whose record says too little for a page",
+            f"{path} was trained by an earlier version of footage, which recorded less",
             "train it again, or report with the version that trained it",
         )
     if "steps" not in record["config"]:
@@ -189,9 +191,9 @@ def _read(path: Path, name: str) -> Run:
 
 
 def newest(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """The last row for every number, of rows from old to new.
+    """Keep the last row for every number; rows are ordered from old to new.
 
-    Rows of version 1 do not record their images: a later row of a task of the same name and size
+    Rows of version 1 do not record their images. A later row of a task with the same name and size
     replaces them.
     """
     kept: dict[tuple[object, ...], ResultRow] = {}
@@ -201,8 +203,8 @@ def newest(rows: Sequence[ResultRow]) -> list[ResultRow]:
     return [row for key, row in kept.items() if key[-1] or key[:-1] not in known]
 
 
-def _told_apart(found: list[Run]) -> list[Run]:
-    """Runs in which tasks of the same name, but with other images, have names of their own."""
+def _with_unique_task_names(found: list[Run]) -> list[Run]:
+    """Add a hash to the names of tasks that have the same name but different images."""
     images: dict[str, set[str]] = {}
     for run in found:
         for row in run.rows:
@@ -217,7 +219,7 @@ def _told_apart(found: list[Run]) -> list[Run]:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Folder names; with their parents where two are called alike."""
+    """Folder names; whole paths where two folders have the same name."""
     short = [path.resolve().name for path in paths]
     return [
         str(path) if short.count(name) > 1 else name

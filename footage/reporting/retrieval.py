@@ -1,4 +1,4 @@
-"""Which frames of other videos a backbone finds nearest: something to look at, without labels."""
+"""Retrieve the frames of other videos that are nearest to a query, without labels."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,14 +23,14 @@ class Found(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A query frame and the nearest frames of other videos, the nearest first."""
+    """A query frame and the nearest frames of other videos, in order of similarity."""
 
     query: ShownFrame
     found: list[Found]
 
 
 class Gallery(NamedTuple):
-    """Frames that are searched; the first ones are the queries."""
+    """Frames to search; the first ones are the queries."""
 
     frames: list[ShownFrame]
     num_queries: int
@@ -39,7 +39,7 @@ class Gallery(NamedTuple):
 
 
 def gallery(store: Store, held_out: Sequence[str], *, num_queries: int, num_frames: int) -> Gallery:
-    """Queries from held-out videos, and other frames evenly over the store.
+    """Select queries from held-out videos, and other frames evenly from the store.
 
     The middle frame of a shot stands for it. Without held-out videos queries come from any video.
     """
@@ -55,7 +55,7 @@ def gallery(store: Store, held_out: Sequence[str], *, num_queries: int, num_fram
 
 
 def answers(model: Model, searched: Gallery, *, num_found: int) -> list[Answer]:
-    """The nearest frames by cosine for each query, at most one of each other video."""
+    """Find the nearest frames by cosine similarity for each query, at most one per other video."""
     features = torch.nn.functional.normalize(_features(model, searched.frames), dim=1)
     similarity = features[: searched.num_queries] @ features.T
     return [

@@ -1,19 +1,20 @@
-"""Frames of a store as the page shows them: the contact sheet and small pictures."""
+"""Frames of a store for the page: the contact sheet and thumbnails."""
 
+import base64
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import simplejpeg
 from jaxtyping import UInt8
 
 from footage.data.views import decode
-from footage.reporting.markup import Markup, photograph
 from footage.store.reader import Store, evenly
 
 
 class ShownFrame(NamedTuple):
-    """A frame of a video and where it comes from."""
+    """A frame of a video and its place there."""
 
     video: str
     shot: int
@@ -36,25 +37,25 @@ class ShownVideo(NamedTuple):
     video: str
     path: str
     seconds: float
-    """Length as it was decoded."""
+    """Decoded length."""
     num_shots: int
     num_frames: int
     cuts: list[float]
-    """Where each shot but the first begins, in seconds; shots too short to keep count too."""
+    """Start of each shot except the first, in seconds; includes shots too short to be stored."""
     shots: list[ShownShot]
-    """The first shots, as many as fit."""
+    """The first shots, up to the number of frames."""
 
 
 def contact_sheet(
     store: Store, held_out: Collection[str] = (), *, num_videos: int, frames_per_video: int
 ) -> list[ShownVideo]:
-    """Videos evenly spread over the store, each with frames of its first shots.
+    """Select videos evenly from the store, each with frames of its first shots.
 
     Args:
         store: A frame store.
-        held_out: Ids of videos that are not shown, because they were not trained on.
-        num_videos: Videos at most.
-        frames_per_video: Frames of each at most.
+        held_out: Ids of videos that were not used for training and are not shown.
+        num_videos: Maximum number of videos.
+        frames_per_video: Maximum number of frames per video.
     """
     by_video: dict[str, list[int]] = {}
     for row, name in enumerate(store.shots["video"].to_pylist()):
@@ -114,7 +115,7 @@ def _shown_video(
 
 
 def shares(lengths: Sequence[int], total: int) -> list[int]:
-    """How many of `total` pictures each shot gets: one each, the rest to the longest for its share.
+    """Distribute `total` pictures over shots: one each, the rest in proportion to length.
 
     No shot gets more pictures than it has frames.
     """
@@ -131,15 +132,27 @@ def shares(lengths: Sequence[int], total: int) -> list[int]:
     return given
 
 
-def thumbnail(frame: ShownFrame, *, height: int) -> Markup:
-    """The frame at a given height in pixels, with its place as its text."""
+class Picture(NamedTuple):
+    """An image inside the page itself."""
+
+    source: str
+    """The JPEG file as a data URL."""
+    alt: str
+    width: int
+    height: int
+
+
+def thumbnail(frame: ShownFrame, *, height: int, quality: int = 82) -> Picture:
+    """The frame at a given height in pixels; its alternative text is its place in the video."""
     image = decode(frame.jpeg, height)
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     small: UInt8[np.ndarray, "H W 3"] = cv2.resize(
         image, (width, height), interpolation=cv2.INTER_AREA
     )
+    jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=quality)
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
     alt = f"{frame.video}, shot {frame.shot}, at {clock(frame.seconds)}"
-    return photograph(np.ascontiguousarray(small), alt)
+    return Picture(source, alt, width, height)
 
 
 def clock(seconds: int | float) -> str:

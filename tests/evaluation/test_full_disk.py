@@ -10,9 +10,9 @@ from footage.errors import OutputError
 from footage.evaluation import records
 from footage.evaluation.results import write_rows
 from footage.evaluation.suite_results import write_rows as write_suite
-from footage.invariance.plot import draw_profiles
 from footage.invariance.results import write_profiles
 from footage.io import files
+from footage.reporting.profile_picture import draw_profiles
 from footage.suites.vtab import manifest
 from tests.evaluation.suite_results import suite
 from tests.evaluation.test_result_files import DESCRIBED, HASH, row

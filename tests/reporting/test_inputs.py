@@ -11,7 +11,8 @@ from footage.errors import CheckpointError, FootageError
 from footage.evaluation.results import NEAREST, write_rows
 from footage.recipes.methods import recipe
 from footage.reporting.inputs import gather, newest
-from footage.reporting.page import page, without_pictures
+from footage.reporting.page import page
+from footage.reporting.sections.videos import without_pictures
 from footage.runs import layout
 from tests.evaluation.test_leakage import MODEL
 from tests.evaluation.test_result_files import DESCRIBED, HASH, row
@@ -96,8 +97,12 @@ def test_retrieval_is_shown_with_its_baselines_and_apart_from_labelled_images(ru
     text = re.sub(r"<[^>]+>", " ", shown(run))
     assert "Retrieval in held-out videos" in text
     assert "Evaluation on labelled images" not in text
-    assert "in 40 % of cases; 20 % before training and 5 % by chance." in text
-    assert "same video found first, held-out videos" in text
-    assert "better than the untrained network; worse than raw pixels" in text
+    assert (
+        "Raw pixels beat the model. Same video found first, held-out videos: 40.0 % after 1 steps"
+        in text
+    )
+    assert "(the untrained network 20.0 %, raw pixels 70.0 %, chance 5.0 %)" in text
+    assert "The model is better than the untrained network." in text
+    assert "Raw pixels beat the model on: same video found first, held-out videos." in text
     assert "Raw pixels are ahead on same video (nearest frame)." in text
     assert "seen before" not in text

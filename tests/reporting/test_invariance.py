@@ -14,7 +14,8 @@ from footage.invariance.results import Profiled, read_profiles, write_profiles
 from footage.invariance.robustness import Robustness
 from footage.invariance.video_levels import Level, Profile
 from footage.metrics.bootstrap import Estimate
-from footage.reporting.inputs import Run, gather_profiles
+from footage.reporting.inputs import GatheredProfile, Run, gather_profiles
+from footage.reporting.rendering import render
 from footage.reporting.sections.invariance import section
 
 MEASURED = {
@@ -83,7 +84,11 @@ def run(path: Path, name: str) -> Run:
 
 def shown(folder: Path, models: Sequence[Profiled] = MODELS, runs: Sequence[Run] = ()) -> str:
     write_profiles(folder / "profile.json", MEASURED, models)
-    return section(gather_profiles([folder]), runs)
+    return text(gather_profiles([folder]), runs)
+
+
+def text(profiles: Sequence[GatheredProfile], runs: Sequence[Run] = ()) -> str:
+    return render("section.html.j2", section=section(profiles, runs))
 
 
 def words(text: str) -> str:
@@ -99,7 +104,7 @@ def test_a_profile_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_there_is_no_section_without_a_profile() -> None:
-    assert section([], []) == ""
+    assert section([], []) is None
 
 
 def test_levels_factors_and_accuracies_stand_side_by_side_with_their_intervals(
@@ -154,7 +159,7 @@ def test_only_what_was_measured_is_shown(tmp_path: Path) -> None:
         {"settings": {"seed": 0}, "scenes": {"scenes": 2, "frame_size": 96}},
         [alone],
     )
-    found = section(gather_profiles([tmp_path]), [])
+    found = text(gather_profiles([tmp_path]))
     assert found.count("<figure>") == 1
     assert "Alignment" not in found
     assert "Measured on 2 rendered scenes; seed 0" in words(found)
@@ -165,7 +170,7 @@ def test_each_profile_is_shown_once_and_by_its_folder(tmp_path: Path) -> None:
         write_profiles(tmp_path / name / "profile.json", MEASURED, MODELS[:1])
     found = gather_profiles([tmp_path, tmp_path / "one", tmp_path / "two" / "profile.json"])
     assert [each.name for each in found] == [str(tmp_path / "one"), str(tmp_path / "two")]
-    assert f"{tmp_path / 'two'} Measured on" in words(section(found, []))
+    assert f"{tmp_path / 'two'} Measured on" in words(text(found))
 
 
 def test_names_in_a_file_cannot_break_the_page(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from footage.reporting.inputs import Run
+from footage.reporting.rendering import render
 from footage.reporting.sections.training import level_title, section
 
 
@@ -13,12 +14,13 @@ from footage.reporting.sections.training import level_title, section
     [
         ("frame/nce", "Frame level: InfoNCE"),
         ("frame/telepathy", "Frame level: telepathy"),
-        ("scene/nce", "scene/nce"),
-        ("telepathy", "telepathy"),
+        ("scene/nce", "Scene level: InfoNCE"),
+        ("shot/soft_rank", "Shot level: soft rank"),
+        ("telepathy", "Telepathy level"),
         ("video/future_nce", "Video level: future shots (InfoNCE)"),
     ],
 )
-def test_unknown_levels_and_losses_are_shown_by_their_own_name(name: str, title: str) -> None:
+def test_unknown_levels_and_losses_get_a_readable_title(name: str, title: str) -> None:
     assert level_title(name) == title
 
 
@@ -28,6 +30,6 @@ def test_a_level_without_a_known_chance_is_drawn_without_its_line() -> None:
         path=Path("runs/a"), name="a", record={"chance": {"frame/nce": 4.5}}, steps=steps,
         probes=[], rows=[], suite_rows=[],
     )  # fmt: skip
-    found = section([run])
-    assert "scene/telepathy" in found
+    found = render("section.html.j2", section=section([run]))
+    assert "Scene level: telepathy" in found
     assert found.count(">uninformative features<") == 1

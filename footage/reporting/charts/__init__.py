@@ -1,1 +1,1 @@
-"""SVG charts: curves over steps, and values with intervals."""
+"""Layout of SVG charts: curves over steps, and values with intervals."""

@@ -1,8 +1,4 @@
-"""Charts of curves over steps as SVG, and the axes that other charts share.
-
-Colours are classes (`run0` ...) of the style sheet, so that light and dark pages differ only there.
-Every chart carries its numbers as text for those who cannot see it.
-"""
+"""Charts of curves over steps."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +8,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from footage.reporting.markup import Markup, join, tag
+from footage.reporting.charts.axes import BOTTOM, RIGHT, WIDTH, Axis, Number, Tick, number, ticks
 
-Number = int | float
-
-WIDTH: Final = 360
 HEIGHT: Final = 224
 LEFT: Final = 44
-RIGHT: Final = 12
 TOP: Final = 14
-BOTTOM: Final = 30
 
 LARGEST_NUMBER_OF_POINTS: Final = 300
-SMOOTHED_SHARE: Final = 0.05
-"""Width of the moving average as a share of the curve."""
+SMOOTHED_FRACTION: Final = 0.05
+"""Width of the moving average as a fraction of the curve."""
 
 
 class Curve(NamedTuple):
@@ -45,54 +36,65 @@ class Level(NamedTuple):
     value: float
 
 
+class Line(NamedTuple):
+    """One run's curve, in pixels."""
+
+    colour: str
+    points: str
+    raw: str
+    """The values that `points` smooths; empty when they are not smoothed."""
+    dot: tuple[float, float] | None
+    """The place of a curve's only value."""
+
+
+class CurveChart(NamedTuple):
+    """What `curve_chart.html.j2` draws."""
+
+    title: str
+    spoken: str = ""
+    """The numbers in words."""
+    x_ticks: Sequence[Tick] = ()
+    y_ticks: Sequence[Tick] = ()
+    levels: Sequence[Tick] = ()
+    lines: Sequence[Line] = ()
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    bottom: int = HEIGHT - BOTTOM
+
+
 def curves(
     title: str, lines: Sequence[Curve], *, levels: Sequence[Level] = (), smooth: bool = False
-) -> Markup:
-    """A chart of one quantity, one line a run.
+) -> CurveChart:
+    """Lay out a chart of one quantity, one line per run.
 
     Args:
-        title: What is drawn, with its unit.
+        title: The quantity, with its unit.
         lines: The runs' values.
         levels: Dashed lines with their names.
-        smooth: Draw the values faintly, and over them a moving average of a twentieth of the run.
+        smooth: Show the values faintly, and on top their moving average.
     """
     lines = [_finite(line) for line in lines]
     lines = [line for line in lines if len(line.steps)]
     if not lines:
-        return tag("figure", tag("figcaption", title), tag("p", "nothing was recorded"))
+        return CurveChart(title)
     thinned = [_thinned(line) for line in lines]
     values = [value for line in thinned for value in line.values]
     values += [level.value for level in levels]
     x_axis = Axis(0, max(max(line.steps) for line in lines), LEFT, WIDTH - RIGHT)
     y_axis = _value_axis(values)
-    drawn = [_grid(x_axis, y_axis)]
-    drawn += [_level(level, y_axis) for level in levels]
-    for line in thinned:
-        if smooth and len(line.values) > 10:
-            drawn.append(_polyline(line, x_axis, y_axis, "raw"))
-            line = line._replace(values=_moving_average(np.asarray(line.values)).tolist())
-        drawn.append(_polyline(line, x_axis, y_axis, "line"))
-        if len(line.values) == 1:
-            drawn.append(_dot(x_axis(line.steps[0]), y_axis(line.values[0]), line.colour))
-    spoken = "; ".join(f"{line.label}: {_range(line)}" for line in lines)
-    return tag("figure", tag("figcaption", title), svg(f"{title}. {spoken}", HEIGHT, *drawn))
+    return CurveChart(
+        title,
+        "; ".join(f"{line.label}: {_range(line)}" for line in lines),
+        [Tick(x_axis(tick), number(tick)) for tick in ticks(x_axis.low, x_axis.high, 4)],
+        [Tick(y_axis(tick), number(tick)) for tick in ticks(y_axis.low, y_axis.high, 4)],
+        [Tick(y_axis(level.value), level.label) for level in levels],
+        [_line(line, x_axis, y_axis, smooth=smooth and len(line.values) > 10) for line in thinned],
+    )
 
 
 # --- pieces ------------------------------------------------------------------------------------
-
-
-class Axis(NamedTuple):
-    """Linear map from values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: Number) -> float:
-        """Where a value stands."""
-        share = (value - self.low) / ((self.high - self.low) or 1.0)
-        return self.start + share * (self.end - self.start)
 
 
 def _value_axis(values: Sequence[Number]) -> Axis:
@@ -104,72 +106,20 @@ def _value_axis(values: Sequence[Number]) -> Axis:
     return Axis(bottom, high + margin, HEIGHT - BOTTOM, TOP)
 
 
-def _grid(x_axis: Axis, y_axis: Axis) -> Markup:
-    drawn = []
-    for tick in ticks(y_axis.low, y_axis.high, 4):
-        y = y_axis(tick)
-        drawn.append(tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
-        drawn.append(
-            tag("text", number(tick), class_="tick", x=LEFT - 6, y=y + 3.5, text_anchor="end")
-        )
-    for tick in ticks(x_axis.low, x_axis.high, 4):
-        at = {"x": x_axis(tick), "y": HEIGHT - BOTTOM + 16}
-        drawn.append(tag("text", number(tick), class_="tick", text_anchor="middle", **at))
-    base = HEIGHT - BOTTOM
-    drawn.append(tag("line", class_="axis", x1=LEFT, x2=WIDTH - RIGHT, y1=base, y2=base))
-    return join(*drawn)
-
-
-def _level(level: Level, y_axis: Axis) -> Markup:
-    y = y_axis(level.value)
-    label = tag(
-        "text", level.label, class_="level-name", x=WIDTH - RIGHT, y=y - 4, text_anchor="end"
+def _line(curve: Curve, x_axis: Axis, y_axis: Axis, *, smooth: bool) -> Line:
+    values = _moving_average(np.asarray(curve.values)).tolist() if smooth else curve.values
+    is_single = len(values) == 1
+    return Line(
+        curve.colour,
+        _points(curve.steps, values, x_axis, y_axis),
+        _points(curve.steps, curve.values, x_axis, y_axis) if smooth else "",
+        (x_axis(curve.steps[0]), y_axis(values[0])) if is_single else None,
     )
-    return join(tag("line", class_="level", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y), label)
 
 
-def _polyline(line: Curve, x_axis: Axis, y_axis: Axis, kind: str) -> Markup:
-    points = " ".join(
-        f"{x_axis(step):.1f},{y_axis(value):.1f}"
-        for step, value in zip(line.steps, line.values, strict=True)
-    )
-    return tag("polyline", class_=f"{kind} {line.colour}", points=points)
-
-
-def _dot(x: Number, y: Number, colour: str) -> Markup:
-    return tag("circle", class_=f"dot {colour}", cx=x, cy=y, r=3.2)
-
-
-def svg(spoken: str, height: Number, *drawn: Markup) -> Markup:
-    """A chart of the usual width, with its content in words."""
-    return tag("svg", *drawn, viewBox=f"0 0 {WIDTH} {height:.0f}", role="img", aria_label=spoken)
-
-
-# --- numbers -----------------------------------------------------------------------------------
-
-
-def number(value: Number) -> str:
-    """A tick label: 1200 as 1.2k, 0.00075 as 7.5e-4, no needless zeros."""
-    if 0 < abs(value) < 0.01:
-        digits, _, exponent = f"{value:.1e}".partition("e")
-        return f"{float(digits):g}e{int(exponent)}"
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:g}M"
-    if abs(value) >= 1000:
-        return f"{value / 1000:g}k"
-    return f"{value:.6g}"
-
-
-def ticks(low: Number, high: Number, about: int) -> list[float]:
-    """Round numbers inside a range, about so many."""
-    step = 10.0 ** math.floor(math.log10((high - low) / about or 1.0))
-    for factor in (1, 2, 2.5, 5, 10):
-        if (high - low) / (step * factor) <= about + 0.5:
-            step *= factor
-            break
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(place * step, 10) for place in range(first, last + 1)]
+def _points(steps: Sequence[Number], values: Sequence[Number], x_axis: Axis, y_axis: Axis) -> str:
+    places = zip(steps, values, strict=True)
+    return " ".join(f"{x_axis(step):.1f},{y_axis(value):.1f}" for step, value in places)
 
 
 def _finite(line: Curve) -> Curve:
@@ -182,7 +132,7 @@ def _finite(line: Curve) -> Curve:
 
 
 def _thinned(line: Curve) -> Curve:
-    """Means of equal runs of steps, so that a long training makes no longer a page."""
+    """Means of groups of steps, so that the size of a page does not grow with training."""
     count = len(line.steps)
     if count <= LARGEST_NUMBER_OF_POINTS:
         return line
@@ -193,8 +143,8 @@ def _thinned(line: Curve) -> Curve:
 
 
 def _moving_average(values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-    """Centred mean; at the ends, of that half of the window which exists."""
-    half = max(1, round(SMOOTHED_SHARE * len(values) / 2))
+    """Centred mean; at the ends, of the part of the window that exists."""
+    half = max(1, round(SMOOTHED_FRACTION * len(values) / 2))
     total = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
     low, high = np.maximum(places - half, 0), np.minimum(places + half + 1, len(values))

@@ -1,30 +1,32 @@
-"""Charts of one value a model with its interval: a named row a task or a change, a mark a model.
+"""Charts of values with intervals: one row per task or change, one point per model.
 
-Shares run from 0 as far as they are needed. Ratios run evenly up to 1, their dashed yardstick, and
-logarithmically above.
+Fractions are drawn from 0 to the first round value above them. Ratios are drawn linearly up to 1,
+the dashed reference, and logarithmically above.
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from footage.metrics.intervals import percent
-from footage.reporting.charts.curves import BOTTOM, RIGHT, WIDTH, Axis, Number, svg, ticks
-from footage.reporting.markup import Markup, join, tag
+from footage.reporting.charts.axes import BOTTOM, RIGHT, WIDTH, Axis, Tick, ticks
 
 TOP: Final = 8
-TOP_WITH_YARDSTICK: Final = 22
+TOP_WITH_REFERENCE: Final = 22
 
 LETTER: Final = 7
-"""Width of a letter of a row's name, about."""
+"""Approximate width of a letter of a row's name."""
 
 LINE: Final = 14
 """Height of a line of a row's name."""
 
+LETTERS_PER_LINE: Final = 24
+
 LEAST_TICK_DISTANCE: Final = 22
 
 
-class Mark(NamedTuple):
+class Point(NamedTuple):
     """One value with its interval."""
 
     label: str
@@ -36,11 +38,62 @@ class Mark(NamedTuple):
     low: float
     high: float
     words: str
-    """The value for those who cannot see the mark."""
+    """The value for readers who cannot see the point."""
 
 
-Rows = Sequence[tuple[str, Sequence[Mark]]]
-"""Names, of one line or more, and the marks of each."""
+Rows = Sequence[tuple[str, Sequence[Point]]]
+"""Names, of one line or more, and the points of each."""
+
+
+class LegendItem(NamedTuple):
+    """One entry of a legend."""
+
+    colour: str
+    shape: str
+    """A shape of a point, or a line."""
+    text: str
+
+
+class Reference(NamedTuple):
+    """The dashed line at a ratio of 1."""
+
+    x: float
+    label_x: float
+    label: str
+
+
+class Name(NamedTuple):
+    """One line of a row's name."""
+
+    x: float
+    y: float
+    text: str
+
+
+class PlacedPoint(NamedTuple):
+    """A point in pixels."""
+
+    point: Point
+    low: float
+    x: float
+    high: float
+    y: float
+
+
+class IntervalChart(NamedTuple):
+    """What `interval_chart.html.j2` draws."""
+
+    title: str
+    spoken: str
+    """The numbers in words."""
+    height: float
+    top: float
+    bottom: float
+    ticks: Sequence[Tick]
+    reference: Reference | None
+    names: Sequence[Name]
+    points: Sequence[PlacedPoint]
+    width: int = WIDTH
 
 
 def accuracy(
@@ -49,132 +102,117 @@ def accuracy(
     shape: str,
     value: float,
     interval: tuple[float, float] | None = None,
-) -> Mark:
-    """The mark of an accuracy in [0, 1] with its interval, or without one."""
+) -> Point:
+    """The point of an accuracy in [0, 1] with its interval, or without one."""
     low, high = interval or (value, value)
     words = percent(value, interval) if interval else f"{100 * value:.1f}"
-    return Mark(label, colour, shape, value, low, high, f"{words} %")
+    return Point(label, colour, shape, value, low, high, f"{words} %")
 
 
-def shares(title: str, rows: Rows) -> Markup:
-    """Values in [0, 1], in percent."""
-    highest = max((mark.high for _, marks in rows for mark in marks), default=0.0)
+def fractions(title: str, rows: Rows) -> IntervalChart:
+    """Lay out values in [0, 1], in percent."""
+    highest = max((point.high for _, points in rows for point in points), default=0.0)
     end = min(1.0, max(0.2, math.ceil(highest * 10) / 10))
     labels = [(tick, f"{100 * tick:.0f}") for tick in ticks(0, end, 5)]
     return _chart(title, rows, _Scale(float, end, labels))
 
 
-def ratios(title: str, rows: Rows, yardstick: str, at: Sequence[float]) -> Markup:
-    """Values from 0 up, of which 1 is the yardstick.
+def ratios(title: str, rows: Rows, reference: str, at: Sequence[float]) -> IntervalChart:
+    """Lay out values from 0 up, with a reference at 1.
 
     Args:
-        title: What is drawn.
-        rows: The marks.
-        yardstick: What a ratio of 1 is.
-        at: Where ticks may stand.
+        title: The quantity.
+        rows: The points.
+        reference: What a ratio of 1 is.
+        at: Values at which ticks may be drawn.
     """
-    highest = max((mark.high for _, marks in rows for mark in marks), default=0.0)
+    highest = max((point.high for _, points in rows for point in points), default=0.0)
     end = max(1.05, 1.05 * highest)
     labels = [(tick, f"{tick:g}") for tick in at if tick <= end]
-    return _chart(title, rows, _Scale(_even_then_logarithmic, end, labels, yardstick))
-
-
-def sample(colour: str, shape: str) -> Markup:
-    """The mark that stands in a legend."""
-    if shape == "line":
-        drawn = tag("line", class_=f"line {colour}", x1=0, x2=14, y1=7, y2=7)
-    else:
-        drawn = _shape(shape, 7, 7, colour)
-    return tag("svg", drawn, class_="sample", viewBox="0 0 14 14", aria_hidden="true")
+    return _chart(title, rows, _Scale(_linear_then_logarithmic, end, labels, reference))
 
 
 # --- pieces ------------------------------------------------------------------------------------
 
 
 class _Scale(NamedTuple):
-    """What stands where on the axis of values."""
+    """The axis of values."""
 
     place: Callable[[float], float]
     end: float
     labels: Sequence[tuple[float, str]]
-    yardstick: str = ""
+    reference: str = ""
     """The name of the line at 1; empty for none."""
 
 
-def _even_then_logarithmic(value: float) -> float:
+def _linear_then_logarithmic(value: float) -> float:
     return value if value <= 1 else 1 + math.log10(value) / 2
 
 
-def _chart(title: str, rows: Rows, scale: _Scale) -> Markup:
-    top = TOP_WITH_YARDSTICK if scale.yardstick else TOP
-    row_height = max(44, 14 + 9 * max((len(marks) for _, marks in rows), default=0))
-    height = top + row_height * len(rows) + BOTTOM
-    longest = max((len(line) for name, _ in rows for line in name.split("\n")), default=0)
+def _chart(title: str, rows: Rows, scale: _Scale) -> IntervalChart:
+    names = [_lines(name) for name, _ in rows]
+    longest = max((len(line) for lines in names for line in lines), default=0)
     left = max(58, 14 + LETTER * longest)
     axis = Axis(0, scale.place(scale.end), left, WIDTH - RIGHT - 8)
-    drawn = [_ticks(scale, axis, top, height - BOTTOM + 4)]
-    for number, (name, marks) in enumerate(rows):
-        middle = top + row_height * (number + 0.5)
-        drawn.append(_name(name, left - 10, middle))
-        spread = min(8.0, (row_height - 14) / max(len(marks) - 1, 1))
-        for place, mark in enumerate(marks):
-            y = middle + (place - (len(marks) - 1) / 2) * spread
-            drawn.append(_mark(mark, scale, axis, y))
-    spoken = "; ".join(
-        f"{' '.join(name.split())}: " + ", ".join(f"{mark.label} {mark.words}" for mark in marks)
-        for name, marks in rows
-    )
-    return tag("figure", tag("figcaption", title), svg(f"{title}. {spoken}", height, *drawn))
-
-
-def _ticks(scale: _Scale, axis: Axis, top: Number, bottom: Number) -> Markup:
-    drawn = []
-    last = -math.inf
-    for tick, label in scale.labels:
-        x = axis(scale.place(tick))
-        if x - last < LEAST_TICK_DISTANCE:
-            continue
-        last = x
-        drawn.append(tag("line", class_="grid", x1=x, x2=x, y1=top, y2=bottom))
-        drawn.append(tag("text", label, class_="tick", x=x, y=bottom + 14, text_anchor="middle"))
-    if scale.yardstick:
-        x = axis(scale.place(1.0))
-        drawn.append(tag("line", class_="level", x1=x, x2=x, y1=top, y2=bottom))
-        inside = min(x, WIDTH - LETTER * len(scale.yardstick) / 2)
-        at = {"x": inside, "y": top - 7}
-        drawn.append(tag("text", scale.yardstick, class_="level-name", text_anchor="middle", **at))
-    return join(*drawn)
-
-
-def _name(name: str, x: Number, middle: Number) -> Markup:
-    lines = name.split("\n")
-    first = middle + 4 - LINE * (len(lines) - 1) / 2
-    return join(
-        *(
-            tag("text", line, class_="name", x=x, y=first + LINE * place, text_anchor="end")
-            for place, line in enumerate(lines)
-        )
+    most_points = max((len(points) for _, points in rows), default=0)
+    top: float = TOP_WITH_REFERENCE if scale.reference else TOP
+    placed_names, placed_points = [], []
+    bottom = top
+    for lines, (_, points) in zip(names, rows, strict=True):
+        height = max(44, 14 + 9 * most_points, 10 + LINE * len(lines))
+        middle = bottom + height / 2
+        bottom += height
+        first = middle + 4 - LINE * (len(lines) - 1) / 2
+        placed_names += [
+            Name(left - 10, first + LINE * place, line) for place, line in enumerate(lines)
+        ]
+        spread = min(8.0, (height - 14) / max(len(points) - 1, 1))
+        for place, point in enumerate(points):
+            y = middle + (place - (len(points) - 1) / 2) * spread
+            low, x, high = (
+                axis(scale.place(min(each, scale.end)))
+                for each in (point.low, point.value, point.high)
+            )
+            placed_points.append(PlacedPoint(point, low, x, high, y))
+    return IntervalChart(
+        title,
+        _spoken(rows),
+        bottom + BOTTOM,
+        top,
+        bottom + 4,
+        _ticks(scale, axis),
+        _reference(scale, axis),
+        placed_names,
+        placed_points,
     )
 
 
-def _mark(mark: Mark, scale: _Scale, axis: Axis, y: Number) -> Markup:
-    low, middle, high = (
-        axis(scale.place(min(each, scale.end))) for each in (mark.low, mark.value, mark.high)
+def _lines(name: str) -> list[str]:
+    return [
+        part for line in name.split("\n") for part in textwrap.wrap(line, LETTERS_PER_LINE) or [""]
+    ]
+
+
+def _ticks(scale: _Scale, axis: Axis) -> list[Tick]:
+    """Ticks that are far enough apart to be read."""
+    placed: list[Tick] = []
+    for value, label in scale.labels:
+        x = axis(scale.place(value))
+        if not placed or x - placed[-1].place >= LEAST_TICK_DISTANCE:
+            placed.append(Tick(x, label))
+    return placed
+
+
+def _reference(scale: _Scale, axis: Axis) -> Reference | None:
+    if not scale.reference:
+        return None
+    x = axis(scale.place(1.0))
+    return Reference(x, min(x, WIDTH - LETTER * len(scale.reference) / 2), scale.reference)
+
+
+def _spoken(rows: Rows) -> str:
+    return "; ".join(
+        f"{' '.join(name.split())}: "
+        + ", ".join(f"{point.label} {point.words}" for point in points)
+        for name, points in rows
     )
-    bar = tag("line", class_=f"error {mark.colour}", x1=low, x2=high, y1=y, y2=y)
-    words = tag("title", f"{mark.label}: {mark.words}")
-    return tag("g", words, bar, _shape(mark.shape, middle, y, mark.colour))
-
-
-def _shape(shape: str, x: Number, y: Number, colour: str) -> Markup:
-    if shape == "tick":
-        return tag("line", class_=f"error {colour}", x1=x, x2=x, y1=y - 5, y2=y + 5)
-    if shape == "square":
-        return tag("rect", class_=f"ring {colour}", x=x - 3, y=y - 3, width=6, height=6)
-    if shape == "block":
-        return tag("rect", class_=f"dot {colour}", x=x - 3.8, y=y - 3.8, width=7.6, height=7.6)
-    if shape == "diamond":
-        corners = f"M{x - 4.4:.2f} {y:.2f}l4.4 -4.4l4.4 4.4l-4.4 4.4z"
-        return tag("path", class_=f"ring {colour}", d=corners)
-    radius = 4.2 if shape == "dot" else 3.6
-    return tag("circle", class_=f"{shape} {colour}", cx=x, cy=y, r=radius)

@@ -1,273 +1,192 @@
-"""The sections of results: held-out videos and labelled images, next to baselines."""
+"""Results on held-out videos and on labelled images, compared with baselines."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from footage.evaluation.comparisons import comparisons, pixels_ahead
+from footage.evaluation.comparisons import Comparison, comparisons, pixels_ahead
 from footage.evaluation.leakage import is_clean, short
-from footage.evaluation.results import (
-    COLUMNS,
-    MAJORITY,
-    NEAREST,
-    ResultRow,
-    is_untrained,
-    warnings,
+from footage.evaluation.results import COLUMNS, NEAREST, ResultRow, warnings
+from footage.reporting.charts.intervals import (
+    IntervalChart,
+    LegendItem,
+    Point,
+    accuracy,
+    fractions,
 )
-from footage.metrics.intervals import difference
-from footage.reporting.charts.intervals import Mark, accuracy, sample, shares
 from footage.reporting.inputs import Run
-from footage.reporting.markup import Markup, caution, tag
+from footage.reporting.tables import FIGURE, NAME, WORDS, Cell, Column, Section, Table, run_colour
 
-BASELINE_SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring"}
+SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring", "model": "dot"}
 
-WORDS: Final = {
+TITLES: Final = {
     "chance": "chance",
     "pixels": "raw pixels, 16 × 16",
     "untrained": "same network, untrained",
 }
 
-RETRIEVAL_NOTE: Final = (
-    "Without labels: for one frame of every shot that training did not see, is the nearest of all "
-    "other frames from the same shot, and is the nearest frame of any other shot from the same "
-    "video? In percent of the shots, with 95 % intervals (Wilson); chance is what uninformative "
-    "features would find."
-)
-
-PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear"}
+PROTOCOLS: Final = {"knn": "kNN", "linear": "linear", NEAREST: "nearest frame"}
 
 
-def retrieval_section(runs: Sequence[Run]) -> Markup:
-    """Plot and table of retrieval in held-out videos; nothing where it was not evaluated."""
-    runs = [_only(run, retrieval=True) for run in runs]
-    if not any(run.rows for run in runs):
-        return Markup("")
-    return tag(
-        "section",
-        tag("h2", "Retrieval in held-out videos"),
-        tag("p", RETRIEVAL_NOTE, class_="note"),
-        *_results(runs),
-        id="retrieval-results",
-    )
+class Result(NamedTuple):
+    """One measure of one run next to its baselines."""
+
+    number: int
+    """The run's position on the page."""
+    run: Run
+    measured: Comparison
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in words."""
+        return PROTOCOLS.get(self.measured.protocol, self.measured.protocol)
 
 
-def section(runs: Sequence[Run]) -> Markup:
-    """Plot and table of every evaluation of the runs on labelled images."""
-    title = tag("h2", "Evaluation on labelled images")
-    evaluated = any(run.rows or run.suite_rows for run in runs)
-    runs = [_only(run, retrieval=False) for run in runs]
-    if not any(run.rows for run in runs) and evaluated:
-        return Markup("")
-    if not any(run.rows for run in runs):
-        hint = f"footage evaluate {runs[0].path} --labels DIR"
-        return tag(
-            "section",
-            title,
-            tag("p", "No run has been evaluated yet: ", tag("code", hint), class_="note"),
-            id="evaluation",
-        )
-    return tag(
-        "section", title, tag("p", _note(runs), class_="note"), *_results(runs), id="evaluation"
-    )
+class View(NamedTuple):
+    """What `results.html.j2` shows."""
+
+    is_retrieval: bool
+    hint: str
+    """The command that evaluates the first run; empty where there are results."""
+    are_unseen: bool
+    """Whether the test images are known to be new to the models."""
+    num_older: int
+    """Number of rows that a newer evaluation replaces."""
+    warnings: Sequence[str]
+    legend: Sequence[LegendItem]
+    charts: Sequence[IntervalChart]
+    pixels_ahead: Sequence[str]
+    """Sentences about runs that raw pixels beat."""
+    table: Table | None
 
 
-def _only(run: Run, *, retrieval: bool) -> Run:
-    """The run with its rows of retrieval, or with its rows on labelled images."""
-    rows = [row for row in run.rows if (row.protocol == NEAREST) == retrieval]
-    return dataclasses.replace(run, rows=rows)
+def retrieval_section(runs: Sequence[Run]) -> Section | None:
+    """Retrieval in held-out videos; None where it was not evaluated."""
+    results = _results(runs, is_retrieval=True)
+    if not results:
+        return None
+    title = "Retrieval in held-out videos"
+    return Section("held-out", title, "results.html.j2", _view(results, runs, is_retrieval=True))
 
 
-def _results(runs: Sequence[Run]) -> list[Markup]:
-    tasks = list(dict.fromkeys(row.task for run in runs for row in run.rows))
-    return [
-        caution(_warnings(runs)),
-        _legend(runs),
-        tag("div", *(_chart(task, runs) for task in tasks), class_="charts"),
-        *(tag("p", sentence, class_="note") for sentence in _explained(runs)),
-        tag("h3", "Full results"),
-        tag("div", _table(runs), class_="wide"),
-    ]
-
-
-def _note(runs: Sequence[Run]) -> str:
-    """What the numbers are; which images were unseen is claimed only where it was checked."""
-    models = [row for run in runs for row in run.rows if row.column == "model"]
-    unseen = (
-        "images that neither the model nor the classifier was trained on (no path, file or "
-        "picture among them is in the training data)"
-        if all(is_clean(row.leakage) for row in models)
-        else "the test part of each task"
-    )
-    older = sum(run.num_older for run in runs)
-    earlier = f" {older} older numbers of the same images are not shown." if older else ""
-    return (
-        f"Top-1 accuracy in percent on {unseen}; chance is that of the commonest class. The "
-        "backbone is frozen; settings are selected on "
-        "a validation part, then the classifier is fitted on training and validation part and the "
-        "test part is read once. Bars and brackets are 95 % intervals (Wilson), from the number of "
-        f"test images.{earlier}"
-    )
-
-
-def _explained(runs: Sequence[Run]) -> list[str]:
-    """Why raw pixels are ahead, for each run where they are."""
-    found = {run.name: pixels_ahead(comparisons(run.rows)) for run in runs}
-    alone = len(runs) == 1
-    return [words if alone else f"{name}: {words}" for name, words in found.items() if words]
-
-
-def _warnings(runs: Sequence[Run]) -> list[str]:
-    several = len(runs) > 1
-    return [
-        f"{run.name}: {sentence}" if several else sentence
-        for run in runs
-        for sentence in warnings(run.rows)
-    ]
-
-
-def linear_cells(rows: Sequence[ResultRow]) -> dict[str, dict[str, ResultRow]]:
-    """Rows of the linear probe and of chance, by task and column."""
-    return _cells(rows, "linear")
-
-
-def verdict(rows: Sequence[ResultRow]) -> str:
-    """How a linear probe on the model compares with one on the untrained network, in a sentence.
-
-    Clearly means: the 95 % interval of the difference does not contain 0.
-    """
-    tasks = linear_cells(rows)
-    if not tasks:
-        return ""
-    gains, clear, shared, same_network = [], 0, 0, 0
-    for task, cells in tasks.items():
-        model, untrained = cells["model"], cells["untrained"]
-        gain = model.value - untrained.value
-        low, high = difference(model.value, model.num_test, untrained.value, untrained.num_test)
-        clear += low > 0
-        gains.append(f"{task} {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
-        seen = model.leakage
-        shared += bool(seen and (seen.images or seen.frames or seen.copies))
-        same_network += is_untrained(cells)
-    if same_network == len(tasks):
-        return "It has random weights, so there is nothing to compare with an untrained network."
-    network = "the same network untrained"
-    if len(tasks) == 1:
-        claim = f"{'clearly beats' if clear else 'does not clearly beat'} {network}"
+def section(runs: Sequence[Run]) -> Section | None:
+    """Evaluations on labelled images; None where the runs were evaluated on other data only."""
+    results = _results(runs, is_retrieval=False)
+    title = "Evaluation on labelled images"
+    if results:
+        view = _view(results, runs, is_retrieval=False)
+    elif any(run.rows or run.suite_rows for run in runs):
+        return None
     else:
-        claim = f"clearly beats {network} on {clear or 'none'} of {len(tasks)} labelled sets"
-    seen_before = " Some of the test images were seen before, see below." if shared else ""
-    return (
-        f"A linear probe on its features {claim} (points gained: {', '.join(gains)}).{seen_before}"
-    )
+        hint = f"footage evaluate {runs[0].path} --labels DIR"
+        view = View(False, hint, False, 0, [], [], [], [], None)
+    return Section("evaluation", title, "results.html.j2", view)
 
 
-def _cells(rows: Sequence[ResultRow], protocol: str) -> dict[str, dict[str, ResultRow]]:
-    return {each.task: dict(each.cells) for each in comparisons(rows) if each.protocol == protocol}
-
-
-def _protocols(runs: Sequence[Run], task: str) -> list[str]:
-    return list(
-        dict.fromkeys(
-            row.protocol
-            for run in runs
-            for row in run.rows
-            if row.task == task and row.protocol != MAJORITY
-        )
-    )
-
-
-def _chart(task: str, runs: Sequence[Run]) -> Markup:
-    groups = []
-    for protocol in _protocols(runs, task):
-        marks: list[Mark] = []
-        for number, run in enumerate(runs):
-            cells = _cells(run.rows, protocol).get(task, {})
-            for column in COLUMNS:
-                if column not in cells:
-                    continue
-                row = cells[column]
-                is_model = column == "model"
-                mark = accuracy(
-                    run.name if is_model else WORDS[column],
-                    f"run{number % 6}" if is_model else column,
-                    "dot" if is_model else BASELINE_SHAPES[column],
-                    row.value,
-                    row.interval if column != "chance" else None,
-                )
-                # Runs of one backbone and seed share their baselines.
-                if is_model or mark not in marks:
-                    marks.append(mark)
-        marks.sort(key=lambda mark: ["tick", "square", "ring", "dot"].index(mark.shape))
-        groups.append((PROTOCOL_WORDS.get(protocol, protocol), marks))
-    return shares(task, groups)
-
-
-def _legend(runs: Sequence[Run]) -> Markup:
-    items = [
-        tag("li", sample(column, shape), WORDS[column]) for column, shape in BASELINE_SHAPES.items()
-    ]
-    items += [
-        tag("li", sample(f"run{number % 6}", "dot"), run.name)
+def _results(runs: Sequence[Run], *, is_retrieval: bool) -> list[Result]:
+    return [
+        Result(number, run, measured)
         for number, run in enumerate(runs)
-        if run.rows
+        for measured in comparisons(run.rows)
+        if (measured.protocol == NEAREST) == is_retrieval
     ]
-    return tag("ul", *items, class_="legend")
 
 
-FIGURE_HEADS: Final = {*COLUMNS, "test images", "shots", "seen before"}
-"""Columns of numbers."""
-
-
-def _table(runs: Sequence[Run]) -> Markup:
-    is_retrieval = any(row.protocol == NEAREST for run in runs for row in run.rows)
-    more = ["shots"] if is_retrieval else ["test images", "seen before", "selected"]
-    heads = ["task", "protocol", "run", *COLUMNS, *more, "split"]
-    rows = []
-    for task in dict.fromkeys(row.task for run in runs for row in run.rows):
-        for protocol in _protocols(runs, task):
-            for run in runs:
-                cells = _cells(run.rows, protocol).get(task)
-                if cells is not None:
-                    rows.append(_table_row(run, task, protocol, cells))
-    head = tag(
-        "tr",
-        *(
-            tag("th", name, scope="col", class_="figure" if name in FIGURE_HEADS else "")
-            for name in heads
-        ),
+def _view(results: Sequence[Result], runs: Sequence[Run], *, is_retrieval: bool) -> View:
+    shown = {each.number: each.run for each in results}
+    rows = {number: _rows(number, results) for number in shown}
+    models = [each.measured.cells["model"] for each in results]
+    named = {number: f"{run.name}: " if len(runs) > 1 else "" for number, run in shown.items()}
+    behind = {
+        number: pixels_ahead(each.measured for each in results if each.number == number)
+        for number in shown
+    }
+    legend = [LegendItem(key, SHAPES[key], title) for key, title in TITLES.items()]
+    legend += [LegendItem(run_colour(number), "dot", run.name) for number, run in shown.items()]
+    return View(
+        is_retrieval=is_retrieval,
+        hint="",
+        are_unseen=all(is_clean(row.leakage) for row in models),
+        num_older=sum(run.num_older for run in runs),
+        warnings=[named[number] + each for number in shown for each in warnings(rows[number])],
+        legend=legend,
+        charts=[_chart(task, results) for task in _tasks(results)],
+        pixels_ahead=[named[number] + words for number, words in behind.items() if words],
+        table=_table(results, is_retrieval=is_retrieval),
     )
-    return tag("table", tag("thead", head), tag("tbody", *rows))
 
 
-def _table_row(run: Run, task: str, protocol: str, cells: dict[str, ResultRow]) -> Markup:
+def _tasks(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(each.measured.task for each in results))
+
+
+def _rows(number: int, results: Sequence[Result]) -> list[ResultRow]:
+    return [
+        row for each in results if each.number == number for row in each.measured.cells.values()
+    ]
+
+
+def _chart(task: str, results: Sequence[Result]) -> IntervalChart:
+    points: dict[str, list[Point]] = {}
+    for each in results:
+        if each.measured.task == task:
+            found = points.setdefault(each.protocol, [])
+            # Runs of one backbone and seed share their baselines.
+            found += [point for point in _points(each) if point not in found]
+    order = list(SHAPES.values())
+    rows = [
+        (protocol, sorted(found, key=lambda point: order.index(point.shape)))
+        for protocol, found in points.items()
+    ]
+    return fractions(task, rows)
+
+
+def _points(result: Result) -> list[Point]:
+    return [
+        accuracy(
+            TITLES.get(key, result.run.name),
+            run_colour(result.number) if key == "model" else key,
+            SHAPES[key],
+            row.value,
+            row.interval if key != "chance" else None,
+        )
+        for key, row in result.measured.cells.items()
+    ]
+
+
+def _table(results: Sequence[Result], *, is_retrieval: bool) -> Table:
+    columns = [Column("task", NAME), Column("protocol"), Column("run", NAME)]
+    columns += [Column(TITLES.get(key, "model"), FIGURE) for key in COLUMNS]
+    if is_retrieval:
+        columns.append(Column("shots", FIGURE))
+    else:
+        columns += [Column("test images", FIGURE), Column("seen before", FIGURE)]
+        columns.append(Column("selected", WORDS))
+    columns.append(Column("split", WORDS))
+    tasks = _tasks(results)
+    protocols = list(dict.fromkeys(each.protocol for each in results))
+    ordered = sorted(
+        results, key=lambda each: (tasks.index(each.measured.task), protocols.index(each.protocol))
+    )
+    rows = [_row(each, is_retrieval=is_retrieval) for each in ordered]
+    return Table("Results with 95 % intervals", columns, rows)
+
+
+def _row(result: Result, *, is_retrieval: bool) -> list[Cell]:
+    cells = result.measured.cells
     model = cells["model"]
     best = max(row.value for row in cells.values())
-    more = [tag("td", str(model.num_test), class_="figure")]
-    if protocol != NEAREST:
+    row = [Cell(result.measured.task), Cell(result.protocol), Cell(result.run.name)]
+    row += [_accuracy(cells.get(key), best) for key in COLUMNS]
+    row.append(Cell(str(model.num_test)))
+    if not is_retrieval:
         selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
-        more += [
-            tag("td", short(model.leakage), class_="figure"),
-            tag("td", selected, class_="words"),
-        ]
-    return tag(
-        "tr",
-        tag("td", task, class_="name-of-file"),
-        tag("td", PROTOCOL_WORDS.get(protocol, protocol)),
-        tag("td", run.name, class_="name-of-file", title=model.start),
-        *(_accuracy_cell(cells.get(column), best) for column in COLUMNS),
-        *more,
-        tag("td", model.split, class_="words"),
-    )
+        row += [Cell(short(model.leakage)), Cell(selected)]
+    return [*row, Cell(model.split)]
 
 
-def _accuracy_cell(row: ResultRow | None, best: float) -> Markup:
+def _accuracy(row: ResultRow | None, best: float) -> Cell:
     if row is None:
-        return tag("td", "", class_="figure")
+        return Cell("")
     low, high = (100 * bound for bound in row.interval)
-    bounds = "" if row.column == "chance" else f" [{low:.1f}, {high:.1f}]"
-    return tag(
-        "td",
-        f"{100 * row.value:.1f}",
-        tag("span", bounds, class_="error-of"),
-        class_="figure best" if row.value == best else "figure",
-    )
+    interval = "" if row.column == "chance" else f"[{low:.1f}, {high:.1f}]"
+    return Cell(f"{100 * row.value:.1f}", interval, row.value == best)

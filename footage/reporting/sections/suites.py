@@ -1,11 +1,11 @@
-"""The section on suites: accuracies by task and group, averages, and what others published.
+"""Benchmark suites: accuracies by task and group, averages, and published results.
 
-Each kind of number (suite, protocol, settings tried, seed rule) has charts and a table of its own,
-so that what cannot be compared never stands side by side.
+Each kind of number (suite, protocol, number of settings, seed rule) has charts and a table of its
+own, because results of different kinds cannot be compared.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,41 +22,69 @@ from footage.evaluation.averages import (
 from footage.evaluation.models import UNTRAINED
 from footage.evaluation.suite_results import SuiteRow, warnings
 from footage.metrics.intervals import percent
-from footage.reporting.charts.intervals import Mark, accuracy, sample, shares
-from footage.reporting.inputs import Judged
-from footage.reporting.markup import Markup, caution, join, tag
+from footage.reporting.charts.intervals import (
+    IntervalChart,
+    LegendItem,
+    Point,
+    accuracy,
+    fractions,
+)
+from footage.reporting.inputs import SuiteResults
+from footage.reporting.tables import FIGURE, NAME, WORDS, Cell, Column, Section, Table, run_colour
 
-CHANCE: Final = "chance"
 
-Column = tuple[str, str, list[SuiteRow]]
-"""A model's name on the page, its class of the style sheet, and its rows of one kind."""
+class Evaluated(NamedTuple):
+    """A model and its results of one kind."""
+
+    name: str
+    is_untrained: bool
+    number: int
+    """Position on the page of the run that it belongs to."""
+    rows: Sequence[SuiteRow]
+
+    @property
+    def colour(self) -> str:
+        """A class of the style sheet."""
+        return "untrained" if self.is_untrained else run_colour(self.number)
+
+    @property
+    def shape(self) -> str:
+        """The shape of its points."""
+        return "ring" if self.is_untrained else "dot"
 
 
-def section(judged: Sequence[Judged]) -> Markup:
-    """Charts and table of every kind of number; empty without any."""
-    judged = _told_apart(judged)
-    kinds = list(dict.fromkeys(identity(row) for each in judged for row in each.rows))
+class KindView(NamedTuple):
+    """Comparable numbers."""
+
+    title: str
+    legend: Sequence[LegendItem]
+    charts: Sequence[IntervalChart]
+    table: Table
+    published: str
+    """Results of others under the same protocol; empty if none are known."""
+
+
+class View(NamedTuple):
+    """What `suites.html.j2` shows."""
+
+    warnings: Sequence[str]
+    kinds: Sequence[KindView]
+
+
+def section(evaluated: Sequence[SuiteResults]) -> Section | None:
+    """Charts and table of every kind of number; None without any."""
+    evaluated = _with_unique_task_names(evaluated)
+    kinds = list(dict.fromkeys(identity(row) for each in evaluated for row in each.rows))
     if not kinds:
-        return Markup("")
-    note = (
-        "Top-1 accuracy in percent. Settings are selected on the 200 validation images, the "
-        "test part is read once for each seed. Bars and brackets are 95 % intervals of one run "
-        "(Wilson), from the number of test images."
-    )
-    return tag(
-        "section",
-        tag("h2", "Benchmark suites"),
-        tag("p", note, class_="note"),
-        caution(_warnings(judged)),
-        *(_kind(kind, judged) for kind in kinds),
-        id="suites",
-    )
+        return None
+    view = View(_warnings(evaluated), [_kind(kind, evaluated) for kind in kinds])
+    return Section("suites", "Benchmark suites", "suites.html.j2", view)
 
 
-def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
-    """Models in which tasks of the same name, but with other images, have names of their own."""
+def _with_unique_task_names(evaluated: Sequence[SuiteResults]) -> list[SuiteResults]:
+    """Add a hash to the names of tasks that have the same name but different images."""
     images: dict[tuple[str, str], set[str]] = {}
-    for row in (row for each in judged for row in each.rows if row.images):
+    for row in (row for each in evaluated for row in each.rows if row.images):
         images.setdefault((row.suite, row.task), set()).add(row.images)
 
     def named(row: SuiteRow) -> SuiteRow:
@@ -64,136 +92,113 @@ def _told_apart(judged: Sequence[Judged]) -> list[Judged]:
             return row
         return msgspec.structs.replace(row, task=f"{row.task} ({row.images[:8] or 'unknown'})")
 
-    return [Judged(each.name, [named(row) for row in each.rows]) for each in judged]
+    return [SuiteResults(each.name, [named(row) for row in each.rows]) for each in evaluated]
 
 
-def _warnings(judged: Sequence[Judged]) -> list[str]:
-    several = sum(bool(each.rows) for each in judged) > 1
-    return [
+def _warnings(evaluated: Sequence[SuiteResults]) -> list[str]:
+    several = sum(bool(each.rows) for each in evaluated) > 1
+    found = [
         f"{each.name}: {sentence}" if several else sentence
-        for each in judged
+        for each in evaluated
         for sentence in warnings(each.rows)
     ]
+    return list(dict.fromkeys(found))
 
 
-def _kind(kind: Identity, judged: Sequence[Judged]) -> Markup:
-    columns = _columns(kind, judged)
-    every = [row for _, _, rows in columns for row in rows]
-    tasks = list(dict.fromkeys((row.task, row.group) for row in every))
+def _kind(kind: Identity, evaluated: Sequence[SuiteResults]) -> KindView:
+    models = _models(kind, evaluated)
+    tasks = list(dict.fromkeys((row.task, row.group) for each in models for row in each.rows))
     groups = [group for group in GROUPS if any(group == each for _, each in tasks)]
-    title = f"{kind.suite}, {kind.protocol}: {kind.sweep_size} settings tried, {kind.seed_rule}"
-    charts = [
-        shares(group, [(task, _marks(task, columns)) for task, each in tasks if each == group])
-        for group in groups
+    summaries = [summarise(each.rows) for each in models]
+    legend = [LegendItem("chance", "tick", "chance (most common class)")]
+    legend += [
+        LegendItem(each.colour, each.shape, f"{each.name}: {row.start}, {row.size} px")
+        for each in models
+        for row in each.rows[:1]
     ]
-    summaries = [summarise(rows) for _, _, rows in columns]
-    return join(
-        tag("h3", title),
-        _legend(columns),
-        tag("div", *charts, class_="charts"),
-        tag("div", _table(tasks, columns, summaries), class_="wide"),
-        *_others(kind, summaries),
+    return KindView(
+        f"{kind.suite}, {kind.protocol}: {kind.sweep_size} settings tried, {kind.seed_rule}",
+        legend,
+        [
+            fractions(group, [(task, _points(task, models)) for task, of in tasks if of == group])
+            for group in groups
+        ],
+        _table(tasks, models, summaries),
+        _published(kind, summaries),
     )
 
 
-def _others(kind: Identity, summaries: Sequence[Summary]) -> list[Markup]:
-    """What others published under the same protocol, averaged by the same rule."""
+def _models(kind: Identity, evaluated: Sequence[SuiteResults]) -> list[Evaluated]:
+    models = []
+    for number, each in enumerate(evaluated):
+        rows = [row for row in each.rows if identity(row) == kind]
+        for model in sorted({row.model for row in rows}, key=len):
+            is_untrained = model.endswith(UNTRAINED)
+            name = each.name + UNTRAINED * is_untrained
+            own = [row for row in rows if row.model == model]
+            models.append(Evaluated(name, is_untrained, number, own))
+    return models
+
+
+def _points(task: str, models: Sequence[Evaluated]) -> list[Point]:
+    found = [(each, row) for each in models for row in each.rows if row.task == task]
+    return [
+        accuracy("chance", "chance", "tick", found[0][1].chance),
+        *(
+            accuracy(each.name, each.colour, each.shape, row.value, row.interval)
+            for each, row in found
+        ),
+    ]
+
+
+def _published(kind: Identity, summaries: Sequence[Summary]) -> str:
+    """Results that others published under the same protocol, averaged by the same rule."""
     rules = {average.averaging for summary in summaries for average in summary.headline}
     rows = [row for row in published(kind) if row.averaging in rules]
     if not rows:
-        return []
+        return ""
     sources: dict[str, list[str]] = {}
     for row in rows:
         sources.setdefault(row.source, []).append(f"{row.model} {row.mean:.1f}")
-    told = "; ".join(f"{', '.join(models)} ({source})" for source, models in sources.items())
-    return [tag("p", f"Published, {rows[0].averaging}: {told}.", class_="note")]
+    listed = "; ".join(f"{', '.join(models)} ({source})" for source, models in sources.items())
+    return f"Published, {rows[0].averaging}: {listed}."
 
 
-def _columns(kind: Identity, judged: Sequence[Judged]) -> list[Column]:
-    columns: list[Column] = []
-    for number, each in enumerate(judged):
-        rows = [row for row in each.rows if identity(row) == kind]
-        for model in sorted({row.model for row in rows}, key=len):
-            untrained = model.endswith(UNTRAINED)
-            name = each.name + UNTRAINED * untrained
-            colour = "untrained" if untrained else f"run{number % 6}"
-            columns.append((name, colour, [row for row in rows if row.model == model]))
-    return columns
-
-
-def _marks(task: str, columns: Sequence[Column]) -> list[Mark]:
-    found = [(name, colour, row) for name, colour, rows in columns for row in rows]
-    found = [each for each in found if each[2].task == task]
-    marks = [accuracy("chance", CHANCE, "tick", found[0][2].chance)]
-    return marks + [
-        accuracy(name, colour, _shape(colour), row.value, row.interval)
-        for name, colour, row in found
-    ]
-
-
-def _shape(colour: str) -> str:
-    return "ring" if colour == "untrained" else "dot"
-
-
-def _legend(columns: Sequence[Column]) -> Markup:
-    items = [tag("li", sample(CHANCE, "tick"), "chance (commonest class)")]
-    items += [
-        tag("li", sample(colour, _shape(colour)), f"{name}: {rows[0].start}, {rows[0].size} px")
-        for name, colour, rows in columns
-    ]
-    return tag("ul", *items, class_="legend")
+# --- table ---------------------------------------------------------------------------------------
 
 
 def _table(
-    tasks: Sequence[tuple[str, str]], columns: Sequence[Column], summaries: Sequence[Summary]
-) -> Markup:
-    figures = ["chance", *(name for name, _, _ in columns)]
-    by_task = [{row.task: row for row in rows} for _, _, rows in columns]
-    body = []
+    tasks: Sequence[tuple[str, str]], models: Sequence[Evaluated], summaries: Sequence[Summary]
+) -> Table:
+    columns = [Column("group"), Column("task", NAME), Column("chance", FIGURE)]
+    columns += [Column(each.name, FIGURE) for each in models]
+    columns.append(Column("deviations", WORDS))
+    by_task = [{row.task: row for row in each.rows} for each in models]
+    rows: list[list[Cell] | str] = []
     for task, group in tasks:
-        rows = [found.get(task) for found in by_task]
-        known = [row for row in rows if row is not None]
-        cells = [percent(row.value, row.interval) if row else "" for row in rows]
-        marks = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
-        body.append(_line(group, task, f"{100 * known[0].chance:.1f}", *cells, marks))
-    body += _averages(summaries)
-    head = tag(
-        "tr",
-        *(tag("th", name, scope="col") for name in ("group", "task")),
-        *(tag("th", name, scope="col", class_="figure") for name in figures),
-        tag("th", "marks", scope="col"),
-    )
-    return tag("table", tag("thead", head), tag("tbody", *body))
+        found = [each.get(task) for each in by_task]
+        known = [row for row in found if row is not None]
+        deviations = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
+        cells = [Cell(percent(row.value, row.interval)) if row else Cell("") for row in found]
+        chance = Cell(f"{100 * known[0].chance:.1f}")
+        rows.append([Cell(group), Cell(task), chance, *cells, Cell(deviations)])
+    return Table("Accuracy by task", columns, rows + _averages(summaries))
 
 
-def _averages(summaries: Sequence[Summary]) -> list[Markup]:
-    """Lines of means; in place of a mean that a missing task forbids, its name."""
-    lines = []
-    for group in GROUPS:
-        averages = [summary.groups.get(group) for summary in summaries]
-        if any(averages) and group != GROUPS[-1]:
-            lines.append(_mean_line(averages))
-    headlines = [summary.headline[0] if summary.headline else None for summary in summaries]
-    if any(headlines):
-        lines.append(_mean_line(headlines))
+def _averages(summaries: Sequence[Summary]) -> list[list[Cell] | str]:
+    """Rows of means; tasks that are missing are listed in place of a mean over them."""
+    rows: list[list[Cell] | str] = []
+    for group in GROUPS[:-1]:
+        rows += _mean([summary.groups.get(group) for summary in summaries])
+    rows += _mean([summary.headline[0] if summary.headline else None for summary in summaries])
     for missing in dict.fromkeys(summary.missing for summary in summaries if summary.missing):
-        words = f"no mean: {len(missing)} missing: {', '.join(missing)}"
-        lines.append(tag("tr", tag("td", words, colspan=3 + len(summaries) + 1, class_="words")))
-    return lines
+        rows.append(f"No mean: {len(missing)} missing: {', '.join(missing)}")
+    return rows
 
 
-def _mean_line(averages: Sequence[Average | None]) -> Markup:
-    rule = one_averaging([average for average in averages if average])
-    cells = [f"{100 * average.value:.1f}" if average else "" for average in averages]
-    return _line("", rule, "", *cells, "")
-
-
-def _line(group: str, task: str, *cells: str) -> Markup:
-    *figures, marks = cells
-    return tag(
-        "tr",
-        tag("td", group),
-        tag("td", task, class_="name-of-file"),
-        *(tag("td", figure, class_="figure") for figure in figures),
-        tag("td", marks, class_="words"),
-    )
+def _mean(averages: Sequence[Average | None]) -> list[list[Cell] | str]:
+    known = [average for average in averages if average]
+    if not known:
+        return []
+    cells = [Cell(f"{100 * each.value:.1f}" if each else "") for each in averages]
+    return [[Cell(""), Cell(one_averaging(known)), Cell(""), *cells, Cell("")]]

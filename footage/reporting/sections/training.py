@@ -1,14 +1,14 @@
-"""The section of curves: each level's loss, the label-free probes, and the machine's pace."""
+"""Training curves: the loss of each level, the metrics without labels, and throughput."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from footage.reporting.charts.curves import Curve, Level, curves
-from footage.reporting.charts.intervals import sample
+from footage.reporting.charts.curves import Curve, CurveChart, Level, curves
+from footage.reporting.charts.intervals import LegendItem
 from footage.reporting.inputs import Run
-from footage.reporting.markup import Markup, tag
+from footage.reporting.tables import Section, run_colour
 
-PROBES: Final = {
+METRICS: Final = {
     "same_video_hit": "Same video found first",
     "same_shot_hit": "Same shot found first",
     "rankme": "Directions in use (RankMe)",
@@ -16,16 +16,18 @@ PROBES: Final = {
 }
 CHANCES: Final = {"same_video_hit": "same_video_chance", "same_shot_hit": "same_shot_chance"}
 
-LEVELS: Final = {
-    "video/future_nce": "Video level: future shots (InfoNCE)",
-    "video/future_mse": "Video level: future shots (regression)",
-    "video/order": "Video level: shot order (cross-entropy)",
-    "supervised": "Labelled images (cross-entropy)",
+THROUGHPUT: Final = {
+    "learning_rate": "Learning rate",
+    "images_per_second": "Views per second",
+    "data_wait": "Fraction of time waiting for data",
 }
-POSITIVES: Final = {
+
+LEVELS: Final = {
     "frame": "Frame level",
     "shot": "Shot level",
     "other_frames": "Shot level, other frames",
+    "video": "Video level",
+    "supervised": "Labelled images (cross-entropy)",
 }
 LOSSES: Final = {
     "exemplar": "exemplar triplet loss",
@@ -33,119 +35,93 @@ LOSSES: Final = {
     "nce": "InfoNCE",
     "vicreg": "VICReg",
     "distillation": "self-distillation",
+    "future_nce": "future shots (InfoNCE)",
+    "future_mse": "future shots (regression)",
+    "order": "shot order (cross-entropy)",
 }
 
+UNINFORMATIVE: Final = "uninformative features"
 
-def section(runs: Sequence[Run]) -> Markup:
+
+class View(NamedTuple):
+    """What `training.html.j2` shows."""
+
+    legend: Sequence[LegendItem]
+    """Empty for one run."""
+    charts: Mapping[str, Sequence[CurveChart]]
+    """By heading."""
+
+
+def section(runs: Sequence[Run]) -> Section:
     """Curves of all runs on common axes."""
-    title = tag("h2", "Training curves")
-    if not any(run.steps or run.probes for run in runs):
-        return tag("section", title, tag("p", "No step was recorded.", class_="note"), id="curves")
-    note = (
-        "Against optimiser steps. Losses are shown as recorded (faint) and as a moving average. "
-        "The metrics without labels are computed on frames of held-out videos, or on some of the "
-        "training images of a run that was trained on images: how often the nearest frame is of "
-        "the same video (outside the same shot) or of the same shot, how many directions the "
-        "features use, and how far they spread (1 in all directions, 0 collapsed). "
-        "Dashed lines are what uninformative features would reach."
+    names = dict.fromkeys(
+        name for run in runs for line in run.steps[-1:] for name in line["levels"]
     )
-    names = list(dict.fromkeys(name for run in runs for name in _level_names(run)))
-    charts = [_level_chart(name, runs) for name in names]
-    probes = [
-        _probe_chart(key, words, runs)
-        for key, words in PROBES.items()
-        if any(key in line["probe"] for run in runs for line in run.probes)
-    ]
-    pace = [
-        _pace_chart("learning_rate", "Learning rate", runs),
-        _pace_chart("images_per_second", "Views per second", runs),
-        _pace_chart("data_wait", "Share of time waiting for data", runs),
-    ]
-    return tag(
-        "section",
-        title,
-        tag("p", note, class_="note"),
-        _legend(runs),
-        tag("h3", "Metrics without labels"),
-        tag("div", *probes, class_="charts narrow"),
-        tag("h3", "Loss of each level"),
-        tag("div", *charts, class_="charts"),
-        tag("h3", "Pace"),
-        tag("div", *(chart for chart in pace if chart), class_="charts"),
-        id="curves",
+    charts = {
+        "Metrics without labels": [
+            _metric_chart(key, title, runs)
+            for key, title in METRICS.items()
+            if any(key in line["probe"] for run in runs for line in run.probes)
+        ],
+        "Loss of each level": [_loss_chart(name, runs) for name in names],
+        "Learning rate and throughput": [
+            curves(title, _lines(runs, key), smooth=key != "learning_rate")
+            for key, title in THROUGHPUT.items()
+            if any(key in line for run in runs for line in run.steps[-1:])
+        ],
+    }
+    legend = [LegendItem(run_colour(number), "line", run.name) for number, run in enumerate(runs)]
+    view = View(
+        legend if len(runs) > 1 else [],
+        {title: drawn for title, drawn in charts.items() if drawn},
     )
-
-
-def _legend(runs: Sequence[Run]) -> Markup:
-    if len(runs) == 1:
-        return Markup("")
-    items = [
-        tag("li", sample(_colour(number), "line"), run.name) for number, run in enumerate(runs)
-    ]
-    return tag("ul", *items, class_="legend")
+    return Section("curves", "Training curves", "training.html.j2", view)
 
 
 def level_title(name: str) -> str:
-    """The words for a level: which views are positives, and which loss pulls them together.
+    """The words for a level and its loss, such as `Shot level: InfoNCE` for `shot/nce`.
 
-    A level or loss that this version does not know is shown by its own name.
+    Levels and losses without a title of their own get a readable one: `scene/soft_rank` is
+    `Scene level: soft rank`.
     """
-    if name in LEVELS:
-        return LEVELS[name]
-    alike, _, loss = name.partition("/")
-    if alike not in POSITIVES:
-        return name
-    return f"{POSITIVES[alike]}: {LOSSES.get(loss, loss)}"
+    level, _, loss = name.partition("/")
+    title = LEVELS.get(level) or f"{_words(level)[:1].upper()}{_words(level)[1:]} level"
+    return f"{title}: {LOSSES.get(loss) or _words(loss)}" if loss else title
 
 
-def _level_names(run: Run) -> list[str]:
-    return list(run.steps[-1]["levels"]) if run.steps else []
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
-def _level_chart(name: str, runs: Sequence[Run]) -> Markup:
+def _loss_chart(name: str, runs: Sequence[Run]) -> CurveChart:
     chances = {run.level_chance[name] for run in runs if name in run.level_chance}
-    levels = [Level("uninformative features", value) for value in sorted(chances)[:1]]
-    lines = _lines(runs, lambda run: run.steps, lambda line: line["levels"].get(name))
+    levels = [Level(UNINFORMATIVE, value) for value in sorted(chances)[:1]]
+    lines = _curves(runs, lambda run: run.steps, lambda line: line["levels"].get(name))
     return curves(level_title(name), lines, levels=levels, smooth=True)
 
 
-def _probe_chart(key: str, words: str, runs: Sequence[Run]) -> Markup:
-    levels = []
-    if key in CHANCES:
-        found = [
-            line["probe"][CHANCES[key]]
-            for run in runs
-            for line in run.probes[-1:]
-            if CHANCES[key] in line["probe"]
-        ]
-        levels = [Level("chance", float(value)) for value in found[:1]]
-    lines = _lines(runs, lambda run: run.probes, lambda line: line["probe"].get(key))
-    return curves(words, lines, levels=levels)
+def _metric_chart(key: str, title: str, runs: Sequence[Run]) -> CurveChart:
+    chance = CHANCES.get(key, "")
+    last = [line["probe"] for run in runs for line in run.probes[-1:]]
+    levels = [Level("chance", float(probe[chance])) for probe in last if chance in probe][:1]
+    lines = _curves(runs, lambda run: run.probes, lambda line: line["probe"].get(key))
+    return curves(title, lines, levels=levels)
 
 
-def _pace_chart(key: str, words: str, runs: Sequence[Run]) -> Markup:
-    if not any(key in line for run in runs for line in run.steps[-1:]):
-        return Markup("")
-    smooth = key != "learning_rate"
-    return curves(
-        words, _lines(runs, lambda run: run.steps, lambda line: line.get(key)), smooth=smooth
-    )
+def _lines(runs: Sequence[Run], key: str) -> list[Curve]:
+    return _curves(runs, lambda run: run.steps, lambda line: line.get(key))
 
 
-def _lines(
+def _curves(
     runs: Sequence[Run],
     lines: Callable[[Run], Sequence[dict[str, Any]]],
     value: Callable[[dict[str, Any]], float | int | None],
 ) -> list[Curve]:
-    """One curve a run, of the lines that hold the value."""
+    """One curve per run, from the lines that contain the value."""
     found = []
     for number, run in enumerate(runs):
         points = [(line["step"], value(line)) for line in lines(run)]
         known = [(float(step), float(v)) for step, v in points if v is not None]
         steps, values = [step for step, _ in known], [v for _, v in known]
-        found.append(Curve(run.name, _colour(number), steps, values))
+        found.append(Curve(run.name, run_colour(number), steps, values))
     return found
-
-
-def _colour(number: int) -> str:
-    return f"run{number % 6}"

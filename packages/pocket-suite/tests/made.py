@@ -5,15 +5,14 @@ import io
 import lzma
 import tarfile
 import zipfile
-from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFont
 from pocket_suite import clipart, digits, fashion, instances, landcover, meshes, photos, vehicles
 
-FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+FONT = ImageFont.load_default(size=12).font_bytes
+"""The TrueType font that is part of Pillow."""
 
 
 def deb(path, files, *, compression="xz", links=(), control=b"odd"):
@@ -98,7 +97,7 @@ def font_files(folder, draws):
     for name in digits.FONTS:
         home = folder / name / "usr/share/fonts"
         home.mkdir(parents=True)
-        (home / f"{name}.ttf").write_bytes(FONT.read_bytes())
+        (home / f"{name}.ttf").write_bytes(FONT)
 
 
 def photo_files(folder, draws):

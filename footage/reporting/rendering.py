@@ -1,0 +1,44 @@
+"""Jinja2 templates in which every value is escaped and an unknown name is an error.
+
+A video called `<img src=x onerror=alert(1)>` is shown by that name and does nothing. Control
+characters and characters that reverse text are shown as escapes.
+"""
+
+from importlib import resources
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from footage.text import printable
+
+_TEMPLATES: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("footage.reporting"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, **values: object) -> Markup:
+    """Fill in a template of `templates/`.
+
+    Args:
+        template: File name.
+        values: Plain data by the names that the template uses.
+    """
+    return Markup(printable(_TEMPLATES.get_template(template).render(values)))
+
+
+def style_sheet() -> str:
+    """The content of style.css."""
+    return resources.files("footage.reporting").joinpath("style.css").read_text("utf-8")
+
+
+def _coordinate(value: int | float) -> str:
+    """At most two decimals: 3.5 and 12.33, but 4 for 4.0."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+_TEMPLATES.filters["coordinate"] = _coordinate

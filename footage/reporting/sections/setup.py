@@ -1,0 +1,61 @@
+"""Training setup: one row per run, and where each run comes from."""
+
+from collections.abc import Sequence
+
+from footage.reporting.inputs import Run
+from footage.reporting.tables import FIGURE, NAME, Cell, Column, Section, Table
+
+COLUMNS = [
+    Column("run", NAME), Column("recipe", NAME), Column("backbone", NAME),
+    Column("initial weights", NAME), Column("steps", FIGURE), Column("views", FIGURE),
+    Column("hours", FIGURE), Column("waiting for data", FIGURE), Column("training data", NAME),
+]  # fmt: skip
+
+
+def section(runs: Sequence[Run]) -> Section:
+    """One row per run."""
+    table = Table("Training setup", COLUMNS, [_row(run) for run in runs])
+    return Section("setup", "Training setup", "setup.html.j2", table)
+
+
+def _row(run: Run) -> list[Cell]:
+    model = run.record["model"]
+    steps = f"{run.num_steps:,}"
+    if run.num_steps < run.total_steps:
+        steps += f" of {run.total_steps:,}"
+    texts = [
+        run.name,
+        run.record.get("recipe") or "own",
+        f"{model['architecture']}, {int(model['preprocessing']['size'])} px",
+        str(model["start"]),
+        steps,
+        f"{run.num_steps * run.images_per_batch:,}",
+        f"{run.hours:.2f}",
+        f"{100 * run.data_wait:.0f} %",
+        _sources(run),
+    ]
+    return [Cell(text) for text in texts]
+
+
+def _sources(run: Run) -> str:
+    """The store and the labelled images that training used."""
+    named = []
+    for kind in ("store", "images"):
+        path, digest = str(run.record[kind]), run.record[f"{kind}_hash"]
+        if path:
+            named.append(f"{path.rstrip('/').rpartition('/')[2]} ({digest[:10]})")
+    if named and run.record["labels_used"]:
+        named[-1] += f", {run.record['labels_used']:,} labels"
+    return "; ".join(named)
+
+
+def provenance(run: Run) -> str:
+    """Seed, commit, machine and versions in a sentence."""
+    machine = run.record.get("machine", {})
+    versions = run.record.get("versions", {})
+    return (
+        f"{run.name}: seed {run.record['seed']}, commit {run.record.get('commit', 'unknown')}, "
+        f"{machine.get('processor', '')} ({machine.get('cores', '?')} cores), "
+        f"accelerator {machine.get('accelerator', 'none')}; "
+        f"{', '.join(f'{name} {version}' for name, version in versions.items())}."
+    )
