@@ -1,4 +1,4 @@
-"""Profiles of several models as tables, a column a model: levels, factors, robustness."""
+"""Tables of invariance profiles, one column per model: levels, factors, robustness."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ ACCURACIES: Final = ("anchor", "average", "worst", "drop")
 
 
 class Cell(NamedTuple):
-    """A number in words, and its interval where it has one."""
+    """A formatted number, and its interval where it has one."""
 
     value: str
     interval: str = ""
@@ -36,15 +36,15 @@ NOT_DEFINED: Final = Cell("-")
 
 
 class Sheet(NamedTuple):
-    """One table, whoever draws it."""
+    """One table, independent of its output format."""
 
     title: str
     rows: Mapping[str, Sequence[Cell]]
-    """By label, one cell a model."""
+    """By label, one cell per model."""
 
 
 def tables(models: Sequence[Profiled]) -> list[Table]:
-    """Every sheet for a terminal."""
+    """All tables for a terminal."""
     made = []
     for sheet in sheets(models):
         view = Table(title=sheet.title, title_justify="left")
@@ -58,7 +58,7 @@ def tables(models: Sequence[Profiled]) -> list[Table]:
 
 
 def sheets(models: Sequence[Profiled]) -> Iterator[Sheet]:
-    """What was measured, and no table for what was not."""
+    """One table per measurement that at least one model has."""
     profiles = [model.profile for model in models]
     if any(profiles):
         yield from _on_store(profiles)
@@ -75,13 +75,13 @@ def _on_store(profiles: Sequence[Profile | None]) -> Iterator[Sheet]:
         return [words(level) if level else NOT_DEFINED for level in found]
 
     yield Sheet(
-        "distance over that between videos: 0 invariant, 1 as far as another video",
+        "Distance relative to another video (0 is invariant)",
         {name: row(name, lambda level: ratio(level.ratio)) for name in LEVELS},
     )
     # Chance follows from the frames alone, so it is the same for every model.
     some = next(profile for profile in profiles if profile)
     yield Sheet(
-        "the nearest frame is a view, shot-mate, video-mate: percent",
+        "Nearest frame is a view of the same frame, shot or video (percent)",
         {
             f"{name}, chance {100 * level.chance:.1f}": row(name, lambda level: percent(level.hit))
             for name, level in some.levels.items()
@@ -89,7 +89,7 @@ def _on_store(profiles: Sequence[Profile | None]) -> Iterator[Sheet]:
     )
     between = [ratio(each.others) if each else NOT_DEFINED for each in profiles]
     yield Sheet(
-        "the space of the features",
+        "Feature space",
         {"distance between videos": between}
         | {
             label: [_number(getattr(each, name)) if each else NOT_DEFINED for each in profiles]
@@ -106,11 +106,11 @@ def _on_scenes(names: Sequence[str], factors: Sequence[Mapping[str, Factor]]) ->
         }
 
     yield Sheet(
-        "distance over that of another object: 0 invariant, 1 as much as what is seen",
+        "Distance relative to another object (0 is invariant)",
         rows(lambda factor: ratio(factor.ratio)),
     )
     yield Sheet(
-        "the moved frame stays nearer than another object: percent, chance 50",
+        "Changed frame is nearer than another object (percent, chance 50)",
         rows(lambda factor: percent(factor.nearer)),
     )
 
@@ -118,8 +118,8 @@ def _on_scenes(names: Sequence[str], factors: Sequence[Mapping[str, Factor]]) ->
 def _on_videos(protocol: str, found: Sequence[Robustness | None]) -> Sheet:
     some = next(each for each in found if each)
     return Sheet(
-        f"{protocol}: percent right on {some.anchors} anchors of {some.videos} videos, "
-        f"{some.reach} frames to either side",
+        f"Temporal robustness ({protocol}): accuracy in percent on {some.anchors} anchors of "
+        f"{some.videos} videos, ±{some.reach} frames",
         {
             name: [percent(getattr(each, name)) if each else NOT_DEFINED for each in found]
             for name in ACCURACIES

@@ -104,7 +104,7 @@ def test_every_measurement_has_its_table(found):
         "orientation",
         "worst",
         "uniformity",
-        "linear: percent right on 9",
+        "(linear): accuracy in percent on 9",
     ):
         assert word in text.getvalue()
 

@@ -136,7 +136,7 @@ def test_the_page_has_every_section_with_its_content(page: Path) -> None:
     words = " ".join(_read(page).texts)
     for expected in (
         "“first”: self-supervised training on 6 videos",
-        "after 12 steps",
+        "Trained for 12 steps.",
         "same network, untrained",
         "shapes",
         "Video level: shot order",
@@ -240,7 +240,7 @@ def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path:
     shutil.copytree(run, other)
     words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL)).texts)
     assert "2 runs: self-supervised training on 6 videos" in words
-    assert words.count("after 12 steps") == 2
+    assert words.count("Trained for 12 steps.") == 2
     assert "second" in words
 
 
@@ -251,7 +251,7 @@ def test_without_the_store_the_page_says_so_and_shows_the_rest(run: Path, tmp_pa
     (lonely / "run.json").write_text(json.dumps(record | {"store": str(tmp_path / "gone")}))
     words = " ".join(_read(report([lonely], out=tmp_path / "r.html")).texts)
     assert "The store of lonely cannot be read" in words
-    assert "after 12 steps" in words
+    assert "Trained for 12 steps." in words
 
 
 def test_a_run_without_steps_or_evaluations_still_gives_a_page(run: Path, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
     write_rows(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
     written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL)
     words = " ".join(" ".join(_read(written).texts).split())
-    assert "group task chance first resnet50.a1_in1k deviations" in words
+    assert "task group chance first resnet50.a1_in1k deviations" in words
     with pytest.raises(ConfigError, match="no run was given"):
         report([tmp_path / "other"], out=tmp_path / "r.html")
 

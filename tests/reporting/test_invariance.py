@@ -113,7 +113,7 @@ def test_levels_factors_and_accuracies_stand_side_by_side_with_their_intervals(
     found = shown(tmp_path)
     told = words(found)
     names = [model.name for model in MODELS]
-    assert f"Full results {' '.join(names)} distance over" in told
+    assert f"Full results {' '.join(names)} Distance relative to another video" in told
     assert "view 0.50 [0.45, 0.55] 0.50 [0.45, 0.55] 0.50 [0.45, 0.55] 0.25 [0.20, 0.30]" in told
     assert "view, chance 12.5 62.5 [57.5, 67.5]" in told
     assert "distance between videos 0.44 [0.39, 0.49]" in told

@@ -30,7 +30,7 @@ def test_runs_stand_beside_the_untrained_network_and_published_rows_of_the_same_
     found = shown(SuiteResults("a", rows + untrained), SuiteResults("b", suite(model="runs/b")))
     told = words(found)
     assert "vtab-1k, lightweight: 4 settings tried, median of 3 seeds" in told
-    assert re.search(r"group task chance a a untrained b deviations natural caltech101", told)
+    assert re.search(r"task group chance a a untrained b deviations caltech101 natural", told)
     assert "mean of 7 natural tasks 90.0 20.0 90.0" in told
     assert "mean of 19 tasks 58.4 20.0 58.4" in told
     assert "Published, mean of 19 tasks: " in told

@@ -21,7 +21,10 @@ from footage.reporting.tables import run_colour
 
 MAX_FIGURES: Final = 8
 
-BEFORE: Final = "before training"
+SAME_VIDEO: Final = "same video"
+"""The first task of retrieval: shots of one video differ more than frames of one shot."""
+
+BEFORE: Final = "the network before training"
 
 NAMES: Final = {**BASELINES, "chance": "chance"}
 """Baselines in words."""
@@ -39,15 +42,28 @@ class Measure(NamedTuple):
     """Baselines that are better."""
     remark: str
     """The comparison with the other baselines, in sentences."""
+    is_online: bool = False
+    """Whether it was measured during training."""
+
+
+class Finding(NamedTuple):
+    """The headline measure of one run in words."""
+
+    run: str
+    """Name of the run; empty where there is only one."""
+    colour: str
+    warning: str
+    """The baselines that beat the run; empty for none."""
+    text: str
 
 
 class Figure(NamedTuple):
     """A number in a box."""
 
-    title: str
     run: str
     """Name of the run; empty where there is only one."""
     colour: str
+    title: str
     value: str
     context: str
     warning: str
@@ -58,8 +74,7 @@ class View(NamedTuple):
     """What `headline.html.j2` shows."""
 
     title: str
-    findings: Sequence[str]
-    """Sentences about the headline measure."""
+    findings: Sequence[Finding]
     figures: Sequence[Figure]
     advice: Sequence[str]
 
@@ -70,24 +85,21 @@ def view(runs: Sequence[Run]) -> View:
     every = list(dict.fromkeys(title for each in measured for title in each))
     common = [title for title in every if all(title in each for each in measured)]
     title = next(iter(common or every), "")
+    names = [run.name if len(runs) > 1 else "" for run in runs]
     advice = [
-        _named(run, runs) + sentence
-        for run, each in zip(runs, measured, strict=True)
+        f"{name}: {sentence}" if name else sentence
+        for name, run, each in zip(names, runs, measured, strict=True)
         for sentence in (*_lost(each), *run.advice)
     ]
     return View(
         _title(runs),
         [
-            _named(run, runs) + _finding(run, each.get(title))
-            for run, each in zip(runs, measured, strict=True)
+            Finding(name, run_colour(number), *_finding(run, each.get(title)))
+            for number, (name, run, each) in enumerate(zip(names, runs, measured, strict=True))
         ],
-        _figures(runs, measured, title),
+        _figures(names, measured, title),
         list(dict.fromkeys(advice)),
     )
-
-
-def _named(run: Run, runs: Sequence[Run]) -> str:
-    return f"{run.name}: " if len(runs) > 1 else ""
 
 
 # --- title ---------------------------------------------------------------------------------------
@@ -123,7 +135,7 @@ def _counts(counts: Sequence[int], noun: str) -> str:
 def _measures(run: Run) -> Iterator[Measure]:
     """Retrieval first, as evaluated or else as measured during training; then linear probes."""
     measured = list(comparisons(run.rows))
-    for each in measured:
+    for each in sorted(measured, key=lambda each: each.task != SAME_VIDEO):
         if each.protocol == NEAREST:
             yield _evaluated(each, f"{each.task} found first, held-out videos")
     yield from _during_training(run)
@@ -142,9 +154,9 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
     better = [name for name, verdict in verdicts.items() if verdict == BETTER]
     unclear = [name for name, verdict in verdicts.items() if verdict == UNCLEAR]
     if better:
-        sentences.append(f"The model is better than {' and '.join(better)}.")
+        sentences.append(f"The model is better than {_listed(better)}.")
     if unclear:
-        sentences.append(f"There is no clear difference from {' and '.join(unclear)}.")
+        sentences.append(f"There is no clear difference from {_listed(unclear)}.")
     return Measure(
         title,
         _percent(measured.cells["model"].value),
@@ -169,34 +181,32 @@ def _during_training(run: Run) -> Iterator[Measure]:
                 _percent(last[hit]),
                 {key: _percent(value) for key, value in values.items() if value is not None},
                 [],
-                "" if last[hit] > before.get(hit, -1) else f"It is not higher than {BEFORE}.",
+                "" if last[hit] > before.get(hit, -1) else "It is not higher than before training.",
+                is_online=True,
             )
     if "rankme" in last:
         values = {BEFORE: f"{before['rankme']:.1f}"} if "rankme" in before else {}
         title = "directions in use (RankMe)"
-        yield Measure(title, f"{last['rankme']:.1f}", values, [], "")
+        yield Measure(title, f"{last['rankme']:.1f}", values, [], "", is_online=True)
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
+    return f"{100 * fraction:.1f}\u00a0%"
 
 
 # --- sentences -----------------------------------------------------------------------------------
 
 
-def _finding(run: Run, measure: Measure | None) -> str:
-    """The headline measure in sentences; a baseline that beats the model comes first."""
-    steps = f"after {run.num_steps:,} steps ({run.num_steps * run.images_per_batch:,} views)"
+def _finding(run: Run, measure: Measure | None) -> tuple[str, str]:
+    """A warning where a baseline beats the model, and the headline measure in sentences."""
+    steps = f"Trained for {run.num_steps:,} steps."
     if measure is None:
-        return f"The headline measure is missing {steps}."
-    lost = f"{_beat(measure.beaten_by)} the model." if measure.beaten_by else ""
-    number = f"{_capitalised(measure.title)}: {measure.value} {steps}{_context(measure)}."
-    return " ".join(part for part in (lost, number, measure.remark) if part)
-
-
-def _context(measure: Measure) -> str:
-    values = ", ".join(f"{name} {value}" for name, value in measure.baselines.items())
-    return f" ({values})" if values else ""
+        return "", f"The headline measure is not available. {steps}"
+    warning = f"{_beat(measure.beaten_by)} the model." if measure.beaten_by else ""
+    values = [f"{value} for {name}" for name, value in measure.baselines.items()]
+    compared = f", compared with {_listed(values)}" if values else ""
+    number = f"{_capitalised(measure.title)}: {measure.value}{compared}."
+    return warning, " ".join(part for part in (number, measure.remark, steps) if part)
 
 
 def _lost(measured: Mapping[str, Measure]) -> list[str]:
@@ -210,7 +220,12 @@ def _lost(measured: Mapping[str, Measure]) -> list[str]:
 
 def _beat(names: Sequence[str]) -> str:
     verb = "beats" if list(names) == [BASELINES["untrained"]] else "beat"
-    return f"{_capitalised(' and '.join(names))} {verb}"
+    return f"{_capitalised(_listed(names))} {verb}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def _capitalised(text: str) -> str:
@@ -221,23 +236,22 @@ def _capitalised(text: str) -> str:
 
 
 def _figures(
-    runs: Sequence[Run], measured: Sequence[Mapping[str, Measure]], title: str
+    names: Sequence[str], measured: Sequence[Mapping[str, Measure]], title: str
 ) -> list[Figure]:
     """The headline measure of every run; of a single run also its other measures."""
-    shown = [
-        (number, measure)
-        for number, each in enumerate(measured)
-        for measure in each.values()
-        if len(runs) == 1 or measure.title == title
-    ]
-    return [
+    is_alone = len(measured) == 1
+    online = any(each[title].is_online for each in measured if title in each)
+    figures = [
         Figure(
-            measure.title,
-            runs[number].name if len(runs) > 1 else "",
+            names[number],
             run_colour(number),
+            measure.title,
             measure.value,
             " · ".join(f"{name} {value}" for name, value in measure.baselines.items()),
             f"{_beat(measure.beaten_by)} the model" if measure.beaten_by else "",
         )
-        for number, measure in shown[:MAX_FIGURES]
+        for number, each in enumerate(measured)
+        for measure in each.values()
+        if measure.title == title or (is_alone and measure.is_online == online)
     ]
+    return figures[:MAX_FIGURES] if is_alone else figures

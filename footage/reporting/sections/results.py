@@ -20,7 +20,7 @@ SHAPES: Final = {"chance": "tick", "pixels": "square", "untrained": "ring", "mod
 
 TITLES: Final = {
     "chance": "chance",
-    "pixels": "raw pixels, 16 × 16",
+    "pixels": "raw pixels (16\u00a0×\u00a016)",
     "untrained": "same network, untrained",
 }
 

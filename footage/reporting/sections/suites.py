@@ -170,7 +170,7 @@ def _published(kind: Identity, summaries: Sequence[Summary]) -> str:
 def _table(
     tasks: Sequence[tuple[str, str]], models: Sequence[Evaluated], summaries: Sequence[Summary]
 ) -> Table:
-    columns = [Column("group"), Column("task", NAME), Column("chance", FIGURE)]
+    columns = [Column("task", NAME), Column("group"), Column("chance", FIGURE)]
     columns += [Column(each.name, FIGURE) for each in models]
     columns.append(Column("deviations", WORDS))
     by_task = [{row.task: row for row in each.rows} for each in models]
@@ -181,7 +181,7 @@ def _table(
         deviations = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
         cells = [Cell(percent(row.value, row.interval)) if row else Cell("") for row in found]
         chance = Cell(f"{100 * known[0].chance:.1f}")
-        rows.append([Cell(group), Cell(task), chance, *cells, Cell(deviations)])
+        rows.append([Cell(task), Cell(group), chance, *cells, Cell(deviations)])
     return Table("Accuracy by task", columns, rows + _averages(summaries))
 
 
@@ -201,4 +201,4 @@ def _mean(averages: Sequence[Average | None]) -> list[list[Cell] | str]:
     if not known:
         return []
     cells = [Cell(f"{100 * each.value:.1f}" if each else "") for each in averages]
-    return [[Cell(""), Cell(one_averaging(known)), Cell(""), *cells, Cell("")]]
+    return [[Cell(one_averaging(known)), Cell(""), Cell(""), *cells, Cell("")]]
