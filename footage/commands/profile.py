@@ -1,8 +1,8 @@
-"""The verb `footage profile`: what features became invariant to, several models side by side.
+"""The command `footage profile`: measure what the features of several models are invariant to.
 
-On a store: the levels of its hierarchy. On rendered scenes: one factor at a time. On labelled
-videos: accuracy while the video goes on. Raw pixels and each network untrained stand beside the
-models.
+A store measures the levels of its hierarchy, rendered scenes measure single-factor changes, and
+labelled videos measure temporal robustness. Raw pixels and each network untrained are the
+baselines.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ PIXELS: Final = "raw pixels"
 PICTURE: Final = "profile.svg"
 
 FILE_BYTES: Final = 2_000_000
-"""Space that is asked for before the work starts; files are smaller."""
+"""Free space required before the work starts; files are smaller."""
 
 
 class Profiles(NamedTuple):
@@ -127,7 +127,7 @@ def profile(
 def _digest(
     compared: _Compared, store: Store | None, videos: str, labels: str, config: ProfileConfig
 ) -> str:
-    """Digest of what the numbers depend on, as far as it is known before measuring."""
+    """Digest of everything that the numbers depend on and that is known before measuring."""
     places = [os.path.realpath(place) if place else "" for place in (videos, labels)]
     identity = [
         dataclasses.asdict(config),
@@ -148,20 +148,20 @@ def _measured(
     compared: _Compared,
     config: ProfileConfig,
 ) -> tuple[dict[str, Any], list[Profiled]]:
-    """The data that was measured, and the results by column."""
+    """The measured data, and the results by model."""
     measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
     profiles: dict[str, Any] = {}
     moved: dict[str, Any] = {}
     held: dict[str, dict[str, Any]] = {}
     if store is not None:
-        with progress_bar("profile: levels of the store"):
+        with _progress("levels of the store"):
             profiles, measured["store"] = _on_store(store, specs, compared, config)
     if config.scenes:
-        with progress_bar("profile: one factor at a time"):
+        with _progress("one factor at a time"):
             moved, measured["scenes"] = _on_scenes(compared, config)
     if str(videos):
-        with progress_bar("profile: labelled videos"):
-            held, measured["videos"] = _on_videos(Path(videos), Path(labels), compared, config)
+        with _progress("labelled videos"):
+            held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
     results = [
         Profiled(
             name=text(name),
@@ -186,11 +186,11 @@ def _check_asked(
         raise ConfigError(f"{twice[0]} is given twice", "name each model once")
     if bool(videos) != bool(labels):
         raise ConfigError(
-            "labelled videos need labelled images, and the other way round",
-            "give both --videos and --labels, or neither",
+            "labelled videos and labelled images must be given together",
+            "give both --videos and --labelled, or neither",
         )
     if not (store or config.scenes or videos):
-        raise ConfigError("nothing is asked for", "give --store STORE, or some --scenes")
+        raise ConfigError("there is nothing to measure", "give --store STORE, or some --scenes")
 
 
 def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
@@ -255,9 +255,9 @@ def _on_store(
 
 
 def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Videos of the store that no model was trained on, and what is not known about that.
+    """Videos of the store that no model was trained on, and training data that is not known.
 
-    The same video in another store counts as the same: ids end in a hash of the file.
+    Ids end in a hash of the file, so the same video in another store is recognised.
     """
     eligible = set(store.shots["video"].to_pylist())
     unchecked: list[str] = []
@@ -285,7 +285,7 @@ def _content(video: str) -> str:
 
 
 def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Factors by column, and what they were measured on."""
+    """Factors by model, and the rendered scenes."""
     found = scene_distances(
         compared.columns, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
     )
@@ -296,8 +296,8 @@ def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, An
 def _on_videos(
     videos: Path, labels: Path, compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Robustness by column and protocol, and what it was measured on."""
-    task = open_task(labels, config.seed)
+    """Robustness by model and protocol, and the labelled videos."""
+    task = open_task(labelled, config.seed)
     asked = open_videos(videos, task.classes, reach=config.reach)
     sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
     features = _read([*task.train.paths, *task.val.paths, *asked.paths], compared, config, asked)
@@ -326,3 +326,17 @@ def _read(
     extracted = extract(paths, compared.columns, batch_size=config.batch_size)
     refuse_unreadable(extracted.unreadable, len(paths), asked.name)
     return extracted.features
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """Show a spinner and the elapsed time on stderr."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("profile {task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with progress:
+        progress.add_task(what, total=None)
+        yield

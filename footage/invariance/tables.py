@@ -81,7 +81,7 @@ def _on_store(profiles: Sequence[Profile | None]) -> Iterator[Sheet]:
     # Chance follows from the frames alone, so it is the same for every model.
     some = next(profile for profile in profiles if profile)
     yield Sheet(
-        "Nearest frame is a view of the same frame, shot or video (percent)",
+        "Nearest frame comes from the same frame, shot or video (percent)",
         {
             f"{name}, chance {100 * level.chance:.1f}": row(name, lambda level: percent(level.hit))
             for name, level in some.levels.items()

@@ -159,8 +159,12 @@ def test_videos_of_another_store_that_are_the_same_files_are_left_out(tiny_store
     [
         ([], {}, "no model was given"),
         ([TINY, TINY], {}, "test_resnet is given twice"),
-        ([TINY], {"videos": "somewhere"}, "labelled videos need labelled images"),
-        ([TINY], {"config": ProfileConfig(scenes=0)}, "nothing is asked for"),
+        (
+            [TINY],
+            {"videos": "somewhere"},
+            "labelled videos and labelled images must be given together",
+        ),
+        ([TINY], {"config": ProfileConfig(scenes=0)}, "there is nothing to measure"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path, models, more, message):

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import simplejpeg
 
@@ -21,13 +20,10 @@ from footage.evaluation.suite_results import write_rows
 from footage.models import load as models
 from footage.objectives.objective import Objective
 from footage.recipes import methods
-from footage.reporting.charts.axes import ticks
-from footage.reporting.charts.curves import Curve, Level, _moving_average, _thinned, curves
 from footage.reporting.inputs import gather
-from footage.reporting.rendering import render
 from footage.reporting.retrieval import answers, gallery
 from footage.reporting.sections.training import level_title
-from footage.reporting.thumbnails import clock, contact_sheet, shares
+from footage.reporting.thumbnails import contact_sheet
 from footage.runs import layout
 from footage.store import commit
 from footage.store import writer as store_writing
@@ -325,45 +321,3 @@ def test_the_contact_sheet_shows_shots_in_order_and_where_they_are_cut(
         times = [frame.seconds for shot in video.shots for frame in shot.frames]
         assert times == sorted(times)
         assert len(times) == 6
-
-
-@pytest.mark.parametrize(
-    ("lengths", "total", "expected"),
-    [([4, 4], 6, [3, 3]), ([20, 1, 1], 6, [4, 1, 1]), ([2], 9, [2]), ([9, 3], 4, [3, 1])],
-)
-def test_longer_shots_are_shown_by_more_frames(
-    lengths: list[int], total: int, expected: list[int]
-) -> None:
-    assert shares(lengths, total) == expected
-
-
-def test_a_moving_average_keeps_constants_and_means_its_window() -> None:
-    np.testing.assert_allclose(_moving_average(np.full(50, 3.0)), 3.0)
-    values = np.random.default_rng(0).normal(size=200)
-    assert _moving_average(values)[100] == pytest.approx(values[95:106].mean())
-
-
-def test_thinning_keeps_the_mean_and_bounds_the_points() -> None:
-    line = Curve("run", "run0", list(range(1, 10_001)), np.linspace(0, 1, 10_000).tolist())
-    thin = _thinned(line)
-    assert len(thin.steps) == 300
-    assert np.mean(thin.values) == pytest.approx(0.5, abs=0.01)
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 12_345), (-0.3, 0.001), (3.2, 3.21)])
-def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
-    found = ticks(low, high, 4)
-    assert 2 <= len(found) <= 6
-    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
-
-
-@pytest.mark.parametrize("values", [[], [float("nan")], [1.0], [0.0, 0.0], [5.0, float("inf")]])
-def test_odd_curves_still_draw(values: list[float]) -> None:
-    lines = [Curve("a", "run0", list(range(len(values))), values)]
-    drawn = render("curve_chart.html.j2", chart=curves("t", lines, levels=[Level("c", 0)]))
-    assert "nan" not in drawn
-    assert "inf" not in drawn
-
-
-def test_times_are_minutes_and_seconds() -> None:
-    assert (clock(0.04), clock(83.44), clock(59.99)) == ("0:00.0", "1:23.4", "1:00.0")
