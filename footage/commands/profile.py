@@ -38,7 +38,6 @@ from footage.invariance.video_levels import VIEWS, choose_frames, frame_features
 from footage.io import files
 from footage.io.walk import text
 from footage.models import load as models
-from footage.progress import progress_bar
 from footage.reporting.profile_picture import draw_profiles
 from footage.runs import layout
 from footage.store.reader import Store

@@ -1,36 +1,41 @@
-"""Readable titles of the levels' losses, for reports and logs."""
+"""Readable titles of levels and their losses, for reports."""
 
 from typing import Final
 
 from footage.objectives.levels.base import LEVELS
 from footage.objectives.losses.base import LOSSES
 
-_POSITIVES: Final = {
+_LEVELS: Final = {
     "frame": "Frame level",
     "shot": "Shot level",
-    "other_frames": "Shot level, other frames only",
+    "other_frames": "Shot level, other frames",
+    "video": "Video level",
+    "supervised": "Labelled images (cross-entropy)",
 }
 _VIDEO: Final = {
-    "future_nce": "Video level: future shots (InfoNCE)",
-    "future_mse": "Video level: future shots (regression)",
-    "order": "Video level: shot order",
+    "future_nce": "future shots (InfoNCE)",
+    "future_mse": "future shots (regression)",
+    "order": "shot order (cross-entropy)",
 }
 
 
 def level_title(name: str) -> str:
-    """The title of a level, such as "Shot level: VICReg" for "shot/vicreg".
+    """The title of a level and its loss, such as "Shot level: VICReg" for "shot/vicreg".
+
+    Unknown names get a readable title: "scene/soft_rank" is "Scene level: soft rank".
 
     Args:
-        name: Name of the level in metrics, also one that this installation does not know.
+        name: Name of the level in metrics; the plugin that defined it need not be loaded.
     """
-    group, _, loss = name.partition("/")
-    if name == "supervised":
-        return "Supervised level"
-    if group == "video" and loss in _VIDEO:
-        return _VIDEO[loss]
-    title = LOSSES[loss].title if loss in LOSSES else loss.replace("_", " ")
-    if group in _POSITIVES and loss:
-        return f"{_POSITIVES[group]}: {title}"
-    if loss in LEVELS:
-        return LEVELS[loss].title
+    level, _, loss = name.partition("/")
+    title = _LEVELS.get(level) or f"{_words(level)[:1].upper()}{_words(level)[1:]} level"
+    if not loss:
+        return title
+    for registry in (LOSSES, LEVELS):
+        if loss in registry:
+            return f"{title}: {registry[loss].title}"
+    return f"{title}: {_VIDEO.get(loss) or _words(loss)}"
+
+
+def _words(name: str) -> str:
     return name.replace("_", " ")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from footage.objectives.titles import level_title
 from footage.reporting.inputs import Run
 from footage.reporting.rendering import render
-from footage.reporting.sections.training import level_title, section
+from footage.reporting.sections.training import section
 
 
 @pytest.mark.parametrize(

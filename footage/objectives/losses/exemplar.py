@@ -18,7 +18,7 @@ Hinge = Literal["margin", "soft"]
 """How a triplet's violation becomes a cost: cut off at the margin, or softly without one."""
 
 
-@register_loss("exemplar", title="exemplar triplets")
+@register_loss("exemplar", title="exemplar triplet loss")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExemplarConfig(EmbeddingLossConfig):
     """Exemplar loss: triplets over the batch [paper]."""

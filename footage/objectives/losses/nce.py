@@ -18,7 +18,7 @@ from footage.objectives.positives import (
 from footage.shapes import Embeddings, Scalar, ShotRows
 
 
-@register_loss("nce", title="InfoNCE with several positives")
+@register_loss("nce", title="InfoNCE")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NCEConfig(EmbeddingLossConfig):
     """Multi-positive InfoNCE [ours]."""

@@ -9,7 +9,7 @@ NUM_ROTATIONS: Final = 4
 """A view is upright, or rotated by one, two or three quarter turns."""
 
 
-@register_loss("rotation", title="rotation prediction")
+@register_loss("rotation", title="rotation (cross-entropy)")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RotationConfig(LossConfig):
     """Predict the rotation of each view [paper].

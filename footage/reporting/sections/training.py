@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from footage.objectives.titles import level_title
 from footage.reporting.charts.curves import Curve, CurveChart, Level, curves
 from footage.reporting.charts.intervals import LegendItem
 from footage.reporting.inputs import Run
@@ -20,24 +21,6 @@ THROUGHPUT: Final = {
     "learning_rate": "Learning rate",
     "images_per_second": "Views per second",
     "data_wait": "Fraction of time waiting for data",
-}
-
-LEVELS: Final = {
-    "frame": "Frame level",
-    "shot": "Shot level",
-    "other_frames": "Shot level, other frames",
-    "video": "Video level",
-    "supervised": "Labelled images (cross-entropy)",
-}
-LOSSES: Final = {
-    "exemplar": "exemplar triplet loss",
-    "rotation": "rotation (cross-entropy)",
-    "nce": "InfoNCE",
-    "vicreg": "VICReg",
-    "distillation": "self-distillation",
-    "future_nce": "future shots (InfoNCE)",
-    "future_mse": "future shots (regression)",
-    "order": "shot order (cross-entropy)",
 }
 
 UNINFORMATIVE: Final = "uninformative features"
@@ -76,21 +59,6 @@ def section(runs: Sequence[Run]) -> Section:
         {title: drawn for title, drawn in charts.items() if drawn},
     )
     return Section("curves", "Training curves", "training.html.j2", view)
-
-
-def level_title(name: str) -> str:
-    """The words for a level and its loss, such as `Shot level: InfoNCE` for `shot/nce`.
-
-    Levels and losses without a title of their own get a readable one: `scene/soft_rank` is
-    `Scene level: soft rank`.
-    """
-    level, _, loss = name.partition("/")
-    title = LEVELS.get(level) or f"{_words(level)[:1].upper()}{_words(level)[1:]} level"
-    return f"{title}: {LOSSES.get(loss) or _words(loss)}" if loss else title
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _loss_chart(name: str, runs: Sequence[Run]) -> CurveChart:
