@@ -1,8 +1,8 @@
-"""The command `footage profile`: measure what the features of several models are invariant to.
+"""The verb `footage profile`: what features became invariant to, several models side by side.
 
-A store measures the levels of its hierarchy, rendered scenes measure single-factor changes, and
-labelled videos measure temporal robustness. Raw pixels and each network untrained are the
-baselines.
+On a store: the levels of its hierarchy. On rendered scenes: one factor at a time. On labelled
+videos: accuracy while the video goes on. Raw pixels and each network untrained stand beside the
+models.
 """
 
 import dataclasses
@@ -38,6 +38,7 @@ from footage.invariance.video_levels import VIEWS, choose_frames, frame_features
 from footage.io import files
 from footage.io.walk import text
 from footage.models import load as models
+from footage.progress import progress_bar
 from footage.reporting.profile_picture import draw_profiles
 from footage.runs import layout
 from footage.store.reader import Store
@@ -153,14 +154,14 @@ def _measured(
     moved: dict[str, Any] = {}
     held: dict[str, dict[str, Any]] = {}
     if store is not None:
-        with _progress("levels of the store"):
+        with progress_bar("profile: levels of the store"):
             profiles, measured["store"] = _on_store(store, specs, compared, config)
     if config.scenes:
-        with _progress("one factor at a time"):
+        with progress_bar("profile: one factor at a time"):
             moved, measured["scenes"] = _on_scenes(compared, config)
     if str(videos):
-        with _progress("labelled videos"):
-            held, measured["videos"] = _on_videos(Path(videos), Path(labelled), compared, config)
+        with progress_bar("profile: labelled videos"):
+            held, measured["videos"] = _on_videos(Path(videos), Path(labels), compared, config)
     results = [
         Profiled(
             name=text(name),
@@ -186,7 +187,7 @@ def _check_asked(
     if bool(videos) != bool(labels):
         raise ConfigError(
             "labelled videos and labelled images must be given together",
-            "give both --videos and --labelled, or neither",
+            "give both --videos and --labels, or neither",
         )
     if not (store or config.scenes or videos):
         raise ConfigError("there is nothing to measure", "give --store STORE, or some --scenes")
@@ -254,9 +255,9 @@ def _on_store(
 
 
 def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Videos of the store that no model was trained on, and training data that is not known.
+    """Videos of the store that no model was trained on, and what is not known about that.
 
-    Ids end in a hash of the file, so the same video in another store is recognised.
+    The same video in another store counts as the same: ids end in a hash of the file.
     """
     eligible = set(store.shots["video"].to_pylist())
     unchecked: list[str] = []
@@ -284,7 +285,7 @@ def _content(video: str) -> str:
 
 
 def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Factors by model, and the rendered scenes."""
+    """Factors by column, and what they were measured on."""
     found = scene_distances(
         compared.columns, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
     )
@@ -296,7 +297,7 @@ def _on_videos(
     videos: Path, labels: Path, compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Robustness by model and protocol, and the labelled videos."""
-    task = open_task(labelled, config.seed)
+    task = open_task(labels, config.seed)
     asked = open_videos(videos, task.classes, reach=config.reach)
     sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
     features = _read([*task.train.paths, *task.val.paths, *asked.paths], compared, config, asked)
@@ -325,17 +326,3 @@ def _read(
     extracted = extract(paths, compared.columns, batch_size=config.batch_size)
     refuse_unreadable(extracted.unreadable, len(paths), asked.name)
     return extracted.features
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[None]:
-    """Show a spinner and the elapsed time on stderr."""
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("profile {task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    with progress:
-        progress.add_task(what, total=None)
-        yield
