@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from footage.commands.export import write_file
+from footage.models.export.safetensors import write_file
 from footage.errors import CheckpointError, FootageError
 from footage.models import load as models
 from footage.models.backbone import build
