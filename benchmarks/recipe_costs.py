@@ -24,20 +24,20 @@ from footage.recipes.methods import METHODS, recipe
 from footage.runs.environment import environment
 from footage.training.config import TrainConfig
 from footage.training.loader import Batch
-from footage.training.module import Learner, LearningState, computes_in_bf16
+from footage.training.module import TrainModule, TrainState, computes_in_bf16
 
 CLASSES = 100
 REFERENCE = "vivi-ex4"
 
 
-def state_of(config: TrainConfig, device: torch.device) -> LearningState:
+def state_of(config: TrainConfig, device: torch.device) -> TrainState:
     """A learner before its first step."""
     backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
     shots = config.sampling.shots_per_video
     objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
-    learner = Learner(backbone, objective, bf16=computes_in_bf16(device)).train()
+    learner = TrainModule(backbone, objective, bf16=computes_in_bf16(device)).train()
     learner.to(device, memory_format=torch.channels_last)
-    return LearningState(learner, config.optimizer, ema_decay=0.0)
+    return TrainState(learner, config.optimizer, ema_decay=0.0)
 
 
 def batch_of(config: TrainConfig) -> Batch:
@@ -57,7 +57,7 @@ def batch_of(config: TrainConfig) -> Batch:
     return Batch(0, views, plan, images, labels)
 
 
-def seconds_of_a_step(state: LearningState, batch: Batch) -> float:
+def seconds_of_a_step(state: TrainState, batch: Batch) -> float:
     """Time of one optimiser step."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     began = clock()

@@ -182,7 +182,7 @@ SECTIONS = {
             "ours",
             "objectives.losses.nce:multi_positive_nce objectives.losses.vicreg:vicreg "
             "objectives.losses.distillation:self_distillation "
-            "objectives.levels.distillation:DistillationLevel training.module:Learner.follow",
+            "objectives.levels.distillation:DistillationLevel training.module:TrainModule.follow",
         ),
     ],
     "Video losses": [
@@ -292,7 +292,7 @@ SECTIONS = {
             "batch statistics of the two sources",
             "ours",
             "training.config:LabelledConfig.statistics['separate'] "
-            "training.config:LabelledConfig.statistics['joint'] training.module:Learner",
+            "training.config:LabelledConfig.statistics['joint'] training.module:TrainModule",
             "unknown of the paper; the running averages follow both",
         ),
         Row(

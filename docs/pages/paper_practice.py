@@ -27,7 +27,7 @@ SECTIONS = {
         Row(
             "from random or given weights",
             "ours",
-            "training.config:TrainConfig.init models.initial_weights:start",
+            "training.config:TrainConfig.init models.initial_weights:initial_weights",
         ),
     ],
     "Models": [

@@ -29,7 +29,7 @@ from footage.errors import FootageError, OutputError, PeerError, StoppedError
 from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.images import confined
 from footage.models.config import BackboneConfig
-from footage.models.initial_weights import start, take_heads
+from footage.models.initial_weights import initial_weights, load_heads
 from footage.models.load import Model, describe
 from footage.objectives.losses.distillation import DistillationConfig
 from footage.objectives.objective import Objective
@@ -43,7 +43,7 @@ from footage.training.config import TrainConfig
 from footage.training.datasets import Data, open_data
 from footage.training.loader import Batch, BatchStream, LoadingConfig, batches
 from footage.training.log import TrainingLog
-from footage.training.module import Learner, LearningState, computes_in_bf16
+from footage.training.module import TrainModule, TrainState, computes_in_bf16
 from footage.training.run_folder import RunFolder
 from footage.training.threads import torch_threads
 from footage.training.watchdog import Watchdog
@@ -175,16 +175,16 @@ def _train(
 
 def _first_state(
     config: TrainConfig, data: Data, device: torch.device
-) -> tuple[TrainConfig, LearningState, str]:
+) -> tuple[TrainConfig, TrainState, str]:
     """The state before the first step, where its weights come from, and of which network."""
-    began = start(
+    initial = initial_weights(
         config.backbone,
         config.init,
         size=config.augment.size,
         seed=config.seed,
         classes=data.classes,
     )
-    backbone = began.backbone
+    backbone = initial.backbone
     network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
     precision = config.precision
     if precision == "auto":
@@ -197,13 +197,13 @@ def _first_state(
         num_classes=len(data.classes),
         seed=config.seed,
     )
-    take_heads(objective, began.heads)
+    load_heads(objective, initial.heads)
     bf16 = precision == "bf16"
-    learner = Learner(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
+    learner = TrainModule(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
-    state = LearningState(learner, config.optimizer, ema_decay=config.ema_decay)
-    return config, state, began.words
+    state = TrainState(learner, config.optimizer, ema_decay=config.ema_decay)
+    return config, state, initial.description
 
 
 def _online_metrics(
@@ -218,7 +218,7 @@ def _online_metrics(
     return online_metrics.OnlineMetrics(frames, chance)
 
 
-def _in_parallel(learner: Learner, device: torch.device) -> nn.Module:
+def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
     if not distributed.is_distributed():
         return learner
     return DistributedDataParallel(learner, device_ids=[device] if device.type == "cuda" else None)
@@ -257,7 +257,7 @@ def _seed_torch(seed: int, step: int) -> None:
     torch.manual_seed(int(generator("torch", seed, step, distributed.rank()).integers(2**63 - 1)))
 
 
-def _clip(learner: Learner, bound: float) -> Tensor:
+def _clip(learner: TrainModule, bound: float) -> Tensor:
     """Scale the gradients down to a norm of `bound`; their norm before that."""
     return nn.utils.clip_grad_norm_(learner.parameters(), bound or float("inf"))
 
@@ -269,7 +269,7 @@ def _teacher_decay(config: TrainConfig, step: int) -> float:
 
 
 def _record(
-    config: TrainConfig, recipe: str, data: Data, state: LearningState, words: str
+    config: TrainConfig, recipe: str, data: Data, state: TrainState, words: str
 ) -> dict[str, Any]:
     """The content of run.json."""
     return {

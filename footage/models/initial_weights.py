@@ -17,39 +17,39 @@ from footage.runs import checkpoint, layout
 log = logging.getLogger(__name__)
 
 
-class Start(NamedTuple):
+class InitialWeights(NamedTuple):
     """A backbone before the first step."""
 
     backbone: Backbone
-    words: str
-    """Where its weights come from; printed and stored with the run."""
+    description: str
+    """Origin of the weights; printed and stored with the run."""
     heads: Mapping[str, Tensor]
-    """The heads of the run that it comes from, by their names in `Objective`."""
+    """Heads of the run that the weights come from, by their names in `Objective`."""
 
 
-def start(
+def initial_weights(
     config: BackboneConfig, init: str, *, size: int, seed: int, classes: Sequence[str] = ()
-) -> Start:
-    """The backbone that a run begins with.
+) -> InitialWeights:
+    """The backbone that a run starts from.
 
     Args:
-        config: The recipe's network; `init` may name another.
+        config: The recipe's network; `init` can replace it.
         init: As in `TrainConfig.init`.
         size: Input height and width in pixels.
-        seed: Of random weights.
-        classes: Of the run's labelled images; a classifier of other classes is not taken over.
+        seed: Seed of random weights.
+        classes: Classes of the run's labelled images; a classifier of other classes is not loaded.
 
     Raises:
-        ConfigError: The name brings no weights, or the weights do not fit.
+        ConfigError: The name has no weights, or the weights do not fit.
         CheckpointError: A run or file cannot be read.
     """
     if not init:
-        backbone, words = build(config, size=size, seed=seed)
-        return Start(backbone, words, {})
+        backbone, description = build(config, size=size, seed=seed)
+        return InitialWeights(backbone, description, {})
     path = Path(init)
     if path.is_file() and not load.describes_itself(path):
         backbone, _ = build(config, size=size, seed=seed)
-        return Start(backbone, load_weights(backbone, path), {})
+        return InitialWeights(backbone, load_weights(backbone, path), {})
     if not path.exists() and "/" not in init and "." not in init:
         raise ConfigError(
             f"init = {init!r} does not name any weights",
@@ -60,10 +60,10 @@ def start(
     architecture = there.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, there.options) != (config.architecture, dict(config.options)):
         log.info("%s of init replaces %s", architecture, config.architecture)
-    return Start(there.train(), found.start, _heads(path, classes))
+    return InitialWeights(there.train(), found.start, _heads(path, classes))
 
 
-def take_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
+def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
     """Load the heads that fit completely; the others keep their random weights. Both are logged."""
     wanted = objective.state_dict()
     parts = {_part(name) for name in wanted}

@@ -28,7 +28,7 @@ from footage.training.config import Statistics
 from footage.training.loader import Batch
 
 
-class Learner(nn.Module):
+class TrainModule(nn.Module):
     """Backbone and objective as one module: a batch in, loss and the value of each level out.
 
     Args:
@@ -145,7 +145,7 @@ def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
     return LabelledInput(features, batch.labels.to(features.device))
 
 
-class LearningState:
+class TrainState:
     """A learner with all that a checkpoint must hold to go on as if nothing had happened.
 
     Args:
@@ -154,7 +154,7 @@ class LearningState:
         ema_decay: Decay a step of the averaged weights; 0 keeps none.
     """
 
-    def __init__(self, learner: Learner, config: OptimizerConfig, *, ema_decay: float) -> None:
+    def __init__(self, learner: TrainModule, config: OptimizerConfig, *, ema_decay: float) -> None:
         self.learner = learner
         self.optimizer = optimizers.build(learner.parameters(), config)
         self.ema_decay = ema_decay

@@ -15,7 +15,7 @@ from footage.io import files
 from footage.optim.schedules import learning_rate
 from footage.runs import checkpoint, layout
 from footage.training.config import TrainConfig
-from footage.training.module import LearningState
+from footage.training.module import TrainState
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class RunFolder:
         state: What is trained.
     """
 
-    def __init__(self, path: Path, config: TrainConfig, state: LearningState) -> None:
+    def __init__(self, path: Path, config: TrainConfig, state: TrainState) -> None:
         self.path = path
         self.config = config
         self.state = state
@@ -106,7 +106,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def opened(
-    path: Path, record: dict[str, Any], config: TrainConfig, state: LearningState
+    path: Path, record: dict[str, Any], config: TrainConfig, state: TrainState
 ) -> Iterator[RunFolder]:
     """Open and lock a run folder, with the state of its newest checkpoint in `state`.
 

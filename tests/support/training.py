@@ -38,7 +38,7 @@ def at_steps(action):
 
     def hook(module, inputs, output):
         nonlocal step
-        if type(module).__name__ != "Learner":
+        if type(module).__name__ != "TrainModule":
             return None
         step += 1
         return action(step, output)

@@ -17,7 +17,7 @@ from footage.objectives.losses.distillation import DistillationConfig
 from footage.objectives.losses.rotation import RotationConfig
 from footage.objectives.objective import Objective
 from footage.training.loader import Batch
-from footage.training.module import Learner, rotated
+from footage.training.module import TrainModule, rotated
 
 V, S, F, A, SIZE = 2, 4, 2, 1, 32
 CO_TRAINING = ObjectiveConfig(supervised=SupervisedConfig(weight=1.0))
@@ -29,7 +29,7 @@ DISTILLATION = ObjectiveConfig(
 def learner(config, statistics="separate"):
     backbone, _ = build(BackboneConfig(architecture="test_resnet"), size=SIZE, seed=0)
     objective = Objective(backbone.feature_dim, config, S, num_classes=3)
-    return Learner(backbone, objective, bf16=False, statistics=statistics).train()
+    return TrainModule(backbone, objective, bf16=False, statistics=statistics).train()
 
 
 def batch(step=0, seed=0):
