@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from footage.models.export.safetensors import write_file
 from footage.errors import CheckpointError, FootageError
 from footage.models import load as models
 from footage.models.backbone import build
 from footage.models.config import BackboneConfig, Preprocessing
+from footage.models.export.safetensors import write_file
 
 ARCHITECTURE = "tf_efficientnet_lite0"
 """As TensorFlow pads, and with its batch-norm epsilon of 1e-3; timm's other lite0 does neither."""
