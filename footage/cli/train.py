@@ -1,5 +1,7 @@
 """The command line of `footage train`."""
 
+import contextlib
+import io
 import logging
 import os
 import shlex
@@ -10,7 +12,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from footage import configuration
-from footage.cli import parsing
+from footage.cli import parsing, recipe_help
 from footage.cli.options import optional, required
 from footage.errors import UsageError
 from footage.recipes.choice import with_loss
@@ -63,7 +65,17 @@ def run(words: Sequence[str]) -> None:
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
             _log_next(path)
 
-    parsing.run(command, rest, f"footage train {name}", deprecated=DEPRECATED)
+    program = f"footage train {name}"
+    hidden = recipe_help.groups_without_effect(base)
+    if hidden and {"-h", "--help"} & set(rest):
+        text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # whose encoding allows boxes
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            parsing.parse(command, rest, program)
+        text.seek(0)
+        print(recipe_help.shortened(text.read(), hidden), end="")
+        raise SystemExit(0)
+    rest = ["--help" if word == recipe_help.ALL else word for word in rest]
+    parsing.run(command, rest, program, deprecated=DEPRECATED)
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
