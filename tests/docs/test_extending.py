@@ -103,14 +103,14 @@ def test_export_uses_the_format_of_the_page(page, capsys):
     words = page("exporter")
     hand_made_run(Path("runs/first"))
     run(words)
-    assert capsys.readouterr().out.strip() == "runs/first/exports/backbone.pt"
+    assert capsys.readouterr().out.strip() == "runs/first/exports/backbone.pt2"
 
 
 def test_a_run_whose_plugin_is_missing_names_what_is_unknown(page, tiny_store, capsys):
     words = page("loss")
     words[words.index("store")] = str(tiny_store.path)
     words = [word for word in words if word not in ("--plugin", "my_loss.py")]
-    assert cli.main(words) == 1
+    assert cli.main(words) == 2
     assert "unknown loss 'alignment'" in capsys.readouterr().err
 
 
