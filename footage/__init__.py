@@ -3,7 +3,7 @@
     footage.ingest("videos/", "store/")
     footage.train("vivi-ex4-tiny", store="store/", out="runs/first")
 
-Every command has a function of the same name here. Nothing heavy is imported before it is used.
+Every command has a function of the same name here. Heavy packages are imported on first use.
 """
 
 import importlib

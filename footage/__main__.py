@@ -1,4 +1,4 @@
-"""`python -m footage` is the command line; torchrun starts it this way."""
+"""`python -m footage` runs the command line; torchrun starts it this way."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""Lets timm import beside a CPU build of torch. Import this module before every import of timm.
+"""Let timm be imported with a CPU build of torch. Import this module before every import of timm.
 
-timm imports torchvision, and the registry's torchvision is built for CUDA: beside a CPU build of
-torch its compiled operators cannot be loaded, and its import then fails because it registers
-shapes for operators (`nms`, `qnms`) that nobody declared. Declaring their two schemas is enough:
-timm calls neither. Where torchvision's own library loads, or there is none, nothing is done.
+timm imports torchvision, and the registry's torchvision is built for CUDA. With a CPU build of
+torch, its compiled operators cannot be loaded, and its import fails because it registers shapes
+for operators (`nms`, `qnms`) that were never declared. Declaring their two schemas is enough:
+timm calls neither. If torchvision's own library loads, or does not exist, nothing is done.
 """
 
 import importlib.util
@@ -34,4 +34,4 @@ def _declare_missing_operators() -> list[torch.library.Library]:
 
 
 KEPT_ALIVE = _declare_missing_operators()
-"""The declarations live exactly as long as this object does."""
+"""Keeps the declarations alive as long as the process."""

@@ -12,7 +12,7 @@ from footage.errors import ConfigError
 Location = str | os.PathLike[str]
 """A path, a URL or a name."""
 Locations = Location | Iterable[Location]
-"""One of them, or several."""
+"""One location, or several."""
 
 Config = TypeVar("Config")
 Parameters = ParamSpec("Parameters")
@@ -40,7 +40,7 @@ def renamed(
 
 
 def location(value: Location, name: str) -> str:
-    """One argument as a string.
+    """Convert one argument to a string.
 
     Raises:
         ConfigError: It is neither a string nor a path.
@@ -55,7 +55,7 @@ def location(value: Location, name: str) -> str:
 
 
 def path(value: Location, name: str) -> Path:
-    """One argument as a path.
+    """Convert one argument to a path.
 
     Raises:
         ConfigError: It is neither a string nor a path.
@@ -64,7 +64,7 @@ def path(value: Location, name: str) -> Path:
 
 
 def locations(values: Locations, name: str) -> list[str]:
-    """Several arguments as strings; a single one counts as a list of one.
+    """Convert several arguments to strings; a single one counts as a list of one.
 
     Raises:
         ConfigError: One of them is neither a string nor a path.
@@ -80,10 +80,10 @@ def locations(values: Locations, name: str) -> list[str]:
 
 
 def settings(value: Config | None, kind: Callable[[], Config], name: str = "config") -> Config:
-    """A configuration, or the default one for None.
+    """Return the configuration, or the default one for None.
 
     Raises:
-        ConfigError: It is something else.
+        ConfigError: The value has another type.
     """
     if value is None:
         return kind()

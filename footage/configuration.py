@@ -1,4 +1,4 @@
-"""Configurations to JSON and back: nested frozen dataclasses; unknown keys are errors.
+"""Convert nested frozen dataclasses to JSON and back; unknown keys are errors.
 
 Every configuration class is defined next to the code that it configures. This module only converts
 them to and from the files of a run or a store.
@@ -18,11 +18,11 @@ from footage.errors import ConfigError, UnknownNameError
 Config = TypeVar("Config")
 
 LARGEST: Final = 2**63
-"""Whole numbers stay below it, whatever their sign."""
+"""Upper bound on the absolute value of whole numbers."""
 
 
 class Variant:
-    """Base of configurations among which a name chooses; files hold the name with the settings."""
+    """Base of configurations that are selected by name; files store the name with the settings."""
 
     __slots__ = ()
     name: ClassVar[str] = ""
@@ -34,14 +34,14 @@ class Variant:
 
 
 def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
-    """A configuration as plain JSON values."""
+    """Convert a configuration to plain JSON values."""
     values = plain(config)
     assert isinstance(values, dict)
     return values
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """A value as JSON has it: dataclasses and mappings as objects, tuples as lists."""
+    """Convert a value for JSON: dataclasses and mappings become objects, tuples become lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         chosen = {"name": value.name} if isinstance(value, Variant) else {}
         fields = dataclasses.fields(value)
@@ -54,10 +54,10 @@ def plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
-    """A configuration read back from plain JSON values.
+    """Build a configuration from plain JSON values.
 
     Args:
-        kind: The frozen dataclass to make.
+        kind: The frozen dataclass to build.
         values: Its fields; an absent one takes its default.
         where: Dotted prefix for messages.
 
@@ -88,7 +88,7 @@ def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") ->
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each setting in which two plain configurations differ."""
+    """Yield one line per setting in which two plain configurations differ."""
     ours_flat, theirs_flat = _flat(ours), _flat(theirs)
     for key in sorted(ours_flat.keys() | theirs_flat.keys()):
         if ours_flat.get(key) != theirs_flat.get(key):
@@ -134,7 +134,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
 
 
 def is_variant(hint: Any) -> TypeGuard[type[Variant]]:  # noqa: ANN401
-    """Whether a type is chosen by name."""
+    """Return whether a type is selected by name."""
     return isinstance(hint, type) and issubclass(hint, Variant)
 
 

@@ -1,16 +1,16 @@
-"""Several processes that act as one: every rank sees the whole batch of embeddings.
+"""Train in several processes that act as one: every rank sees the embeddings of the whole batch.
 
 With R ranks, rank r trains on the videos r, r + R, r + 2R, ... of the global batch, and `gather`
 puts their embeddings back in the global order, so a loss has the same value on any number of ranks:
 
     global batch  v0 v1 v2 v3 v4 v5      rank 0: v0 v2 v4      rank 1: v1 v3 v5
 
-Each rank computes the loss of the whole batch. The backward pass of `gather` adds up what all ranks
-want of an embedding; the mean of parameter gradients over ranks, which DistributedDataParallel
-takes, then gives exactly the gradient of one process. Collecting by a plain all_gather, which has
-no gradient, was measured 37 % wrong.
+Each rank computes the loss of the whole batch. The backward pass of `gather` sums the gradients of
+all ranks for an embedding. DistributedDataParallel averages parameter gradients over ranks, which
+then gives exactly the gradient of one process. With a plain all_gather, which has no gradient, the
+measured error was 37 %.
 
-In a single process every function does nothing and returns what it was given.
+In a single process every function returns its argument unchanged.
 """
 
 import contextlib
@@ -34,31 +34,31 @@ from footage.errors import ConfigError, FootageError, PeerError
 log = logging.getLogger(__name__)
 
 SECONDARY_SECONDS = 1.0
-"""Wait of a process that lost its peers, so that the launcher sees the original failure first."""
+"""Delay of a process that lost its peers, so that the launcher sees the original failure first."""
 
 
 def is_distributed() -> bool:
-    """Whether this process is one of a group."""
+    """Return whether this process is part of a group."""
     return dist.is_available() and dist.is_initialized()
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the index of this process, from 0."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def world_size() -> int:
-    """How many processes act as one."""
+    """Return the number of processes that act as one."""
     return dist.get_world_size() if is_distributed() else 1
 
 
 def init_from_env(timeout_seconds: float = 600.0) -> torch.device:
-    """Join the processes that torchrun started, if it did; the device for this one.
+    """Join the processes that torchrun started, if any, and return the device of this one.
 
-    NCCL where there are GPUs, one a process; Gloo on CPU. Without torchrun nothing is joined.
+    The backend is NCCL with one GPU per process, or Gloo on CPU.
 
     Raises:
-        ConfigError: If torchrun started more processes on this machine than it has GPUs.
+        ConfigError: torchrun started more processes on this machine than it has GPUs.
     """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = torch.cuda.is_available()
@@ -78,20 +78,20 @@ def init_from_env(timeout_seconds: float = 600.0) -> torch.device:
 
 
 def shutdown() -> None:
-    """Leave the group; needed before the process ends."""
+    """Leave the group, as is required before the process ends."""
     if is_distributed():
         dist.destroy_process_group()
 
 
 def gather(local: Shaped[Tensor, "V ..."]) -> Shaped[Tensor, "W ..."]:
-    """The rows of all ranks in the global order, with gradient; all ranks bring as many rows."""
+    """Gather the rows of all ranks in global order, with gradient; each passes equally many."""
     if world_size() == 1:
         return local
     return _Gather.apply(local)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather whose backward is an all-reduce: see the top of this file."""
+    """All-gather whose backward pass is an all-reduce; see the module docstring."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:  # noqa: ANN401, ARG004
@@ -110,7 +110,7 @@ class _Gather(torch.autograd.Function):
 
 
 def largest(number: int) -> int:
-    """The largest value over all ranks; all ranks get the same result."""
+    """Return the largest value over all ranks."""
     if world_size() == 1:
         return number
     value = torch.tensor(number, device=device())
@@ -119,7 +119,7 @@ def largest(number: int) -> int:
 
 
 def all_finite(*tensors: Tensor) -> bool:
-    """Whether every number of every tensor is finite, on every rank; so all stop, or none."""
+    """Return whether all numbers are finite on all ranks, so that all ranks stop or none."""
     return not largest(not all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
 
 
@@ -127,8 +127,8 @@ def on_main(action: Callable[[], None]) -> None:
     """Run an action on the first rank while the others wait; if it fails there, all ranks end.
 
     Raises:
-        FootageError: What the action raised; on the other ranks a silent `PeerError` with the same
-            exit code.
+        FootageError: The error that the action raised; on the other ranks, a silent `PeerError`
+            with the same exit code.
     """
     failure: FootageError | None = None
     if rank() == 0:
@@ -144,7 +144,7 @@ def on_main(action: Callable[[], None]) -> None:
 
 
 def device() -> torch.device:
-    """Where a collective needs its tensors."""
+    """Return the device on which collectives need their tensors."""
     if dist.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
@@ -157,7 +157,7 @@ def first_failure_first() -> Iterator[None]:
     Errors name their rank, and each is written to the file that torchrun reads for its summary.
 
     Raises:
-        PeerError: Another process ended without agreeing on it.
+        PeerError: Another process ended unexpectedly.
     """
     try:
         yield
@@ -192,7 +192,7 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 
 def _record(message: str) -> None:
-    """Write the error file of torch elastic, whose time decides what torchrun calls the root cause.
+    """Write the error file of torch elastic; torchrun reports the earliest one as the root cause.
 
     See `torch.distributed.elastic.multiprocessing.errors.ProcessFailure`.
     """

@@ -1,4 +1,4 @@
-"""The errors that a user can cause or fix, and no others.
+"""Errors that a user can cause or fix.
 
 A message states what is wrong and what was found; the hint states how to fix it. The command line
 prints each on one line and exits with the error's exit code. Any other exception is a bug.
@@ -53,7 +53,7 @@ class MachineError(FootageError):
 
 
 class MissingModuleError(MachineError):
-    """A decoder reports that a module is missing; a hostile input may have made it say so."""
+    """A decoder reports that a module is missing; a hostile input may have forged the report."""
 
 
 class SandboxError(FootageError):
@@ -114,7 +114,7 @@ class StoppedError(FootageError):
 
 
 class PeerError(FootageError):
-    """Another process of the same training failed and reports why; nothing is printed for this."""
+    """Another process of the same training failed and reports the reason; this error is silent."""
 
     def __init__(self, exit_code: int, message: str = "", hint: str = "") -> None:
         super().__init__(message, hint)

@@ -1,4 +1,4 @@
-"""Torch, imported on first use, so that configurations and help need not wait for it."""
+"""Import torch on first use, so that configurations and help do not wait for it."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 else:
 
     class _Module:
-        """Stands for a module and imports it when an attribute is first asked for."""
+        """A stand-in for a module, which is imported when an attribute is first accessed."""
 
         def __init__(self, name: str) -> None:
             self._name = name

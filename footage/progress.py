@@ -21,7 +21,7 @@ Amount = int | float
 """Work that was done, in any unit."""
 
 REFRESHES_PER_SECOND = 2
-"""Drawing ten times per second took 2 % of an ingest."""
+"""Updates per second; ten of them took 2 % of an ingest."""
 
 LONGEST_DESCRIPTION = 32
 """Columns of the description; longer ones are cut."""
@@ -36,7 +36,7 @@ class ProgressBar:
         self._task = progress.add_task(description, total=None, unit="", rate="")
 
     def begin(self, description: str, total: Amount | None, unit: str) -> None:
-        """Start counting anew.
+        """Restart at zero.
 
         Args:
             description: What is being done.

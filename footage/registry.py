@@ -8,7 +8,7 @@
     executors     footage.processes.executors     @register_executor("name")
     backbones     footage.models.backbones        @register_backbone("name")
 
-A plugin is a Python file or module that registers something when it is imported. It is named by
+A plugin is a Python file or module that registers entries when it is imported. It is selected by
 `--plugin NAME` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by
 commas), or by an entry point of the group `footage.plugins` in an installed package.
 """
@@ -35,7 +35,7 @@ VARIABLE: Final = "FOOTAGE_PLUGINS"
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """Entries by name; the built-in ones are found in a package, the others in plugins.
+    """Entries by name; built-in ones are registered by a package, others by plugins.
 
     Args:
         kind: What an entry is, for messages, such as "loss".
@@ -61,10 +61,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries[name] = entry
 
     def find(self, name: str) -> Entry:
-        """The entry of this name.
+        """Return the entry of this name.
 
         Raises:
-            UnknownNameError: There is none; the hint suggests others.
+            UnknownNameError: It does not exist; the hint suggests others.
         """
         entries = self._complete()
         if name not in entries:

@@ -1,9 +1,9 @@
-"""Counter-based randomness: every draw is a pure function of what it is for.
+"""Counter-based randomness: every draw is a pure function of its purpose and key.
 
     generator("augment", seed, step, video, shot, frame, view)  ->  the draws of that one view
 
-Nothing is carried from one draw to the next, so a resumed run, any number of loading workers and
-any number of ranks see the same numbers, and there is no generator state to save.
+Draws share no state, so resumed runs and any number of workers or ranks see the same numbers, and
+there is no generator state to save.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from jaxtyping import Int
 
 
 def generator(purpose: str, *key: SupportsIndex) -> np.random.Generator:
-    """The random numbers that belong to one purpose and one key.
+    """Return the random generator of one purpose and one key.
 
     Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") keyed by a 128-bit
-    hash of the arguments, so keys of any length may be used and never run into one another.
+    hash of the arguments, so keys of any length may be used without collisions.
 
     Args:
-        purpose: The room that draws; two rooms with equal numbers still draw differently.
+        purpose: What the draws are for; different purposes with equal keys draw different numbers.
         key: Whole numbers of any size and sign.
     """
     text = ":".join([purpose, *(str(index(number)) for number in key)])
@@ -31,10 +31,9 @@ def generator(purpose: str, *key: SupportsIndex) -> np.random.Generator:
 
 
 def hash_order(names: Sequence[str], seed: int) -> Int[np.ndarray, " N"]:
-    """Positions of the names, sorted by the hash of (seed, name).
+    """Return the positions of the names, sorted by the hash of (seed, name).
 
-    A name's place among the others depends on itself alone, so the first few stay almost the same
-    when names are added or listed in another order. Another seed gives another order.
+    The order of the names does not matter, and adding names hardly changes which come first.
     """
     hashes = [hashlib.blake2b(f"{seed}:{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(names)), key=hashes.__getitem__), dtype=np.int64)

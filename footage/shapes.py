@@ -9,7 +9,7 @@
 Frame losses contrast along A, shot losses along F, video losses along S.
 
 `Tensor` stands for `torch.Tensor` in annotations, without importing torch: jaxtyping checks shape
-and type of the numbers of whatever it is given.
+and element type of the array that is passed.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ FlatEmbeddings = Float[Tensor, "N D"]
 """Embeddings without their hierarchy; identities are passed separately."""
 
 Identities = Int[Tensor, " N"]
-"""Equal numbers mark views of the same thing, which are positive pairs."""
+"""Equal numbers mark views of the same frame or shot, which are positive pairs."""
 
 Scalar = Float[Tensor, ""]
-"""A loss."""
+"""Value of a loss."""

@@ -19,12 +19,12 @@ _CONTROL = re.compile(
 
 
 def printable(text: str) -> str:
-    """Text with control characters, and characters that no stream can encode, as escapes."""
+    """Escape control characters and characters that no stream can encode."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    """Printable text without line ends."""
+    """Return printable text without line ends."""
     return printable(text).replace("\n", "\\n")
 
 
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 
 
 def redacted(text: str) -> str:
-    """Text without the secrets of the URLs and tokens in it; other text stays as it is."""
+    """Remove secrets from URLs and tokens in a text; other text is not changed."""
     text = _USER_OF_URL.sub(f"{HIDDEN}@", text)
     text = _PARAMETER.sub(rf"\g<name>{HIDDEN}", text)
     return _TOKEN.sub(lambda found: (found["scheme"] or "") + HIDDEN, text)

@@ -1,9 +1,9 @@
-"""Pixels of a training batch as a pure function of (seed, step), without torch.
+"""Make the pixels of a training batch, a pure function of (seed, step), without torch.
 
     step -> plan (sampling) -> JPEGs (store) -> views (augment) -> uint8 V S F A H W 3
          -> plan (images)   -> files         -> views (images)  -> uint8 B H W 3
 
-Any number of workers makes the same batches, and ranks take disjoint videos of one global batch.
+The batches do not depend on the number of workers. Ranks take disjoint videos of a global batch.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from footage.seeding import generator
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """The source of views: a frame store, or still images with the same interface."""
+    """A source of frames: a frame store, or still images with the same interface."""
 
     @property
     def shots(self) -> pa.Table:
         """One row per shot, with the columns `video`, `shot` and `num_frames`."""
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
-        """The files of some frames of a shot."""
+        """Return the encoded images of some frames of a shot."""
 
 
 class VideoStream(NamedTuple):
@@ -54,7 +54,7 @@ class ImageStream(NamedTuple):
     view: LabelledViewConfig
     """Augmentation of labelled images."""
     size: int
-    """Height and width of that view, in pixels."""
+    """Height and width of the views, in pixels."""
 
 
 class Pixels(NamedTuple):
@@ -67,14 +67,14 @@ class Pixels(NamedTuple):
 
 
 class BatchMaker:
-    """Makes one rank's part of the batch of any step.
+    """Make one rank's part of the batch of any step.
 
     Args:
-        videos: Source of unlabelled views; None makes none.
-        images: Source of labelled images; None makes none.
+        videos: Source of unlabelled views, or None.
+        images: Source of labelled images, or None.
         seed: Seed of the augmentation.
-        rank: This process among `world`; it takes every `world`-th video and image of a batch.
-        world: Processes that train together.
+        rank: Index of this process; it takes every `world`-th video and image of a batch.
+        world: Number of processes that train together.
     """
 
     def __init__(
@@ -103,18 +103,18 @@ class BatchMaker:
         return pixels // self.world * 3
 
     def plan(self, step: int) -> BatchPlan | None:
-        """This rank's part of a step's plan."""
+        """Return this rank's part of a step's plan."""
         return self.videos.sampler.plan(step).part(self.rank, self.world) if self.videos else None
 
     def rows(self, step: int) -> Int[np.ndarray, " B"] | None:
-        """This rank's labelled images of a step."""
+        """Return the rows of this rank's labelled images of a step."""
         if self.images is None:
             return None
         rows: Int[np.ndarray, " B"] = self.images.sampler.plan(step)[self.rank :: self.world]
         return rows
 
     def labels(self, step: int) -> Int[np.ndarray, " B"] | None:
-        """Their classes."""
+        """Return the classes of this rank's labelled images of a step."""
         rows = self.rows(step)
         if self.images is None or rows is None:
             return None
@@ -122,7 +122,7 @@ class BatchMaker:
         return labels
 
     def make(self, step: int) -> Pixels:
-        """The pixels of a step.
+        """Make the pixels of a step.
 
         Raises:
             StoreError: A frame cannot be read; the message names its video and shot.
@@ -147,7 +147,7 @@ class BatchMaker:
         images = np.empty((len(rows), size, size, 3), dtype=np.uint8)
         encoded = ((source.name(row), source.encoded(row)) for row in rows.tolist())
         for place, image in enumerate(opened(encoded)):
-            # the position in the global batch, so the draws do not depend on the number of ranks
+            # Keyed by the position in the global batch: the number of ranks does not matter.
             random = generator("image", self.seed, step, self.rank + place * self.world)
             images[place] = labelled_view_of(image, random, view, size)
         return images
@@ -160,10 +160,10 @@ def load_views(
     views_per_frame: int,
     key: tuple[int, int],
 ) -> UInt8[np.ndarray, "V S F A H W 3"]:
-    """The views of a plan. Each frame is decoded once; draws belong to (key, video, s, f, a).
+    """Load the views of a plan; draws are keyed by (key, video, s, f, a).
 
-    Draws depend on the position in the batch and not on the frame, so a repeated frame gets
-    different crops and colours.
+    Each frame is decoded once. Draws depend on the position in the batch and not on the frame, so
+    a repeated frame gets different crops and colours.
 
     Raises:
         StoreError: A frame cannot be read; the message names its video and shot.

@@ -1,12 +1,12 @@
-"""Which labelled images make batch n: a pure function of the seed and n.
+"""Select the labelled images of batch n, as a pure function of the seed and n.
 
-Images come in passes, as videos do. A pass is cut into batches of B, and the rest of N mod B images
-sits it out:
+Images are sampled in epochs, as videos are. An epoch is cut into batches of B; the remaining
+N mod B images are left out of it:
 
-    N >= B      pass 0  |B B B|B B B|r      pass 1  |B B B|B B B|r
+    N >= B      epoch 0 |B B B|B B B|r      epoch 1 |B B B|B B B|r
 
-Fewer images than a batch repeat. Passes then follow one another without a gap, and batches run over
-their ends:
+If there are fewer images than a batch needs, they repeat. Epochs then follow one another without a
+gap, and batches extend across their boundaries:
 
     N < B       0 2 1 | 2 0 1 | 1 0 2       B = 4:  0 2 1 2, 0 1 1 0, ...
 """
@@ -26,11 +26,11 @@ class ImageSampler:
 
         Args:
             rows: The images to sample from, each once.
-            images_per_batch: B, over all processes together.
-            seed: Another seed gives other batches.
+            images_per_batch: B, summed over all processes.
+            seed: Seed of the random order.
 
         Raises:
-            ConfigError: There is no image, or a batch is to hold none.
+            ConfigError: There are no images, or `images_per_batch` is less than 1.
         """
         if images_per_batch < 1:
             raise ConfigError(f"images_per_batch must be at least 1, got {images_per_batch}")
@@ -41,7 +41,7 @@ class ImageSampler:
         self._passes = Passes("image pass", seed, len(rows), min(images_per_batch, len(rows)))
 
     def plan(self, step: int) -> Int[np.ndarray, " B"]:
-        """Rows of a step's global batch; ranks take every so many of them.
+        """Return the rows of a step's global batch; each rank takes every `world`-th of them.
 
         Raises:
             ConfigError: The step is negative.

@@ -1,9 +1,9 @@
-"""How a labelled image becomes a view: a random crop, perhaps mirrored, perhaps distorted.
+"""Augment labelled images: random crop, optional flip, and an optional policy.
 
     image -> crop -> scale -> flip -> policy                            uint8 in, uint8 out
 
-The crop takes the same random numbers as a frame's (`augment.draw`), and the policy's come after
-them, so another policy leaves every crop where it was.
+The crop uses the same random numbers as that of a frame (`views.draw`). The policy's random numbers
+come after them, so changing the policy does not change any crop.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class LabelledViewConfig:
         self.crops(1)
 
     def crops(self, size: int) -> AugmentConfig:
-        """The crop and the flip as an augmentation without colours and blur.
+        """Return the crop and the flip as an augmentation without colour jitter and blur.
 
         Args:
             size: Height and width of a view, in pixels.
@@ -65,16 +65,16 @@ class LabelledViewConfig:
 def labelled_view_of(
     image: Encoded, random: np.random.Generator, config: LabelledViewConfig, size: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """One random view of an encoded image, which is decoded no larger than the crop needs.
+    """Make one random view of an encoded image, decoded no larger than the crop needs.
 
     Args:
         image: The encoded image.
-        random: Where all draws come from; how many is decided by the configuration alone.
-        config: How strongly views differ.
+        random: Source of all draws; their number depends only on the configuration.
+        config: Augmentation settings.
         size: Height and width of the view, in pixels.
 
     Raises:
-        ImageError: The bytes are not a whole image.
+        ImageError: The bytes are not a complete image.
     """
     (view,) = augment_encoded(image, [random], config.crops(size))
     if config.policy == "randaugment":

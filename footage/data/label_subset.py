@@ -1,8 +1,8 @@
-"""A share of the labels: which images co-training may use, and the list of them on disk.
+"""Select a fraction of the labels for co-training, and write the selection to disk.
 
-"10 % of ImageNet" means nothing until it is said which 10 %. A share is a function of the images'
-names, their classes and a seed, and the list it picked is written beside the run: one
-`name<TAB>class` a line.
+"10 % of ImageNet" is reproducible only if the images are known. The subset is a function of the
+images' names, their classes and a seed. Its list is saved with the run, one `name<TAB>class` per
+line.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ from footage.seeding import hash_order
 def label_fraction(
     names: Sequence[str], labels: Int[np.ndarray, " N"], share: float, seed: int
 ) -> Int[np.ndarray, " n"]:
-    """Rows of the images whose labels may be used, in ascending order.
+    """Return the rows of the images whose labels are used, in ascending order.
 
-    Every class keeps max(1, round(share x its images)), those that come first in the order of the
-    hash of (seed, name). So a smaller share is part of a larger one, and images that are added move
-    only a few others.
+    Each class keeps max(1, round(share x its images)): those with the smallest hashes of
+    (seed, name). A smaller subset is therefore contained in a larger one, and adding images changes
+    the selection of only a few others.
 
     Args:
-        names: Of the images, each once.
-        labels: Their class numbers.
-        share: Part of the images, above 0; 1 takes all.
-        seed: Another seed picks other images.
+        names: Unique names of the images.
+        labels: Class numbers of the images.
+        share: Fraction of the images, above 0; 1 selects all.
+        seed: Seed of the selection.
 
     Raises:
-        ConfigError: The share is out of range.
+        ConfigError: The fraction is out of range.
     """
     if not 0.0 < share <= 1.0:
         raise ConfigError(
@@ -50,10 +50,10 @@ def label_fraction(
 
 
 def write_share(path: Path, images: LabelledImages, rows: Int[np.ndarray, " n"]) -> Path:
-    """Write the list of some images.
+    """Write the names and classes of some images.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     lines = [f"{images.name(row)}\t{images.classes[images.labels[row]]}\n" for row in rows.tolist()]
     files.write_text(path, "".join(lines))

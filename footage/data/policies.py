@@ -1,6 +1,6 @@
-"""How training with labels distorts an image: RandAugment and AutoAugment's policy for ImageNet.
+"""Augmentation policies for labelled images: RandAugment, and AutoAugment's policy for ImageNet.
 
-An operation has a strength from 0 to 1 and a sign, and turns an image into another of equal size:
+An operation takes an image, a strength from 0 to 1 and a sign, and returns an image of equal size:
 
     kind        operations                                        at strength 1
     shape       shear_x, shear_y, translate_x, translate_y        0.3, 0.3, 45 % of the side, 45 %
@@ -12,8 +12,9 @@ An operation has a strength from 0 to 1 and a sign, and turns an image into anot
 Source: Cubuk et al. 2019, "AutoAugment" (ranges, and the policy for ImageNet); Cubuk et al. 2020,
 "RandAugment". Recalled: the tables of both, and the grey of 128 outside the image.
 
-Deviation: in RandAugment every operation grows with its strength and blends go either way, as in
-torchvision; the authors' code let posterize and solarize weaken and blends run from 0.1 to 1.9.
+Deviation: in RandAugment the effect of every operation grows with its strength, and blends have
+random signs, as in torchvision. In the authors' code posterize and solarize weaken with strength,
+and blends run from 0.1 to 1.9.
 """
 
 import math
@@ -27,20 +28,20 @@ from PIL import Image, ImageEnhance, ImageOps
 
 Picture = Image.Image
 Operation = Callable[[Picture, float, float], Picture]
-"""An image, a strength from 0 to 1 and a sign, which is 1 or -1."""
+"""Takes an image, a strength from 0 to 1, and a sign of 1 or -1."""
 
 OUTSIDE: Final = (128, 128, 128)
-"""What is seen where a shape operation has nothing to show."""
+"""Fill colour outside the image in shape operations."""
 _SHEAR: Final = 0.3
 _TRANSLATION: Final = 150 / 331
-"""Of the side: the papers' 150 pixels at their input size."""
+"""Maximum translation as a fraction of the side: the papers' 150 pixels at their input size."""
 _DEGREES: Final = 30.0
 _BLEND: Final = 0.9
 _BITS: Final = 4
 
 
 def _moved(image: Picture, *fetched_from: float) -> Picture:
-    """Where each pixel is fetched from: a, b, c, d, e, f of x' = ax + by + c, y' = dx + ey + f."""
+    """Transform an image; output pixel (x, y) is read from (ax + by + c, dx + ey + f)."""
     affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
     return image.transform(image.size, affine, fetched_from, bilinear, fillcolor=OUTSIDE)
 
@@ -77,7 +78,7 @@ def _posterize(image: Picture, strength: float, _: float) -> Picture:
 
 
 def _blend(kind: Callable[[Picture], ImageEnhance._Enhance]) -> Operation:
-    """Away from grey, from the mean, from black or from the blurred image, or towards it."""
+    """Blend away from or towards grey, the mean, black, or the blurred image."""
     return lambda image, strength, sign: kind(image).enhance(1 + sign * strength * _BLEND)
 
 
@@ -104,7 +105,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
         "invert": _fixed(ImageOps.invert),
     }
 )
-"""Every operation by its name. `invert` is AutoAugment's alone."""
+"""All operations by name; only AutoAugment uses `invert`."""
 
 _RANDAUGMENT: Final = tuple(name for name in OPERATIONS if name != "invert")
 
@@ -115,7 +116,7 @@ class Stage(NamedTuple):
     operation: str
     probability: float
     level: int = 0
-    """0 to 10, from the low to the high end of the operation's range in the paper."""
+    """Level from 0 to 10, from the low to the high end of the operation's range in the paper."""
 
 
 AUTOAUGMENT: Final = (
@@ -151,15 +152,16 @@ AUTOAUGMENT: Final = (
 def rand_augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator, operations: int, magnitude: int
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Operations drawn one after the other from fourteen, all of one strength, with random signs.
+    """Apply randomly drawn operations of equal strength and random sign.
 
-    Cubuk et al. 2020, "RandAugment", figure 2. Takes two random numbers an operation.
+    Cubuk et al. 2020, "RandAugment", figure 2. Each operation is one of fourteen and uses two
+    random numbers.
 
     Args:
-        image: Left as it is.
-        random: Where the draws come from.
-        operations: How many, with repetition.
-        magnitude: Their common strength in tenths.
+        image: The image, which is not changed.
+        random: Source of the draws.
+        operations: Number of operations, drawn with replacement.
+        magnitude: Common strength in tenths.
     """
     picture = Image.fromarray(image)
     for which, sign in random.random((operations, 2)).tolist():
@@ -171,9 +173,9 @@ def rand_augment(
 def auto_augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One of the 25 sub-policies for ImageNet, each of its two stages with its own probability.
+    """Apply one of the 25 sub-policies for ImageNet; each of its two stages has its own probability.
 
-    Cubuk et al. 2019, "AutoAugment". Takes five random numbers. The image is left as it is.
+    Cubuk et al. 2019, "AutoAugment". Uses five random numbers. The image is not changed.
     """
     which, *numbers = random.random(5).tolist()
     picture = Image.fromarray(image)
@@ -186,10 +188,10 @@ def auto_augment(
 
 
 def _on_our_scale(stage: Stage, sign: float) -> tuple[float, float]:
-    """Strength and sign of a level, which counts from the low end of the paper's range.
+    """Convert a stage's level, counted from the low end of the paper's range, to strength and sign.
 
-    Solarize runs from 0, all inverted, to 256, nothing; posterize from 4 bits to 8; blends from 0.1
-    to 1.9, so their level decides the sign as well.
+    Solarize runs from 0 (all inverted) to 256 (nothing inverted), posterize from 4 bits to 8, and
+    blends from 0.1 to 1.9, so the level of a blend also determines its sign.
     """
     share = stage.level / 10
     if stage.operation in ("solarize", "posterize"):

@@ -1,44 +1,44 @@
-"""Which videos, shots and frames make batch n: a pure function of the seed and n.
+"""Select the videos, shots and frames of batch n, as a pure function of the seed and n.
 
-A batch is V videos x S shots x F frames (the A views of a frame are made later, from pixels):
+A batch is V videos x S shots x F frames; the A views of each frame are made later, from pixels:
 
     video   |--shot 0--|----shot 1----|-shot 2-|------shot 3------|--shot 4--|
     S = 3               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^     a random run of S shots
     shot 1  . . f f f f . .                                   F = 4 consecutive sampled frames
     stride  . f . f . f . f                                   frame_stride = 2
 
-Videos are ragged. What happens to one that has too little is a named policy, never a surprise:
+Videos differ in their numbers of shots and frames. Named policies handle those with too few:
 
-`short_video_policy`: the video has fewer than S shots (most raw clips are one single shot).
+`short_video_policy`: the video has fewer than S shots (most raw clips are a single shot).
     "split"   the longest shots are cut into equal parts until there are S; parts share no frame:
 
                   |------------one shot------------|  ->  |--0--|--1--|--2--|--3--|
 
     "drop"    the video is not used.
-    Repeating a shot is not offered: two copies of a shot would be pushed apart as if they differed.
+    Shots are never repeated: the loss would push two copies apart as if they differed.
 
-`short_shot_policy`: a shot, or a part of one, is shorter than F frames at the wanted stride.
-    "wrap"    the stride narrows until the frames fit; when even F neighbours do not fit, the shot
-              begins again:   . . . (3 frames), F = 4  ->  0 1 2 0
-    "drop"    the shot is not used, and no part is cut as short as that.
+`short_shot_policy`: a shot, or a part of one, is shorter than F frames at the given stride.
+    "wrap"    the stride is reduced until the frames fit; if even F consecutive frames do not fit,
+              the shot wraps around:   . . . (3 frames), F = 4  ->  0 1 2 0
+    "drop"    the shot is not used, and no part is cut that short.
 
-Under "wrap" a part still keeps two frames at least, so a single shot of 2 S frames is the shortest
-video that "split" can use. A video that cannot give S disjoint shots is *ineligible*: it is counted
+With "wrap" a part keeps at least two frames, so the shortest video that "split" can use is a single
+shot of 2 S frames. A video that cannot provide S disjoint shots is *ineligible*: it is counted
 (`BatchSampler.num_ineligible`), never padded.
 
-Videos come in passes. A pass is a seeded permutation of the eligible videos, cut into batches of V;
-the rest of E mod V videos sits this pass out, another rest the next:
+Videos are sampled in epochs. An epoch is a seeded permutation of the E eligible videos, cut into
+batches of V. The remaining E mod V videos are left out, different ones in each epoch:
 
-    pass 0  |V V V|V V V|V V V|r        pass 1  |V V V|V V V|V V V|r
+    epoch 0  |V V V|V V V|V V V|r       epoch 1  |V V V|V V V|V V V|r
 
-so no batch and no pass holds a video twice, and batch n is found without batch n - 1.
+So no batch and no epoch contains a video twice, and batch n is computed without batch n - 1.
 
-The control that every reader asks for takes the same frames without their videos. Under
-`structure = "shuffled"` each of the V x S places is one frame of any shot of any video:
+As a control, `structure = "shuffled"` uses the same frames without their videos: each of the V x S
+positions is one frame of any shot of any video:
 
     |video 7, frame 3|video 2, frame 9|video 7, frame 0|video 5, frame 4|
 
-Recalled: the paper draws 4 to 8 shots and frames a video. Policies, stride and passes are ours.
+Recalled: the paper draws 4 to 8 shots and frames per video. Policies, stride and epochs are ours.
 """
 
 import heapq
@@ -53,8 +53,8 @@ from footage.errors import ConfigError, StoreError
 from footage.seeding import generator, hash_order
 
 SMALLEST_PART = 2
-"""Frames in the shortest part that "split" cuts: parts of one frame would ask the loss to tell
-neighbouring frames apart, and show it nothing that stays the same."""
+"""Frames in the shortest part that "split" cuts. With parts of one frame, the loss would only push
+neighbouring frames apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +62,9 @@ class SamplingConfig:
     """Number of videos, shots, frames and views per batch, and policies for short videos."""
 
     videos_per_batch: int = 16
-    """V: videos in a batch, over all processes together."""
+    """V: videos per batch, summed over all processes."""
     shots_per_video: int = 4
-    """S: shots per video, in order of time. Recalled: 4 to 8 in the paper."""
+    """S: shots per video, in temporal order. Recalled: 4 to 8 in the paper."""
     frames_per_shot: int = 4
     """F: consecutive sampled frames per shot; the M of VIVI-Ex(M)."""
     views_per_frame: int = 1
@@ -106,12 +106,12 @@ class SamplingConfig:
 
     @property
     def span(self) -> int:
-        """Stored frames from the first to the last frame of a shot at the wanted stride."""
+        """Number of stored frames from the first to the last sampled frame of a shot."""
         return (self.frames_per_shot - 1) * self.frame_stride + 1
 
     @property
     def images_per_batch(self) -> int:
-        """V x S x F x A."""
+        """Number of images per batch: V x S x F x A."""
         return (
             self.videos_per_batch
             * self.shots_per_video
@@ -121,48 +121,48 @@ class SamplingConfig:
 
 
 class BatchPlan(NamedTuple):
-    """What a batch is made of, before any pixel is read.
+    """The frames of a batch, before any pixels are read.
 
-    A video that was split repeats a row of the store in `shots`, with frames that do not overlap.
+    A split video has a row of the store several times in `shots`, with disjoint frames.
     """
 
     videos: Int[np.ndarray, " V"]
-    """Number of each video, as `shot_table` counts them; under "shuffled" only a place, 0 to V."""
+    """Number of each video, as in `ShotTable.videos`; with "shuffled" only a position, 0 to V."""
     shots: Int[np.ndarray, "V S"]
     """Row of each shot in `Store.shots`, in temporal order."""
     frames: Int[np.ndarray, "V S F"]
     """Index of each frame inside its shot."""
 
     def part(self, rank: int, world: int) -> "BatchPlan":
-        """The videos of one process: every `world`-th, from `rank`."""
+        """Return the videos of one process: every `world`-th, starting at `rank`."""
         return BatchPlan(*(column[rank::world] for column in self))
 
 
 class ShotTable(NamedTuple):
-    """The shots that may be sampled, by video and then by time."""
+    """The shots that may be sampled, sorted by video and then by time."""
 
     rows: Int[np.ndarray, " N"]
     """Row in `Store.shots`."""
     videos: Int[np.ndarray, " N"]
-    """Number of the shot's video: its place in the order of the whole store."""
+    """Number of the shot's video, counted over the whole store."""
     num_frames: Int[np.ndarray, " N"]
-    """Frames that the store holds of the shot."""
+    """Number of stored frames of the shot."""
 
 
 def shot_table(
     videos: Sequence[str], num_frames: Sequence[int], held_out: Collection[str] = ()
 ) -> ShotTable:
-    """The table to sample from, out of two columns of `Store.shots`.
+    """Make the table to sample from, using two columns of `Store.shots`.
 
-    Videos are numbered over the whole store, so holding others out renumbers none.
+    Videos are numbered over the whole store, so holding some out does not renumber the others.
 
     Args:
-        videos: The video's id, one entry a shot; the shots of a video stand together, by time.
-        num_frames: Stored frames, one entry a shot.
+        videos: Id of each shot's video; the shots of a video are consecutive, in temporal order.
+        num_frames: Number of stored frames per shot.
         held_out: Ids of videos that must not be sampled.
 
     Raises:
-        StoreError: The store holds no shot, or a video's shots do not stand together.
+        StoreError: The store contains no shots, or a video's shots are not consecutive.
     """
     if not len(videos):
         raise StoreError(
@@ -180,19 +180,19 @@ def shot_table(
 
 
 def hold_out(videos: Sequence[str], share: float, seed: int) -> Bool[np.ndarray, " N"]:
-    """Which videos are kept from training, to be watched by the monitor.
+    """Select the videos that are held out of training for the online metrics.
 
-    The share with the smallest hashes of (seed, id): independent of the order of the videos, and a
-    video that joins the store moves at most a few others. A share above 0 holds out at least one
-    video and leaves at least one.
+    Those with the smallest hashes of (seed, id) are held out, so the selection does not depend on
+    the order of the videos, and a new video changes it for at most a few others. A share above 0
+    holds out at least one video and leaves at least one.
 
     Args:
-        videos: Ids, each once.
-        share: Part of the videos to hold out, 0 to 1; 0 holds out none.
-        seed: Another seed holds out other videos.
+        videos: Unique ids.
+        share: Fraction of the videos to hold out, from 0 to below 1.
+        seed: Seed of the selection.
 
     Raises:
-        ConfigError: The share is out of range, or there are too few videos to divide.
+        ConfigError: The fraction is out of range, or there are too few videos to split.
     """
     if not 0.0 <= share < 1.0:
         raise ConfigError(f"the share to hold out must be from 0 to below 1, got {share}")
@@ -210,30 +210,30 @@ def hold_out(videos: Sequence[str], share: float, seed: int) -> Bool[np.ndarray,
 
 
 class Passes:
-    """Passes over numbered things, each a seeded permutation cut into batches.
+    """Epochs over numbered items, each a seeded permutation cut into batches.
 
-    The rest that does not fill a batch sits its pass out, another rest the next. Batch n is found
-    without batch n - 1.
+    Items that do not fill a last batch are left out, different ones in each epoch. Batch n is
+    computed without batch n - 1.
     """
 
     def __init__(self, purpose: str, seed: int, count: int, per_batch: int) -> None:
-        """At least `per_batch` things are needed; `purpose` is the room that draws."""
+        """Sample from at least `per_batch` items; `purpose` is the key of the draws."""
         self.batches_per_epoch = count // per_batch
-        """Batches until a thing can come again."""
+        """Number of batches per epoch."""
         self._key = (purpose, seed)
         self._count = count
         self._per_batch = per_batch
         self._latest = (-1, np.zeros(0, dtype=np.int64))
 
     def batch(self, step: int) -> Int[np.ndarray, " B"]:
-        """Numbers of the things in a step's batch, none of them twice."""
+        """Return the distinct items of a step's batch."""
         number, batch = divmod(step, self.batches_per_epoch)
         first = batch * self._per_batch
         return self.permutation(number)[first : first + self._per_batch]
 
     def permutation(self, number: int) -> Int[np.ndarray, " N"]:
-        """All things in the order of a pass."""
-        # Kept because millions of videos take a tenth of a second to shuffle; it decides nothing.
+        """Return all items in the order of an epoch."""
+        # Cached because shuffling millions of videos takes a tenth of a second.
         if self._latest[0] != number:
             purpose, seed = self._key
             self._latest = (number, generator(purpose, seed, number).permutation(self._count))
@@ -241,14 +241,14 @@ class Passes:
 
 
 class BatchSampler:
-    """Batches as a pure function of (seed, step).
+    """Sample batches as a pure function of (seed, step).
 
-    Holds a few whole numbers a shot, in arrays: cheap to send to a worker process. Nothing that
-    `plan` returns depends on what was asked before.
+    A sampler consists of arrays with a few integers per shot, so it is cheap to send to a worker
+    process. The result of `plan` does not depend on earlier calls.
     """
 
     def __init__(self, table: ShotTable, config: SamplingConfig, seed: int) -> None:
-        """Find the eligible videos and the places where their shots can come from.
+        """Find the eligible videos and the slots from which their shots can be drawn.
 
         Raises:
             ConfigError: Fewer eligible videos than `videos_per_batch`.
@@ -258,13 +258,13 @@ class BatchSampler:
         slots = _slots(table, config)
         self._slots = slots
         self.num_eligible = len(slots.videos)
-        """Videos that can be sampled."""
+        """Number of videos that can be sampled."""
         self.num_ineligible = len(np.unique(table.videos)) - self.num_eligible
-        """Videos with too few shots or frames for the policies."""
+        """Number of videos with too few shots or frames for the policies."""
         self.num_split = slots.num_split
-        """Eligible videos whose shots are cut into parts."""
+        """Number of eligible videos whose shots are cut into parts."""
         self.num_wrapped = int((slots.num_frames < config.frames_per_shot).sum())
-        """Shots, or parts of shots, whose frames have to repeat."""
+        """Number of shots, or parts of shots, whose frames have to repeat."""
         if self.num_eligible < config.videos_per_batch:
             raise ConfigError(
                 f"videos_per_batch is {config.videos_per_batch}, but only {self.num_eligible} "
@@ -279,11 +279,11 @@ class BatchSampler:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches until a video can come again."""
+        """Number of batches per epoch."""
         return self._passes.batches_per_epoch
 
     def plan(self, step: int) -> BatchPlan:
-        """The global batch of a step; ranks take `BatchPlan.part` of it.
+        """Return the global batch of a step; ranks take `BatchPlan.part` of it.
 
         Raises:
             ConfigError: The step is negative.
@@ -306,7 +306,7 @@ class BatchSampler:
         return BatchPlan(slots.videos[chosen], slots.rows[positions], frames)
 
     def _shuffled_plan(self, step: int) -> BatchPlan:
-        """Every place draws a video, one of its slots and a frame of that, each evenly."""
+        """Draw a video, one of its slots and one of its frames for each position, all uniformly."""
         slots, videos = self._slots, self.config.videos_per_batch
         draws = generator("shuffled", self.seed, step).random(
             (videos, self.config.shots_per_video, 3)
@@ -321,7 +321,7 @@ class BatchSampler:
 
 
 class _Slots(NamedTuple):
-    """Places that can become a shot of a batch: a run of frames of one row, by video and time."""
+    """Candidates for the shots of a batch: runs of frames of one row, sorted by video and time."""
 
     rows: Int[np.ndarray, " L"]
     first_frames: Int[np.ndarray, " L"]
@@ -333,7 +333,7 @@ class _Slots(NamedTuple):
 
 
 def _slots(table: ShotTable, config: SamplingConfig) -> _Slots:
-    """The eligible videos with their slots: shots as they are, or parts where shots are too few."""
+    """Find the slots of eligible videos: whole shots, or parts if there are too few shots."""
     shortest = config.span if config.short_shot_policy == "drop" else 1
     usable = table.num_frames >= shortest
     rows, numbers, lengths = (column[usable] for column in table)
@@ -366,10 +366,10 @@ def _slots(table: ShotTable, config: SamplingConfig) -> _Slots:
 
 
 def _parts(lengths: Int[np.ndarray, " n"], wanted: int, smallest: int) -> Int[np.ndarray, " n"]:
-    """Into how many parts to cut each shot, for `wanted` parts of which the shortest is longest.
+    """Return the number of parts of each shot that maximises the length of the shortest part.
 
-    Cut after cut goes to the shot whose parts would stay longest. All zero when a cut shot would
-    have parts of fewer than `smallest` frames.
+    Each cut is applied to the shot whose parts would remain longest. All zero if the parts of a
+    cut shot would have fewer than `smallest` frames.
     """
     parts = np.ones(len(lengths), dtype=np.int64)
     queue = [(-int(length) / 2, shot) for shot, length in enumerate(lengths)]
@@ -389,7 +389,7 @@ def _frames(
     draws: Float[np.ndarray, "V S"],
     config: SamplingConfig,
 ) -> Int[np.ndarray, "V S F"]:
-    """Neighbouring frames from a random start in each slot; short slots narrow or begin again."""
+    """Choose frames from a random start in each slot; short slots use a smaller stride or wrap."""
     steps = config.frames_per_shot - 1
     stride = np.clip((num_frames - 1) // max(steps, 1), 1, config.frame_stride)
     runs = np.maximum(num_frames - steps * stride, 1)

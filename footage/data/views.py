@@ -1,18 +1,18 @@
-"""Pixels to views: what a frame may look like and still be the same frame.
+"""Make augmented views of frames and images.
 
     image -> decode (as small as the crops allow) -> for each view:
         crop -> scale -> flip -> one 3x4 colour matrix -> blur          uint8 in, uint8 out
 
-First the random numbers of a view become a `Draw`, then the draw is rendered. A draw takes the same
-31 numbers whatever is switched on, so switching the blur off leaves every crop where it was.
+The random numbers of a view are first turned into a `Draw`, which is then rendered. A draw always
+uses 31 random numbers, so disabling the blur, for example, does not change any crop.
 
 Recalled: random resized ("inception") crop, flip, HSV colour noise and greyscale are the exemplar
-augmentations of the paper's laboratory. The default strengths are those of BYOL (Grill et al. 2020,
-appendix B) as recalled, one blur for all views and no solarisation; that choice is ours.
+augmentations of the paper's lab. The default strengths are those of BYOL (Grill et al. 2020,
+appendix B) as recalled, with one blur for all views and no solarisation; that choice is ours.
 
 Deviation: brightness, contrast, saturation and hue are fused into one matrix, in this order, and
-clipped once; hue turns in the YIQ plane, which keeps luma, instead of through HSV. The views are
-not those of torchvision operation for operation.
+clipped once. Hue is rotated in the YIQ plane, which preserves luma, instead of in HSV. The
+operations do not match those of torchvision one by one.
 """
 
 import math
@@ -32,18 +32,18 @@ from footage.images.resize import resized as resized
 from footage.runs.records import MOST_PIXELS
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""Share of red, green and blue in brightness as seen (ITU-R BT.601)."""
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 FRAME = "a stored frame"
-"""What errors call an image that comes without a name; whoever knows the shot adds it."""
+"""Name in errors for an image without a name; the caller adds video and shot."""
 
 _CROP_ATTEMPTS = 10
 _NUM_DRAWS = 11 + 2 * _CROP_ATTEMPTS
 _REFERENCE_SIZE = 224
 _SMALLEST_SIGMA = 0.28
-"""In pixels. A narrower blur changes no byte: its outer weights stay below half a grey level."""
+"""Smallest effective blur in pixels; the outer weights of a narrower one change no byte."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,9 +112,9 @@ EXEMPLAR = AugmentConfig(
     grey_probability=0.66,
     blur_probability=0.0,
 )
-"""Views of the exemplar method: inception crop, flip, colour noise, grey two times in three.
+"""Views of the exemplar method: inception crop, flip, colour noise, greyscale with probability 2/3.
 
-The kinds and the grey probability are those of the public `google/revisiting-self-supervised`.
+The operations and this probability are those of the public `google/revisiting-self-supervised`.
 Recalled: crops from 5 % of the area. Ours: the strengths of the colour noise.
 """
 
@@ -128,11 +128,11 @@ class Draw(NamedTuple):
     width: int
     flip: bool
     coloured: bool
-    """Whether the matrix does anything."""
+    """Whether the matrix differs from the identity."""
     matrix: Float[np.ndarray, "3 3"]
-    """Colours are multiplied by this matrix."""
+    """Matrix by which colours are multiplied."""
     lift: float
-    """Then this share of the view's mean luma is added: contrast turns around the mean."""
+    """Fraction of the view's mean luma that is then added: contrast is scaled about the mean."""
     sigma: float
     """Standard deviation of the blur in pixels of the view; 0 is no blur."""
 
@@ -140,7 +140,7 @@ class Draw(NamedTuple):
 def augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator, config: AugmentConfig
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """One random view of an image."""
+    """Make one random view of an image."""
     height, width, _ = image.shape
     return render(image, draw(height, width, random, config), config.size)
 
@@ -148,10 +148,10 @@ def augment(
 def augment_jpeg(
     jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
-    """Views of one frame, as `augment_encoded` makes them.
+    """Make views of one frame, as `augment_encoded` does.
 
     Raises:
-        StoreError: The bytes are not a whole image.
+        StoreError: The bytes are not a complete image.
     """
     try:
         return augment_encoded(open_one(FRAME, jpeg), randoms, config)
@@ -162,13 +162,13 @@ def augment_jpeg(
 def augment_encoded(
     encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
-    """Views of one encoded image, one for each generator, from a single decode.
+    """Make one view per generator from a single decode of an encoded image.
 
-    Where every crop has pixels to spare a JPEG is decoded at half its size or less, which is
+    If every crop has more pixels than needed, a JPEG is decoded at half its size or less, which is
     cheaper than shrinking it later.
 
     Raises:
-        ImageError: The bytes are not a whole image; the message names it.
+        ImageError: The bytes are not a complete image; the message names it.
     """
     height, width = encoded.height, encoded.width
     draws = [draw(height, width, random, config) for random in randoms]
@@ -182,7 +182,7 @@ def augment_encoded(
 
 
 def draw(height: int, width: int, random: np.random.Generator, config: AugmentConfig) -> Draw:
-    """The random choices of a view of an image of this size."""
+    """Draw the random choices for a view of an image of this size."""
     numbers = random.random(_NUM_DRAWS).tolist()
     crop_height, crop_width = _crop_size(height, width, numbers[11:], config)
     matrix, lift = (
@@ -210,7 +210,7 @@ def draw(height: int, width: int, random: np.random.Generator, config: AugmentCo
 def render(
     image: UInt8[np.ndarray, "h w 3"], choices: Draw, size: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The view that a draw describes; a new, contiguous array."""
+    """Render the view that a draw describes into a new, contiguous array."""
     bottom, right = choices.top + choices.height, choices.left + choices.width
     view = resized(image[choices.top : bottom, choices.left : right], size)
     if choices.flip:
@@ -220,14 +220,14 @@ def render(
         offset = np.full((3, 1), choices.lift * mean)
         view = cv2.transform(view, np.hstack([choices.matrix, offset]))
     if choices.sigma >= _SMALLEST_SIGMA:
-        # Two standard deviations hold 95 % of the weight; a wider kernel costs time, not fidelity.
+        # Two standard deviations contain 95 % of the weight; a wider kernel would only cost time.
         side = 2 * math.ceil(2 * choices.sigma) + 1
         view = cv2.GaussianBlur(view, (side, side), choices.sigma)
     return view
 
 
 def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of a frame, red first; any image format will do, JPEG is fastest.
+    """Decode a frame into RGB pixels; any image format is accepted, JPEG is fastest.
 
     Args:
         jpeg: The file's bytes.
@@ -235,7 +235,7 @@ def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
             has this many pixels.
 
     Raises:
-        StoreError: The bytes are not a whole image.
+        StoreError: The bytes are not a complete image.
     """
     try:
         return open_one(FRAME, jpeg).pixels(min_short_side)
@@ -244,10 +244,10 @@ def decode(jpeg: bytes, min_short_side: int) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def decode_resized(jpeg: bytes, size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The whole stored frame as a square, without augmentation: what probes and evaluation see.
+    """Decode a whole stored frame and resize it to a square, without augmentation, for evaluation.
 
     Raises:
-        StoreError: The bytes are not a whole image.
+        StoreError: The bytes are not a complete image.
     """
     return resized(decode(jpeg, size), size)
 
@@ -259,7 +259,7 @@ def _damaged_frame(error: ImageError) -> StoreError:
 
 
 def _shrunk(full: Draw, vertical: float, horizontal: float) -> Draw:
-    """The same draw for an image that was decoded smaller; never an empty crop."""
+    """Scale a draw to an image that was decoded smaller; the crop never becomes empty."""
     top, left = round(full.top * vertical), round(full.left * horizontal)
     bottom = round((full.top + full.height) * vertical)
     right = round((full.left + full.width) * horizontal)
@@ -271,10 +271,10 @@ def _shrunk(full: Draw, vertical: float, horizontal: float) -> Draw:
 def _crop_size(
     height: int, width: int, numbers: list[float], config: AugmentConfig
 ) -> tuple[int, int]:
-    """A crop of random area and shape, as in Inception (Szegedy et al. 2015, section 6).
+    """Draw a crop of random area and aspect ratio (Szegedy et al. 2015, section 6: Inception).
 
-    Area is uniform, and so is the logarithm of the shape. After ten crops that stick out of the
-    image: the largest one of an allowed shape.
+    The area and the logarithm of the aspect ratio are uniform. After ten crops that do not fit into
+    the image, the largest one with an allowed aspect ratio is taken.
     """
     stretch = math.log(config.crop_stretch)
     for share, shape in zip(numbers[::2], numbers[1::2], strict=True):
@@ -292,9 +292,9 @@ _SAME = (np.eye(3), 0.0)
 
 
 def _colour(numbers: list[float], config: AugmentConfig) -> tuple[Float[np.ndarray, "3 3"], float]:
-    """Brightness, contrast, saturation and hue as one matrix, and the share of mean luma to add.
+    """Combine all colour changes into one matrix and the fraction of mean luma to add.
 
-    Saturation and hue leave greys as they are, so the constant that contrast adds passes them.
+    Saturation and hue do not change greys, so they do not affect the constant that contrast adds.
     """
     strengths = (config.brightness, config.contrast, config.saturation)
     brightness, contrast, saturation = (

@@ -1,1 +1,1 @@
-"""Labelled still images: decoded, found in many layouts, shared out, cut into batches and views."""
+"""Still images: open data sets in many layouts, and decode images safely."""

@@ -1,7 +1,7 @@
-"""Still images with the face of a frame store, for training without labels on them.
+"""Present still images as a frame store, for training on them without labels.
 
-Each image is a video of one shot of one frame. Levels that need several frames or shots refuse such
-a source by themselves; the exemplar of one frame, rotation and the like can learn from it.
+Each image is a video of one shot with one frame. Levels that need several frames or shots refuse
+such a source; frame-level losses such as exemplar and rotation can use it.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from footage.images.decode import ImageError
 
 
 class ImagesAsVideos:
-    """Some labelled images as what a `Store` is to sampling and loading; labels are not looked at.
+    """Labelled images with the interface of a `Store` for sampling and loading; labels are ignored.
 
-    Plain data: cheap to send to a worker process.
+    The object is plain data, so it is cheap to send to a worker process.
     """
 
     def __init__(self, images: LabelledImages, rows: Int[np.ndarray, " n"]) -> None:
-        """Take these rows of the images, each once, in this order."""
+        """Select these distinct rows of the images, in this order."""
         self.path: Path = images.path
         names = [images.name(row) for row in rows.tolist()]
         self.content_hash = hash_of(images.content_hash, *names)
-        """Of the images' own hash and of which of them are taken."""
+        """Hash of the images' own hash and of the selected rows."""
         self.shots = pa.table(
             {
                 "video": names,
@@ -35,20 +35,20 @@ class ImagesAsVideos:
                 "num_frames": np.ones(len(rows), dtype=np.int32),
             }
         )
-        """One shot an image, in the order of `rows`; the columns of `Store.shots` that sampling
-        needs."""
+        """One shot per image, in the order of `rows`, with the columns of `Store.shots` that
+        sampling needs."""
         self._images = images
         self._rows = rows
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
-        """The bytes of an image file, once for each index asked for; only 0 exists.
+        """Return the bytes of an image file, once per requested index; only index 0 exists.
 
         Args:
-            row: The image, counted in `shots`.
-            indices: Numbers of frames.
+            row: Row of the image in `shots`.
+            indices: Indices of frames.
 
         Raises:
-            IndexError: An image or a frame that does not exist was asked for.
+            IndexError: The image or a frame does not exist.
             StoreError: The bytes cannot be read; the message names the image.
         """
         if not 0 <= row < len(self._rows) or any(indices):

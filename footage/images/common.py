@@ -1,4 +1,4 @@
-"""What every layout of labelled images gives, and the rules that all of them share."""
+"""Interfaces and rules that all layouts of labelled images share."""
 
 import collections
 import logging
@@ -21,19 +21,19 @@ TEST_NAMES: Final = ("test", "testing")
 ONLY_TRAIN: Final = "only the training part is used"
 
 NAMED_IN_ERRORS: Final = 5
-"""How many offenders an error names before it says how many more there are."""
+"""Number of names that an error lists before it only counts the rest."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where the bytes of images lie: plain data, sent to workers, that opens files when asked."""
+    """Access to the bytes of images: plain data for workers that opens files when read."""
 
     def read(self, row: int) -> bytes:
-        """The bytes of one image file.
+        """Return the bytes of one image file.
 
         Raises:
-            OSError: The file that holds them is missing or damaged.
-            ValueError: There are none.
+            OSError: The file that contains them is missing or damaged.
+            ValueError: The image has no bytes.
         """
 
 
@@ -41,21 +41,21 @@ class Found(NamedTuple):
     """The labelled images of one layout, before their classes are numbered."""
 
     kind: str
-    """The layout, in words."""
+    """Description of the layout."""
     names: pa.Array
-    """Of each image, once, as `checked_names` gives them."""
+    """Unique names of the images, as returned by `checked_names`."""
     class_names: list[str]
-    """Of each image; empty where it has no label."""
+    """Class name of each image; empty if it has no label."""
     sizes: Int[np.ndarray, " K"]
-    """Bytes of each image; in Parquet, of each group of them."""
+    """Number of bytes of each image; in Parquet, of each row group."""
     source: Source
 
 
 def entries(folder: Path) -> list[Path]:
-    """The entries of a folder, sorted by name.
+    """List the entries of a folder, sorted by name.
 
     Raises:
-        ConfigError: It cannot be listed.
+        ConfigError: The folder cannot be listed.
     """
     try:
         return sorted(folder.iterdir())
@@ -66,17 +66,17 @@ def entries(folder: Path) -> list[Path]:
 
 
 def some(names: list[str]) -> str:
-    """The first few of many names, for a message."""
+    """Join the first few of many names, for a message."""
     shown = ", ".join(names[:NAMED_IN_ERRORS])
     more = len(names) - NAMED_IN_ERRORS
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def checked_names(names: Sequence[str], path: Path) -> pa.Array:
-    """Names as an array that is cheap to send to a worker process.
+    """Convert names to an array that is cheap to send to a worker process.
 
     Raises:
-        ConfigError: A name comes twice, or cannot stand in a list as UTF-8 `name<tab>class`.
+        ConfigError: A name occurs twice, or cannot be listed in UTF-8 as `name<tab>class`.
     """
     odd = [repr(name) for name in names if not is_listable(name)]
     if odd:
@@ -97,7 +97,7 @@ def checked_names(names: Sequence[str], path: Path) -> pa.Array:
 
 
 def is_listable(name: str) -> bool:
-    """Whether a name can stand in a list of one `name<tab>class` a line, in UTF-8."""
+    """Return whether a UTF-8 list of one `name<tab>class` per line can contain a name."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -106,7 +106,7 @@ def is_listable(name: str) -> bool:
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Names sorted as numbers when all of them are, so that class 10 follows class 9."""
+    """Sort names, as numbers if all of them are, so that class 10 follows class 9."""
     listed = list(names)
     if all(name.isascii() and name.isdigit() for name in listed):
         return tuple(sorted(listed, key=lambda name: (int(name), name)))
@@ -114,7 +114,7 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_number_of_classes(name: str, num_classes: int) -> None:
-    """Refuse what no classifier can learn from.
+    """Refuse data with too few classes to train a classifier.
 
     Raises:
         ConfigError: There are fewer than two classes.
@@ -128,16 +128,16 @@ def check_number_of_classes(name: str, num_classes: int) -> None:
 
 
 def named_subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The first subfolder with one of these names, in lower case."""
+    """Return the first subfolder whose lower-case name is one of these."""
     found = [entry for entry in entries(folder) if entry.name.lower() in names and entry.is_dir()]
     return found[0] if found else None
 
 
 def shards(folder: Path, suffix: str) -> list[Path]:
-    """Files of a suffix in a folder, or in subfolders named `data` or like a split, by path.
+    """Find files with a suffix in a folder, or in subfolders named `data` or like a split.
 
-    Where some are named like the training part and others like a validation or test part, only
-    those of the training part.
+    If some are named like the training part and others like a validation or test part, only those
+    of the training part are returned. Files are sorted by path.
     """
     homes = [folder]
     for entry in entries(folder):
@@ -159,6 +159,6 @@ def shards(folder: Path, suffix: str) -> list[Path]:
 
 
 def _words(path: Path) -> set[str]:
-    """The words of a path as `train`, `00000`, `of`, `00002`."""
+    """Split a path into words such as `train`, `00000`, `of`, `00002`."""
     text = path.as_posix().lower()
     return set("".join(each if each.isalnum() else " " for each in text).split())

@@ -1,7 +1,7 @@
 """Decode untrusted images in confined processes: a bad image never ends the command.
 
     this thread                                 confined process
-    what is wanted, memory file, open files --> decodes, resizes, fills the memory file
+    request, memory file, open files ---------> decodes, resizes, fills the memory file
     pixels or a reason for each <-------------- sizes or reasons
 
 A process serves one thread and many images. A crash, a hang or more memory than `limits` computed
@@ -37,16 +37,16 @@ MEMORY_BYTES: Final = limits.MAX_BYTES + limits.MAX_FILE_BYTES + 2**29
 """Address space of a process: decoding, the file, the memory file, and allocator overhead."""
 
 CPU_SECONDS: Final = 20
-"""CPU seconds for one image; the largest picture of the slowest format takes about ten."""
+"""CPU seconds per image; the largest picture of the slowest format takes about ten."""
 
 WALL_SECONDS: Final = 200.0
-"""Elapsed seconds for one image: ten times the CPU time, for a busy machine."""
+"""Elapsed seconds per image: ten times the CPU time, for a busy machine."""
 
 CALLS_PER_PROCESS: Final = 1_000
 """Number of calls after which a process is replaced, which takes half a second."""
 
 IMAGES_PER_CALL: Final = MOST_FILES - 1
-"""The memory file takes the place of one."""
+"""Images per call: all open files but one, which is the memory file."""
 
 _LARGEST: Final = limits.RGB_BYTES * limits.MAX_PIXELS
 NO_ROOM: Final = "needs a memory file of its own"
@@ -54,7 +54,7 @@ _FUNCTION: Final = "footage.images.decoder_process:answer"
 _CURE: Final = "fix it or remove it"
 
 Filter = Literal["area", "linear"]
-"""How a picture is resized to a square: `resizing.resized` or `resizing.stretched`."""
+"""How a picture is resized to a square: `resize.resized` or `resize.stretched`."""
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 """Images of different sizes, whereas `RGB` would require equal sizes."""
@@ -70,7 +70,7 @@ class Request(msgspec.Struct, frozen=True):
     """A request to decode some images; the first open file is for the pixels."""
 
     sizes: tuple[int, ...]
-    """Squares of these sizes; none for the whole picture."""
+    """Sizes of the squares; empty requests the whole picture."""
     filter: Filter = "area"
     images: tuple[bytes, ...] = ()
     """The encoded images, unless they are the other open files."""
@@ -80,9 +80,9 @@ class Answer(msgspec.Struct, frozen=True):
     """The outcome for one image."""
 
     reason: str = ""
-    """Why it cannot be decoded, without its name."""
+    """Reason why the image cannot be decoded, without its name."""
     shapes: tuple[tuple[int, int], ...] = ()
-    """Heights and widths of its pictures, whose pixels follow those of the image before."""
+    """Heights and widths of its pictures; their pixels follow those of the previous image."""
 
 
 _ANSWERS = msgspec.msgpack.Decoder(list[Answer])
@@ -118,7 +118,7 @@ class ConfinedDecoders:
     def squares(
         self, paths: Sequence[Path], sizes: Sequence[int], how: Filter = "area"
     ) -> list[Squares | ImageError]:
-        """Image files as squares by size, or the errors that prevent it, in order.
+        """Decode image files into squares by size, in order; a failed image gives its error.
 
         Raises:
             MachineError: No process can be started, or it was killed from outside.
@@ -138,7 +138,7 @@ class ConfinedDecoders:
     def decode(
         self, images: Sequence[Untrusted], sizes: Sequence[int] = (), how: Filter = "area"
     ) -> list[Pictures | ImageError]:
-        """A few images, each as squares of some sizes or, without sizes, as its whole picture.
+        """Decode a few images into squares of some sizes or, without sizes, into whole pictures.
 
         Args:
             images: At most `IMAGES_PER_CALL`.
@@ -213,7 +213,7 @@ class _Pixels:
         self._place = 0
 
     def take(self, answer: Answer, name: str) -> Pictures | ImageError:
-        """The next pictures, if they match the request."""
+        """Return the next pictures, if they match the request."""
         if answer.reason:
             return ImageError(f"{name} {plain_text(answer.reason.encode())}", _CURE)
         squares = tuple((size, size) for size in self._sizes)
@@ -232,7 +232,7 @@ class _Pixels:
         flat = np.frombuffer(self._mapped, np.uint8, count, self._place)
         self._place += count
         picture = flat.reshape(height, width, limits.RGB_BYTES)
-        # The mapping takes a descriptor. A whole picture keeps it; squares may be too many.
+        # A mapping uses a descriptor. A whole picture keeps it; there may be too many squares.
         return picture.copy() if self._sizes else picture
 
 
@@ -254,7 +254,7 @@ def _read_answers(content: bytes, count: int) -> list[Answer]:
 
 @contextmanager
 def _memory_file(capacity: int) -> Iterator[int]:
-    """A file in memory whose size is sealed; its mappings outlive it."""
+    """Yield a file in memory whose size is sealed; its mappings outlive it."""
     memory = os.memfd_create("footage-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(memory, capacity)
@@ -277,10 +277,10 @@ def _by_size(found: Pictures | ImageError, sizes: Sequence[int]) -> Squares | Im
 
 
 def check_sandbox() -> None:
-    """Report the layers of a confined process before one is needed.
+    """Report the sandbox layers of a confined process before one is needed.
 
     Raises:
-        SandboxError: One is missing, and all are required.
+        SandboxError: A layer is missing, and all are required.
     """
     with ConfinedDecoders() as decoders:
         decoders.decode([Untrusted("nothing", b"")])
@@ -290,7 +290,7 @@ _shared: dict[int, ConfinedDecoders] = {}
 
 
 def shared() -> ConfinedDecoders:
-    """The decoders of this process; each lives as long as the process or its calling thread."""
+    """Return the decoders of this process; each lives as long as its calling thread."""
     process = os.getpid()  # a fork must not use the decoders of its parent
     if process not in _shared:
         _shared.clear()

@@ -1,13 +1,13 @@
-"""Labelled images on disk, in whichever of the usual layouts they come.
+"""Open labelled images on disk in any of the common layouts.
 
-    FOLDER/cat/1.jpg               one subfolder per class; of train/ beside val/ or test/, train/
+    FOLDER/cat/1.jpg               one subfolder per class; of train/, val/ and test/ only train/
     LIST.txt                       lines `path label`, `path<tab>label` or `path,label`
     FILE.parquet, FOLDER/*.parquet a column of images and one of labels
-    FILE.tar, FOLDER/*.tar         WebDataset: 0001.jpg beside 0001.cls, .json or .txt
-    FOLDER/state.json              what `save_to_disk` of Hugging Face `datasets` writes
+    FILE.tar, FOLDER/*.tar         WebDataset: 0001.jpg next to 0001.cls, .json or .txt
+    FOLDER/state.json              the output of `save_to_disk` of Hugging Face `datasets`
 
-They are for training: where a data set has parts of its own, only the training part is opened.
-`docs/images.md` shows an example of each. Nothing is decoded here before it is asked for.
+The images are for training: if a data set has its own parts, only the training part is opened.
+`docs/images.md` shows an example of each layout. Images are decoded only when they are read.
 """
 
 import dataclasses
@@ -45,21 +45,21 @@ _PACKED: Final = frozenset({".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledImages:
-    """Images with one class each; *rows* count them.
+    """Images with one class each; a *row* is the position of an image.
 
-    Holds names, labels and places, no pixels and no open file: cheap to send to a worker process,
-    which opens files when it reads.
+    The object contains names, labels and locations, but no pixels and no open file. It is cheap to
+    send to a worker process, which opens files when it reads.
     """
 
     path: Path
     kind: str
-    """The layout, in words."""
+    """Description of the layout."""
     classes: tuple[str, ...]
-    """Class names in order, as numbers where all are numbers; a label is a position in it."""
+    """Class names in order, numeric if all are numbers; a label is a position in it."""
     labels: Int[np.ndarray, " N"]
     content_hash: str
-    """SHA-256 of classes, names, labels and sizes in bytes. Not of the images' bytes: an image that
-    was replaced by another of equal size is not noticed. Parquet tells sizes of row groups only."""
+    """SHA-256 of classes, names, labels and sizes in bytes, but not of the images' bytes: an image
+    replaced by one of equal size is not detected. In Parquet, the sizes are those of row groups."""
     _names: pa.Array = dataclasses.field(repr=False)
     _source: Source = dataclasses.field(repr=False)
 
@@ -68,15 +68,15 @@ class LabelledImages:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each image, unique and the same whenever the same data set is opened."""
+        """Unique names of the images, the same whenever the same data set is opened."""
         return tuple(self._names.to_pylist())
 
     def name(self, row: int) -> str:
-        """The name of one image."""
+        """Return the name of one image."""
         return str(self._names[row].as_py())
 
     def encoded(self, row: int) -> bytes:
-        """The bytes of one image file, not decoded.
+        """Return the undecoded bytes of one image file.
 
         Raises:
             ImageError: They cannot be read; the message names the image.
@@ -92,11 +92,11 @@ class LabelledImages:
 
 
 def open_images(path: str | Path) -> LabelledImages:
-    """The labelled images that a file or a folder holds, in one of the layouts of this module.
+    """Open the labelled images in a file or a folder, in one of the layouts of this module.
 
     Raises:
-        ConfigError: Nothing is there, it cannot be read, images have no label or no usable name, or
-            there are fewer than two classes.
+        ConfigError: The path does not exist or cannot be read, images have no label or no usable
+            name, or there are fewer than two classes.
     """
     root = Path(path)
     found = _found(root)
@@ -179,10 +179,10 @@ def _content_hash(found: Found, classes: tuple[str, ...]) -> str:
 
 
 def hash_of(*texts: str) -> str:
-    """SHA-256 of a sequence of texts, as hexadecimal digits."""
+    """Return the SHA-256 of a sequence of texts as hexadecimal digits."""
     digest = hashlib.sha256()
     for text in texts:
-        # Each by its length first, so that no two sequences run into the same bytes.
+        # Each is preceded by its length, so that no two sequences give the same bytes.
         encoded = text.encode()
         digest.update(b"%d:%s" % (len(encoded), encoded))
     return digest.hexdigest()

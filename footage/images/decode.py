@@ -2,7 +2,7 @@
 
 Everything that opens a still image goes through here, so that a labelled photo, an image to embed
 and a query of the report are decoded alike. A plain JPEG takes a fast decoder with the same pixels;
-everything else is left to Pillow. Decoding videos is `videos.video`'s.
+everything else is left to Pillow. Videos are decoded by `footage.video.decode`.
 """
 
 import io
@@ -28,12 +28,12 @@ from footage.io.walk import walk
 log = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-"""What may be decoded. Pillow's other decoders are rarely used and more often found unsafe."""
+"""Formats that may be decoded. Pillow's other decoders are rare and have more vulnerabilities."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 )
-"""Which files of a folder are taken for images, in lower case."""
+"""Suffixes of image files in a folder, in lower case."""
 
 RGB = UInt8[np.ndarray, "height width 3"]
 
@@ -48,12 +48,12 @@ _BAND: Final = 64
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file found in a folder counts as an image: by suffix, and not hidden."""
+    """Return whether a file in a folder counts as an image, by its suffix; hidden files do not."""
     return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image below a folder, sorted by path; skipped files are logged.
+    """Find every image below a folder, sorted by path; skipped files are logged.
 
     Links to folders are followed; hidden files and folders are skipped.
 
@@ -83,7 +83,7 @@ def read_image(path: Path) -> RGB:
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[io.FileIO]:
-    """An open image file.
+    """Open an image file.
 
     Raises:
         ImageError: missing, not a regular file, or larger than `limits.MAX_FILE_BYTES`.
@@ -102,7 +102,7 @@ def open_regular(path: Path) -> Iterator[io.FileIO]:
 
 
 def read_descriptor(descriptor: int, name: str) -> bytes:
-    """The bytes of an open file.
+    """Read the bytes of an open file.
 
     Raises:
         ImageError: They cannot be read.
@@ -129,7 +129,7 @@ def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Whether the fast decoder can read an image, judging by its header."""
+    """Return whether the fast decoder can read an image, according to its header."""
     return _plain_header(data) is not None
 
 
@@ -146,8 +146,8 @@ class Encoded:
     read.
 
     Attributes:
-        height: Of the whole, upright picture.
-        width: Of the whole, upright picture.
+        height: Height of the whole, upright picture.
+        width: Width of the whole, upright picture.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Encoded:
         Args:
             data: The file's bytes.
             name: Name of the image in errors.
-            decode_other: Decodes other images than plain JPEGs; by default, Pillow in this process.
+            decode_other: Decodes images other than plain JPEGs; by default, Pillow in this process.
 
         Raises:
             ImageError: of another format, truncated, damaged, or too large.
@@ -177,7 +177,7 @@ class Encoded:
             self.height, self.width, _ = self._decoded.shape
 
     def pixels(self, min_short_side: int = _WHOLE) -> RGB:
-        """The upright picture.
+        """Decode the upright picture.
 
         Args:
             min_short_side: A plain JPEG may be delivered at half its size or less as long as its
@@ -190,7 +190,7 @@ class Encoded:
             return self._decoded
         assert self._jpeg is not None
         try:
-            # Factors between 1/2 and 1 take longer than a whole decode: they have no fast transform
+            # Factors between 1/2 and 1 take longer than a whole decode: no fast transform exists
             image: RGB = simplejpeg.decode_jpeg(
                 self._data, min_height=min_short_side, min_width=min_short_side, min_factor=2
             )
@@ -217,7 +217,7 @@ def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 
 
 def _as_stored(upright: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[np.ndarray, "_ _ 3"]:
-    """A view of upright pixels in the layout of the file."""
+    """Return a view of upright pixels in the layout of the file."""
     if orientation in _UPSIDE_DOWN:
         upright = upright[::-1]
     if orientation in _MIRRORED:
@@ -232,10 +232,10 @@ def _pixels(data: bytes, name: str) -> RGB:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """An image of bounded cost whose pixels are not decoded yet; damage becomes an `ImageError`."""
+    """Open an image of bounded cost without decoding its pixels; damage raises an `ImageError`."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns where we refuse, and about odd metadata that does not touch the pixels.
+            # Pillow warns where we refuse, and about odd metadata that does not affect the pixels.
             warnings.simplefilter("ignore")
             limits.check_structure(name, data)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -250,16 +250,16 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, MemoryError, OverflowError) as error:
         raise ImageError(f"{name} is too large to decode: {error}", _CURE) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
-        # Pillow's decoders report damage by any of these.
+        # Pillow's decoders raise any of these for damaged files.
         raise ImageError(f"{name} is damaged: {error}", _CURE) from error
-    except Exception as error:  # the boundary of one image: anything becomes its reason
+    except Exception as error:  # boundary of one image: any error becomes its reason
         shown = f"{name} is damaged: {type(error).__name__}: {error}"
         raise ImageError(shown, _CURE) from error
 
 
 def _upright_rgb(image: Image.Image) -> RGB:
     image.load()
-    # After loading, as in Pillow's exif_transpose: a PNG may declare it behind the pixels
+    # After loading, as in Pillow's exif_transpose: a PNG may declare it after the pixels
     declared = image.getexif().get(jpeg.ORIENTATION, jpeg.UPRIGHT)
     orientation = int(declared) if declared in range(1, 9) else jpeg.UPRIGHT
     upright = np.empty((*_upright_size(image.height, image.width, orientation), 3), dtype=np.uint8)
@@ -287,7 +287,7 @@ def _rgb(image: Image.Image) -> RGB:
 
 
 def _white_level(image: Image.Image) -> float:
-    """The grey value that becomes white; Pillow's own conversion would clip all above 255."""
+    """Return the grey value that becomes white; Pillow's own conversion would clip above 255."""
     largest = 0.0
     for _, band in _bands(image):
         values = np.asarray(band)

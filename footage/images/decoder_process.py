@@ -1,7 +1,7 @@
-"""Decode images in a confined process and return what the request asks for.
+"""Decode images in a confined process, as requested.
 
-Imported by confined processes only. Everything that Pillow would import when it first meets a
-format is imported here, since nothing can be opened later.
+Only confined processes import this module. Everything that Pillow would import at its first use of
+a format is imported here, because nothing can be opened later.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _NAMELESS = "\0"
 
 
 def answer(request: bytes, files: list[int]) -> bytes:
-    """Encoded `Answer`s, one for each image; the pixels go into the first file."""
+    """Return encoded `Answer`s, one per image; the pixels are written to the first file."""
     wanted = msgspec.msgpack.decode(request, type=Request)
     memory, *images = files
     read: list[Callable[[], bytes]] = [
@@ -44,7 +44,7 @@ def answer(request: bytes, files: list[int]) -> bytes:
 def _answer(
     wanted: Request, read: Callable[[], bytes], room: memoryview
 ) -> tuple[Answer, memoryview]:
-    """The outcome for one image, and the space left after its pixels."""
+    """Return the outcome for one image, and the space left after its pixels."""
     try:
         image = decode.decode_image(read(), _NAMELESS)
     except limits.ImageError as error:
@@ -68,7 +68,7 @@ def _prepare() -> None:
     for kind in (*decode.FORMATS, "MPO"):
         for mode in ("RGB", "L", "P", "RGBA", "CMYK", "I;16", "F"):
             file = io.BytesIO()
-            with contextlib.suppress(OSError, KeyError, ValueError):  # it has no such variant
+            with contextlib.suppress(OSError, KeyError, ValueError):  # no such variant
                 Image.new(mode, (4, 4)).save(file, kind, exif=exif)
                 _answer(Request((2, 8)), file.getvalue, memoryview(bytearray(1000)))
 

@@ -1,4 +1,4 @@
-"""Labelled images as plain files: one folder a class, or a list of paths and labels."""
+"""Labelled images as plain files: one folder per class, or a list of paths and labels."""
 
 import csv
 import logging
@@ -29,7 +29,7 @@ from footage.images.limits import ImageError
 log = logging.getLogger(__name__)
 
 LONGEST_LINE: Final = 100_000
-"""Characters in a line of a list."""
+"""Maximum number of characters per line of a list."""
 
 _HEADERS: Final = ("path,label", "path\tlabel", "file,label")
 
@@ -37,24 +37,24 @@ _FORM: Final = "write one `path label` per line, paths relative to the list"
 
 
 class Files(NamedTuple):
-    """Images that are files of their own."""
+    """Images in separate files."""
 
     folder: Path
     names: pa.Array
-    """Paths below the folder."""
+    """Paths relative to the folder."""
 
     def read(self, row: int) -> bytes:
-        """The bytes of one image file."""
+        """Return the bytes of one image file."""
         name = str(self.names[row])
         with open_regular(self.folder / name) as file:
             return read_descriptor(file.fileno(), name)
 
 
 def open_folders(folder: Path) -> Found:
-    """One folder a class; where `train/` lies beside `val/` or `test/`, the classes of `train/`.
+    """Open one folder per class; if `train/` is next to `val/` or `test/`, the classes of `train/`.
 
     Raises:
-        ConfigError: A class folder holds no image.
+        ConfigError: A class folder contains no images.
     """
     train = named_subfolder(folder, TRAIN_NAMES)
     own_splits = train is not None and named_subfolder(folder, VAL_NAMES + TEST_NAMES) is not None
@@ -65,10 +65,10 @@ def open_folders(folder: Path) -> Found:
 
 
 def open_list(path: Path) -> Found:
-    """A list of paths and labels.
+    """Open a list of paths and labels.
 
     Raises:
-        ConfigError: It is not such a list, lists nothing, or names files that do not exist.
+        ConfigError: The list is not valid, is empty, or names files that do not exist.
     """
     return _files("a list of files", path.parent, read_list(path))
 
@@ -104,12 +104,12 @@ def _sizes(files: list[Path]) -> Int[np.ndarray, " N"]:
 
 
 def _below(path: Path, folder: Path) -> str:
-    """The path below the folder; a list may name files elsewhere."""
+    """Return the path relative to the folder; a list may contain files elsewhere."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
 def read_classes(folder: Path) -> dict[str, list[Path]]:
-    """Images by class, where every subfolder is a class; its own subfolders belong to it.
+    """Find images by class; every subfolder is a class, including its own subfolders.
 
     Raises:
         ConfigError: A class folder contains no images, or links to the images of another class.
@@ -148,10 +148,10 @@ def _check_apart(folder: Path, classes: dict[str, list[Path]]) -> None:
 
 
 def read_list(path: Path) -> dict[str, list[Path]]:
-    """Images by class from a list file, in the order of the list.
+    """Read images by class from a list file, in the order of the list.
 
     Raises:
-        ConfigError: It is not such a list, lists nothing, or names files that do not exist.
+        ConfigError: The list is not valid, is empty, or names files that do not exist.
     """
     lines = [(number, line) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if lines and lines[0][1].replace(" ", "").lower() in _HEADERS:
@@ -193,7 +193,7 @@ def read_list(path: Path) -> dict[str, list[Path]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text file, split at line feeds only: names may contain other separators."""
+    """Split a text file into lines at line feeds only: names may contain other separators."""
     try:
         with open_regular(path) as file:
             text = read_descriptor(file.fileno(), str(path)).decode("utf-8-sig")
@@ -205,7 +205,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path leads to a file; False for a path that no file system allows."""
+    """Return whether a path leads to a file; False for a path that is not valid."""
     try:
         return path.is_file()
     except OSError:
@@ -213,7 +213,7 @@ def _is_file(path: Path) -> bool:
 
 
 class _Separator(NamedTuple):
-    """How one line of a list becomes a path and a label; paths may hold the other separators."""
+    """Splits a line of a list into path and label; paths may contain the other separators."""
 
     name: str
 
@@ -229,7 +229,7 @@ class _Separator(NamedTuple):
 
 
 def _separator(line: str, path: Path) -> _Separator:
-    """The separator by which the list's first line names a file that exists."""
+    """Return the separator with which the list's first line names an existing file."""
     candidates = [_Separator(name) for name in ("tab", "comma", "space")]
     for separate in candidates:
         fields = separate(line)

@@ -1,4 +1,4 @@
-"""What a JPEG declares before its pixels: size, components, scans and orientation.
+"""Read the header of a JPEG: size, components, scans and orientation.
 
 Only JPEGs with an unambiguous structure get a header and use the fast decoder. Everything else is
 left to Pillow. Only the segments before the pixels are parsed, so a header costs microseconds.
@@ -20,7 +20,7 @@ _MOST_SEGMENTS: Final = 10_000
 _EXIF: Final = b"Exif\x00\x00"
 _XMP_ORIENTATION: Final = b"tiff:Orientation"
 _SCAN: Final = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-"""Every scan header that a decoder accepts: its length follows from its number of components."""
+"""All scan headers that a decoder accepts; the length depends on the number of components."""
 
 COEFFICIENT_BYTES: Final = 2
 
@@ -29,26 +29,26 @@ _BLOCK: Final = 8
 ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
 _KIND_BYTES: Final = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
-"""Bytes of one value, by its kind in a directory."""
+"""Bytes per value, by its type in a directory."""
 _ENTRY_BYTES: Final = 12
 UPRIGHT: Final = 1
 
 
 class JpegHeader(NamedTuple):
-    """What the segments before the first scan declare."""
+    """The properties declared before the first scan."""
 
     width: int
     """Stored width, before the orientation is applied."""
     height: int
     components: int
     orientation: int
-    """As in EXIF, 1 to 8."""
+    """Orientation as in EXIF, 1 to 8."""
     coefficient_bytes: int
     """Size of the coefficients that a decoder buffers until the last scan; 0 if it streams."""
 
 
 def read_header(data: bytes) -> JpegHeader | None:
-    """The header of a JPEG, or None if Pillow should decide how to read the file."""
+    """Read the header of a JPEG; None if the file should be left to Pillow."""
     if not data.startswith(_START):
         return None
     exif = b""
@@ -87,10 +87,10 @@ def read_header(data: bytes) -> JpegHeader | None:
 
 
 def count_scans(data: bytes, most: int) -> int:
-    """An upper bound on the number of scans of a JPEG, counted up to one above `most`.
+    """Return an upper bound on the number of scans of a JPEG, counted up to one above `most`.
 
-    Everything that looks like the header of a scan counts, at any position, so no difference
-    between two parsers can hide one.
+    Every byte sequence that looks like the header of a scan counts, at any position, so no
+    difference between two parsers can hide a scan.
     """
     return sum(1 for _ in itertools.islice(_SCAN.finditer(data), most + 1))
 
@@ -110,7 +110,7 @@ def _header(marker: int, frame: bytes, scan: bytes, orientation: int) -> JpegHea
 
 
 def _coefficients(width: int, height: int, factors: list[tuple[int, int]]) -> int:
-    """Coefficients of all components, each padded to whole units of the picture."""
+    """Return the number of coefficients of all components, each padded to whole blocks."""
     across = -(-width // (_BLOCK * max(horizontal for horizontal, _ in factors)))
     down = -(-height // (_BLOCK * max(vertical for _, vertical in factors)))
     blocks = sum(across * horizontal * down * vertical for horizontal, vertical in factors)
@@ -118,7 +118,7 @@ def _coefficients(width: int, height: int, factors: list[tuple[int, int]]) -> in
 
 
 def _orientation(exif: bytes) -> int | None:
-    """The orientation in the first directory of EXIF data, 1 if absent, None if it is unclear."""
+    """Return the orientation in the first directory of EXIF data, 1 if absent, None if unclear."""
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
     try:
         if order is None:
@@ -146,6 +146,6 @@ def _orientation(exif: bytes) -> int | None:
 
 
 def _is_whole(exif_bytes: int, kind: int, length: int, place: int) -> bool:
-    """Whether the value of an entry lies within the data; parsers differ on those that do not."""
+    """Return whether an entry's value lies within the data; parsers differ on those that do not."""
     size = _KIND_BYTES.get(kind, 0) * length
     return size > 0 and (size <= 4 or place + size <= exif_bytes)

@@ -1,12 +1,12 @@
-"""Limits on the cost of decoding one image: pixels, memory, passes and pieces, checked first.
+"""Limits on the cost of decoding one image, checked first: pixels, memory, scans and chunks.
 
 The memory of a decode is computed from the header: the decoder's buffers, the picture as Pillow
 holds it, and three bytes per pixel for the result.
 
-    JPEG    2 bytes per coefficient where it is progressive or in several scans
+    JPEG    2 bytes per coefficient if it is progressive or has several scans
     WebP    two canvases of 4 bytes per pixel, the lossless decoder's 4, and two copies of the frame
-    TIFF    the largest strip or tile; a second picture where it must be turned
-    PPM, BMP, where Pillow decodes them in Python: two copies of the samples
+    TIFF    the largest strip or tile; a second picture if it must be rotated
+    PPM, BMP, if Pillow decodes them in Python: two copies of the samples
 
 The file's own bytes are not counted; they are limited by `MAX_FILE_BYTES`.
 """
@@ -20,35 +20,35 @@ from footage.errors import FootageError
 from footage.images import jpeg
 
 MAX_PIXELS: Final = 89_478_485
-"""Largest picture: where Pillow itself begins to warn."""
+"""Largest picture, in pixels; Pillow warns above the same size."""
 
 MAX_BYTES: Final = 2**30
-"""Memory that decoding one image may take: enough for most 8-bit formats at `MAX_PIXELS`."""
+"""Maximum memory per decode, in bytes: enough for most 8-bit formats at `MAX_PIXELS`."""
 
 MAX_FILE_BYTES: Final = 2**29
-"""Largest file."""
+"""Largest file, in bytes."""
 
 MAX_SCANS: Final = 50
-"""Passes over the picture that a progressive JPEG may ask for; encoders write about ten."""
+"""Maximum number of scans of a progressive JPEG; encoders write about ten."""
 
 MAX_PIECES: Final = 100_000
-"""Chunks of a PNG; encoders write one for every 8 kB."""
+"""Maximum number of chunks of a PNG; encoders write one per 8 kB."""
 
 MAX_TAGS: Final = 4096
-"""Entries in a TIFF directory, as in libtiff."""
+"""Maximum number of entries in a TIFF directory, as in libtiff."""
 
 MAX_PYTHON_SAMPLES: Final = 8_000_000
-"""Values in a picture that Pillow decodes in Python, which takes about a microsecond for each."""
+"""Maximum number of values that Pillow decodes in Python, at about a microsecond per value."""
 
 RGB_BYTES: Final = 3
 OVERHEAD: Final = 24 * 2**20
-"""Tables, rows in flight and what the allocator keeps, for a picture of any size."""
+"""Memory for tables, row buffers and allocator overhead, for a picture of any size."""
 _WEBP_BYTES: Final = 17
 _SAMPLE_COPIES: Final = 3
 _ONE_BYTE: Final = frozenset({"1", "L", "P"})
 _PYTHON_DECODERS: Final = frozenset({"bmp_rle", "ppm", "ppm_plain"})
 _UNBOUNDED_TIFF: Final = frozenset({"lzma", "webp"})
-"""Compressions whose memory no tag declares."""
+"""TIFF compressions whose memory use is not declared by any tag."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _TIFF: Final = {
     b"II*\x00": ("<L", 4, "<H"),
@@ -56,7 +56,7 @@ _TIFF: Final = {
     b"II+\x00": ("<Q", 8, "<Q"),
     b"MM\x00+": (">Q", 8, ">Q"),
 }
-"""By the first bytes: format and place of the directory's place, format of its number of tags."""
+"""By the first bytes: format and position of the directory's offset, format of its entry count."""
 
 _CURE: Final = "make it smaller or remove it"
 
@@ -66,7 +66,7 @@ class ImageError(FootageError):
 
 
 def check_file(name: str, num_bytes: int) -> None:
-    """Refuse a file of too many bytes."""
+    """Refuse a file that is too large."""
     if num_bytes > MAX_FILE_BYTES:
         raise ImageError(
             f"{name} has {num_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} allowed", _CURE
@@ -74,7 +74,7 @@ def check_file(name: str, num_bytes: int) -> None:
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Refuse a picture of too many pixels."""
+    """Refuse a picture with too many pixels."""
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS:,} allowed", _CURE
@@ -82,7 +82,7 @@ def check_size(name: str, width: int, height: int) -> None:
 
 
 def check_jpeg(name: str, data: bytes, header: jpeg.JpegHeader) -> None:
-    """Refuse a plain JPEG that is too large or asks for too many scans."""
+    """Refuse a plain JPEG that is too large or has too many scans."""
     check_size(name, header.width, header.height)
     _check_memory(name, memory_of_jpeg(header))
     if header.coefficient_bytes:
@@ -90,7 +90,7 @@ def check_jpeg(name: str, data: bytes, header: jpeg.JpegHeader) -> None:
 
 
 def check_structure(name: str, data: bytes) -> None:
-    """Refuse a file with too many pieces, before Pillow lists them."""
+    """Refuse a file with too many chunks or tags, before Pillow lists them."""
     if data.startswith(_PNG):
         place, pieces = len(_PNG), 0
         while place + 8 <= len(data):
@@ -104,7 +104,7 @@ def check_structure(name: str, data: bytes) -> None:
             (first,) = struct.unpack_from(directory, data, place)
             (count,) = struct.unpack_from(number, data, first)
         except (struct.error, OverflowError):
-            return  # Pillow reports what is missing
+            return  # Pillow reports the missing data
         if count > MAX_TAGS:
             raise ImageError(
                 f"{name} has {count:,} tags, more than the {MAX_TAGS:,} allowed", _CURE
@@ -133,14 +133,14 @@ def check_opened(name: str, data: bytes, image: Image.Image) -> None:
 
 
 def memory_of_jpeg(header: jpeg.JpegHeader) -> int:
-    """Peak memory of the fast decoder in bytes, including its result."""
+    """Return the peak memory of the fast decoder in bytes, including its result."""
     pixels = header.width * header.height
     turned = RGB_BYTES * pixels if header.orientation != jpeg.UPRIGHT else 0
     return RGB_BYTES * pixels + max(header.coefficient_bytes, turned)
 
 
 def memory_of(image: Image.Image) -> int:
-    """Peak memory to decode an image that Pillow has opened, in bytes, including the result."""
+    """Return the peak memory in bytes to decode an opened image, including the result."""
     pixels = image.width * image.height
     stored = pixels * _bytes_per_pixel(image.mode)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -160,12 +160,12 @@ def memory_of(image: Image.Image) -> int:
 
 
 def _is_python(image: Image.Image) -> bool:
-    """Whether Pillow decodes this variant of the format in Python."""
+    """Return whether Pillow decodes this variant of the format in Python."""
     return any(tile[0] in _PYTHON_DECODERS for tile in getattr(image, "tile", ()))
 
 
 def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
-    """Bytes of the largest piece that libtiff decodes at once."""
+    """Return the size of the largest strip or tile, which libtiff decodes at once."""
     tags = image.tag_v2
     bits = max(int(each) for each in tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     samples = int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))
@@ -179,7 +179,7 @@ def _strip_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
 
 
 def _bytes_per_pixel(mode: str) -> int:
-    """Bytes per pixel of an image in Pillow's memory."""
+    """Return the bytes per pixel of an image in Pillow's memory."""
     if mode in _ONE_BYTE:
         return 1
     return 2 if mode.startswith("I;16") else 4

@@ -1,8 +1,8 @@
-"""Encoded images for training: plain JPEGs are decoded here, all others in confined processes.
+"""Open encoded images for training: plain JPEGs in this process, others in confined ones.
 
-The fast decoder of plain JPEGs runs in this process: its memory and time follow from a checked
-header, and it makes pictures no larger than a view needs. Other formats are sent to a confined
-process in groups, because a small image costs less than a message.
+The fast decoder of plain JPEGs runs in this process: a checked header bounds its memory and time,
+and it makes pictures no larger than a view needs. Other formats are sent to a confined
+process in groups, because decoding a small image takes less time than a message.
 """
 
 import functools
@@ -21,7 +21,7 @@ def opened(images: Iterable[tuple[str, bytes]]) -> Iterator[Encoded]:
     """Open images by name and content, in order; a few are read ahead.
 
     Raises:
-        ImageError: One cannot be decoded within `limits`, or not at all.
+        ImageError: An image cannot be decoded within `limits`, or not at all.
         MachineError: No confined process can be started, or it was killed from outside.
     """
     group: list[tuple[str, bytes]] = []
@@ -36,7 +36,7 @@ def opened(images: Iterable[tuple[str, bytes]]) -> Iterator[Encoded]:
 
 
 def open_one(name: str, data: bytes) -> Encoded:
-    """One image by name and content, as `opened` gives it."""
+    """Open one image by name and content, as `opened` does."""
     (encoded,) = _opened([(name, data)])
     return encoded
 

@@ -1,4 +1,4 @@
-"""Resize whole pictures to squares: the two methods of evaluation and embedding."""
+"""Resize whole pictures to squares, by the two methods of evaluation and embedding."""
 
 import cv2
 import numpy as np
@@ -6,9 +6,9 @@ from jaxtyping import UInt8
 
 
 def resized(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The whole image as a square, stretched if it was not one; a new, contiguous array.
+    """Resize an image to a square, stretching it if necessary; returns a new, contiguous array.
 
-    Shrinking averages areas, so it does not alias; enlarging is cubic.
+    Shrinking averages areas, which avoids aliasing; enlarging is bicubic.
     """
     height, width = min(image.shape[0], size), min(image.shape[1], size)
     scaled = image
@@ -20,6 +20,6 @@ def resized(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "
 
 
 def stretched(image: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The whole image as a square, bilinear with half-pixel centres and without smoothing."""
+    """Resize an image to a square, bilinearly with half-pixel centres and without antialiasing."""
     square = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(square, dtype=np.uint8)

@@ -4,9 +4,9 @@
     saved      ROOT/state.json, dataset_info.json, data-00000-of-00001.arrow     `save_to_disk`
                ROOT/dataset_dict.json, ROOT/train/...                            of several parts
 
-Images are bytes, or a struct of bytes and path, where a path is read if there are no bytes. Labels
-are whole numbers or words; names of the numbers are taken from the `ClassLabel` feature that
-`datasets` leaves in the metadata of both. Only pyarrow is needed.
+Images are bytes, or a struct of bytes and path; the path is read if there are no bytes. Labels are
+whole numbers or words. Names for the numbers are taken from the `ClassLabel` feature that
+`datasets` stores in the metadata. Only pyarrow is required.
 """
 
 import functools
@@ -33,12 +33,12 @@ IMAGE_COLUMNS: Final = ("image", "img", "jpg", "jpeg", "png", "webp", "picture",
 LABEL_COLUMNS: Final = ("label", "labels", "class", "cls", "target", "category", "fine_label")
 
 LARGE_GROUP: Final = 4 * 2**20
-"""Bytes of a row group above which a warning says that every image costs reading all of it."""
+"""Size of a row group, in bytes, above which a warning says that each image reads all of it."""
 
 
 _FETCH_AGAIN: Final = "it is missing or damaged: download it again"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, pa.ArrowException)
-"""Errors that pyarrow raises for damaged files; some are Python's, such as names in bad UTF-8."""
+"""Errors that pyarrow raises for damaged files; some are Python's own, as for invalid UTF-8."""
 
 _Features = dict[str, Any]
 """Metadata that `datasets` stores about the columns, by name."""
@@ -51,7 +51,7 @@ class _Info(msgspec.Struct):
 
 
 class _DataFile(msgspec.Struct):
-    """One of the files that hold the rows."""
+    """One of the files that contain the rows."""
 
     filename: str
 
@@ -64,7 +64,7 @@ class _State(msgspec.Struct):
 
 
 class _Parts(msgspec.Struct):
-    """`dataset_dict.json`."""
+    """Content of `dataset_dict.json`."""
 
     splits: list[str]
 
@@ -92,18 +92,18 @@ _NOTE: Final = _document(_SchemaNote, "the metadata that Hugging Face datasets l
 
 
 class ParquetImages(NamedTuple):
-    """Images in row groups of Parquet files; one image is read with the whole of its group."""
+    """Images in row groups of Parquet files; reading an image reads its whole row group."""
 
     column: str
     files: tuple[Path, ...]
     ends: Int[np.ndarray, " G"]
-    """Images in all groups up to and with this one."""
+    """Number of images up to the end of each row group."""
     file_of: Int[np.ndarray, " G"]
     group_of: Int[np.ndarray, " G"]
-    """Number of the group in its file."""
+    """Index of the row group in its file."""
 
     def read(self, row: int) -> bytes:
-        """The bytes of one image file."""
+        """Return the bytes of one image file."""
         place, within = _located(self.ends, row)
         path = self.files[self.file_of[place]]
         table = _parquet(path).read_row_group(
@@ -113,25 +113,25 @@ class ParquetImages(NamedTuple):
 
 
 class ArrowImages(NamedTuple):
-    """Images in Arrow streams that are mapped into memory."""
+    """Images in memory-mapped Arrow streams."""
 
     column: str
     files: tuple[Path, ...]
     ends: Int[np.ndarray, " K"]
-    """Images in all files up to and with this one."""
+    """Number of images up to the end of each file."""
 
     def read(self, row: int) -> bytes:
-        """The bytes of one image file."""
+        """Return the bytes of one image file."""
         place, within = _located(self.ends, row)
         path = self.files[place]
         return _bytes_of(_arrow(path)[self.column][within].as_py(), path.parent)
 
 
 def open_parquet(root: Path, files: Sequence[Path]) -> Found:
-    """The labelled images of Parquet files, named by file and row.
+    """Open the labelled images of Parquet files, named by file and row.
 
     Raises:
-        ConfigError: A file is damaged, a column is missing, or labels are of no use.
+        ConfigError: A file is damaged, a column is missing, or labels are not usable.
     """
     names: list[str] = []
     class_names: list[str] = []
@@ -170,10 +170,10 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
 
 
 def open_saved(root: Path) -> Found:
-    """The labelled images of a folder that `datasets` saved, named by row; of parts, the training.
+    """Open the images of a folder saved by `datasets`, named by row; of parts, the training part.
 
     Raises:
-        ConfigError: A file is damaged, a column is missing, or labels are of no use.
+        ConfigError: A file is damaged, a column is missing, or labels are not usable.
     """
     folder = _training_part(root) if (root / "dataset_dict.json").is_file() else root
     state, info = _STATE.read(folder / "state.json"), _INFO.read(folder / "dataset_info.json")
@@ -219,12 +219,12 @@ def _arrow(path: Path) -> pa.Table:
 
 
 def _located(ends: Int[np.ndarray, " K"], row: int) -> tuple[int, int]:
-    """In which piece a row lies, and where in it."""
+    """Return the piece that contains a row, and the row's position in it."""
     place = int(np.searchsorted(ends, row, side="right"))
     return place, row - int(ends[place - 1] if place else 0)
 
 
-def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the column holds
+def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the column contains
     if isinstance(value, dict):
         path = value.get("path")
         value = value.get("bytes")
@@ -237,7 +237,7 @@ def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file in the folder itself."""
+    """Return the path of a file directly in the folder."""
     if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
         raise ConfigError(
             f"'{folder / 'state.json'}' lists {name!r}, which is not a file next to it",
@@ -263,7 +263,7 @@ def _damaged(path: Path, error: Exception) -> ConfigError:
 
 
 def _bytes_in(file: pq.ParquetFile, group: int, column: str) -> int:
-    """Bytes of a column in a row group; a struct's fields are columns of their own."""
+    """Return the size of a column in a row group; the fields of a struct are separate columns."""
     row_group = file.metadata.row_group(group)
     parts = (row_group.column(number) for number in range(row_group.num_columns))
     return sum(
@@ -272,7 +272,7 @@ def _bytes_in(file: pq.ParquetFile, group: int, column: str) -> int:
 
 
 def _lengths(images: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
-    """Bytes of each image; 0 where only a path is known."""
+    """Return the bytes per image; 0 if only its path is known."""
     if pa.types.is_struct(images.type):
         if images.type.get_field_index("bytes") < 0:
             return np.zeros(len(images), dtype=np.int64)
@@ -285,13 +285,13 @@ def _lengths(images: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
 
 
 def _features(path: Path, schema: pa.Schema) -> _Features:
-    """What `datasets` noted about the columns; empty for tables of other origin."""
+    """Read the column metadata of `datasets`; empty for tables of other origin."""
     noted = (schema.metadata or {}).get(b"huggingface")
     return {} if noted is None else _NOTE.parse(noted, str(path)).info.features or {}
 
 
 def _columns(path: Path, schema: pa.Schema, features: Sequence[_Features]) -> tuple[str, str]:
-    """The names of the column of images and of the column of labels."""
+    """Return the names of the image column and of the label column."""
     image = _column(path, schema, features, IMAGE_COLUMNS, "Image")
     label = _column(path, schema, features, LABEL_COLUMNS, "ClassLabel")
     kind = schema.field(image).type
@@ -312,7 +312,7 @@ def _column(
     names: tuple[str, ...],
     feature: str,
 ) -> str:
-    """The column with one of the names, or else the one that has the feature."""
+    """Return the column with one of the names, or else the one that has the feature."""
     named = [name for name in names if name in schema.names]
     typed = [
         name
@@ -331,7 +331,7 @@ def _column(
 def _class_names(
     path: Path, labels: pa.ChunkedArray, column: str, features: Sequence[_Features]
 ) -> list[str]:
-    """The class of each image, in words; empty where there is none: null, or below 0."""
+    """Return the class name of each image; empty if its label is null or negative."""
     if pa.types.is_dictionary(labels.type):
         labels = labels.cast(labels.type.value_type)
     values = labels.to_pylist()
@@ -355,7 +355,7 @@ def _class_names(
 
 
 def _noted_classes(column: str, features: Sequence[_Features]) -> list[str]:
-    """The names of the classes from the first note that has them; empty if none has."""
+    """Return the class names from the first metadata that has them; empty if none has."""
     for noted_there in features:
         noted = noted_there.get(column)
         classes = msgspec.convert(noted, _ClassLabel | None)

@@ -1,10 +1,10 @@
-"""Labelled images in tar files, as WebDataset lays them out.
+"""Labelled images in tar files, in the WebDataset layout.
 
     0001.jpg  0001.cls  0002.jpg  0002.cls ...      members of one sample share all but the suffix
 
-The label is the text of `.cls`, the entry `label` of `.json`, or the text of `.txt`, whichever is
-found first in this order. Headers are read once, when the images are opened; after that an image is
-one read at a known place. Nothing is unpacked.
+The label is the text of `.cls`, the entry `label` of `.json`, or the text of `.txt`, whichever
+exists first in this order. Headers are read once, when the images are opened; after that each image
+is a single read at a known offset. Nothing is unpacked.
 """
 
 import logging
@@ -25,13 +25,13 @@ from footage.images.decode import SUFFIXES
 log = logging.getLogger(__name__)
 
 _MEMBER: Final = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)
-"""Key and suffix, which begins at the first point of the file name."""
+"""Key and suffix; the suffix begins at the first dot of the file name."""
 _LABELS: Final = ("cls", "json", "txt")
 _MOST_LABEL_BYTES: Final = 2**20
 
 
 class TarImages(NamedTuple):
-    """Images at known places in tar files."""
+    """Images at known offsets in tar files."""
 
     files: tuple[Path, ...]
     file_of: Int[np.ndarray, " N"]
@@ -39,7 +39,7 @@ class TarImages(NamedTuple):
     sizes: Int[np.ndarray, " N"]
 
     def read(self, row: int) -> bytes:
-        """The bytes of one image file."""
+        """Return the bytes of one image file."""
         path, size = self.files[self.file_of[row]], int(self.sizes[row])
         with path.open("rb", buffering=0) as file:
             file.seek(int(self.offsets[row]))
@@ -59,7 +59,7 @@ class _Sample(NamedTuple):
 
 
 def open_tars(root: Path, files: Sequence[Path]) -> Found:
-    """The labelled images of tar files, named by file and member.
+    """Open the labelled images of tar files, named by file and member.
 
     Raises:
         ConfigError: A file is damaged or compressed, or a sample has two images or no readable
@@ -90,7 +90,7 @@ def _samples(path: Path, shown: str) -> list[_Sample]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if member.size < 0 or member.offset < end:  # else it would never end
+                if member.size < 0 or member.offset < end:  # otherwise the loop would never end
                     raise tarfile.ReadError(f"a negative size at byte {member.offset}")
                 end = member.offset_data
                 matched = _MEMBER.fullmatch(member.name)
@@ -136,7 +136,7 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Refuse a damaged header in the middle, which `tarfile` takes for the end."""
+    """Refuse a damaged header in the middle, which `tarfile` treats as the end."""
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if any(tar.fileobj.read(tarfile.BLOCKSIZE)):
@@ -144,7 +144,7 @@ def _check_end(tar: tarfile.TarFile) -> None:
 
 
 def _class_name(labels: dict[str, bytes], shown: str) -> str:
-    """The label of one sample, in words; empty where it has none."""
+    """Return the class name of one sample; empty if it has no label."""
     for suffix in _LABELS:
         if suffix not in labels:
             continue

@@ -1,4 +1,4 @@
-"""Settings of `footage ingest`. Importing them loads no decoder, so that the help is quick."""
+"""Settings of `footage ingest`. No decoder is imported, so that `--help` is fast."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ class IngestConfig:
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """Number of worker processes."""
     executor: str = "local"
-    """Where videos are decoded: local uses processes of this machine; plugins add others."""
+    """Executor: local decodes videos in processes on this machine; plugins add others."""
     max_quarantined_fraction: float = 0.2
     """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
     require_sandbox: bool = False
@@ -58,7 +58,7 @@ class IngestConfig:
 
     @property
     def extraction(self) -> "Extraction":
-        """The settings that decide what is kept of a video."""
+        """Settings that determine which frames are kept."""
         from footage.video.extract import Extraction  # needs OpenCV, which `--help` does not
 
         names = [field.name for field in dataclasses.fields(Extraction)]
@@ -66,5 +66,5 @@ class IngestConfig:
 
     @property
     def store_settings(self) -> dict[str, Any]:
-        """What makes two stores of the same videos different."""
+        """Return the settings that determine the content of a store."""
         return dataclasses.asdict(self.extraction) | {"detector": self.detector}

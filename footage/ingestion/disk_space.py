@@ -1,4 +1,4 @@
-"""Whether the frames of an ingest fit on the disk: checked before it starts and while it runs.
+"""Check that the frames of an ingest fit on the disk, before it starts and while it runs.
 
 Until the frames are committed, they exist twice: in the files of the finished videos and in the
 new parts.
@@ -15,7 +15,7 @@ from footage.store.reader import Store
 from footage.store.writer import work_path
 
 LEAST_RATIO = 0.01
-"""Bytes of frames per byte of video that nearly any video exceeds (256 px, 2 frames per second)."""
+"""Low estimate of bytes of frames per byte of video, at 256 px and 2 frames per second."""
 _PROJECT_AFTER = 0.1
 """Fraction of the bytes of video after which the measured ratio is used."""
 _TOLERANCE = 1.5

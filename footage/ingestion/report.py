@@ -11,20 +11,20 @@ from footage.text import one_line
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class IngestReport:
-    """What is in the store after an ingest; all numbers are about the whole store."""
+    """Content of the store after an ingest; all numbers are about the whole store."""
 
     store: Path
     totals: dict[str, Any]
     rejected: list[tuple[str, str, str]]
-    """Video, status and reason of every file that is not wholly there."""
+    """Video, status and reason of every file that is quarantined or partial."""
     new_videos: int
     sandbox: Sandbox | None
-    """Layers around the decoders; None if nothing had to be decoded."""
+    """Sandbox layers of the decoders; None if nothing had to be decoded."""
     failures: list[tuple[str, str]]
     """Name and reason of every file that could not be processed; nothing is recorded for them."""
 
     def rows(self) -> list[tuple[str, str]]:
-        """The numbers worth knowing, each with its name."""
+        """Return the main numbers, each with its name."""
         totals = self.totals
         frames, videos = max(1, totals["frames"]), max(1, totals["ok"] + totals["partial"])
         rows = [
@@ -53,7 +53,7 @@ class IngestReport:
         return rows
 
     def lines(self) -> list[str]:
-        """The report as text, every rejected file with its reason at the end."""
+        """Return the report as text; rejected files and their reasons are at the end."""
         width = max(len(name) for name, _ in self.rows())
         lines = [f"{name:<{width}}  {value}" for name, value in self.rows()]
         lines += [
@@ -63,7 +63,7 @@ class IngestReport:
         return [one_line(line) for line in lines]
 
     def summary(self) -> str:
-        """All lines as one text."""
+        """Return all lines as one text."""
         return "\n".join(self.lines())
 
 

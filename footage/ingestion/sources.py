@@ -28,8 +28,8 @@ _REMOTE_EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "a
 class Source(NamedTuple):
     """One file to work on.
 
-    `name` is unique in a run and stays the same on every machine: the path below the folder that
-    was asked for. `url` is empty for a local file; otherwise `location` lies in its file system.
+    `name` is unique in a run and the same on every machine: the path relative to the given
+    folder. `url` is empty for a local file; otherwise `location` lies in its file system.
     Both may carry passwords or signatures; `name` never does.
     """
 
@@ -49,7 +49,7 @@ def find(
     is_wanted: Callable[[str], bool] = is_video_name,
     what: str = "video",
 ) -> list[Source]:
-    """All files to work on below some paths or fsspec URLs, sorted by name.
+    """Find all files to work on below some paths or fsspec URLs, sorted by name.
 
     In folders, only files with a wanted name count; a file that is passed directly always counts.
     Skipped files are logged.
@@ -166,7 +166,7 @@ def _last_name(location: str) -> str:
 
 
 def _with_unique_names(sources: Iterable[Source]) -> Iterator[Source]:
-    """Of files with equal names below different roots all but the first get full paths."""
+    """Replace repeated names by full paths, for equal names below different roots."""
     taken: set[str] = set()
     for source in sources:
         name = (
@@ -213,7 +213,7 @@ class LocalCopy(NamedTuple):
 
 
 def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalCopy]:
-    """Each source in order, fetched into a temporary folder if it is remote.
+    """Yield each source in order, fetched into a temporary folder if it is remote.
 
     Args:
         sources: Local files are not copied.

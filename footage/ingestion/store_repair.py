@@ -57,7 +57,7 @@ class Checked(NamedTuple):
     description: Description
     damage: list[Damage]
     store: Store | None
-    """None where neither the tables nor their copies can be read."""
+    """None if neither the tables nor their copies can be read."""
 
 
 class Repaired(NamedTuple):
@@ -100,7 +100,7 @@ def check(path: Path, progress: Progress = lambda *_: None) -> Checked:
 
 
 def _description(path: Path) -> tuple[Description, list[Damage]]:
-    """Content of `store.json`, from its copy if necessary."""
+    """Read `store.json`, or its copy if necessary."""
     copy = path / COPIES / NAME
     try:
         description = read_description(path)
@@ -149,8 +149,8 @@ def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Re
 
     Args:
         path: The store folder.
-        found: What `check` found in it.
-        paths: Files, folders or URLs to search for the videos that it was made of.
+        found: The result of `check`.
+        paths: Files, folders or URLs to search for the original videos.
         workers: Number of worker processes.
 
     Raises:
@@ -196,7 +196,7 @@ def _restore_from_copy(path: Path, name: str, description: Description) -> bool:
 def _ingest_again(
     store: Store, wanted: set[str], paths: Sequence[str], workers: int
 ) -> tuple[dict[str, WorkFile], dict[str, str]]:
-    """Ingest some videos of a store into its work folder; return those and the lost ones."""
+    """Ingest some videos of a store into its work folder; return these and the lost ones."""
     rows = {row["video"]: row for row in store.videos.to_pylist() if row["video"] in wanted}
     by_size: dict[int, list[Source]] = {}
     for source in find(list(paths)) if paths and rows else []:
@@ -269,7 +269,7 @@ def _task(store: Store, video: str, source: Source) -> IngestTask:
 
 
 def _use(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, WorkFile]) -> str:
-    """Add the finished work on a video to `fresh`; the reason if it cannot be used."""
+    """Add the finished work on a video to `fresh`; return a reason if it cannot be used."""
     try:
         work = read_work(work_path(store.path, video))
     except DamagedWorkError:
@@ -282,7 +282,7 @@ def _use(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, Work
 
 
 def _write_again(store: Store, parts: Sequence[Damage], fresh: Mapping[str, WorkFile]) -> None:
-    """Replace some parts; the tables and `store.json` too, if a part is not what it was before."""
+    """Replace some parts; also the tables and `store.json`, if a part differs from before."""
     if not parts:
         return
     content = Content.of(store)
@@ -310,7 +310,7 @@ def _write_again(store: Store, parts: Sequence[Damage], fresh: Mapping[str, Work
 def _videos_of_part(
     store: Store, rows: Sequence[Mapping[str, Any]], fresh: Mapping[str, WorkFile]
 ) -> Iterator[VideoFrames]:
-    """The videos of a part in their order: sound ones from the store, the others ingested again."""
+    """Yield the videos of a part in order: intact ones from the store, others ingested again."""
     parts = Parts(store.path, store.description)
     for video in sorted({row["video"] for row in rows}):
         if video in fresh:

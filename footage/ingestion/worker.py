@@ -1,4 +1,4 @@
-"""What a worker does with one file: fetch, hash, decode in confinement, and seal the result."""
+"""Ingest one file in a worker: fetch, hash, decode in confinement, and seal the result."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from footage.video.extract import Extraction, extract
 from footage.video.sandbox import Limits, Sandbox, Send, opened, run_confined
 
 Decoder = Callable[[int, Extraction, int, Send], None]
-"""Decodes an open file (settings, largest picture in pixels) and sends what `extract` sends."""
+"""Decodes an open file and sends the messages of `extract`; takes settings and a pixel limit."""
 
 ATTEMPTS = 3
 """Number of attempts at a file when the machine fails, not the file."""
@@ -32,7 +32,7 @@ PAUSE_SECONDS = 0.5
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 UNKNOWN_HASH = "unknown"
-"""Stands in the id of a file whose bytes could not be read."""
+"""Placeholder hash in the id of a file whose bytes could not be read."""
 
 
 class IngestedVideo(NamedTuple):
@@ -43,7 +43,7 @@ class IngestedVideo(NamedTuple):
 
 
 class IngestTask(NamedTuple):
-    """One file, and all that is needed to ingest it anywhere."""
+    """One file, and everything needed to ingest it in any process."""
 
     source: Source
     store: Path
@@ -58,9 +58,9 @@ class IngestTask(NamedTuple):
 class IngestResult(NamedTuple):
     """The outcome for one file.
 
-    `video` is its id, `sandbox` the layers around its decoder (None if nothing was decoded), and
-    `failure` why it could not be processed this time; then nothing is recorded for it. The
-    failure is `only_claimed` if the video itself could have caused it.
+    `video` is its id, and `sandbox` contains the layers of its decoder (None if nothing was
+    decoded). `failure` is the reason why it could not be processed this time; then nothing is
+    recorded for it. It is `only_claimed` if the video itself could have caused the failure.
     """
 
     video: str
@@ -70,12 +70,12 @@ class IngestResult(NamedTuple):
 
 
 def video_id(name: str, content_hash: str) -> str:
-    """A video's id: where it lies below the folder asked for, and what is in it."""
+    """Return a video's id: its path relative to the given folder, and the hash of its content."""
     return f"{name}#{content_hash[:16] or UNKNOWN_HASH}"
 
 
 def ingest_one(task: IngestTask) -> IngestResult:
-    """Ingest one file unless that is done already.
+    """Ingest one file, unless an earlier run has finished it.
 
     A fault of the file is recorded as the reason of its quarantine. A failure of the machine is not
     the file's fault: after some attempts it is returned as a failure.
@@ -84,7 +84,7 @@ def ingest_one(task: IngestTask) -> IngestResult:
         try:
             with _machine_errors():
                 return _ingest(task)
-        except MissingModuleError as error:  # another attempt would miss it, too
+        except MissingModuleError as error:  # another attempt would fail, too
             return IngestResult(
                 video_id(task.source.name, ""), None, error.message, only_claimed=True
             )
@@ -111,7 +111,7 @@ def _machine_errors() -> Iterator[None]:
 def _ingest(task: IngestTask) -> IngestResult:
     source, limits = task.source, task.limits
     for known in task.known if source.url else ():
-        if known.num_bytes == source.num_bytes:  # hashing would mean to fetch it once more
+        if known.num_bytes == source.num_bytes:  # hashing would require fetching it again
             return IngestResult(known.video)
     scratch = task.store / ".work" / "fetched"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _size(path: Path) -> int:
 
 
 def _hash(path: Path, limits: Limits) -> str:
-    """Hash of a file's content; "" for what must not be read: a pipe, or a file too large."""
+    """Hash a file's content; "" for files that must not be read: pipes and files too large."""
     try:
         check_local(path, limits.max_file_bytes)
     except VideoError:
@@ -167,7 +167,7 @@ def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
 
 
 def quarantine(task: IngestTask, known: dict[str, Any], reason: str) -> None:
-    """Record that no frame of a file is kept, and why."""
+    """Record that no frame of a file is kept, with the reason."""
     record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
     with VideoWriter(task.store, record.video) as writer:
         writer.finish(record, [], dataclasses.asdict(task.limits))
@@ -187,7 +187,7 @@ def decode_into_store(
     new_detector = DETECTORS.find(task.detector)
     transnet = TransnetProcess.of_this_worker() if new_detector is TransnetCuts else None
 
-    # Before the fork: a child waits for ever for the threads of a pool that only its parent has.
+    # Before the fork: a child would wait forever for the threads of its parent's pool.
     cv2.setNumThreads(1)
     with opened(path) as file, VideoWriter(task.store, known["video"]) as writer:
 

@@ -39,7 +39,7 @@ class Document(Generic[Content]):
     """Singular noun with its article, such as "a run record"."""
     error: type[FootageError] = FootageError
     hint: str
-    """How to fix a damaged file."""
+    """Hint on how to fix a damaged file."""
     version_key: str = ""
     """Top-level key of the version; empty for documents without one."""
     versions: tuple[int, ...] = ()
@@ -148,7 +148,7 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         data = bytearray()
-        while len(data) <= most_bytes and (more := file.read(_CHUNK)):  # it is reserved beforehand
+        while len(data) <= most_bytes and (more := file.read(_CHUNK)):  # in pieces: it is reserved
             data += more
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"larger than {most_bytes:,} bytes")

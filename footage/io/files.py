@@ -233,9 +233,9 @@ def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> 
 
     Args:
         path: The file or folder that will be written.
-        num_bytes: How much will be written, in bytes.
+        num_bytes: Number of bytes that will be written.
         what: Subject of the error message, such as "a checkpoint".
-        copies: How many outputs of this size must fit at the same time.
+        copies: Number of outputs of this size that must fit at the same time.
 
     Raises:
         OutputError: There is not enough space, or nothing can be written there.

@@ -25,14 +25,14 @@ from footage.registry import Registry
 ATTEMPTS = 3
 """Number of attempts at a task before it is given up."""
 DYING_SECONDS = 5.0
-"""How long a worker may take to end after it closed its connection."""
+"""Seconds that a worker may take to exit after it closed its connection."""
 _PR_SET_PDEATHSIG = 1
 
 
 class Outcome(NamedTuple):
-    """The outcome of a task: the function's result, or why there is none.
+    """The outcome of a task: the function's result, or the reason for a failure.
 
-    The task is never at fault: its workers were killed, or could not start.
+    The task never causes a failure: its workers were killed, or could not start.
     """
 
     task: Any
@@ -42,17 +42,17 @@ class Outcome(NamedTuple):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs a function over tasks somewhere; results come as they are done, in any order."""
+    """Runs a function over tasks somewhere and yields results when ready, in any order."""
 
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Yield an outcome for each task; the function has a name and may be run again."""
+        """Yield an outcome per task; the function must be importable by name and may run again."""
         ...
 
 
 ExecutorFactory = Callable[[int, Mapping[str, str] | None], Executor]
 
 EXECUTORS: Final = Registry[ExecutorFactory]("executor")
-"""Functions of the number of workers and their environment (None: that of the caller), by name."""
+"""Executor factories by name; they take the number of workers and an environment, or None."""
 
 
 def register_executor(name: str) -> Callable[[ExecutorFactory], ExecutorFactory]:
@@ -85,7 +85,7 @@ class LocalProcesses:
         self._environment = environment
 
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Yield outcomes as they come; an exception of the function is raised here."""
+        """Yield outcomes when they are ready; an exception of the function is raised here."""
         waiting = [(task, 1) for task in tasks][::-1]
         pool: list[_Worker] = []
         try:
@@ -155,14 +155,14 @@ class _Worker:
                 self.connection.send(item)
             self.connection.send(task)
         except OSError:
-            pass  # it is dead: its connection reports so
+            pass  # it is dead, which its connection reports
         self._give = []
 
     def take(self) -> Outcome | None:
-        """The outcome that has come, or None if the worker has died.
+        """Receive an outcome, or None if the worker has died.
 
         Raises:
-            Exception: Whatever the function raised.
+            Exception: The exception that the function raised.
         """
         try:
             is_error, result = pickle.loads(self.connection.recv_bytes())
@@ -175,14 +175,14 @@ class _Worker:
         return outcome
 
     def end(self) -> None:
-        """Kill the process, if it still lives, and forget it."""
+        """Kill the process if it is still alive, and release it."""
         self.connection.close()
         self._process.kill()
         self._process.wait()
 
     @property
     def death(self) -> str:
-        """How a process that closed its connection ended."""
+        """Describe how a process that closed its connection ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(DYING_SECONDS)
             return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
@@ -198,7 +198,7 @@ _PROGRAM = "import sys; from footage.processes.executors import work; work(*map(
 
 
 def work(descriptor: int, parent: int) -> None:
-    """The life of a worker process: take tasks from a connection until it closes."""
+    """Run a worker process: take tasks from a connection until it closes."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         return

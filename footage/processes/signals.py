@@ -14,11 +14,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """While open, such a signal sets `number`; a second Ctrl-C interrupts at once."""
+    """Records such signals in `number` while open; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
         self.number = 0
-        """Number of the first signal; 0 while there was none."""
+        """Number of the first signal; 0 before any signal."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":

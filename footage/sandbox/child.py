@@ -1,4 +1,4 @@
-"""A confined child process for one untrusted input: it works, and sends messages to its parent.
+"""Run work on one untrusted input in a confined child process that sends messages to its parent.
 
 The child is forked, drops its privileges, works, and reports through one pipe. A crash, a hang, or
 a memory or CPU bomb affects only this input and is reported with a reason.
@@ -143,11 +143,11 @@ def _be_the_child(
     keep: Sequence[int],
     parent: int,
 ) -> NoReturn:
-    """Everything the child does; it never returns into the parent's code."""
+    """Do the work of the child; never returns into the parent's code."""
     code = 1
     try:
         gc.disable()  # the parent's objects are not ours to finalise
-        gc.freeze()  # nor to look at, where the work collects its own
+        gc.freeze()  # nor to scan, when the work collects its own
         die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         drop_descriptors({writing, *keep})

@@ -10,7 +10,7 @@ import os
 from footage.sandbox.system_calls import call
 
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
-"""The same on every architecture."""
+"""System call numbers, the same on every architecture."""
 _VERSION = 1
 _FILES = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 """File access rights by the version of Landlock that introduced them."""
@@ -37,7 +37,7 @@ def version() -> int:
 
 
 def version_or_none() -> int:
-    """The same, or 0 if there is none."""
+    """Return the newest version, or 0 if Landlock is not available."""
     try:
         return version()
     except OSError:

@@ -68,7 +68,7 @@ class Sandbox(NamedTuple):
 
 
 def die_with(parent: int) -> None:
-    """Be killed when the thread that started this process ends; exit if it has ended already."""
+    """Kill this process when the thread that started it ends; exit if it has ended already."""
     LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -202,7 +202,7 @@ def _limit(used: _Memory, memory_bytes: int, cpu_seconds: int) -> None:
     }.items():
         allowed = _at_most_given(what, value)
         resource.setrlimit(what, (allowed, allowed))
-    LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # where crashes go to a program, no limit stops them
+    LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # core dumps that are piped to a program have no limit
 
 
 def _at_most_given(what: int, value: int) -> int:

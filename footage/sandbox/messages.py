@@ -58,7 +58,7 @@ class WorkError(ConfinedError):
 
 
 class Deadline(NamedTuple):
-    """How long the work may take from its start: CPU time and elapsed time."""
+    """Maximum CPU time and elapsed time of the work, in seconds."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -84,11 +84,11 @@ def do_and_send(work: Callable[[Send], None], send: Send) -> None:
     except MemoryError:
         send(NO_MEMORY, b"")
     except FootageError as error:
-        if _is_short_of_memory():  # decoders report many things when they get no memory
+        if _is_short_of_memory():  # decoders report various errors when memory runs out
             send(NO_MEMORY, b"")
         else:
             send(FAILED, error.message.encode("utf-8", "backslashreplace"))
-    except Exception as error:  # the boundary of one input: anything becomes its reason
+    except Exception as error:  # boundary of one input: any error becomes its reason
         send(FAILED, f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
 
 
@@ -103,7 +103,7 @@ def _is_short_of_memory() -> bool:
 def cpu_seconds_of(process: int) -> float:
     """CPU time that another process has used; 0 once it is gone."""
     with contextlib.suppress(OSError):
-        return time.clock_gettime((~process << 3) | 2)  # the kernel's name for its clock
+        return time.clock_gettime((~process << 3) | 2)  # the id of its CPU clock
     return 0.0
 
 
@@ -134,7 +134,7 @@ class Listener:
     def listen(self) -> bool:
         """Take messages until the child is done (True) or closes its pipe (False)."""
         heard = time.monotonic()
-        poll = select.poll()  # select() knows no descriptors above 1023
+        poll = select.poll()  # select() does not support descriptors above 1023
         poll.register(self._reading, select.POLLIN)
         while True:
             if not poll.poll(1000 * self._patience(heard)):
@@ -183,7 +183,7 @@ class Listener:
         return False
 
     def _take(self, kind: bytes, content: bytes) -> bool:
-        if self.sandbox is None:  # nothing untrusted has been looked at yet
+        if self.sandbox is None:  # no untrusted input has been read yet
             if kind == REFUSED:
                 raise SandboxError(content.decode("utf-8", "replace"), HINT)
             active, missing, version = json.loads(content)
@@ -229,7 +229,7 @@ def error_of_death(
         code: Its exit code, negative for a signal; None if it was killed here.
         cpu_seconds: CPU time that it used.
         has_begun: Whether it had reported its sandbox, so that the input may be to blame.
-        confinement: What it was allowed to use.
+        confinement: Its resource limits.
     """
     if code is None:
         return ConfinedError("the decoder process closed its pipe but did not exit")

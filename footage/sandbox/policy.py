@@ -1,4 +1,4 @@
-"""Whether decoding requires every layer of the sandbox, and the log lines about the layers.
+"""The policy on missing sandbox layers, and the log lines about the layers.
 
     FOOTAGE_REQUIRE_SANDBOX=1    untrusted files are decoded within all layers, or not at all
 

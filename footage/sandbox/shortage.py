@@ -24,7 +24,7 @@ def tight_limits() -> list[str]:
 
 
 def with_limits(message: str) -> str:
-    """A message about something that failed, with the limits that may be the reason."""
+    """Add the limits that may be the reason to an error message."""
     limits = tight_limits()
     return f"{message} (limits of this process: {', '.join(limits)})" if limits else message
 

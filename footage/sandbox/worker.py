@@ -1,6 +1,6 @@
 """A confined process for many untrusted inputs, one after another, replaced after a fault.
 
-    with ConfinedWorker("footage.images.decoding:decode", confinement) as worker:
+    with ConfinedWorker("footage.images.decoder_process:answer", confinement) as worker:
         with path.open("rb") as file:
             pixels = worker.call(b"request", [file.fileno()])
 
@@ -44,7 +44,7 @@ from footage.sandbox.messages import (
 )
 
 Function = Callable[[bytes, list[int]], bytes]
-"""What a worker does with one input: a request and open descriptors in, an answer out."""
+"""Handles one input: takes a request and open descriptors, returns an answer."""
 
 MOST_FILES = 8
 ANSWER = b"A"
@@ -84,7 +84,7 @@ class ConfinedWorker:
     def call(
         self, request: bytes, files: Sequence[int] = (), largest_answer: int = LARGEST_ANSWER
     ) -> bytes:
-        """The function's answer for one input.
+        """Return the function's answer for one input.
 
         Args:
             request: Bytes for the function.
@@ -177,11 +177,11 @@ class _Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still be called."""
+        """Return whether the process can still be called."""
         return self._process.poll() is None
 
     def call(self, request: bytes, files: Sequence[int], largest_answer: int) -> bytes:
-        """The function's answer."""
+        """Call the function in the process and return its answer."""
         answers: list[bytes] = []
         self.num_calls += 1
 
@@ -218,7 +218,7 @@ class _Process:
             on_message,
             confinement,
             sandbox=self.sandbox,
-            largest_message=max(largest_message, 2**16),  # reasons are messages, too
+            largest_message=max(largest_message, 2**16),  # error reasons are messages, too
         )
         is_done = listener.listen()
         self.sandbox = listener.sandbox
@@ -235,7 +235,7 @@ class _Process:
         return error_of_death(code, 0.0, self.sandbox is not None, self._confinement)
 
     def end(self) -> None:
-        """Kill it if it is still alive."""
+        """Kill the process if it is still alive."""
         self._socket.close()
         self._process.kill()
         self._process.wait()
@@ -245,7 +245,7 @@ class _Process:
 
 
 def serve(name: str, settings: str) -> None:
-    """Runs in the process: import the function, confine this process, and answer requests."""
+    """Import the function, confine this process, and answer requests."""
     descriptor, parent, memory_bytes, require_all, layers = json.loads(settings)
     die_with(parent)
     module, attribute = name.split(":")

@@ -106,7 +106,7 @@ class Content:
 
     @classmethod
     def of(cls, store: Store | None) -> "Content":
-        """The content of a store, or of none if there is none yet."""
+        """Return the content of a store; empty for None."""
         if store is None:
             return cls([], [], {})
         entries = store.description.files
@@ -114,7 +114,7 @@ class Content:
         return cls(store.videos.to_pylist(), store.every_shot.to_pylist(), parts)
 
     def without(self, gone: set[str]) -> "Content":
-        """The same without some videos; their frames, if any, stay in the parts."""
+        """Return the content without some videos; their frames stay in the parts."""
         videos, shots = (
             [row for row in rows if row["video"] not in gone] for rows in (self.videos, self.shots)
         )
@@ -183,7 +183,7 @@ class VideoFrames(NamedTuple):
 
 
 def _batches(work: Sequence[WorkFile]) -> Iterator[list[WorkFile]]:
-    """The videos of each part; what a part contains depends on their names and sizes only."""
+    """Group videos into parts; the result depends only on their names and sizes."""
     batch: list[WorkFile] = []
     num_bytes = 0
     for one in work:
@@ -199,7 +199,7 @@ def _batches(work: Sequence[WorkFile]) -> Iterator[list[WorkFile]]:
 def write_part(
     folder: Path, part: int, videos: Iterable[VideoFrames], version: int = SCHEMA_VERSION
 ) -> tuple[list[dict[str, Any]], FileEntry | None]:
-    """Join videos into a part; return the rows of their shots, without an entry if no frames."""
+    """Join videos into a part; return the rows of their shots, and no entry if without frames."""
     path = folder / part_name(part)
     writer = FramesWriter(path, version)
     rows = []

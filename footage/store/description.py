@@ -146,7 +146,7 @@ def file_entry(path: Path) -> FileEntry:
 
 
 def difference(path: Path, entry: FileEntry) -> str:
-    """How a file differs from what was written; empty if it does not."""
+    """Describe how a file differs from what was written; empty if it does not."""
     if reason := wrong_size(path, entry):
         return reason
     try:
@@ -157,7 +157,7 @@ def difference(path: Path, entry: FileEntry) -> str:
 
 
 def wrong_size(path: Path, entry: FileEntry) -> str:
-    """What is wrong with the size or kind of a file; empty if nothing is."""
+    """Describe what is wrong with the size or type of a file; empty if nothing is."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def wrong_size(path: Path, entry: FileEntry) -> str:
 
 
 def unreadable(path: Path, name: str, error: Exception) -> StoreError:
-    """The error for a file of a store that cannot be read, or whose content cannot."""
+    """Make the error for a file of a store that cannot be read or parsed."""
     if isinstance(error, FileNotFoundError):
         return damaged(path, f"{name} is missing")
     if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EIO:
@@ -185,7 +185,7 @@ def unreadable(path: Path, name: str, error: Exception) -> StoreError:
 
 
 def damaged(path: Path, what: str) -> StoreError:
-    """The error for a store of which something is missing or altered."""
+    """Make the error for a store with missing or altered files."""
     if (path / ".work" / "ready").is_dir():
         return StoreError(
             f"the store at {str(path)!r} is incomplete: {what}",

@@ -191,7 +191,7 @@ class FramesFile:
         return table
 
     def jpegs(self, group: int, num_rows: int, places: Sequence[int]) -> list[bytes]:
-        """Return some JPEGs of a row group, verified, in the order asked for.
+        """Return some JPEGs of a row group, verified, in the requested order.
 
         Raises:
             ValueError: The row group is not what was written.
@@ -225,7 +225,7 @@ class FramesFile:
 
 
 def read_footer(path: Path) -> bytes:
-    """The end of a Parquet file: metadata, its length and the magic number.
+    """Read the end of a Parquet file: metadata, its length and the magic number.
 
     Raises:
         ValueError: The file is not a complete Parquet file.
@@ -263,7 +263,7 @@ class Parts:
         self._open: collections.OrderedDict[int, FramesFile] = collections.OrderedDict()
 
     def jpegs(self, part: int, group: int, count: int, places: Sequence[int]) -> list[bytes]:
-        """Some JPEGs of a row group of `count` frames, in the order asked for.
+        """Read some JPEGs of a row group of `count` frames, in the requested order.
 
         Raises:
             StoreError: The part is missing or damaged.
@@ -271,7 +271,7 @@ class Parts:
         return self._read(part, lambda file: file.jpegs(group, count, places))
 
     def frames(self, part: int, group: int, count: int) -> list[tuple[float, bytes]]:
-        """Times and JPEGs of a row group of `count` frames; raises what `jpegs` raises."""
+        """Read times and JPEGs of a row group of `count` frames; raises what `jpegs` raises."""
         return self._read(part, lambda file: file.frames(group, count))
 
     def whole(self, part: int, group: int, expected: GroupFrames) -> pa.Table:

@@ -2,12 +2,12 @@
 
     STORE/store.json                 version, settings, totals, file hashes; renamed into place last
     STORE/videos.parquet             one row per input file, with its status
-    STORE/shots.parquet              one row per shot: when it lasts and where its frames lie
+    STORE/shots.parquet              one row per shot: its times and the position of its frames
     STORE/frames/part-00000.parquet  one row per frame: video, shot, index, seconds, jpeg
     STORE/copies/                    second copies of store.json and of both tables
 
 Parts are uncompressed and their row groups never contain frames of two shots, so one shot is one
-small read. `docs/store.md` describes every column. `store_commit` creates such folders.
+small read. `docs/store.md` describes every column. `footage.store.commit` creates such folders.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ from footage.store.tables import FRAMES_PER_GROUP, group_lengths, read_tables
 class Frame(NamedTuple):
     """One kept frame: its number inside its shot, its time in the video and its JPEG bytes."""
 
-    index: int  # type: ignore[assignment]  # the field hides tuple.index, which nobody needs
+    index: int  # type: ignore[assignment]  # the field hides tuple.index, which is not used
     seconds: float
     jpeg: bytes
 
@@ -50,7 +50,7 @@ class Damage(NamedTuple):
 
 
 def evenly(length: int, count: int) -> list[int]:
-    """Up to `count` different places, evenly over `length`, none at the very ends."""
+    """Return up to `count` different positions, evenly spaced over `length`, away from the ends."""
     count = min(length, count)
     return [(place * length + length // 2) // count for place in range(count)]
 
@@ -70,9 +70,9 @@ class Store:
         self.description = description
         self.videos = videos
         self.every_shot = shots
-        """All shots, those too short to hold a frame included."""
+        """All shots, including those too short to contain a frame."""
         self.shots = shots.filter(pc.greater(shots["num_frames"], 0)).combine_chunks()
-        """The shots that hold a frame, sorted by (video, shot): a shot's *row* counts in here."""
+        """The shots with frames, sorted by (video, shot); a shot's *row* is its position here."""
         self._place()
 
     def _place(self) -> None:
@@ -117,11 +117,11 @@ class Store:
 
     @property
     def content_hash(self) -> str:
-        """Hash of settings and data: two stores with the same one hold the same frames."""
+        """Hash of settings and data: two stores with equal hashes contain the same frames."""
         return self.description.content_hash
 
     def frames_of_shot(self, row: int) -> list[Frame]:
-        """All frames of a shot in order of time; `row` counts in `shots`.
+        """Return all frames of a shot in temporal order; `row` is its position in `shots`.
 
         Raises:
             IndexError: There is no such shot.
@@ -134,14 +134,14 @@ class Store:
         return [Frame(index, seconds, jpeg) for index, (seconds, jpeg) in enumerate(pairs)]
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
-        """The JPEG bytes of some frames of a shot, in the order asked for.
+        """Return the JPEG bytes of some frames of a shot, in the requested order.
 
         Args:
-            row: The shot, counted in `shots`.
-            indices: Numbers of frames inside the shot, from 0.
+            row: Position of the shot in `shots`.
+            indices: Indices of frames in the shot, from 0.
 
         Raises:
-            IndexError: A shot or a frame that does not exist was asked for.
+            IndexError: The shot or a frame does not exist.
             StoreError: A part is missing or damaged.
         """
         part, first, length = self._position(row)
@@ -157,7 +157,7 @@ class Store:
         return [found[index] for index in indices]
 
     def _position(self, row: int) -> tuple[int, int, int]:
-        """Part, first row group and number of frames of a shot."""
+        """Return part, first row group and number of frames of a shot."""
         if row < 0:
             raise IndexError(f"shots are counted from 0, got {row}")
         return int(self._part_of[row]), int(self._group_of[row]), int(self._length_of[row])
@@ -208,7 +208,7 @@ class Store:
         """Read every byte and compare it with the hashes that were recorded.
 
         Raises:
-            StoreError: A file is missing or differs, or a shot does not hold the frames it should.
+            StoreError: A file is missing or differs, or a shot does not contain its frames.
         """
         for found in self.damage():
             raise damaged(self.path, f"{found.name}: {found.reason}")

@@ -137,11 +137,11 @@ def _contradictions(videos: pa.Table, shots: pa.Table, description: Description)
 
 
 def _bad_numbering(videos: pa.Table, shots: pa.Table) -> Iterator[str]:
-    """Shots are sorted by video, numbered from 0, and as many as the table of videos lists."""
+    """Check that shots are sorted by video, numbered from 0, and match the table of videos."""
     groups = shots.group_by("video", use_threads=False).aggregate(
         [("shot", "count"), ("num_frames", "sum")]
     )
-    groups = groups.sort_by("video")  # groups come in no particular order
+    groups = groups.sort_by("video")  # groups are unordered
     listed = videos.filter(pc.greater(videos["num_shots"], 0))
     expected = {"video": "video", "num_shots": "shot_count", "num_frames": "num_frames_sum"}
     for ours, theirs in expected.items():
@@ -157,7 +157,7 @@ def _bad_numbering(videos: pa.Table, shots: pa.Table) -> Iterator[str]:
 
 
 def _bad_places(shots: pa.Table, description: Description) -> Iterator[str]:
-    """Each shot has row groups of its own, in a part that exists."""
+    """Check that each shot has its own row groups, in a part that exists."""
     kept = shots.filter(pc.greater(shots["num_frames"], 0))
     part, first, length = (
         kept[name].to_numpy().astype(np.int64) for name in ("part", "row_group", "num_frames")
@@ -172,7 +172,7 @@ def _bad_places(shots: pa.Table, description: Description) -> Iterator[str]:
 
 
 def totals(videos: pa.Table, entries: dict[str, FileEntry]) -> Totals:
-    """The accounting over the table of videos and the files: ok + partial + quarantined = seen."""
+    """Compute the accounting of videos and files: ok + partial + quarantined = seen."""
     counted = pc.value_counts(videos["status"])
     statuses = {one["values"].as_py(): one["counts"].as_py() for one in counted}
     columns = {
@@ -196,12 +196,12 @@ def totals(videos: pa.Table, entries: dict[str, FileEntry]) -> Totals:
 
 
 def group_lengths(num_frames: int) -> list[int]:
-    """Frames in each of the row groups of a shot."""
+    """Return the number of frames in each row group of a shot."""
     starts = range(0, num_frames, FRAMES_PER_GROUP)
     return [min(FRAMES_PER_GROUP, num_frames - start) for start in starts]
 
 
 def _same(found: Totals, expected: Totals) -> bool:
-    """Whether the totals agree; earlier versions added seconds up in another way."""
+    """Return whether the totals agree; earlier versions summed seconds in another order."""
     plain = msgspec.structs.replace(found, seconds=expected.seconds)
     return plain == expected and math.isclose(found.seconds, expected.seconds, rel_tol=1e-9)

@@ -101,7 +101,7 @@ WORK: Document[Work] = Document(
 
 
 class WorkFile(NamedTuple):
-    """One finished video waiting for the store to be put together."""
+    """One finished video that has not been committed yet."""
 
     path: Path
     record: VideoRecord
@@ -110,12 +110,12 @@ class WorkFile(NamedTuple):
 
     @property
     def row(self) -> dict[str, Any]:
-        """Its row of `videos.parquet`."""
+        """The row of `videos.parquet`."""
         return dataclasses.asdict(self.record)
 
 
 def work_path(store: Path, video: str) -> Path:
-    """Where the finished work on one video waits."""
+    """Return the path of the finished work on one video."""
     key = hashlib.sha256(video.encode()).hexdigest()[:32]
     return store / ".work" / "videos" / f"{key}.parquet"
 
@@ -129,7 +129,7 @@ class DamagedWorkError(Exception):
 
 
 class VideoWriter:
-    """Writes one video's frames as they come; the file gets its name only when all is in it."""
+    """Writes one video's frames as they come; the file gets its name only when it is complete."""
 
     def __init__(self, store: Path, video: str) -> None:
         self._path = work_path(store, video)
@@ -140,7 +140,7 @@ class VideoWriter:
         self._writer = FramesWriter(self._partial)
 
     def add(self, shot: int, index: int, seconds: float, jpeg: bytes) -> None:
-        """Take the next frame; shots and the frames in them come in order, counted from 0."""
+        """Add the next frame; shots and their frames are added in order, counted from 0."""
         if self._rows and (self._rows[-1]["shot"] != shot or len(self._rows) == FRAMES_PER_GROUP):
             self._flush()
         row = {"shot": shot, "index": index, "seconds": seconds, "jpeg": jpeg}
@@ -149,7 +149,7 @@ class VideoWriter:
     def finish(
         self, record: VideoRecord, shots: Sequence[ShotRecord], limits: dict[str, Any]
     ) -> None:
-        """Complete the file: from here on the video need not be decoded again.
+        """Complete the file; after this the video need not be decoded again.
 
         Raises:
             VideoError: The record is not valid.
@@ -235,14 +235,14 @@ def discard(damage: DamagedWorkError) -> None:
 
 
 def groups_of(video: str, shots: Sequence[ShotRecord]) -> Iterator[GroupFrames]:
-    """The frames of each row group of a video, in the order in which they are stored."""
+    """Yield the frames of each row group of a video, in storage order."""
     for number, shot in enumerate(shots):
         for group, count in enumerate(group_lengths(shot.num_frames)):
             yield GroupFrames(video, number, group * FRAMES_PER_GROUP, count)
 
 
 def frames_of_work(work: WorkFile) -> Iterator[pa.Table]:
-    """The row groups of a finished video, every frame verified.
+    """Yield the row groups of a finished video, with every frame verified.
 
     Raises:
         DamagedWorkError: The file is damaged.

@@ -1,7 +1,8 @@
-"""The tasks of the pocket suite: what each is called, mirrors and needs.
+"""The table of the pocket suite: name, counterpart in VTAB, and required packages of each task.
 
-A small stand-in for VTAB-1k, in its protocol (800 + 200 labels, square resize, one look at the
-test part) and its three groups. It is not VTAB, and its numbers never stand in a VTAB column.
+The suite is a small stand-in for VTAB-1k with its protocol (800 + 200 labels, square resize, one
+evaluation on the test part) and its three groups. It is not VTAB, and its results must not be
+reported as VTAB results.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ BUILD_HINT: Final = (
 Part = Literal["train800", "val200", "test"]
 
 COUNTS: Final[dict[Part, int]] = {"train800": 800, "val200": 200, "test": 1500}
-"""Images of each part. With 1500, one standard error of an accuracy is at most 1.3 points."""
+"""Number of images per part. With 1500, the standard error of an accuracy is at most 1.3 points."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,31 +27,31 @@ class PocketRow(TaskRow):
     """One row of the suite's table."""
 
     num_test: int = COUNTS["test"]
-    """Images of the test part."""
+    """Number of images of the test part."""
     pixels: Pixels = "lossless"
     """All images are written as PNG."""
     mirrors: str
-    """The VTAB task that it stands in for; empty where it has none."""
+    """The VTAB task that it mirrors; empty for none."""
     needs: tuple[str, ...] = ()
-    """Packages of `SOURCES` that it is made of; none where it is drawn."""
+    """Packages of `SOURCES` that it uses; empty for a rendered task."""
     dropped: str = ""
-    """Why the suite does without it; empty for a task that counts."""
+    """Reason why the suite does not include it; empty for an included task."""
 
     @property
     def counts(self) -> dict[Part, int]:
-        """Images of each part."""
+        """Number of images per part."""
         return {"train800": self.num_train, "val200": self.num_val, "test": self.num_test}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A package whose files a task is made of."""
+    """A package whose files a task uses."""
 
     package: str
     kind: Literal["debian", "python"] = "debian"
     licence: str
     members: str = ""
-    """Regular expression of the members of a Debian package that are read; all others are not."""
+    """Regular expression of the members of a Debian package that are read."""
 
 
 WALLPAPERS: Final = ("plasma-workspace-wallpapers", "mate-backgrounds")
@@ -61,7 +62,7 @@ FONTS: Final = (
     "fonts-linuxlibertine", "fonts-oldstandard", "fonts-open-sans", "fonts-quicksand",
     "fonts-roboto-unhinted",
 )  # fmt: skip
-"""Families of fonts; no two have the same designs, as croscore and liberation would."""
+"""Font families with different designs; croscore and liberation, for example, share theirs."""
 
 TASKS: Final = (
     PocketRow(
@@ -155,7 +156,7 @@ TASKS: Final = (
 )
 
 COUNTED: Final = tuple(row for row in TASKS if not row.dropped)
-"""The tasks that the suite demands and averages; a dropped one is drawn when it is named."""
+"""The tasks of the suite and of its average; dropped tasks are built only if named."""
 
 SOURCES: Final = {
     source.package: source
@@ -167,7 +168,7 @@ SOURCES: Final = {
         ),
         Source(
             package="sweethome3d-furniture",
-            licence="CC0-1.0 and CC-BY-3.0, as the package's copyright file tells for each library",
+            licence="CC0-1.0 and CC-BY-3.0, see the package's copyright file",
             members=r"usr/share/(sweethome3d/furniture/.*\.sh3f|doc/sweethome3d-furniture/copyright)",
         ),
         Source(
@@ -177,18 +178,18 @@ SOURCES: Final = {
         ),
         Source(
             package="plasma-workspace-wallpapers",
-            licence="LGPL-3.0 and CC-BY-SA-4.0, as the package's copyright file tells of each",
+            licence="LGPL-3.0 and CC-BY-SA-4.0, see the package's copyright file",
             members=r"usr/share/wallpapers/\w+/contents/images/\d+x\d+\.(jpg|png)",
         ),
         Source(
             package="mate-backgrounds",
-            licence="GPL-2.0-or-later and CC-BY-SA, as the package's copyright file tells of each",
+            licence="GPL-2.0-or-later and CC-BY-SA, see the package's copyright file",
             members=r"usr/share/backgrounds/mate/nature/\w+\.jpg",
         ),
         *(
             Source(
                 package=family,
-                licence="free, as the package's copyright file tells",
+                licence="free, see the package's copyright file",
                 members=r"usr/share/fonts/.*\.(ttf|otf)",
             )
             for family in FONTS
@@ -209,5 +210,5 @@ SOURCES: Final = {
 
 
 def row(name: str) -> PocketRow:
-    """The row of a task of that name, which there must be."""
+    """Return the row of an existing task by name."""
     return next(row for row in TASKS if row.name == name)

@@ -1,4 +1,4 @@
-"""What a folder must hold to be a certain task."""
+"""The required content of a task folder."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,16 +10,16 @@ Pixels = Literal["lossless", "jpeg", "unknown"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskRow:
-    """One row of a suite's table, as far as reading and checking a folder needs it."""
+    """One row of a suite's table: the properties needed to read and check a folder."""
 
     name: str
-    """Also the folder's name."""
+    """Name of the task and of its folder."""
     group: Group
     num_classes: int
-    """Of the task, not of its thousand images: SUN397 shows 325 of 397."""
+    """Number of classes of the task; the thousand images may show fewer (SUN397: 325 of 397)."""
     num_test: int
-    """Images of the whole test split."""
+    """Number of images of the whole test split."""
     num_train: int = 800
     num_val: int = 200
     pixels: Pixels = "unknown"
-    """How the source stores them; JPEG files of a lossless source are no longer its images."""
+    """Encoding of the images in the source; JPEG copies of a lossless source are not exact."""

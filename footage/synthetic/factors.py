@@ -1,9 +1,9 @@
-"""Rendered shots in which one thing changes at a time, and the same scenes with another object.
+"""Rendered shots in which one factor changes at a time, and the same scenes with other objects.
 
-A scene is an object before a backdrop, seen and lit from somewhere. Each factor of `FACTORS` moves
-it away from its anchor frame while all else stays; `identity` puts other objects into the same
-place, pose and light. Every pixel is a function of the seed and the number of the scene, so no
-video is needed and none is written.
+A scene is an object in front of a backdrop, with a camera and a lamp. Each factor of `FACTORS`
+changes the anchor frame while everything else stays the same; `identity` puts other objects into
+the same place, pose and light. Every pixel is a function of the seed and the number of the scene,
+so no video is needed or written.
 
 Ours: the objects, the range of each factor (`RANGES`) and its four steps.
 """
@@ -21,7 +21,7 @@ from footage.synthetic.solids import Lamp, Pixels, Pose, Solid, picture, solid
 from footage.synthetic.world import place
 
 STEPS: Final = (-1.0, -0.5, 0.5, 1.0)
-"""Where a factor's frames lie, in shares of its range; 0 is the anchor."""
+"""Positions of a factor's frames, as fractions of its range; 0 is the anchor."""
 
 RANGES: Final = {
     "colour": "the hue of the whole frame turns by up to a quarter of the colour circle",
@@ -32,24 +32,24 @@ RANGES: Final = {
     "background": "four other backdrops",
     "identity": "four other objects",
 }
-"""What each factor does at its ends, in words, for tables and documents."""
+"""Description of each factor's range, for tables and documents."""
 
 
 class Scene(NamedTuple):
-    """All that a frame depends on."""
+    """Everything that a frame depends on."""
 
     thing: Solid
     backdrop: Pixels
     pose: Pose
     lamp: Lamp
     hue: float
-    """Turn of the colour circle, in turns."""
+    """Rotation of the colour circle, in full rotations."""
     contrast: float
-    """What distances from the mean brightness are multiplied by."""
+    """Factor by which distances from the mean brightness are multiplied."""
 
 
 class SceneKey(NamedTuple):
-    """Which scene, and the size of its frames."""
+    """The key of a scene, and the size of its frames."""
 
     seed: int
     number: int
@@ -58,22 +58,22 @@ class SceneKey(NamedTuple):
 
 
 Shots = dict[str, UInt8[np.ndarray, "T H W 3"]]
-"""By factor, the frames at `STEPS`."""
+"""The frames at `STEPS`, by factor."""
 
 
 class ControlledScene(NamedTuple):
-    """An anchor frame and what it becomes when one thing changes."""
+    """An anchor frame and its variants in which one factor changes."""
 
     anchor: Pixels
     shots: Shots
-    """By the names in `RANGES`."""
+    """The frames by the names in `RANGES`."""
 
 
 # --- scenes -------------------------------------------------------------------------------------
 
 
 def scene(key: SceneKey) -> Scene:
-    """The anchor of a scene: object, backdrop, pose and lamp drawn at random."""
+    """Make the anchor of a scene: object, backdrop, pose and lamp are random."""
     random = generator("controlled pose", key.seed, key.number)
     pose = Pose(
         yaw=float(random.uniform(-np.pi, np.pi)),
@@ -88,12 +88,12 @@ def scene(key: SceneKey) -> Scene:
 
 
 def thing(key: SceneKey, which: int) -> Solid:
-    """The scene's object (0) or another one that may stand in its place."""
+    """Make the scene's object (0) or another one that may replace it."""
     return solid(generator("controlled object", key.seed, key.number, which))
 
 
 def backdrop(key: SceneKey, which: int) -> Pixels:
-    """The scene's backdrop (0) or another one: a square out of the painting of a rendered world."""
+    """Make the scene's backdrop (0) or another one: a square crop of a rendered world."""
     random = generator("controlled backdrop", key.seed, key.number, which)
     painting = place(random).backdrop
     side = painting.shape[0]
@@ -137,7 +137,7 @@ def _identity(start: Scene, step: int, key: SceneKey) -> Scene:
 
 
 IDENTITY: Final = "identity"
-"""The yardstick: what a representation ought to notice."""
+"""The factor that a representation should be sensitive to, as a reference."""
 
 MOVES: Final[dict[str, Callable[[Scene, int, SceneKey], Scene]]] = {
     "colour": _colour,
@@ -148,14 +148,14 @@ MOVES: Final[dict[str, Callable[[Scene, int, SceneKey], Scene]]] = {
     "background": _background,
     IDENTITY: _identity,
 }
-"""What becomes of an anchor scene at each step, by the names in `RANGES`."""
+"""Functions from an anchor scene and a step to the changed scene, by the names in `RANGES`."""
 
 FACTORS: Final = tuple(name for name in MOVES if name != IDENTITY)
-"""What a representation may ignore."""
+"""The factors that a representation may be invariant to."""
 
 
 def controlled(key: SceneKey) -> ControlledScene:
-    """The anchor frame of a scene and its frames under every factor."""
+    """Render the anchor frame of a scene and its frames for every factor."""
     start = scene(key)
     shots = {
         name: np.stack([rendered(move(start, step, key)) for step in range(len(STEPS))])
@@ -165,7 +165,7 @@ def controlled(key: SceneKey) -> ControlledScene:
 
 
 def rendered(moment: Scene) -> Pixels:
-    """The frame of a scene."""
+    """Render the frame of a scene."""
     drawn = picture(moment.thing, moment.pose, moment.lamp, moment.backdrop)
     return _contrasted(_hue_turned(drawn, moment.hue), moment.contrast)
 

@@ -1,11 +1,11 @@
-"""The story of a rendered film: things come to a place one after the other, on one day.
+"""The plot of a rendered video: objects appear in a place one after the other, during one day.
 
-    film   one place, one cast, a day from morning to night
-    shot   the next of the cast is in front, and all who came before are with it
-    frame  the camera follows the one in front, which turns and comes nearer or goes farther away
+    video  one place, one cast, a day from morning to night
+    shot   the next object of the cast is in front, together with all previous ones
+    frame  the camera follows the object in front, which rotates and changes its distance
 
-So things persist across cuts, while position, size, pose, light and background change, and the
-shots of every film have an order that can be seen: more things, and a later light.
+So objects persist across cuts, while position, size, pose, light and background change. The shots
+of each video have a visible order: more objects, and light of a later time of day.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from footage.synthetic.shots import Course, Shot
 from footage.synthetic.world import BACKDROP_HEIGHT, BACKDROP_WIDTH
 
 STRETCH = (250, 450)
-"""Pixels of the backdrop that the thing in front crosses in a shot."""
+"""Distance that the object in front crosses in a shot, in pixels of the backdrop."""
 
 MARGIN = 230
-"""Pixels of the backdrop between its edges and the ends of the way."""
+"""Distance between the backdrop's edges and the ends of the path, in pixels of the backdrop."""
 
 CLOSE, WIDE = (185, 235), (290, 370)
-"""Height of the view in pixels of the backdrop; close and wide shots alternate."""
+"""Height of the view, in pixels of the backdrop; close and wide shots alternate."""
 
 DAY = np.asarray(
     [
@@ -32,21 +32,21 @@ DAY = np.asarray(
         [0.42, 0.52, 0.95],
     ]
 )
-"""Gains of red, green and blue from morning to night, at equal distances."""
+"""Gains of red, green and blue from morning to night, at equal time steps."""
 
 
 def daylight(time: float) -> Float[np.ndarray, "3"]:
-    """Gains of red, green and blue at a time of the day, 0 in the morning and 1 at night."""
+    """Return the gains of red, green and blue at a time from 0 (morning) to 1 (night)."""
     hours = np.linspace(0, 1, len(DAY))
     return np.asarray([np.interp(time, hours, gains) for gains in DAY.T])
 
 
 def journey(generator: np.random.Generator, lengths: list[int], aspect: float) -> list[Shot]:
-    """The shots of a film, in each of which the thing of the same number in the cast is in front.
+    """Plan the shots of a video; in each shot, the cast member of the same index is in front.
 
     Args:
-        generator: Everything is drawn from it.
-        lengths: Frames of each shot.
+        generator: Source of all random draws.
+        lengths: Number of frames of each shot.
         aspect: Width of a frame divided by its height.
     """
     cuts = np.linspace(0, 1, len(lengths) + 1)
@@ -75,7 +75,7 @@ def _shot(
     num_frames: int,
     aspect: float,
 ) -> Shot:
-    """One stretch of the way, from `across[0]` to `across[1]` and from `day[0]` to `day[1]`."""
+    """Plan one section of the path, from `across[0]` to `across[1]` and `day[0]` to `day[1]`."""
     view = height * generator.uniform(0.78, 1.22, 2)
     down = generator.uniform(0.55, 0.68) * BACKDROP_HEIGHT
     ground = down + generator.uniform(-12, 12, 2)
@@ -102,7 +102,7 @@ def _course(
     down: Float[np.ndarray, "2"],
     size: Float[np.ndarray, "2"],
 ) -> Course:
-    """A way with a roll and a turn."""
+    """Make a course with a roll and a yaw."""
     roll = generator.normal(0, 0.12) + generator.normal(0, 0.15, 2)
     turn = generator.uniform(-0.9, 0.9, 2) + (np.pi if generator.random() < 0.5 else 0.0)
     return Course(*np.stack([across, down, size, roll, turn], axis=1))
@@ -115,7 +115,7 @@ def _beside(
     down: Float[np.ndarray, "2"],
     view: float,
 ) -> Course:
-    """A companion, alternately on the left and on the right of the thing in front."""
+    """Place a companion, alternately to the left and right of the object in front."""
     side = 1 if place % 2 == 0 else -1
     gap = (0.5 + 0.12 * (place // 2)) * view * side + generator.uniform(-0.04, 0.04, 2) * view
     depth = generator.uniform(-0.16, 0.1) * view

@@ -1,11 +1,11 @@
-"""Labelled images for the demo, drawn from a seed in places that no rendered video shows.
+"""Labelled images for the demo, rendered from a seed in places that no rendered video shows.
 
-    kinds      which of twelve kinds of things is it? Every image shows another individual.
-    objects    which of sixteen individuals is it? The images to test with show them in other
-               places, in another light and from another side than the images to learn from.
+    kinds      classify twelve kinds of objects; every image shows another instance
+    objects    classify sixteen instances; test images show them in other places, in another
+               light and from another side than training images
 
-Place, light, position, size and pose are drawn at random, so that no pixel by itself tells a class.
-A task is a folder with train, val and test, each with one subfolder per class.
+Place, light, position, size and pose are random, so that no single pixel predicts the class. A task
+is a folder with train, val and test, each with one subfolder per class.
 """
 
 from collections.abc import Sequence
@@ -44,23 +44,23 @@ SIDE: Final = 96
 NUM_OBJECTS: Final = 16
 
 PLACES: Final = {"train": 12, "val": 4, "test": 8}
-"""Number of places by part; no place is in two parts."""
+"""Number of places per part; no place is in two parts."""
 
 
 Backdrop = UInt8[np.ndarray, "rows columns 3"]
 
 
 class Ranges(NamedTuple):
-    """What the images of a part may show."""
+    """Ranges of time and pose of the images of a part."""
 
     hours: tuple[float, float]
     """Time of the day, 0 in the morning and 1 at night."""
     turn: tuple[float, float]
-    """Turn about the upright axis, in radians."""
+    """Rotation about the vertical axis, in radians."""
 
 
 class Task(NamedTuple):
-    """Images per class by part, and what they may show."""
+    """Number of images per class and ranges, by part."""
 
     per_class: dict[str, int]
     ranges: dict[str, Ranges]
@@ -79,7 +79,7 @@ TASKS: Final = {
 
 
 def classes(task: str) -> list[str]:
-    """Names of the classes of a task."""
+    """Return the names of the classes of a task."""
     kinds = sorted(SHAPES)
     if task == "kinds":
         return kinds
@@ -87,16 +87,16 @@ def classes(task: str) -> list[str]:
 
 
 def render_labelled(folder: str | Path, *, task: str, seed: int = 0, scale: float = 1.0) -> Path:
-    """Draw the images of a task into a folder; parts that exist are kept.
+    """Render the images of a task into a folder; existing parts are kept.
 
     Args:
         folder: The folder.
         task: One of `TASKS`.
-        seed: Everything is drawn from it.
-        scale: Factor of the number of images per class; each part keeps at least two.
+        seed: Seed of all random draws.
+        scale: Factor for the number of images per class, which is at least two in each part.
 
     Raises:
-        ConfigError: There is no such task.
+        ConfigError: The task is unknown.
         OutputError: The images cannot be written.
     """
     if task not in TASKS:
@@ -135,7 +135,7 @@ def _individual(label: int, random: np.random.Generator) -> Sprite:
 def _still(
     random: np.random.Generator, thing: Sprite, backdrops: Sequence[Backdrop], ranges: Ranges
 ) -> Frame:
-    """One thing somewhere in a place, at some time of the day."""
+    """Render one object at a random position in a place, at a random time of day."""
     view = float(random.uniform(190, 360))
     low = np.asarray([view / 2 + 8, view / 2 + 8])
     high = np.asarray([BACKDROP_WIDTH, BACKDROP_HEIGHT]) - low

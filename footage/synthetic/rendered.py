@@ -1,7 +1,7 @@
-"""Rendered films with a known truth, drawn from a seed.
+"""Render videos with known ground truth from a seed.
 
-Few real clips are small enough to download for a demo, and contrasting videos needs many. The story
-that all films share is in `journey`. Every film has its own cast and camera; a few films share each
+Few real clips are small enough to download for a demo, and contrasting videos requires many. The
+plot of all videos is in `journey`. Every video has its own cast and camera; a few videos share each
 place.
 """
 
@@ -25,13 +25,13 @@ TRUTH_VERSION = 1
 
 
 class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is true of a set of rendered videos."""
+    """The ground truth of a set of rendered videos."""
 
     schema_version: int
     settings: dict[str, int | float]
-    """What the set was rendered from."""
+    """Settings of the rendering."""
     videos: list[dict[str, Any]]
-    """One entry per video: its file, its size, its cuts, and the factors of its shots."""
+    """One entry per video: its file, size, cuts, and the factors of its shots."""
 
 
 TRUTH: Document[Truth] = Document(
@@ -45,13 +45,13 @@ SIZES = ((208, 144), (192, 144), (176, 144), (160, 160))
 """Width and height of rendered videos, in pixels."""
 
 NUM_PLACES = 24
-"""Places that the films share, so that a place does not tell which film a frame is from."""
+"""Number of places, which videos share, so that the place does not identify the video."""
 
 FPS = 8
 """Frame rate of rendered videos, in frames per second."""
 
 NUM_SHOTS = 4
-"""Shots of a film, and things in its cast."""
+"""Number of shots of a video, and of objects in its cast."""
 
 # --- videos -------------------------------------------------------------------------------------
 
@@ -64,9 +64,9 @@ def render_clips(
     shortest_seconds: int | float = 8.0,
     longest_seconds: int | float = 16.0,
 ) -> list[Path]:
-    """The rendered videos, with `truth.json` beside them; those already there are not redone.
+    """Render videos with `truth.json` next to them; an existing complete set is kept.
 
-    Four shots each. Every pixel is fixed by the seed and the number of the video.
+    Each video has four shots. Every pixel is determined by the seed and the video's number.
 
     Raises:
         ConfigError: The number of videos or their length is out of range.
@@ -101,7 +101,7 @@ def render_clips(
 
 
 def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
-    """Whether the very same set was rendered here before: the truth is written last."""
+    """Return whether the same set exists already; `truth.json` is written last."""
     if not all(path.exists() for path in paths):
         return False
     try:
@@ -114,11 +114,11 @@ def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
 
 
 def _render(path: Path, random: np.random.Generator, at: Place, seconds: float) -> dict[str, Any]:
-    """Draw and encode one video; what is true of it."""
+    """Render and encode one video; return its ground truth."""
     width, height = SIZES[int(random.integers(len(SIZES)))]
     setting = world(random, at, NUM_SHOTS)
     shares = random.uniform(0.7, 1.3, NUM_SHOTS)
-    # No shot under a second: a cut detector may merge shorter ones, and the truth should be easy.
+    # At least a second per shot, because cut detectors may merge shorter shots.
     lengths = np.maximum(np.round(shares / shares.sum() * seconds * FPS).astype(int), FPS)
     shots = journey(random, lengths.tolist(), width / height)
     partial = path.with_name(path.name + ".partial")
@@ -143,7 +143,7 @@ def _render(path: Path, random: np.random.Generator, at: Place, seconds: float) 
 
 
 def _shot_truth(plan: Shot) -> dict[str, Any]:
-    """The factors of a shot, for the record."""
+    """Return the factors of a shot for `truth.json`."""
     return {
         "num_frames": plan.num_frames,
         "camera": {"start": plan.camera.start.tolist(), "end": plan.camera.end.tolist()},
@@ -162,8 +162,8 @@ def _encode(path: Path, setting: World, shots: list[Shot], size: tuple[int, int]
         stream = cast(av.VideoStream, container.add_stream(codec, rate=fps))
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        # The same seed must give the same bytes. More threads, or x264's rate control (crf), which
-        # looks at the padding of its frames, gave other bytes from one run to the next.
+        # The same seed must give the same bytes. With more threads, or with x264's rate control
+        # (crf), which reads the padding of frames, the bytes differed between runs.
         stream.codec_context.thread_count = 1
         stream.options = {"preset": "veryfast", "qp": "23"} if codec == "libx264" else {}
         if codec == "mpeg4":

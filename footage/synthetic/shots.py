@@ -1,7 +1,7 @@
-"""Shots of a world: what the camera and the objects do, and the frames that come of it.
+"""Shots of a world: the movements of the camera and the objects, and their rendered frames.
 
-Poses are in pixels of the backdrop. A frame is the part of the backdrop that the camera sees, each
-object with its shadow laid over it, times the light of that moment.
+Poses are in pixels of the backdrop. A frame is the part of the backdrop that the camera sees,
+overlaid with each object and its shadow, and multiplied by the light at that time.
 """
 
 from collections.abc import Iterator
@@ -19,34 +19,34 @@ Matrix = Float[np.ndarray, "2 3"]
 
 
 class Course(NamedTuple):
-    """Where a camera or an object is, from the start of a shot to its end."""
+    """Path of a camera or an object, from the start of a shot to its end."""
 
     start: Float[np.ndarray, " n"]
     end: Float[np.ndarray, " n"]
 
     def at(self, time: float) -> Float[np.ndarray, " n"]:
-        """The pose at `time` in [0, 1], eased in and out."""
+        """Return the pose at `time` in [0, 1], eased in and out."""
         eased = 0.7 * time + 0.3 * (3 * time**2 - 2 * time**3)
         return np.asarray(self.start + (self.end - self.start) * eased)
 
 
 class Shot(NamedTuple):
-    """One shot: everything that is redrawn at a cut. Poses are in pixels of the backdrop."""
+    """One shot: everything that changes at a cut. Poses are in pixels of the backdrop."""
 
     num_frames: int
     camera: Course
-    """x, y, width of the view, roll in radians."""
+    """x, y, width of the view, and roll in radians."""
     actors: list[tuple[int, Course]]
-    """Number in the cast; x, y, size, roll and turn in radians."""
+    """Index in the cast; x, y, size, and roll and yaw in radians."""
     light: Course
-    """Gain of red, green and blue."""
+    """Gains of red, green and blue."""
 
 
 # --- draw ---------------------------------------------------------------------------------------
 
 
 def camera_matrix(pose: Float[np.ndarray, "4"], width: int, height: int) -> Matrix:
-    """Backdrop pixels to frame pixels."""
+    """Make the matrix from backdrop pixels to frame pixels."""
     x, y, view, roll = pose
     scale = width / view
     cosine, sine = np.cos(roll) * scale, np.sin(roll) * scale
@@ -56,7 +56,7 @@ def camera_matrix(pose: Float[np.ndarray, "4"], width: int, height: int) -> Matr
 
 
 def actor_matrix(pose: Float[np.ndarray, "5"], side: int) -> Matrix:
-    """Sprite pixels to backdrop pixels."""
+    """Make the matrix from sprite pixels to backdrop pixels."""
     x, y, size, roll, turn = pose
     squeeze = np.cos(turn)
     squeeze = np.sign(squeeze) * max(abs(squeeze), 0.35)
@@ -67,14 +67,14 @@ def actor_matrix(pose: Float[np.ndarray, "5"], side: int) -> Matrix:
 
 
 def chained(outer: Matrix, inner: Matrix) -> Matrix:
-    """First `inner`, then `outer`."""
+    """Compose two matrices: first `inner`, then `outer`."""
     turned = outer[:, :2] @ inner
     turned[:, 2] += outer[:, 2]
     return np.asarray(turned, np.float64)
 
 
 def lay_over(frame: Frame, picture: Sprite, matrix: Matrix) -> None:
-    """Draw a sprite into the frame where the matrix puts it."""
+    """Draw a sprite into the frame at the position given by the matrix."""
     side = picture.shape[0]
     corners = np.asarray([[0, 0, 1], [side, 0, 1], [side, side, 1], [0, side, 1]]) @ matrix.T
     left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
@@ -90,7 +90,7 @@ def lay_over(frame: Frame, picture: Sprite, matrix: Matrix) -> None:
 
 
 def _shadow() -> Sprite:
-    """A soft dark disc."""
+    """Make the sprite of a shadow: a soft dark disc."""
     y, x = np.mgrid[-1 : 1 : SPRITE_SIZE * 1j, -1 : 1 : SPRITE_SIZE * 1j]
     opacity = np.clip(1 - np.hypot(x, y), 0, 1) ** 0.8 * 150
     return np.dstack([np.zeros((SPRITE_SIZE, SPRITE_SIZE, 3)), opacity]).astype(np.uint8)
@@ -100,13 +100,13 @@ SHADOW = _shadow()
 
 
 def shadow_matrix(pose: Float[np.ndarray, "5"]) -> Matrix:
-    """Pixels of the shadow to backdrop pixels: on the ground below a thing."""
+    """Make the matrix from shadow pixels to backdrop pixels, on the ground below an object."""
     x, y, size = pose[:3]
     return np.asarray([[size / 180, 0, x - size / 2.25], [0, size / 700, y + size * 0.3]])
 
 
 def frames(setting: World, plan: Shot, width: int, height: int) -> Iterator[Frame]:
-    """The frames of one shot, in order."""
+    """Render the frames of one shot, in order."""
     for number in range(plan.num_frames):
         time = number / max(plan.num_frames - 1, 1)
         camera = camera_matrix(plan.camera.at(time), width, height)

@@ -1,11 +1,11 @@
-"""Solid objects, drawn by marching rays: what a sprite cannot do, turn and be lit from anywhere.
+"""Render solid objects by ray marching; unlike sprites, they can be rotated and lit from anywhere.
 
-An object is a handful of primitives, each with its place, its turn and its paint. A frame is the
-backdrop with the object before it, lit by one lamp and a pale sky, and its shadow on the floor.
+An object consists of a few primitives, each with a position, a rotation and a pattern. A frame
+shows the object in front of the backdrop, lit by one lamp and a pale sky, with its shadow.
 
 Lengths are in radii of the object, which fits the unit ball; x is to the right, y away from the
-camera and z up. Distances and the march along a ray after Hart 1996, "Sphere tracing"; the soft
-shadow is the usual smallest ratio of clearance to path.
+camera and z up. Distances and ray marching follow Hart 1996, "Sphere tracing"; the soft shadow is
+the usual smallest ratio of clearance to path length.
 """
 
 from collections.abc import Callable
@@ -25,39 +25,39 @@ VIEW_ANGLE = 40.0
 """Height and width of the view, in degrees."""
 
 STEPS = 48
-"""Steps of a ray; those that have not arrived by then count as passing."""
+"""Maximum number of steps of a ray; a ray that has not arrived by then misses the object."""
 
 CLOSE = 0.003
-"""A ray this near to a surface has arrived."""
+"""Distance from the surface below which a ray has arrived."""
 
 OVERSAMPLING = 2
-"""Rays along each side of a pixel."""
+"""Number of rays along each side of a pixel."""
 
 AMBIENT = 0.35
-"""Share of the light that comes from everywhere."""
+"""Fraction of ambient light."""
 
 SHADOW = 0.6
-"""How much of the floor's brightness a full shadow takes."""
+"""Fraction of the floor's brightness that a full shadow removes."""
 
 
 class Part(NamedTuple):
-    """One primitive: what it is, where, and how it is painted."""
+    """One primitive: its kind, position, rotation and pattern."""
 
     kind: str
     """A key of `KINDS`."""
     place: Float[np.ndarray, " 3"]
     turn: Float[np.ndarray, "3 3"]
-    """Columns are the part's own axes."""
+    """Rotation matrix; its columns are the part's own axes."""
     size: Float[np.ndarray, " 3"]
     """Half widths along the part's own axes."""
     colours: Float[np.ndarray, "2 3"]
     pattern: str
     """A key of `PATTERNS`."""
     cells: float
-    """How fine the pattern is, in cells a radius."""
+    """Frequency of the pattern, in cells per radius."""
 
     def own(self, points: Points) -> Points:
-        """Points of the object on the part's own axes."""
+        """Convert points of the object to the part's own axes."""
         return np.asarray((points - self.place) @ self.turn)
 
 
@@ -73,13 +73,13 @@ class Lamp(NamedTuple):
     """A lamp far away."""
 
     azimuth: float
-    """Radians from the direction away from the camera, turning left; pi is behind the camera."""
+    """Angle in radians, to the left from the viewing direction; pi is behind the camera."""
     elevation: float
-    """Radians above the floor."""
+    """Elevation above the floor, in radians."""
 
     @property
     def direction(self) -> Float[np.ndarray, " 3"]:
-        """Unit vector towards the lamp."""
+        """The unit vector towards the lamp."""
         flat = np.cos(self.elevation)
         return np.asarray(
             [
@@ -95,7 +95,7 @@ class Lamp(NamedTuple):
 
 
 def _length(vectors: Points) -> Lengths:
-    # Several times as fast as numpy's norm where the axis is as short as this.
+    # Several times as fast as numpy's norm for such a short axis.
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
 
 
@@ -138,7 +138,7 @@ KINDS: dict[str, Callable[[Points, Float[np.ndarray, " 3"]], Lengths]] = {
     "ring": _ring,
     "rod": _rod,
 }
-"""Signed distance to a primitive's surface, never more than the true one by much."""
+"""Functions for the approximate signed distance to a primitive's surface."""
 
 PATTERNS: dict[str, Callable[[Points], Lengths]] = {
     "plain": lambda p: np.zeros(len(p)),
@@ -147,11 +147,11 @@ PATTERNS: dict[str, Callable[[Points], Lengths]] = {
     "dots": lambda p: (np.cos(2 * np.pi * p).sum(axis=1) > 1.2).astype(float),
     "shades": lambda p: 0.5 + 0.5 * np.sin(2 * np.pi * p).prod(axis=1),
 }
-"""How much of the second colour a point of a part shows."""
+"""Functions for the fraction of the second colour at a point of a part."""
 
 
 def solid(generator: np.random.Generator) -> Solid:
-    """An object drawn at random: a body and three to five smaller parts on one side or another."""
+    """Make a random object: a body and three to five smaller parts on its sides."""
     paints = random_colours(generator, 4)
     parts = [_part(generator, np.zeros(3), generator.uniform(0.4, 0.75, 3), paints)]
     for _ in range(int(generator.integers(3, 6))):
@@ -162,7 +162,7 @@ def solid(generator: np.random.Generator) -> Solid:
 
 
 def _fitted(parts: list[Part]) -> Solid:
-    """The parts moved and scaled into the unit ball, by a grid of points that lie inside them."""
+    """Move and scale the parts into the unit ball, using a grid of points inside them."""
     grid = np.linspace(-1.6, 1.6, 33, dtype=np.float32)
     spacing = grid[1] - grid[0]
     points = np.stack(np.meshgrid(grid, grid, grid), axis=-1).reshape(-1, 3)
@@ -200,7 +200,7 @@ def _part(
 
 
 def _distance(thing: Solid, points: Points) -> tuple[Lengths, Int[np.ndarray, " n"]]:
-    """Signed distance to the object's surface, and which part is the nearest."""
+    """Return the signed distance to the object's surface, and the nearest part."""
     distances = np.stack([KINDS[part.kind](part.own(points), part.size) for part in thing.parts])
     return distances.min(axis=0), distances.argmin(axis=0)
 
@@ -209,20 +209,20 @@ def _distance(thing: Solid, points: Points) -> tuple[Lengths, Int[np.ndarray, " 
 
 
 class Pose(NamedTuple):
-    """How an object is looked at."""
+    """Pose of the object and the camera."""
 
     yaw: float
-    """Turn of the object about the vertical axis, in radians."""
+    """Rotation of the object about the vertical axis, in radians."""
     elevation: float
-    """Height of the camera, in radians above the object's middle."""
+    """Elevation of the camera above the object's centre, in radians."""
     distance: float
-    """From the camera to the object's middle, in radii of the object; more than 1."""
+    """Distance from the camera to the object's centre, in radii of the object; more than 1."""
 
 
 def picture(thing: Solid, pose: Pose, lamp: Lamp, backdrop: Pixels) -> Pixels:
-    """The object before a square backdrop, which gives the size of the picture.
+    """Render the object in front of a square backdrop, which determines the size of the picture.
 
-    The backdrop itself is not lit; the shadow is laid on it where the floor is seen.
+    The backdrop itself is not lit; the shadow is drawn where the floor is visible.
     """
     side = len(backdrop)
     origin, rays = _camera(pose, side * OVERSAMPLING)
@@ -241,7 +241,7 @@ def picture(thing: Solid, pose: Pose, lamp: Lamp, backdrop: Pixels) -> Pixels:
 
 
 def _camera(pose: Pose, side: int) -> tuple[Float[np.ndarray, " 3"], Points]:
-    """Where the camera is, and the unit direction of each pixel's ray, row by row."""
+    """Return the camera's position, and the unit direction of each pixel's ray, row by row."""
     cosine, sine = np.cos(pose.elevation), np.sin(pose.elevation)
     origin = np.asarray([0, -pose.distance * cosine, pose.distance * sine], np.float32)
     forward, up = -origin / pose.distance, np.asarray([0, sine, cosine])
@@ -254,14 +254,14 @@ def _camera(pose: Pose, side: int) -> tuple[Float[np.ndarray, " 3"], Points]:
 
 
 def _turned(yaw: float, points: Points) -> Points:
-    """Points of the world in the object's own frame."""
+    """Convert points of the world to the object's own axes."""
     cosine, sine = np.cos(yaw), np.sin(yaw)
     turn = np.asarray([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
     return np.asarray(points @ turn)
 
 
 def _through_ball(origin: Points, rays: Points) -> tuple[Lengths, Lengths]:
-    """Where rays enter and leave the unit ball; a ray that misses it leaves before it enters."""
+    """Return where rays enter and leave the unit ball; for a miss, the exit precedes the entry."""
     along = -np.einsum("ij,ij->i", origin, rays)
     half = 1 - _length(origin + rays * along[:, None]) ** 2
     reach = np.sqrt(np.maximum(half, 0))
@@ -271,7 +271,7 @@ def _through_ball(origin: Points, rays: Points) -> tuple[Lengths, Lengths]:
 def _march(
     thing: Solid, yaw: float, origin: Float[np.ndarray, " 3"], rays: Points
 ) -> tuple[Bool[np.ndarray, " n"], Float[np.ndarray, "m 3"]]:
-    """Which rays meet the object, and where those do."""
+    """Return which rays hit the object, and the points of the hits."""
     start = np.broadcast_to(origin, rays.shape)
     travelled, leave = _through_ball(start, rays)
     going = np.flatnonzero(travelled < leave)
@@ -286,7 +286,7 @@ def _march(
 
 
 def _shadow(thing: Solid, yaw: float, points: Points, light: Float[np.ndarray, " 3"]) -> Lengths:
-    """How much of the lamp is hidden from each point, in [0, 1]."""
+    """Return the fraction of the lamp that is hidden from each point, in [0, 1]."""
     rays = np.broadcast_to(light, points.shape)
     enter, leave = _through_ball(points, rays)
     travelled = np.maximum(enter, 0.04)
@@ -305,7 +305,7 @@ def _shadow(thing: Solid, yaw: float, points: Points, light: Float[np.ndarray, "
 def _shaded(
     thing: Solid, yaw: float, points: Points, towards: Points, light: Float[np.ndarray, " 3"]
 ) -> Points:
-    """Colours of surface points as seen from the directions `towards` the camera."""
+    """Return the colours of surface points as seen from the directions `towards` the camera."""
     own = _turned(yaw, points)
     part_of = _distance(thing, own)[1]
     offsets = np.asarray([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32) * 0.004
@@ -320,7 +320,7 @@ def _shaded(
 
 
 def _paint(thing: Solid, points: Points, part_of: Int[np.ndarray, " n"]) -> Points:
-    """Colours of points without any light."""
+    """Return the unlit colours of points."""
     painted = np.zeros((len(points), 3))
     for number, part in enumerate(thing.parts):
         chosen = part_of == number

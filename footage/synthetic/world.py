@@ -1,7 +1,7 @@
-"""Little film worlds: one painted backdrop and a cast of recurring objects for each video.
+"""Worlds of rendered videos: a painted backdrop and a cast of recurring objects for each video.
 
-A backdrop is a wide painting of which every shot shows another part. Worlds share palettes and
-shapes with other worlds, so neither a colour nor an outline alone tells which video a frame is of.
+A backdrop is a wide painting, and every shot shows another part of it. Worlds share palettes and
+shapes, so neither a colour nor an outline alone identifies the video of a frame.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from jaxtyping import Float, UInt8
 from footage.synthetic.art import SHAPES, TEXTURES, Colour, Sprite, Texture, noise, painted, sprite
 
 BACKDROP_HEIGHT, BACKDROP_WIDTH = 480, 1280
-"""Pixels of the painting."""
+"""Height and width of the painting, in pixels."""
 
 DEFOCUS = 10.0
-"""Standard deviation of the blur of a film's backdrop, in its pixels."""
+"""Standard deviation of the blur of a video's backdrop, in pixels of the backdrop."""
 
 SPRITE_SIZE = 160
-"""Pixels of a sprite's side."""
+"""Height and width of a sprite, in pixels."""
 
 PALETTES = {
     "meadow": ("9fd3e6", "e9f3dd", "5d9b55", "3f6b44", "e4b53f"),
@@ -36,13 +36,13 @@ PALETTES = {
     "paper": ("e8e1d0", "f7f3e8", "b8ae96", "6f6753", "4a6fa5"),
     "neon": ("221a3a", "53348c", "2d6f8f", "191329", "f0489c"),
 }
-"""Sky above, sky at the horizon, light ground, dark ground, accent."""
+"""Palettes: upper sky, sky at the horizon, light ground, dark ground, accent."""
 
 Picture = Float[np.ndarray, "H W 3"]
 
 
 class Actor(NamedTuple):
-    """An individual thing: what it is, for the record, and its sprite."""
+    """An individual object: its kind, for the ground truth, and its sprite."""
 
     shape: str
     textures: tuple[str, ...]
@@ -50,7 +50,7 @@ class Actor(NamedTuple):
 
 
 class World(NamedTuple):
-    """What all shots of one video share."""
+    """The elements shared by all shots of one video."""
 
     kind: str
     palette: str
@@ -60,7 +60,7 @@ class World(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A painted backdrop, for as many worlds as wanted."""
+    """A painted backdrop, which several worlds may share."""
 
     kind: str
     palette: str
@@ -70,7 +70,7 @@ class Place(NamedTuple):
 
 
 def place(generator: np.random.Generator, kinds: Sequence[str] = ()) -> Place:
-    """A place drawn at random: its kind, of all or of those given, palette, light and backdrop."""
+    """Make a random place: kind (all, or those given), palette, light and backdrop."""
     kind = str(generator.choice(sorted(kinds or KINDS)))
     palette = str(generator.choice(sorted(PALETTES)))
     light_angle = float(generator.uniform(-np.pi, 0))
@@ -81,23 +81,23 @@ def place(generator: np.random.Generator, kinds: Sequence[str] = ()) -> Place:
 
 
 def film_place(generator: np.random.Generator) -> Place:
-    """A place of a film: a valley or a room, out of focus, so that things stand out from it.
+    """Make the place of a video: a valley or a room, out of focus, so that objects stand out.
 
-    Streets are left out: their rows of small windows hide the cuts between two pans.
+    Streets are not used: their rows of small windows hide the cuts between two pans.
     """
     at = place(generator, ("room", "valley"))
     return at._replace(backdrop=cv2.GaussianBlur(at.backdrop, (0, 0), DEFOCUS))
 
 
 def world(generator: np.random.Generator, at: Place, num_actors: int) -> World:
-    """A world at a place, with a cast of its own: as many kinds of things as actors."""
+    """Make a world at a place, with its own cast; every actor is of a different kind."""
     names = generator.choice(sorted(SHAPES), num_actors, replace=False)
     cast = [individual(generator, str(name), at.light_angle) for name in names]
     return World(at.kind, at.palette, at.light_angle, at.backdrop, cast)
 
 
 def individual(generator: np.random.Generator, shape: str, light_angle: float) -> Actor:
-    """A thing with textures and colours of its own."""
+    """Make an object with its own textures and colours."""
     names = tuple(str(n) for n in generator.choice(sorted(TEXTURES), 2, replace=False))
     textures = [TEXTURES[name](generator, SPRITE_SIZE, SPRITE_SIZE) for name in names]
     colours = random_colours(generator, 3)
@@ -109,7 +109,7 @@ def _colour(code: str) -> Float[np.ndarray, " 3"]:
 
 
 def random_colours(generator: np.random.Generator, count: int) -> Float[np.ndarray, "n 3"]:
-    """Colours of any hue, rather saturated, none too dark; in [0, 1]."""
+    """Draw colours of any hue in [0, 1], rather saturated and not too dark."""
     hsv = np.stack(
         [
             generator.uniform(0, 180, count),
@@ -126,13 +126,13 @@ def random_colours(generator: np.random.Generator, count: int) -> Float[np.ndarr
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> Texture:
-    """One of the video textures at random."""
+    """Draw one of the video textures at random."""
     name = str(generator.choice(sorted(TEXTURES)))
     return TEXTURES[name](generator, height, width)
 
 
 def _sky(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) -> Picture:
-    """A gradient from zenith to horizon with clouds in it."""
+    """Paint a gradient from zenith to horizon, with clouds."""
     ramp = np.linspace(0, 1, BACKDROP_HEIGHT, dtype=np.float32)[:, None]
     clouds = noise(generator, BACKDROP_HEIGHT, BACKDROP_WIDTH)
     veil = np.clip((clouds - 0.55) * 3, 0, 1) * 0.5
@@ -140,7 +140,7 @@ def _sky(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) 
 
 
 def _floor(generator: np.random.Generator, horizon: int, low: Colour, high: Colour) -> Picture:
-    """A textured plane that runs away to the horizon."""
+    """Paint a textured plane that extends to the horizon."""
     side = 512
     flat = painted(_texture(generator, side, side), low, high)
     depth = BACKDROP_HEIGHT - horizon
@@ -160,7 +160,7 @@ def _floor(generator: np.random.Generator, horizon: int, low: Colour, high: Colo
 
 
 def _valley(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) -> Picture:
-    """Sky, three ridges of hills that pale with distance, and open ground."""
+    """Paint sky, three ridges of hills that fade with distance, and open ground."""
     picture = _sky(generator, colours)
     rows = np.arange(BACKDROP_HEIGHT, dtype=np.float32)[:, None]
     horizon = int(generator.integers(250, 310))
@@ -178,7 +178,7 @@ def _valley(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"
 
 
 def _room(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) -> Picture:
-    """A papered wall with windows and pictures, a skirting board and a floor."""
+    """Paint a papered wall with windows and pictures, a skirting board and a floor."""
     order = generator.permutation(4)
     wall = _texture(generator, BACKDROP_HEIGHT, BACKDROP_WIDTH)
     picture = painted(wall * 0.5 + 0.25, colours[order[0]], colours[order[1]])
@@ -199,7 +199,7 @@ def _room(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"])
 
 
 def _street(generator: np.random.Generator, colours: Float[np.ndarray, "tones 3"]) -> Picture:
-    """A row of houses with lit windows under the sky, and a pavement."""
+    """Paint a row of houses with lit windows under the sky, and a pavement."""
     picture = _sky(generator, colours)
     horizon = int(generator.integers(310, 370))
     left = -int(generator.integers(0, 60))

@@ -17,7 +17,7 @@ ENDS_DECLARED: Final = frozenset(["asf", "matroska,webm", "nut"])
 
 
 class VideoInfo(NamedTuple):
-    """What a file declares; `declared_seconds` is None and `fps` 0 where it declares nothing."""
+    """The properties that a file declares; None or an `fps` of 0 if it declares nothing."""
 
     container: str
     codec: str
@@ -29,10 +29,10 @@ class VideoInfo(NamedTuple):
 
 
 def picture_stream(container: av.container.InputContainer, max_pixels: int) -> av.VideoStream:
-    """The largest picture stream that can be decoded; cover art does not count.
+    """Find the largest video stream that can be decoded; cover art does not count.
 
     Raises:
-        VideoError: There is none, or its picture is too large.
+        VideoError: There is no such stream, or its picture is too large.
     """
     streams = [
         stream
@@ -52,7 +52,7 @@ def picture_stream(container: av.container.InputContainer, max_pixels: int) -> a
 
 
 def read_info(container: av.container.InputContainer, stream: av.VideoStream) -> VideoInfo:
-    """What the file declares about one of its streams."""
+    """Read the properties that the file declares for one of its streams."""
     context = stream.codec_context
     rates = [rate for rate in _rates(stream) if rate > 0]
     return VideoInfo(
@@ -67,7 +67,7 @@ def read_info(container: av.container.InputContainer, stream: av.VideoStream) ->
 
 
 def usual_step(stream: av.VideoStream) -> float:
-    """Seconds between two frames, by the first plausible declared frame rate."""
+    """Return the seconds between two frames, by the first plausible declared frame rate."""
     rates = [rate for rate in _rates(stream) if 1 / LARGEST_SECONDS < rate <= FASTEST_FPS]
     return 1 / (rates[0] if rates else FALLBACK_FPS)
 
@@ -84,7 +84,7 @@ def _size(stream: av.VideoStream) -> tuple[int, int]:
 def _declared_seconds(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> float | None:
-    """The stream's own duration; that of the container may be the duration of longer audio."""
+    """Return the stream's own duration; the container's may be that of longer audio."""
     begin = float((stream.start_time or 0) * (stream.time_base or 0))
     begin = begin if begin > 0 and container.format.name in ENDS_DECLARED else 0.0
     end = clock_seconds(stream.metadata.get("DURATION", ""))
@@ -102,7 +102,7 @@ _CLOCK = re.compile(r"(\d{1,9}):(\d{1,2}):(\d{1,2}(?:\.\d{0,18})?)", re.ASCII)
 
 
 def clock_seconds(text: str) -> float | None:
-    """Seconds of `hh:mm:ss.fraction`, as Matroska notes the length of a stream."""
+    """Parse `hh:mm:ss.fraction`, as Matroska records the length of a stream."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return None
@@ -115,11 +115,11 @@ SOUND: Final = re.compile(
     rb"|\xff[\xe2\xe3\xf0-\xf3\xf8-\xfd]",
     re.DOTALL,
 )
-"""First bytes of audio-only files, in formats that are never opened."""
+"""First bytes of audio-only formats, which are never opened."""
 
 
 def reason_not_opened(error: Exception, first_bytes: bytes) -> str:
-    """A helpful description of why FFmpeg does not open a file."""
+    """Describe why FFmpeg does not open a file."""
     if SOUND.match(first_bytes):
         return "it has no video stream"
     if isinstance(error, av.error.ArgumentError):

@@ -1,7 +1,7 @@
-"""One video file: its declared properties and its frames with exact times, even if it is damaged.
+"""Read a video file: its declared properties and its frames with exact times, even if damaged.
 
-Decoding proceeds packet by packet, so that frames after a damaged packet are still found, and
-counts the skipped packets. Only container formats that cannot refer to other files are opened, and
+Decoding proceeds packet by packet, so frames after a damaged packet are still decoded. Skipped
+packets are counted. Only container formats that cannot refer to other files are opened, and
 only by the `fd` protocol, which opens nothing: see decisions/0011.
 """
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import av
-import av.subtitles.codeccontext  # opening a file imports both, which a confined process cannot
+import av.subtitles.codeccontext  # opening a file imports both, which is impossible when confined
 import av.subtitles.stream
 from av.format import Flags
 
@@ -33,28 +33,28 @@ SUFFIXES = frozenset([
     ".mj2", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogm", ".ogv",
     ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ])
-"""Files in a folder that are tried; a file named by the user is tried whatever its suffix."""
+"""Suffixes of files in a folder that are tried; a file named by the user is always tried."""
 
 FORMATS = ",".join([
     "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv",
     "mpegvideo", "h264", "hevc", "m4v", "live_flv", "asf", "asf_o", "ogg", "mxf", "nut", "rm", "dv",
     "gif", "ivf", "yuv4mpegpipe",
 ])
-"""Containers that hold their own data. Playlists, concat scripts and SDP would open others."""
+"""Containers of media data. Playlists, concat scripts and SDP would open other files."""
 # fmt: on
 
 OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": FORMATS, "max_streams": "64"}
 SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
-"""A video may be shorter than it declares by the larger of these and still be whole."""
+"""Maximum difference from the declared length of a complete video; the larger one applies."""
 WAITING_BYTES = 512 * 2**20
-"""Most memory for decoded frames that wait for those after them."""
+"""Maximum memory of decoded frames that wait for later frames, in bytes."""
 
 
 class TimedFrame(NamedTuple):
-    """A decoded picture, when it is shown (seconds) and how.
+    """A decoded picture, its presentation time and its orientation.
 
-    `is_damaged`: the decoder concealed errors in it. `is_guessed`: its time is not its timestamp,
-    which cannot be right. `aspect`: width over height of one pixel.
+    `is_damaged` means that the decoder concealed errors in it. `is_guessed` means that its
+    timestamp cannot be right and was replaced. `aspect` is width over height of one pixel.
     """
 
     picture: av.VideoFrame
@@ -127,15 +127,15 @@ class Video:
         )
 
     def _aspect(self) -> float:
-        """Width over height of one pixel, from the container or else the bitstream by now.
+        """Return width over height of one pixel, from the container or else the current bitstream.
 
-        Ratios that no screen or camera has count as errors.
+        Implausible ratios count as errors.
         """
         ratio = self._container_aspect or self._stream.codec_context.sample_aspect_ratio or 1
         return float(ratio) if 0.125 <= ratio <= 8 else 1.0
 
     def frames(self) -> Iterator[TimedFrame]:
-        """All frames that can be decoded, in order of time.
+        """Yield all frames that can be decoded, in temporal order.
 
         Times are presentation times (pts x time base), strictly increasing. Wrong and missing ones
         are replaced: see `Timeline`.
@@ -149,7 +149,7 @@ class Video:
             )
 
     def _stamped(self) -> Iterator[tuple[float | None, TimedFrame]]:
-        """Decoded frames with their timestamps in seconds, if they have any."""
+        """Yield decoded frames with their timestamps in seconds, or None."""
         orientation, aspect = Orientations(), self._aspect()
         step = usual_step(self._stream)
         for picture in self._pictures():
@@ -174,7 +174,7 @@ class Video:
         return float(picture.time_base or self._stream.time_base or 0)
 
     def _stamp(self, picture: av.VideoFrame) -> float | None:
-        """The presentation time of a picture according to the file, in seconds.
+        """Return the presentation time of a picture according to the file, in seconds.
 
         AVI stores only the decoding order: the presentation times that FFmpeg derives from it are
         wrong with B-frames, whereas the decoding time of the packet that completed the frame is
@@ -189,7 +189,7 @@ class Video:
         return seconds if is_good else None
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
-        """Decoded frames; a packet that cannot be decoded is counted and skipped."""
+        """Yield decoded frames; packets that cannot be decoded are counted and skipped."""
         failures = 0
         while failures < 10:
             packets = self._container.demux(self._stream)
@@ -201,11 +201,11 @@ class Video:
                 except av.FFmpegError as error:
                     _no_memory(error)
                     self.decode_errors += 1
-                    failures += 1  # the reader may be past the damage: start it again, not for ever
+                    failures += 1  # the reader may be past the damage: retry a few times
                     break
                 yield from self._decoded(packet)
 
-    def _decoded(self, packet: Any) -> list[av.VideoFrame]:  # noqa: ANN401  # av cannot say it
+    def _decoded(self, packet: Any) -> list[av.VideoFrame]:  # noqa: ANN401  # untyped in PyAV
         try:
             return list(packet.decode())
         except av.FFmpegError as error:
@@ -215,12 +215,12 @@ class Video:
             return []
 
     def damage(self, decoded_seconds: float) -> str:
-        """A description of what is missing after decoding this much; "" if nothing is."""
+        """Describe what is missing after decoding this much; "" if nothing is."""
         found = []
         if self.decode_errors:
             found.append(f"{self.decode_errors} packets or frames were damaged")
-        # Where clocks start again, the declared length is that of one of them. Elsewhere it may be
-        # that of a wrong timestamp, and then the frame with that timestamp is not missing.
+        # If clocks restart, the declared length is that of one of them. Otherwise it may be that of
+        # a wrong timestamp, and then the frame with that timestamp is not missing.
         declared = None if self._timeline.has_restarted else self.info.declared_seconds
         reached = max(decoded_seconds, self._timeline.stamped_seconds)
         if declared and reached < declared - max(SHORT_SECONDS, SHORT_SHARE * declared):
@@ -228,7 +228,7 @@ class Video:
         return "; ".join(found)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._container.close()
         os.close(self._descriptor)
 
@@ -245,6 +245,6 @@ class Video:
 
 
 def _no_memory(error: Exception) -> None:
-    """Running out of memory is the end of this video, not one more bad packet."""
+    """Raise an error if memory ran out, which is not a bad packet."""
     if isinstance(error, MemoryError):
         raise error

@@ -29,18 +29,18 @@ from footage.video.timestamps import EvenTimes
 
 DECLARED, FRAME, ALIVE, REPORT = b"D", b"F", b"A", b"R"
 FRAME_HEADER = struct.Struct("<iid")
-"""Before the JPEG bytes of a FRAME: shot, number in the shot, seconds."""
+"""Header before the JPEG bytes of a FRAME: shot, index in the shot, seconds."""
 
 ALIVE_SECONDS = 1.0
 BLACK_BRIGHTNESS = 16.0
 """Mean brightness (of 255) below which a kept frame counts as black."""
 STATIC_DIFFERENCE = 0.004
-"""Mean difference to the frame sampled before (0 to 1) below which a frame counts as static."""
+"""Mean difference from the previous sampled frame (0 to 1) below which a frame is static."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Extraction:
-    """What is kept of a video; part of a store's identity."""
+    """Settings that determine which frames are kept; part of a store's identity."""
 
     frames_per_second: float
     short_side: int
@@ -50,7 +50,7 @@ class Extraction:
 
 
 class _Picked(NamedTuple):
-    """A sampled frame, ready to be kept or forgotten."""
+    """A sampled frame that may be kept."""
 
     jpeg: bytes
     is_black: bool
@@ -96,7 +96,7 @@ class _Pass:
         self._kept, self._black, self._static = 0, 0, 0
 
     def take(self, frame: TimedFrame) -> None:
-        """Look at the next decoded frame."""
+        """Process the next decoded frame."""
         if self._builder is None:
             self._begin(frame)
         assert self._builder is not None
@@ -106,7 +106,7 @@ class _Pass:
         found = self._detector.push(tiny, frame.seconds)
         if found:
             self._builder.add(found)
-        # A damaged frame shows what the decoder made up: the next whole one is sampled instead.
+        # A damaged frame has invented content: the next intact one is sampled instead.
         if not frame.is_damaged and self._even.takes(frame.seconds, is_guessed=frame.is_guessed):
             self._sample(frame, tiny, self._builder)
             self._keep(self._builder.settle(self._detector.settled_seconds))
@@ -145,7 +145,7 @@ class _Pass:
             self._send(FRAME, header + picked.jpeg)
 
     def finish(self) -> None:
-        """Send what is left and the report."""
+        """Send the remaining frames and the report."""
         if self._builder is None:
             raise VideoError(f"no frame could be decoded ({self._video.decode_errors} errors)")
         self._builder.add(self._detector.finish())

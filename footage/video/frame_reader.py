@@ -39,13 +39,13 @@ HEADER = struct.Struct("<cI")
 SECONDS = struct.Struct("<d")
 FRAME, ALIVE, END, FAILED, UNTRIED, LAYERS = b"F", b"A", b"E", b"X", b"M", b"L"
 ATTEMPTS, PAUSE_SECONDS = 3, 0.5
-"""Number of attempts at a video when the machine fails, and the pause after the first failure."""
+"""Number of attempts at a video if the machine fails, and the pause after the first failure."""
 
 ALIVE_SECONDS = 1.0
 
 
 class SquareFrame(NamedTuple):
-    """A sampled frame, stretched to a square, and when it is shown."""
+    """A sampled frame, stretched to a square, and its presentation time."""
 
     seconds: float
     pixels: UInt8[np.ndarray, "H W 3"]
@@ -56,7 +56,7 @@ class FrameReader:
 
     Args:
         size: Height and width of the frames, in pixels.
-        frames_per_second: The first frame at or after every multiple of its inverse is given,
+        frames_per_second: The first frame at or after each multiple of its inverse is returned,
             counted from the first frame.
     """
 
@@ -66,7 +66,7 @@ class FrameReader:
         self._process: subprocess.Popen[bytes] | None = None
 
     def frames(self, path: Path) -> Iterator[SquareFrame]:
-        """The frames of one video; those before the damage come before the error.
+        """Yield the frames of one video; frames before any damage come before the error.
 
         Raises:
             VideoError: The video cannot be read, or not all of it; the message is the reason.
@@ -122,7 +122,7 @@ class FrameReader:
                 elif kind == UNTRIED:
                     raise MachineError(content.decode())
         finally:
-            if not finished:  # the reader gave up or the process died: what follows is out of step
+            if not finished:  # the caller stopped or the process died: messages are out of step
                 self.close()
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ def serve() -> None:
 
 
 class CheckedAnswers:
-    """Forwards the messages of the confined child, which a hostile video may have taken over."""
+    """Checks and forwards the messages of the confined child, which may be hostile."""
 
     def __init__(self, answer: Send, size: int) -> None:
         self._answer = answer
@@ -241,7 +241,7 @@ def _invalid(reason: str) -> VideoError:
 
 
 def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: Send) -> None:
-    """Runs confined: send the sampled frames, and at the end what was wrong, if anything."""
+    """Send the sampled frames and, at the end, a description of any damage; runs confined."""
     size = int(str(request["size"]))
     even = EvenTimes(float(str(request["frames_per_second"])))
     with Video(descriptor, max_pixels) as video:

@@ -11,30 +11,30 @@ from av.sidedata.sidedata import Type
 from jaxtyping import UInt8
 
 # PyAV raises for every frame that carries a kind of side data it does not list, such as EXIF
-# (Motion JPEG) or the number of a view (stereo HEVC). Such data is opaque here.
+# (Motion JPEG) or a view number (stereo HEVC). Such data is opaque here.
 Type._missing_ = classmethod(lambda cls, _: cls.SEI_UNREGISTERED)  # type: ignore[assignment]
 
 
 class Orientation(NamedTuple):
-    """The transform that makes a coded picture upright: quarter turns, then a horizontal flip."""
+    """The transform that makes a picture upright: quarter rotations, then a horizontal flip."""
 
     quarter_turns: int = 0
-    """Counter-clockwise, 0 to 3."""
+    """Number of counter-clockwise rotations by 90 degrees, 0 to 3."""
     mirrored: bool = False
 
     @property
     def degrees(self) -> int:
-        """The turns as degrees counter-clockwise: -90, 0, 90 or 180."""
+        """The rotation in degrees counter-clockwise: -90, 0, 90 or 180."""
         return (90 * self.quarter_turns + 90) % 360 - 90
 
     def apply(self, image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """The upright picture."""
+        """Return the upright picture."""
         turned = np.rot90(image, self.quarter_turns)
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
 
 class Orientations:
-    """The orientation of each picture of one video.
+    """Determines the orientation of each picture of one video.
 
     A display matrix comes from the container (FFmpeg attaches it to every picture), from EXIF data
     of Motion JPEG, or from H.264 and HEVC bitstreams. In a bitstream the matrix of one picture
@@ -47,7 +47,7 @@ class Orientations:
         self._degrees: int | None = None
 
     def __call__(self, picture: av.VideoFrame) -> Orientation:
-        """The orientation of the next picture in order of time."""
+        """Return the orientation of the next picture in temporal order."""
         degrees = int(picture.rotation)
         if picture.key_frame or self._degrees is None or degrees not in (0, self._degrees):
             self._orientation = declared_orientation(picture)
@@ -58,10 +58,10 @@ class Orientations:
 def declared_orientation(picture: av.VideoFrame) -> Orientation:
     """The orientation that the display matrix of one picture specifies."""
     # PyAV's side data and its picture refer to each other. If Python does not collect such cycles
-    # by itself, as in a decoder process, earlier ones are collected now: they hold whole pictures.
+    # automatically, as in a decoder process, they are collected here: they contain whole pictures.
     if not gc.isenabled():
         gc.collect()
-    found: Any = picture.side_data  # its annotations take it for a mapping of names
+    found: Any = picture.side_data  # its annotation is a mapping of names
     for data in found:
         if data.type is Type.DISPLAYMATRIX and data.buffer_size >= _MATRIX.size:
             return nearest_orientation(_MATRIX.unpack_from(data))
@@ -81,7 +81,7 @@ def nearest_orientation(matrix: tuple[int, ...]) -> Orientation:
     area = a * d - b * c
     if abs(area) < (a * a + b * b + c * c + d * d) / 100:
         return Orientation()
-    if area < 0:  # take the mirroring away, which comes last: a rotation is left
+    if area < 0:  # remove the mirroring, which comes last: a rotation remains
         a, c = -a, -c
     clockwise = math.atan2(b - c, a + d)
     return Orientation(round(-clockwise / (math.pi / 2)) % 4, area < 0)

@@ -20,11 +20,11 @@ from footage.sandbox.shortage import is_out_of_memory
 __all__ = ["Declared", "Limits", "Sandbox", "Send", "opened", "run_confined"]
 
 FLOOR_SECONDS = 30.0
-"""CPU time that every video may take."""
+"""Base CPU time per video, in seconds."""
 BYTE_SECONDS, FRAME_SECONDS, PIXEL_SECONDS = 2e-6, 5e-3, 80e-9
-"""CPU time by a file's size and declared frames: ten times what ordinary videos take."""
+"""CPU seconds per byte, frame and pixel: ten times the time of ordinary videos."""
 WALL_FLOOR_SECONDS, WALL_PER_CPU = 300.0, 20.0
-"""Elapsed time per CPU second: processors are shared, and a cut detector has its own process."""
+"""Base elapsed time, and elapsed time per CPU second: processors are shared."""
 NO_MODULE = b"I"
 """The message of a child whose decoder could not import something."""
 _DECLARED = struct.Struct("<QQ")
@@ -32,12 +32,12 @@ _DECLARED = struct.Struct("<QQ")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Resources that one video may use before it is given up."""
+    """Resource limits per video."""
 
     max_pixels: int = 9_437_184
     """Largest picture in pixels (4096x2304); checked before memory is allocated."""
     max_file_bytes: int = 20 * 2**30
-    """Largest file in bytes, also for files that are fetched."""
+    """Largest file in bytes, including remote files."""
     memory_bytes: int = 2 * 2**30
     """Memory for decoding one video, in bytes."""
     cpu_seconds: int = 7200
@@ -53,14 +53,14 @@ class Limits:
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if not least <= value <= most:  # a NaN is within no bounds
+            if not least <= value <= most:  # also refuses NaN
                 raise ConfigError(
                     f"limits.{name} must be between {least:,} and {most:,}, got {value!r}",
                     f"choose a value within these bounds, or leave out --limits.{_option(name)}",
                 )
 
     def deadline(self, num_bytes: int, declared: "Declared | None" = None) -> Deadline:
-        """How long decoding a file may take, by its size and its declared properties.
+        """Return the time limits for decoding a file, by its size and its declared properties.
 
         Args:
             num_bytes: Its size.
@@ -77,7 +77,7 @@ class Limits:
         return Deadline(cpu_seconds, wall_seconds)
 
     def confinement(self, num_bytes: int, require_all: bool = False) -> Confinement:
-        """Limits of a confined process that decodes a file of some size."""
+        """Return the limits of a confined process that decodes a file of this size."""
         deadline = self.deadline(num_bytes)
         return Confinement(
             memory_bytes=self.memory_bytes,
@@ -110,13 +110,13 @@ class Declared(NamedTuple):
     num_pixels: int
 
     def pack(self) -> bytes:
-        """As a message; values out of range become unknown."""
+        """Encode as a message; values out of range become unknown."""
         fits = all(0 <= value < 2**40 for value in self)
         return _DECLARED.pack(*self if fits else (0, 0))
 
     @classmethod
     def unpack(cls, content: bytes) -> "Declared":
-        """From a message; `struct.error` if it is not one."""
+        """Decode a message; raises `struct.error` if it is not valid."""
         return cls(*_DECLARED.unpack(content))
 
 
@@ -159,7 +159,7 @@ def _do(work: Callable[[Send], None], send: Send) -> None:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A descriptor of a video file for a confined child, which cannot open files itself.
+    """Open a video file for a confined child, which cannot open files itself.
 
     Raises:
         VideoError: It cannot be opened, or is not a regular file.

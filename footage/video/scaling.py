@@ -22,7 +22,7 @@ LONGEST_SIDE = 65_500
 
 
 class Scaler:
-    """Turns decoded pictures into upright RGB with a given short side, without aliasing.
+    """Converts decoded pictures to upright RGB with a given short side, without aliasing.
 
     Smaller pictures keep their size. If the file declares no colour matrix, or one that FFmpeg does
     not convert, large pictures are read as BT.709 and others as BT.601, as players do.
@@ -37,7 +37,7 @@ class Scaler:
         self._resizer, self._reformatter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: TimedFrame) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture as it should be displayed."""
+        """Return the picture as it should be displayed."""
         picture = frame.picture
         width, height = self._size(picture, frame.aspect)
         _declare_convertible(picture)
@@ -49,7 +49,7 @@ class Scaler:
         return frame.orientation.apply(image)
 
     def _resized(self, picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-        """The picture scaled as it is: FFmpeg takes five times as long to do both at once."""
+        """Scale without converting: FFmpeg takes five times as long to do both at once."""
         small = self._resizer.reformat(
             picture, width, height, format=picture.format.name, interpolation="AREA", threads=1
         )
@@ -96,17 +96,17 @@ def _rgb(
         ) from error
     image: UInt8[np.ndarray, "H W 3"] = small.to_ndarray()
     is_limited = picture.format.name.startswith("gray") and int(picture.color_range) == 1
-    return cv2.LUT(image, _LIMITED) if is_limited else image  # FFmpeg takes all grey for full range
+    return cv2.LUT(image, _LIMITED) if is_limited else image  # FFmpeg treats all grey as full range
 
 
 _LIMITED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
-"""Brightness of limited range (16 to 235) as full range."""
+"""Lookup table from limited range (16 to 235) to full range."""
 
 
 TINY_WIDTH, TINY_HEIGHT = 48, 27
 """Input size of the cut detectors; TransNetV2 was trained on this size."""
 ROWS_PER_CELL = 2
-"""Number of rows averaged into one row of a tiny frame: using all would cost twice as much."""
+"""Number of rows averaged into one row of a tiny frame: using all would take twice as long."""
 
 
 class TinyFrames:
@@ -120,7 +120,7 @@ class TinyFrames:
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "27 48 3"]:
-        """The tiny frame of a picture."""
+        """Return the tiny frame of a picture."""
         if not _has_plain_planes(picture):
             _declare_convertible(picture)
             return _rgb(self._reformatter, picture, TINY_WIDTH, TINY_HEIGHT, None)
@@ -138,7 +138,7 @@ class TinyFrames:
 
 
 _PLAIN = re.compile(r"(yuva?\d{3}p|yuvj\d{3}p|gray)((9|10|12|14|16)le)?")
-"""Pixel formats of whole planes of integers, least significant bit lowest."""
+"""Planar integer pixel formats with the least significant bit lowest."""
 
 
 def _has_plain_planes(picture: av.VideoFrame) -> bool:

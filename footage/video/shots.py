@@ -1,7 +1,7 @@
 """Turn raw boundaries into shots, and select the sampled frames that belong to exactly one shot.
 
 `ShotBuilder` merges boundaries that lie too close together, drops sampled frames near any of them,
-and returns the others as soon as nothing can change:
+and returns the others as soon as they are final:
 
     raw boundaries   |          | |                    |
     shots            0          1                      2
@@ -17,7 +17,7 @@ from footage.video.detectors.base import Boundary
 
 
 class Shot(NamedTuple):
-    """One detected shot; `score` is that of its first boundary, 1 for the first shot."""
+    """One detected shot; `score` is that of its start boundary, or 1 for the first shot."""
 
     start_seconds: float
     end_seconds: float
@@ -46,8 +46,8 @@ class ShotBuilder:
     """Turns raw boundaries and offered frames into shots and the frames that belong to them.
 
     Args:
-        start_seconds: When the first frame of the video is shown.
-        minimum_seconds: Boundaries closer than this are merged, also with an end of the video.
+        start_seconds: Presentation time of the first frame.
+        minimum_seconds: Boundaries closer than this are merged; also with the video's ends.
         margin_seconds: Frames this close to any raw boundary are not kept: they may show two shots.
             A video that would lose all its frames keeps the one farthest from a boundary.
     """
@@ -61,18 +61,18 @@ class ShotBuilder:
         self._shot, self._number = 0, 0
         self._has_placed = False
         self._spare: tuple[float, float, Any] | None = None
-        """Distance to a boundary, time and item of the hidden frame that is farthest from one."""
+        """Distance to a boundary, time and item of the hidden frame that is farthest from any."""
 
-    def offer(self, seconds: float, item: Any) -> None:  # noqa: ANN401  # never looked at
-        """Take the next frame; it comes back from `settle` or `finish`, or never."""
+    def offer(self, seconds: float, item: Any) -> None:  # noqa: ANN401  # never inspected
+        """Add the next frame; `settle` or `finish` returns it, unless it is dropped."""
         self._offered.append((seconds, item))
 
     def add(self, boundaries: list[Boundary]) -> None:
-        """Take raw boundaries as a detector found them."""
+        """Add raw boundaries from a detector."""
         self._open = sorted([*self._open, *boundaries])
 
     def settle(self, seconds: float) -> list[Placed]:
-        """Frames that are final, given that no more boundaries come before a time."""
+        """Return frames that are final, given that no more boundaries occur before a time."""
         clusters = _merge(self._open, self._minimum)
         placed = self._place(clusters, seconds - self._minimum - self._margin)
         while clusters and clusters[0].best.seconds + self._minimum <= seconds:
@@ -81,7 +81,7 @@ class ShotBuilder:
         return placed
 
     def finish(self, end_seconds: float) -> tuple[list[Placed], list[Shot]]:
-        """The remaining frames, and all shots, which cover the video without gaps."""
+        """Return the remaining frames, and all shots, which cover the video without gaps."""
         clusters = _merge(self._open, self._minimum)
         everything = self._closed + clusters
         if len(everything) > 1 and everything[-1].best.seconds > end_seconds - self._minimum:
@@ -120,7 +120,7 @@ class ShotBuilder:
         return placed
 
     def _hide(self, hiding: list[_Cluster], seconds: float, item: Any) -> None:  # noqa: ANN401
-        """Keep a hidden frame in case there is no other; of equally good ones the earliest."""
+        """Remember the best hidden frame in case no other is kept; the earliest of equal ones."""
         distance = min(
             max(cluster.begin_seconds - seconds, seconds - cluster.end_seconds, 0.0)
             for cluster in hiding
@@ -139,7 +139,7 @@ class ShotBuilder:
 
 
 def _merge(raw: list[Boundary], minimum: float) -> list[_Cluster]:
-    """Join sorted boundaries: those near the first, then those near the best of these."""
+    """Merge sorted boundaries: those near the first, then those near the best of these."""
     clusters = []
     rest = collections.deque(raw)
     while rest:

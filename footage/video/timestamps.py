@@ -1,7 +1,7 @@
 """Compute when frames are shown from the timestamps in a file, even if some are wrong.
 
 A timestamp later than all before it is used unchanged. To distinguish wrong ones from good ones,
-frames wait until a few more are known, and wrong ones get a time between their neighbours:
+frames wait until a few more are read, and wrong timestamps are replaced by times in between:
 
     timestamp    0.0   0.1   0.1   0.3   9.9   0.5   none   0.7   0.2   0.9
     shown at     0.0   0.1   0.2   0.3   0.4   0.5   0.6    0.7   0.8   0.9
@@ -17,19 +17,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 FEW, MANY = 16, 128
-"""Frames to look ahead: at a timestamp that is out of order, and where none of the few is good."""
+"""Lookahead in frames: at a timestamp out of order, and if none of those is good."""
 NEAR_SECONDS, NEAR_STEPS = 0.5, 5
-"""A timestamp that comes later than both of these is compared with more of those that follow."""
+"""A timestamp later than both of these is compared with more of the following ones."""
 SAME_SECONDS = 1e-6
 """Times that differ by no more than this are equal."""
 JITTER_SECONDS = 0.1
 """A clock that goes back by less has not restarted; FFmpeg uses the same limit."""
 LONGEST_GAP_SECONDS = 3600.0
-"""A longer gap is another clock, in containers whose clocks may restart."""
+"""A longer gap starts another clock, in containers whose clocks may restart."""
 
 
 class Shown(NamedTuple):
-    """A frame and when it is shown; `is_guessed` if its own timestamp cannot be right."""
+    """A frame and its presentation time; `is_guessed` if its own timestamp cannot be right."""
 
     seconds: float
     is_guessed: bool
@@ -37,21 +37,21 @@ class Shown(NamedTuple):
 
 
 class _Rise(NamedTuple):
-    """A longest rising subsequence of times: the place of its first one, and how many there are."""
+    """A longest increasing subsequence of times: position of its first element, and length."""
 
     place: int = -1
     length: int = 0
 
 
 class Timeline:
-    """Turns the timestamps of one video into strictly increasing times.
+    """Converts the timestamps of one video to strictly increasing times.
 
     Args:
         step: The usual time between two frames, in seconds.
         declared_seconds: Length of the video, if its container declares it; guessed times of frames
             at the end stay within it.
         clocks_restart: Whether the container allows clocks that restart, as MPEG-TS does.
-        most_waiting: Frames that may wait, at least two.
+        most_waiting: Maximum number of waiting frames, at least two.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Timeline:
         self.end = math.inf
         """The end of the video according to its container; infinite if unknown."""
         self.has_restarted = False
-        """Whether a clock has restarted: then the declared length is that of one part."""
+        """Whether a clock has restarted; the declared length is then that of one part."""
 
     def times(self, frames: Iterable[tuple[float | None, Any]]) -> Iterator[Shown]:
-        """Give each frame (its timestamp in seconds, if any, and anything else) its time."""
+        """Yield the time of each frame, given its timestamp in seconds or None, and its data."""
         self._source = iter(frames)
         while self._wait_for(2):
             seconds, is_guessed = self._next()
@@ -96,11 +96,11 @@ class Timeline:
 
     @property
     def stamped_seconds(self) -> float:
-        """From the first good timestamp to the latest of all, good or not."""
+        """Seconds from the first good timestamp to the latest of all, good or not."""
         return max(0.0, self._latest_stamp - self._first_stamp)
 
     def _wait_for(self, count: int) -> bool:
-        """Read frames until so many wait or there are no more; return whether any waits."""
+        """Read frames until `count` are waiting or none are left; return whether any is waiting."""
         while len(self._waiting) < count:
             frame = next(self._source, None)
             if frame is None:
@@ -109,7 +109,7 @@ class Timeline:
         return bool(self._waiting)
 
     def _next(self) -> tuple[float, bool]:
-        """The time of the frame that has waited longest, and whether it is a guess."""
+        """Return the time of the frame that has waited longest, and whether it is a guess."""
         self._choose_clock()
         ahead = self._ahead(2)
         if self._continues(ahead):
@@ -135,12 +135,12 @@ class Timeline:
         return time, False
 
     def _ahead(self, count: int) -> list[float | None]:
-        """The times of the first waiting frames by the present clock."""
+        """Return the times of the first waiting frames by the current clock."""
         waiting = itertools.islice(self._waiting, count)
         return [None if stamp is None else stamp + self._shift for stamp, _ in waiting]
 
     def _choose_clock(self) -> None:
-        """Return to the clock before the present one if only that continues from the last frame."""
+        """Return to the previous clock if only that one continues from the last frame."""
         stamp, _ = self._waiting[0]
         if stamp is None or self._shift == self._shift_before:
             return
@@ -152,7 +152,7 @@ class Timeline:
             self._shift, self._shift_before = self._shift_before, self._shift
 
     def _continues(self, ahead: Sequence[float | None]) -> bool:
-        """Whether the first of two frames follows the last one closely, and the second follows."""
+        """Return whether the first frame closely follows the last one, and the second the first."""
         time, following = ahead[0], ahead[1] if len(ahead) > 1 else None
         if time is None or time <= self._last + SAME_SECONDS:
             return False
@@ -163,7 +163,7 @@ class Timeline:
         return time - self._last <= self._near
 
     def _is_clear(self, ahead: Sequence[float | None], rise: _Rise) -> bool:
-        """Whether no more frames are needed to decide about the first."""
+        """Return whether no more frames are needed to decide about the first."""
         stamped = sum(time is not None for time in ahead)
         if not rise.length:
             return stamped == 0 and self._last > -math.inf
@@ -172,11 +172,11 @@ class Timeline:
         return rise.place > 0 or is_near or rise.length == stamped
 
     def _starts_again(self, ahead: Sequence[float | None], *, is_sure: bool) -> bool:
-        """Whether the clock has gone back for good.
+        """Return whether the clock has restarted at an earlier time.
 
-        Where clocks may start again, two frames that continue from an earlier time are enough, if
-        both lie before the last one. Elsewhere it takes more, and they must begin where the video
-        began, or never come back.
+        If clocks may restart, two frames that continue from an earlier time are enough, if both lie
+        before the last one. Otherwise more frames are needed, and they must start where the video
+        started, or never return to the later time.
         """
         time = ahead[0]
         if time is None or time > self._last - JITTER_SECONDS or self._last == -math.inf:
@@ -201,27 +201,27 @@ class Timeline:
         return self._last + self._step
 
     def _before(self, time: float, place: int) -> float:
-        """A guess for a frame that comes so many frames before one with a good time."""
+        """Guess the time of a frame that is `place` frames before one with a good time."""
         if self._last == -math.inf:
             return time - self._step * place
         return self._last + min(self._step, (time - self._last) / (place + 1))
 
     def _after_last(self, count: int) -> float:
-        """A guess for the first of so many frames of which none has a good time."""
+        """Guess the time of the first of `count` frames without a good time."""
         if self._last == -math.inf:
             return 0.0
         return self._last + min(self._step, max(0.0, self.end - self._last) / (count + 1))
 
 
 class EvenTimes:
-    """Which frames to take for so many per second, counted from the first one.
+    """Selects frames at a constant rate, counted from the first frame.
 
-    The first frame at or after each multiple of the interval is taken. A frame whose time is a
-    guess is passed over, unless no other has come for a whole interval.
+    The first frame at or after each multiple of the interval is selected. A frame with a guessed
+    time is skipped, unless no other frame occurs for a whole interval.
     """
 
     SLACK_SECONDS = 1e-3
-    """For containers that round times to a millisecond."""
+    """Tolerance in seconds, for containers that round times to milliseconds."""
 
     def __init__(self, frames_per_second: float) -> None:
         self._rate = frames_per_second
@@ -230,7 +230,7 @@ class EvenTimes:
         self._due = -math.inf
 
     def takes(self, seconds: float, *, is_guessed: bool = False) -> bool:
-        """Whether to take the next frame."""
+        """Return whether to take the next frame."""
         if self._start is None:
             self._start = seconds
         if seconds < self._due + (1 / self._rate if is_guessed else 0.0):
@@ -241,9 +241,9 @@ class EvenTimes:
 
 
 def _longest_rise(times: Sequence[float | None], last: float, step: float) -> _Rise:
-    """The longest rise of times after `last`; of several, the one that begins as expected.
+    """Return the longest rise of times after `last`; of several, the one that starts as expected.
 
-    That is a step per frame after the last time, or else before the next one of the rise.
+    The expected start is one step per frame after `last`, or before the next time of the rise.
     """
     rises: dict[int, tuple[int, float]] = {}
     for place in range(len(times) - 1, -1, -1):

@@ -1,10 +1,10 @@
-"""TransNetV2 as a process of its own: tiny frames on standard input, probabilities on output.
+"""Run TransNetV2 in a separate process: tiny frames on standard input, probabilities on output.
 
-    TransnetProcess --turns--> main() --probabilities--> TransnetProcess
+    TransnetProcess --requests--> main() --probabilities--> TransnetProcess
 
-Each turn brings some 48x27 RGB frames, and whether a video begins, continues or ends; the answer
-is a count and as many float32 probabilities, those that are certain by now. Import this module only
-in that process: loading the network reseeds every global random number generator and changes
+Each request has some 48x27 RGB frames, and whether a video begins, continues or ends. The answer
+is a count and that many float32 probabilities: those that are certain by then. Import this module
+only in that process: loading the network reseeds every global random number generator and changes
 torch's settings.
 """
 
@@ -27,12 +27,12 @@ from footage.video.detectors.transnet import (
 )
 
 BORDER, STEP = 25, 50
-"""The network sees 100 frames; it is trusted for the 50 in the middle (Tran, Lokoč 2020)."""
+"""The network sees 100 frames; its output is used for the middle 50 (Tran, Lokoč 2020)."""
 Frames = UInt8[np.ndarray, "frames 27 48 3"]
 
 
 class Windows:
-    """Cuts a stream of frames into windows that overlap, both ends padded with their last frame."""
+    """Splits a stream of frames into overlapping windows; both ends are padded."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         self._network = network
@@ -40,7 +40,7 @@ class Windows:
         self._num_frames, self._num_answered = 0, 0
 
     def push(self, frames: Frames) -> Float32[np.ndarray, " answered"]:
-        """Take frames; return the probabilities that are certain since."""
+        """Add frames; return the probabilities that have become certain."""
         if not len(frames):
             return np.empty(0, np.float32)
         if not self._num_frames:
@@ -50,7 +50,7 @@ class Windows:
         return self._answer()
 
     def finish(self) -> Float32[np.ndarray, " answered"]:
-        """The probabilities of the frames that are left."""
+        """Return the probabilities of the remaining frames."""
         left = self._num_frames - self._num_answered
         if not left:
             return np.empty(0, np.float32)
@@ -73,9 +73,9 @@ class Windows:
 
 
 def main() -> None:
-    """Answer turns until standard input ends."""
+    """Answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # the package prints: that must not get among the answers
+    os.dup2(2, 1)  # the package prints, which must not mix with the answers
     torch.set_num_threads(1)
     network = TransNetV2(device="cpu").eval()
     answers.write(b"!")
@@ -88,7 +88,7 @@ def main() -> None:
             answers.flush()
             continue
         if kind not in (BEGINS, CONTINUES, ENDS) or count > FRAMES_PER_TURN:
-            sys.exit(INVALID)  # a process that decodes a hostile video is not trusted
+            sys.exit(INVALID)  # requests may come from a hostile video
         data = sys.stdin.buffer.read(count * 27 * 48 * 3)
         if kind == BEGINS:
             windows = Windows(network)

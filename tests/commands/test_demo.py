@@ -69,7 +69,7 @@ def test_without_a_network_the_demo_says_so_and_draws_its_videos(tmp_path, monke
     assert folders == [str(tmp_path / "clips" / "rendered")]
     assert "no real clips from gradio==6.31.0" in caplog.text
     assert "no network here" in caplog.text
-    assert "going on without them" in caplog.text
+    assert "continuing without them" in caplog.text
 
 
 def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):

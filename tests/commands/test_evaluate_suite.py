@@ -256,7 +256,7 @@ def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> Non
     [
         ("--suite vtap --data mini", 2, "unknown suite 'vtap'\nhint: did you mean vtab?"),
         ("--suite vtab", 1, "needs its images"),
-        ("--suite folder --data nowhere", 1, "there is no folder nowhere"),
+        ("--suite folder --data nowhere", 1, "folder nowhere does not exist"),
         ("--suite folder --data mini --tasks fist", 2, "'fist'\nhint: did you mean first?"),
         ("--protocols magic", 2, "unknown protocol 'magic'\nhint: choose from knn, linear, "),
         ("--protocols liner", 2, "unknown protocol 'liner'\nhint: did you mean linear?"),

@@ -33,7 +33,7 @@ def test_the_doctor_ends_with_an_error_where_something_is_damaged(tmp_path, caps
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path, capsys):
     assert cli.main(["vtab", "doctor", str(tmp_path / "nowhere")]) == 1
-    assert "there is no folder" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

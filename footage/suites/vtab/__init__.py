@@ -1,1 +1,1 @@
-"""VTAB-1k as data: its nineteen tasks, their labels, and three doors through which they come in."""
+"""VTAB-1k data: its nineteen tasks, their labels, and three ways to import them."""

@@ -1,7 +1,7 @@
-"""What a folder holds of VTAB-1k: each task present, absent or damaged, and where to get it.
+"""Check a VTAB-1k folder: is each task present, absent or damaged, and where is its data available?
 
-All lists, the presence and size of all files and all hashes of a manifest are looked at; some
-images of each part are decoded. A task that is not there is no damage.
+All lists, the presence and size of all files, and all hashes of a manifest are checked; some
+images of each part are decoded. An absent task is not damage.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from footage.suites.vtab.tasks import TASKS
 State = Literal["present", "absent", "damaged"]
 
 DECODED: Final = 50
-"""Images of each part that are decoded, evenly spread."""
+"""Number of images per part that are decoded, evenly spaced."""
 
 SOURCES: Final = """\
 exact images   `footage vtab export` writes them from TFDS
@@ -37,32 +37,32 @@ other images   Parquet files from Hugging Face, such as clip-benchmark/wds_vtab-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What is there of one task."""
+    """The state of one task."""
 
     name: str
     group: str
     state: State
     counts: str = ""
-    """Images in the three parts."""
+    """Number of images in each of the three parts."""
     classes: str = ""
-    """Classes that the thousand images show, of all."""
+    """Number of classes that the thousand images show, of all."""
     marks: tuple[str, ...] = ()
-    """What differs from the exact protocol."""
+    """Differences from the exact protocol."""
     damage: tuple[str, ...] = ()
-    """What is wrong with it."""
+    """Errors."""
     remarks: tuple[str, ...] = ()
-    """What is worth knowing; of an absent task, where it comes from."""
+    """Notes; for an absent task, the source of its data."""
 
 
 def examine(path: str | Path, rows: Sequence[TaskRow]) -> list[Finding]:
-    """Findings about every task of the table, and every other task that is there.
+    """Check every task of the table, and all other tasks in the folder.
 
     Args:
         path: The folder of the suite.
         rows: The suite's table.
 
     Raises:
-        ConfigError: There is no such folder.
+        ConfigError: The folder does not exist.
     """
     known = {row.name: row for row in rows}
     folders = task_folders(Path(path), rows)
@@ -74,7 +74,7 @@ def examine(path: str | Path, rows: Sequence[TaskRow]) -> list[Finding]:
 
 
 def _absent(row: TaskRow) -> Finding:
-    """With the builder of the task, and what is known of its data."""
+    """Make the finding for an absent task, with its builder and a note on its data."""
     where = tuple(
         text
         for task in TASKS
@@ -111,7 +111,7 @@ def _finding(name: str, folder: Path, row: TaskRow | None) -> Finding:
 
 
 def _damaged_files(folder: Path, lists: Lists) -> Iterator[str]:
-    """Of files that are all there: what is empty, not as in the manifest, or no image."""
+    """Describe files that are empty, differ from the manifest, or are not images."""
     names = list(dict.fromkeys(name for listed in lists for name in listed.names))
     empty = [name for name in names if not (folder / name).stat().st_size]
     if empty:
@@ -142,7 +142,7 @@ def _unlisted(folder: Path, lists: Lists) -> str:
 
 
 def _copies(folder: Path, lists: Lists) -> str:
-    """How many test images have the very bytes of one of the thousand."""
+    """Count test images that are byte-identical to one of the thousand; empty for none."""
     thousand = [folder / name for name in (*lists.train.names, *lists.val.names)]
     sizes = {path.stat().st_size for path in thousand}
     alike = [path for name in lists.test.names if (path := folder / name).stat().st_size in sizes]

@@ -1,8 +1,7 @@
-"""The door of TFDS: the very records of VTAB-1k as PNG files and lists.
+"""Export VTAB-1k from TFDS: its exact records as PNG files and lists.
 
-This is the only path that gives the images of the protocol, bit by bit. TFDS and TensorFlow are
-imported where a builder is opened and nowhere else; the rest needs only something that yields
-records, so it runs without them.
+This is the only source of the bit-exact images of the protocol. TFDS and TensorFlow are imported
+only where a builder is opened; everything else takes any object that yields records.
 """
 
 import importlib
@@ -22,18 +21,18 @@ from footage.suites.vtab.writing import Labelled, Parts, write_task
 
 @runtime_checkable
 class Records(Protocol):
-    """A data set whose records have a stored order."""
+    """A data set whose records have a fixed order."""
 
     @property
     def name(self) -> str:
-        """With its version, e.g. `cifar100/3.0.2`."""
+        """Name and version, such as `cifar100/3.0.2`."""
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Records in each split."""
 
     def read(self, part: str) -> Iterator[Record]:
-        """The records of a slice such as `train[:800]`, in their stored order."""
+        """Yield the records of a slice such as `train[:800]`, in stored order."""
 
 
 def export_task(
@@ -46,20 +45,20 @@ def export_task(
     """Write the folder of one task from its data set.
 
     Args:
-        task: Which records to take, and what to make of them.
+        task: The slices to use, and the conversions to images and labels.
         records: The data set.
         out: The folder of the suite.
         advance: Called with 1 after each image, for a progress bar.
 
     Raises:
-        ConfigError: The data set has another number of records, or a record has no valid label.
+        ConfigError: The data set has an unexpected number of records, or an invalid record.
     """
     for split, size in task.sizes.items():
         if records.sizes.get(split) != size:
             raise ConfigError(
                 f"{records.name} has {records.sizes.get(split, 'no')} records in {split}, "
-                f"{task.name} counts {size}",
-                f"prepare {task.builder} anew; another version has other records",
+                f"{task.name} expects {size}",
+                f"prepare {task.builder} again; other versions have other records",
             )
     parts = Parts(
         *(_images(task, records, part) for part in (task.train800, task.val200, task.test))
@@ -76,8 +75,8 @@ def _images(task: VtabTask, records: Records, part: str) -> Iterator[Labelled]:
             pixels = PIXELS[task.image](record)
         except (ValueError, KeyError, IndexError) as error:
             raise ConfigError(
-                f"record {number} of {part} of {records.name} gives no {task.name} image: {error}",
-                f"prepare {task.builder} anew",
+                f"record {number} of {part} of {records.name} is invalid for {task.name}: {error}",
+                f"prepare {task.builder} again",
             ) from error
         yield Labelled(_png(pixels), ".png", label)
 
@@ -100,7 +99,7 @@ class TfdsRecords:
 
     @property
     def name(self) -> str:
-        """With its configuration and version."""
+        """Name, configuration and version."""
         return str(self.builder.info.full_name)
 
     @property
@@ -109,21 +108,21 @@ class TfdsRecords:
         return {name: split.num_examples for name, split in self.builder.info.splits.items()}
 
     def read(self, part: str) -> Iterator[Record]:
-        """The records of a slice, one file after the other."""
+        """Yield the records of a slice, one file after the other."""
         one_by_one = self.tfds.ReadConfig(interleave_cycle_length=1)
         found = self.builder.as_dataset(split=part, shuffle_files=False, read_config=one_by_one)
         return iter(self.tfds.as_numpy(found))
 
 
 def open_tfds(task: VtabTask, data_dir: str) -> TfdsRecords:
-    """The data set of a task, downloaded and prepared by TFDS unless it is there already.
+    """Open the data set of a task; TFDS downloads and prepares it if necessary.
 
     Args:
-        task: Names the builder and its version.
-        data_dir: Where TFDS keeps its data; empty for its own default.
+        task: The task, which specifies the builder and its version.
+        data_dir: Data folder of TFDS; empty for its default.
 
     Raises:
-        ConfigError: TFDS is not installed, does not know the version, or cannot prepare it.
+        ConfigError: TFDS is not installed, does not have the version, or cannot prepare it.
     """
     try:
         tfds: Any = importlib.import_module("tensorflow_datasets")
@@ -139,6 +138,6 @@ def open_tfds(task: VtabTask, data_dir: str) -> TfdsRecords:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"TFDS cannot prepare {task.builder}: {first}",
-            task.note or "see what TFDS says of that data set, or leave the task out by --tasks",
+            task.note or "see the TFDS page of that data set, or exclude the task with --tasks",
         ) from error
     return TfdsRecords(tfds=tfds, builder=builder)

@@ -1,13 +1,13 @@
-"""Tasks as folders of image files and lists, the form in which VTAB-1k is passed around.
+"""Open tasks stored as folders of image files and lists, the common format of VTAB-1k copies.
 
-    DIR/cifar/images/...                     any folders below; PNG or JPEG
+    DIR/cifar/images/...                     any subfolders; PNG or JPEG
     DIR/cifar/train800.txt                   lines `images/train800/000000.jpg 23`
     DIR/cifar/val200.txt
     DIR/cifar/test.txt
-    DIR/cifar/train800val200.txt             need not be there: it is the first two together
+    DIR/cifar/train800val200.txt             optional: the first two together
 
-A name that the table knows is held against its row: counts, classes, disjoint parts. Any other
-folder of this form is a task of its own, with a row made from its lists. Nothing is decoded here.
+A folder named like a task of the table is checked against its row: counts, classes, disjoint parts.
+Any other folder of this form is a custom task, with a row made from its lists. Nothing is decoded.
 """
 
 import logging
@@ -37,26 +37,26 @@ BOTH: Final = "train800val200.txt"
 TEST: Final = "test.txt"
 
 LOSSY: Final = "lossy JPEG dump"
-"""The source of the task is lossless, its files are not."""
+"""Mark: the source of the task is lossless, but its files are not."""
 PERHAPS_TWICE: Final = "JPEG files, perhaps encoded twice"
-"""The source of the task is JPEG already; whether these are its bytes cannot be told."""
+"""Mark: the source of the task is JPEG, so the files may or may not be the original ones."""
 
 _JPEG: Final = b"\xff\xd8\xff"
 _MOST_DIGITS: Final = 9
-"""Of a label."""
+"""Maximum number of digits of a label."""
 
 _LONGEST_NAME: Final = 255
-"""Bytes in the name of a file or folder."""
+"""Maximum number of bytes in the name of a file or folder."""
 
 _MOST_BYTES: Final = 2**28
-"""Of a list; the longest one of VTAB has 3 MB."""
+"""Maximum size of a list, in bytes; the longest one of VTAB has 3 MB."""
 
 _LOOKED_AT: Final = 1000
-"""Files of each part whose first bytes are read when a task is opened, evenly spread."""
+"""Number of files per part whose first bytes are read at opening, evenly spaced."""
 
 
 class Listed(NamedTuple):
-    """One list: paths below the task's folder, and labels."""
+    """One list: paths relative to the task's folder, and labels."""
 
     names: tuple[str, ...]
     labels: Int[np.ndarray, " N"]
@@ -69,39 +69,39 @@ class Lists(NamedTuple):
     val: Listed
     test: Listed
     both: Listed
-    """Empty where the folder does not have it."""
+    """Empty if the folder does not have this list."""
 
     @property
     def parts(self) -> dict[str, Listed]:
-        """The three parts by the name of their list."""
+        """Return the three parts by the names of their lists."""
         return {TRAIN: self.train, VAL: self.val, TEST: self.test}
 
 
 def is_task(folder: Path) -> bool:
-    """Whether a folder has the lists of a task."""
+    """Return whether a folder has the lists of a task."""
     return all((folder / name).is_file() for name in (TRAIN, VAL, TEST))
 
 
 def open_suite(
     path: str | Path, rows: Sequence[TaskRow], *, name: str = "", only: Sequence[str] = ()
 ) -> Suite:
-    """Every task of a folder, those of the table first and in its order.
+    """Open every task in a folder; tasks of the table come first, in its order.
 
     Args:
         path: A folder of task folders, or one task folder.
         rows: The suite's table; empty for none.
-        name: What the suite is called; the folder's own name without one.
-        only: Names of the tasks to open; without any, all that are there.
+        name: Name of the suite; by default, the folder's name.
+        only: Names of the tasks to open; empty opens all.
 
     Raises:
-        ConfigError: There is no task, one of `only` is not there, or a folder is damaged.
+        ConfigError: There is no task, one of `only` is missing, or a folder is damaged.
     """
     root = Path(path)
     folders = task_folders(root, rows)
     if not folders:
         raise ConfigError(
-            f"{root} holds no task: no folder with {TRAIN}, {VAL} and {TEST}",
-            "give the folder that holds cifar/, svhn/ and the others, or one of them",
+            f"{root} contains no task: no folder with {TRAIN}, {VAL} and {TEST}",
+            "pass the folder that contains cifar/, svhn/ and the others, or one of them",
         )
     for wanted in only:
         if wanted not in folders:
@@ -120,14 +120,14 @@ def open_suite(
 
 
 def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
-    """One task folder, checked against its row.
+    """Open one task folder and check it against its row.
 
     Args:
-        path: The folder that holds the lists.
-        row: What it must hold; None takes it from the lists.
+        path: The folder that contains the lists.
+        row: The required content; None derives it from the lists.
 
     Raises:
-        ConfigError: Something is missing or differs from the row; the first finding is told.
+        ConfigError: Something is missing or differs from the row; the message names the first.
     """
     folder = Path(path)
     lists = read_lists(folder)
@@ -152,10 +152,10 @@ def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
 
 
 def row_of(folder: Path, lists: Lists) -> TaskRow:
-    """The row of a task that no table knows: as many classes as its largest label says.
+    """Make the row of a custom task; its largest label determines the number of classes.
 
     Raises:
-        ConfigError: There is one class only, or there are more than images.
+        ConfigError: There is only one class, or there are more classes than images.
     """
     num_classes = 1 + max(int(listed.labels.max(initial=0)) for listed in lists)
     if num_classes < 2:
@@ -177,7 +177,7 @@ def row_of(folder: Path, lists: Lists) -> TaskRow:
 
 
 def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
-    """What makes the folder differ from the exact protocol.
+    """List the folder's differences from the exact protocol.
 
     Raises:
         ConfigError: Its manifest is damaged.
@@ -190,12 +190,12 @@ def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
 
 
 def _warn_of_unseen_classes(folder: Path, lists: Lists) -> None:
-    """Such a class is a fact of some tasks and a wrong label of others; a table would know."""
+    """Warn of classes without training images, which may be correct or due to wrong labels."""
     seen = np.union1d(lists.train.labels, lists.val.labels)
     unseen = np.setdiff1d(lists.test.labels, seen).tolist()
     if unseen:
         log.warning(
-            "%s has classes that %s and %s never show, so that nobody can answer them: %s",
+            "%s has classes without images in %s and %s, which no model can learn: %s",
             folder / TEST, TRAIN, VAL, some([str(label) for label in unseen]),
         )  # fmt: skip
 
@@ -204,19 +204,19 @@ def _warn_of_unseen_classes(folder: Path, lists: Lists) -> None:
 
 
 def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
-    """Folders by task, damaged or not: those of the table in its order; then others by name.
+    """Find the folders of tasks, damaged or not: tasks of the table first, then others by name.
 
     Args:
         root: A folder of task folders, or one task folder.
         rows: The suite's table.
 
     Raises:
-        ConfigError: There is no such folder.
+        ConfigError: The folder does not exist.
     """
     if is_task(root):
         return {text(root.resolve().name): root}
     if not root.is_dir():
-        raise ConfigError(f"there is no folder {root}", "give the folder that holds the tasks")
+        raise ConfigError(f"folder {root} does not exist", "pass the folder of the tasks")
     known = [row.name for row in rows]
     found = {task: root / task for task in known if (root / task).is_dir()}
     others = sorted(entry for entry in root.iterdir() if entry.name not in known)
@@ -224,15 +224,15 @@ def task_folders(root: Path, rows: Sequence[TaskRow]) -> dict[str, Path]:
 
 
 def _has_a_list(folder: Path) -> bool:
-    """Whether a folder is meant as a task, though a list may be missing."""
+    """Return whether a folder has any list, so that it is meant to be a task."""
     return any((folder / name).is_file() for name in (TRAIN, VAL, TEST))
 
 
 def read_lists(folder: Path) -> Lists:
-    """The lists of a task folder.
+    """Read the lists of a task folder.
 
     Raises:
-        ConfigError: One is missing, empty or no such list.
+        ConfigError: A list is missing, empty or not valid.
     """
     none = Listed((), np.zeros(0, dtype=np.int64))
     both = read_list(folder / BOTH) if (folder / BOTH).is_file() else none
@@ -241,21 +241,21 @@ def read_lists(folder: Path) -> Lists:
 
 
 def read_list(path: Path) -> Listed:
-    """The lines `path label` of one list, in their order.
+    """Read the lines `path label` of one list, in order.
 
     Raises:
-        ConfigError: It is missing, empty, or a line is no relative path with a number from 0 up.
+        ConfigError: The list is missing or empty, or a line is not a relative path and a label.
     """
     try:
         lines = documents.read_list(path, _MOST_BYTES)
     except OSError as error:
         raise ConfigError(
             f"the list {path} cannot be read: {error.strerror}",
-            "fetch the folder again, or write one `images/000000.png 3` a line",
+            "download the folder again, or write one `images/000000.png 3` per line",
         ) from error
     entries = [_entry(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not entries:
-        raise ConfigError(f"the list {path} is empty", "write one `images/000000.png 3` a line")
+        raise ConfigError(f"the list {path} is empty", "write one `images/000000.png 3` per line")
     names = tuple(name for name, _ in entries)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -288,7 +288,7 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
 
 
 def faults(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigError]:
-    """All that keeps a folder from being the task of its row."""
+    """Yield an error for everything that differs from the folder's row."""
     yield from _wrong_counts(folder, row, lists)
     yield from _wrong_labels(folder, row, lists)
     yield from _overlaps(folder, lists)
@@ -307,7 +307,7 @@ def _wrong_counts(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigEr
             yield ConfigError(
                 f"{folder / name} lists {len(listed.names)} images, {row.name} has "
                 f"{expected[name]}",
-                "fetch it again, or rename the folder to judge it as a task of its own",
+                "download it again, or rename the folder to use it as a custom task",
             )
     together = np.sort(np.concatenate([lists.train.labels, lists.val.labels]))
     if lists.both.names and not np.array_equal(np.sort(lists.both.labels), together):
@@ -324,7 +324,7 @@ def _wrong_labels(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigEr
             yield ConfigError(
                 f"{folder / name} has label {largest}, {row.name} has {row.num_classes} classes "
                 "from 0 up",
-                "fetch it again, or rename the folder to judge it as a task of its own",
+                "download it again, or rename the folder to use it as a custom task",
             )
 
 
@@ -342,7 +342,7 @@ def _overlaps(folder: Path, lists: Lists) -> Iterator[ConfigError]:
 
 
 def missing_files(folder: Path, lists: Lists) -> list[str]:
-    """Listed files that are not there; each folder is listed once, no file is asked alone."""
+    """Find listed files that do not exist; each folder is read once, not each file."""
     by_folder: dict[str, list[str]] = defaultdict(list)
     for name in dict.fromkeys(name for listed in lists for name in listed.names):
         by_folder[os.path.dirname(name)].append(name)

@@ -1,8 +1,8 @@
-"""From a raw record to an image and a label, as the original derives them.
+"""Derive images and labels from raw records, as the original VTAB code does.
 
-A record is what TFDS gives for one example: a mapping of numpy values by feature name. Distances
-fall into the last bin whose lower edge lies strictly below them; a value on an edge belongs to the
-lower bin. The arithmetic is that of the original, in float32.
+A record is a TFDS example: a mapping from feature names to numpy values. A distance belongs to the
+last bin whose lower edge is strictly below it, so a value on an edge belongs to the lower bin. The
+arithmetic is that of the original, in float32.
 
 Source: `data/{clevr,kitti,dsprites,smallnorb}.py` of google-research/task_adaptation at d7630d3.
 """
@@ -20,27 +20,27 @@ Record = Mapping[str, Any]
 RGB = UInt8[np.ndarray, "height width 3"]
 
 CLEVR_FEWEST: Final = 3
-"""Objects in the emptiest scene."""
+"""Smallest number of objects in a scene."""
 CLEVR_EDGES: Final = (0.0, 8.0, 8.5, 9.0, 9.5, 10.0, 100.0)
-"""Of the distance from the camera, in the units of the CLEVR annotations."""
+"""Bin edges of the distance from the camera, in the units of the CLEVR annotations."""
 
 KITTI_EDGES: Final = (-100.0, 8.0, 20.0, 999.0)
-"""Of the distance from the camera, in metres."""
+"""Bin edges of the distance from the camera, in metres."""
 KITTI_NO_VEHICLE: Final = 1000.0
 KITTI_NUM_VEHICLES: Final = 3
-"""Car, Van and Truck are the first types of TFDS."""
+"""Number of vehicle types: Car, Van and Truck are the first types in TFDS."""
 
 DSPRITES_POSITIONS_PER_CLASS: Final = 2.0
-"""32 positions in 16 classes."""
+"""Positions per class: 32 positions in 16 classes."""
 DSPRITES_ORIENTATIONS_PER_CLASS: Final = 2.5
-"""40 orientations in 16 classes, of three and two orientations in turn."""
+"""Orientations per class: 40 in 16 classes, alternately three and two."""
 
 
 def last_edge_below(value: float | np.floating[Any], edges: tuple[float, ...]) -> int:
-    """The position of the last of the rising edges that is strictly below a value.
+    """Return the index of the last of the ascending edges that is strictly below a value.
 
     Raises:
-        ValueError: None is, or the value is not a number.
+        ValueError: No edge is below it, or the value is NaN.
     """
     below = np.float32(value) > np.array(edges, dtype=np.float32)
     if not below.any():
@@ -49,30 +49,30 @@ def last_edge_below(value: float | np.floating[Any], edges: tuple[float, ...]) -
 
 
 def stored_label(record: Record) -> int:
-    """The class that the data set itself gives."""
+    """Return the class given by the data set."""
     return int(record["label"])
 
 
 def clevr_count(record: Record) -> int:
-    """Class 0 for three objects, 7 for ten."""
+    """Return class 0 for three objects, up to 7 for ten."""
     return len(record["objects"]["size"]) - CLEVR_FEWEST
 
 
 def clevr_closest_distance(record: Record) -> int:
-    """The bin of the closest object's distance, the third of its pixel coordinates.
+    """Return the bin of the closest object's distance, the third pixel coordinate.
 
     Raises:
-        ValueError: There is no object, or it is nearer than the lowest edge.
+        ValueError: There is no object, or it is closer than the lowest edge.
     """
     distances: Float[np.ndarray, " objects"] = np.asarray(record["objects"]["pixel_coords"])[:, 2]
     return last_edge_below(distances.min(), CLEVR_EDGES)
 
 
 def kitti_closest_vehicle(record: Record) -> int:
-    """The bin of the closest car's, van's or truck's distance along the view; 3 for none.
+    """Return the bin of the distance to the closest car, van or truck; 3 for none.
 
     Raises:
-        ValueError: It lies behind the lowest edge.
+        ValueError: The distance is below the lowest edge.
     """
     types = np.asarray(record["objects"]["type"])
     locations: Float[np.ndarray, "objects 3"] = np.asarray(record["objects"]["location"])
@@ -81,37 +81,37 @@ def kitti_closest_vehicle(record: Record) -> int:
 
 
 def dsprites_x_position(record: Record) -> int:
-    """Sixteen classes of two neighbouring positions each."""
+    """Return one of sixteen classes of two adjacent positions each."""
     return int(record["label_x_position"] // DSPRITES_POSITIONS_PER_CLASS)
 
 
 def dsprites_orientation(record: Record) -> int:
-    """Sixteen classes of three and two neighbouring orientations in turn."""
+    """Return one of sixteen classes of alternately three and two adjacent orientations."""
     return int(record["label_orientation"] // DSPRITES_ORIENTATIONS_PER_CLASS)
 
 
 def smallnorb_azimuth(record: Record) -> int:
-    """The eighteen directions around the toy."""
+    """Return one of the eighteen directions around the toy."""
     return int(record["label_azimuth"])
 
 
 def smallnorb_elevation(record: Record) -> int:
-    """The nine heights of the camera."""
+    """Return one of the nine elevations of the camera."""
     return int(record["label_elevation"])
 
 
 def stored_pixels(record: Record) -> RGB:
-    """The image as the data set gives it."""
+    """Return the image given by the data set."""
     return np.asarray(record["image"])
 
 
 def grey_as_rgb(record: Record) -> RGB:
-    """A grey image thrice; of smallNORB's two cameras the left one."""
+    """Repeat a grey image in three channels; for smallNORB, that of the left camera."""
     return np.tile(record["image"], (1, 1, 3))
 
 
 def mask_as_rgb(record: Record) -> RGB:
-    """A mask of zeros and ones as black and white."""
+    """Convert a mask of zeros and ones to black and white."""
     return grey_as_rgb(record) * np.uint8(255)
 
 

@@ -1,7 +1,7 @@
-"""The manifest of a task's folder: where its files came from, and the hash of each.
+"""The manifest of a task's folder: the source of its files, and the hash of each.
 
-`NAME/manifest.json` is written by the doors that make a folder. Folders without one are as good;
-nothing is known of them beyond what they hold.
+Exports and imports write `NAME/manifest.json`. A folder without one is valid, but its source is
+unknown and its files cannot be verified.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ SCHEMA_VERSION: Final = 1
 
 
 class Manifest(Record, frozen=True):
-    """Where a folder came from."""
+    """The source and the hashes of a folder."""
 
     origin: Text
-    """In words, with the version."""
+    """Description of the source, with its version."""
     marks: tuple[Text, ...]
-    """What differs from the exact protocol."""
+    """Differences from the exact protocol."""
     files: Mapping[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]]
-    """SHA-256 of each file by its path below the folder, lists included."""
+    """SHA-256 of each file by its relative path, including lists."""
 
 
 class _File(Manifest, frozen=True):
-    """Content of a file."""
+    """Content of `manifest.json`."""
 
     schema_version: Count
 
@@ -48,28 +48,28 @@ MANIFEST: Final = Document[Manifest](
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest into a folder that is not in its final place yet."""
+    """Write the manifest into a folder that has not been moved into place yet."""
     content = {"schema_version": SCHEMA_VERSION, **msgspec.to_builtins(manifest)}
     MANIFEST.write(folder / FILE, content)
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a folder; None where there is none.
+    """Read the manifest of a folder; None if it has none.
 
     Raises:
-        ConfigError: It is damaged or of another version.
+        ConfigError: The manifest is damaged or has another version.
     """
     path = folder / FILE
     return MANIFEST.read(path) if path.exists() else None
 
 
 def differing(folder: Path, manifest: Manifest) -> list[str]:
-    """Files of the manifest that are missing or have another content."""
+    """List the files of the manifest that are missing or have different content."""
     return [name for name, expected in manifest.files.items() if _hash(folder / name) != expected]
 
 
 def _hash(path: Path) -> str:
-    """SHA-256 of a file; empty if there is none, even if its name is invalid."""
+    """Hash a file with SHA-256; empty if it does not exist or its name is not valid."""
     try:
         return files.sha256(path) if path.is_file() else ""
     except (OSError, ValueError):  # too long for a name, or a zero byte in it

@@ -1,13 +1,13 @@
-"""The door of Hugging Face: a task out of Parquet files, with other images than TFDS takes.
+"""Import a task from Hugging Face Parquet files, with a different image subset than TFDS.
 
-    FOLDER/train-00000-of-00002.parquet      in any folders below; a part is known by the word
+    FOLDER/train-00000-of-00002.parquet      in any subfolders; the name determines the part
     FOLDER/validation-00000-of-00001.parquet
     FOLDER/test-00000-of-00001.parquet
 
-The rows have another order than the records of TFDS, so the thousand images are other ones: the
-first 800 of the training part, and the first 200 of the validation part or, where there is none,
-the last 200 of the training part. That is marked in the manifest and in every result. The image
-files are copied as they are; their labels must be those of the task already.
+The rows are ordered differently from the records of TFDS, so the thousand images differ: the first
+800 of the training part, and the first 200 of the validation part or, if there is none, the last
+200 of the training part. The manifest and every result are marked accordingly. Image files are
+copied unchanged; their labels must be those of the task.
 """
 
 import re
@@ -24,22 +24,22 @@ from footage.suites.vtab.writing import Labelled, Parts, write_task
 ORDER: Final = "Hugging Face order"
 
 SHOWN_CLASSES: Final = 0.5
-"""The training images must show more than this share of the classes. In the order of TFDS SUN397
-shows 0.78; rows that are sorted by class show almost none."""
+"""The training images must show more than this fraction of the classes. With TFDS, it is 0.78 for
+SUN397; rows that are sorted by class show very few classes."""
 
 _SUFFIXES: Final = {b"\x89PN": ".png", b"\xff\xd8\xff": ".jpg", b"RIF": ".webp"}
-"""By the first three bytes."""
+"""File suffixes by the first three bytes."""
 
 
 class Rows(NamedTuple):
-    """Some rows of a part, in their order."""
+    """Some rows of a part, in order."""
 
     found: Found
     places: range
 
     @property
     def names(self) -> list[str]:
-        """The class of each row, in words."""
+        """The class name of each row."""
         return self.found.class_names[self.places.start : self.places.stop]
 
 
@@ -52,17 +52,17 @@ def import_parquet(
 ) -> Path:
     """Write the folder of one task from the Parquet files of its data set.
 
-    Classes that are named by numbers keep them; others are numbered in the order of their names.
+    Classes named by numbers keep them; others are numbered in alphabetical order.
 
     Args:
-        folder: Holds the files of at least a training and a test part.
+        folder: Folder with the files of at least a training and a test part.
         row: The task.
         out: The folder of the suite.
         advance: Called with 1 after each image, for a progress bar.
 
     Raises:
-        ConfigError: A part is missing, too small or without labels, has another number of test
-            images than the task, or its rows are sorted by class.
+        ConfigError: A part is missing, too small or without labels, the number of test images is
+            wrong, or rows are sorted by class.
     """
     source = Path(folder)
     parts = _chosen(source, row)
@@ -78,7 +78,7 @@ def import_parquet(
 
 
 def _chosen(folder: Path, row: TaskRow) -> list[Rows]:
-    """The rows of the training, the validation and the test part."""
+    """Select the rows of the training, validation and test part."""
     train, val, test = (_part(folder, names) for names in (TRAIN_NAMES, VAL_NAMES, TEST_NAMES))
     if train is None or test is None:
         raise ConfigError(
@@ -118,7 +118,7 @@ def _part(folder: Path, names: tuple[str, ...]) -> Found | None:
 
 
 def _numbering(folder: Path, row: TaskRow, parts: list[Rows]) -> dict[str, int]:
-    """The number of each class."""
+    """Number the classes."""
     names = class_order({name for rows in parts for name in rows.names})
     if "" in names:
         raise ConfigError(f"{folder} has rows without a label", "take a copy with all labels")
@@ -149,7 +149,7 @@ def _images(folder: Path, rows: Rows, number: dict[str, int]) -> Iterator[Labell
         suffix = _SUFFIXES.get(content[:3])
         if suffix is None:
             raise ConfigError(
-                f"{rows.found.names[place]} of {folder} is no PNG, JPEG or WebP file: it begins "
+                f"{rows.found.names[place]} of {folder} is not a PNG, JPEG or WebP file: it begins "
                 f"with {content[:4]!r}",
                 "take another copy",
             )

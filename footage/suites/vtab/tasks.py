@@ -1,7 +1,7 @@
 """The nineteen tasks of VTAB-1k, one row each.
 
 Source: google-research/task_adaptation at d7630d3, which names the TFDS builders, the slices and
-the label rules. A slice counts records in their stored order: nothing is drawn, nothing stratified.
+the label rules. Slices refer to the stored order of records, without sampling or stratification.
 """
 
 import re
@@ -23,20 +23,20 @@ LabelRule = Literal[
     "smallnorb_azimuth",
     "smallnorb_elevation",
 ]
-"""The functions of `labels.LABELS`."""
+"""Names of the functions in `labels.LABELS`."""
 
 PixelRule = Literal["stored_pixels", "grey_as_rgb", "mask_as_rgb"]
-"""The functions of `labels.PIXELS`."""
+"""Names of the functions in `labels.PIXELS`."""
 
 _SLICE: Final = re.compile(r"(\w+)(?:\[(\d*):(\d*)\])?")
 
 
 def records(part: str, sizes: Mapping[str, int]) -> tuple[str, range]:
-    """The split that a slice names, and the places of its records in it.
+    """Return the split of a slice, and the positions of its records.
 
     Args:
         part: `test`, `train[:800]`, `train[63000:63200]` or `train[21600:]`.
-        sizes: Records in each split.
+        sizes: Number of records in each split.
     """
     found = _SLICE.fullmatch(part)
     assert found is not None, part
@@ -46,29 +46,29 @@ def records(part: str, sizes: Mapping[str, int]) -> tuple[str, range]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VtabTask:
-    """One task: what its folder must hold, and how it is made from TFDS."""
+    """One task: the required content of its folder, and its source in TFDS."""
 
     name: str
-    """As the redistributed copies call its folder."""
+    """Name of the task and of its folder, as in redistributed copies."""
     group: Group
     num_classes: int
     pixels: Pixels
-    """How TFDS stores the images."""
+    """Encoding of the images in TFDS."""
     builder: str
-    """What the original gives to `tfds.builder`."""
+    """Argument of `tfds.builder` in the original code."""
     sizes: Mapping[str, int]
-    """Records in each split that the slices name."""
+    """Number of records in each split of the slices."""
     train800: str = "train[:800]"
     val200: str
     test: str
     label: LabelRule = "stored_label"
     image: PixelRule = "stored_pixels"
     note: str = ""
-    """What is known to go wrong on the way to the data."""
+    """Known problems with obtaining the data."""
 
     @property
     def row(self) -> TaskRow:
-        """What a folder of this task must hold."""
+        """The required content of a folder of this task."""
         train, val, test = (
             len(records(part, self.sizes)[1]) for part in (self.train800, self.val200, self.test)
         )
@@ -87,7 +87,7 @@ _CLEVR: Final = {"train": 70_000, "validation": 15_000}
 _DSPRITES: Final = {"train": 737_280}
 _SMALLNORB: Final = {"train": 24_300, "test": 24_300}
 
-_CLEVR_NOTE: Final = "one archive of 18 GB; its own test split has no labels, validation is judged"
+_CLEVR_NOTE: Final = "one archive of 18 GB; its test split has no labels, so validation is used"
 _SMALLNORB_NOTE: Final = "val200 shows toys of the test part, as in the original"
 
 TASKS: Final[tuple[VtabTask, ...]] = (
@@ -193,7 +193,7 @@ TASKS: Final[tuple[VtabTask, ...]] = (
         sizes={"train": 31_500},
         val200="train[18900:19100]",
         test="train[25200:]",
-        note="fetched by hand: NWPU-RESISC45.rar into the manual folder of TFDS",
+        note="manual download: put NWPU-RESISC45.rar into the manual folder of TFDS",
     ),
     VtabTask(
         name="diabetic_retinopathy",
@@ -204,8 +204,8 @@ TASKS: Final[tuple[VtabTask, ...]] = (
         sizes={"train": 35_126, "validation": 10_906, "test": 42_670},
         val200="validation[:200]",
         test="test",
-        note="fetched by hand from Kaggle: all five train zips, `Download all` drops one; "
-        "about 73.6 % of the test part is one class",
+        note="manual download from Kaggle: all five train zips (`Download all` omits one); "
+        "one class makes up about 73.6 % of the test part",
     ),
     VtabTask(
         name="clevr_count",
@@ -252,7 +252,7 @@ TASKS: Final[tuple[VtabTask, ...]] = (
         val200="validation[:200]",
         test="test",
         label="kitti_closest_vehicle",
-        note="the original names 3.1.0, which cannot be built any more; 3.2.0 has the same data",
+        note="the original uses 3.1.0, which can no longer be built; 3.2.0 has the same data",
     ),
     VtabTask(
         name="dsprites_loc",

@@ -1,7 +1,7 @@
-"""Write the folder of a task, from any source.
+"""Write the folder of a task from any source.
 
-Images go to `images/PART/000000.png` in the order in which they come; the folder is written under a
-temporary name, read back and compared with its row, and only then moved into place.
+Images are written in order to `images/PART/000000.png`. The folder is written under a temporary
+name, read back and compared with its row, and then moved into place.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ class Labelled(NamedTuple):
 
     content: bytes
     suffix: str
-    """`.png`, `.jpg` and so on."""
+    """File suffix, such as `.png`."""
     label: int
 
 
 class Parts(NamedTuple):
-    """The images of the three parts, made while they are asked for."""
+    """The images of the three parts, produced on demand."""
 
     train: Iterable[Labelled]
     val: Iterable[Labelled]
@@ -60,7 +60,7 @@ def write_task(
     """
     place = out / row.name
     if place.exists():
-        raise ConfigError(f"{place} is there already", "remove it to write it anew")
+        raise ConfigError(f"{place} already exists", "remove it to write it again")
     with files.atomic_folder(place) as folder:
         lines = {
             name: _write_part(folder, name, images, advance)

@@ -12,17 +12,17 @@ from footage.video.detectors.base import Boundary, TinyFrame, difference, regist
 
 
 class _QuickAdaptiveDetector(AdaptiveDetector):  # type: ignore[misc]  # it has no types
-    """PySceneDetect's detector with the same scores, found in a fifth of the time.
+    """PySceneDetect's detector with the same scores, computed in a fifth of the time.
 
-    Its own scoring widens three planes to 32 bits for each frame, which took 5 % of all of ingest.
-    A test compares the two.
+    The original scoring widens three planes to 32 bits per frame, which took 5 % of the time of an
+    ingest. A test compares the two.
     """
 
     _last_hsv: UInt8[np.ndarray, "H W 3"] | None = None
 
     def _calculate_frame_score(
         self,
-        timecode: FrameTimecode,  # noqa: ARG002  # theirs has it
+        timecode: FrameTimecode,  # noqa: ARG002  # as in the base class
         frame_img: UInt8[np.ndarray, "H W 3"],
     ) -> float:
         hsv = cv2.cvtColor(frame_img, cv2.COLOR_BGR2HSV)
@@ -32,14 +32,14 @@ class _QuickAdaptiveDetector(AdaptiveDetector):  # type: ignore[misc]  # it has 
 
 @register_detector("adaptive")
 class AdaptiveCuts:
-    """Hard cuts by PySceneDetect's AdaptiveDetector, fades by brightness, dissolves by mixture.
+    """Detects hard cuts with AdaptiveDetector, fades by brightness, and dissolves by mixture.
 
     Its thresholds are PySceneDetect's defaults; its own minimum length is switched off because
     `ShotBuilder` merges by seconds. The score is the difference of the two frames at the cut.
 
-    A frame that repeats the previous one is not passed to the detector: slow footage in a fast
-    container has many, and compared with their zeros every ordinary change would look like a cut.
-    A picture that stays still for longer is passed again, so that the next ones are compared to it.
+    A frame that repeats the previous one is not passed to the detector. Slow footage in a fast
+    container has many repeats, and next to their zero differences every ordinary change would look
+    like a cut. A picture that stays still for longer is passed again, as a reference for the next.
     """
 
     REPEATED = 2.5e-3
@@ -55,7 +55,7 @@ class AdaptiveCuts:
         self._last: TinyFrame | None = None
 
     def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
-        """Take the next frame; cuts are known two frames late."""
+        """Process the next frame; cuts are detected two frames late."""
         gradual = self._fades.push(sum(cv2.mean(tiny)) / 3, seconds)
         gradual += self._dissolves.push(tiny, seconds)
         change = 0.0 if self._last is None else difference(tiny, self._last)
@@ -73,20 +73,20 @@ class AdaptiveCuts:
 
     @property
     def settled_seconds(self) -> float:
-        """The oldest frame that may still become a cut, or the begin of a fade or dissolve."""
+        """Time of the oldest frame that may become a cut, or the start of a fade or dissolve."""
         oldest = self._recent[0][0] if self._recent else -np.inf
         return min(oldest, self._fades.settled_seconds, self._dissolves.settled_seconds)
 
     def finish(self) -> list[Boundary]:
-        """A dissolve may wait for its end; a cut is detected two frames later."""
+        """Return the remaining boundaries after the last frame."""
         return self._dissolves.finish()
 
 
 class FadeTest:
-    """Fades through black, from the mean brightness of frames.
+    """Detects fades through black from the mean brightness of frames.
 
-    A short black stretch is one boundary in its middle. A longer one is a shot of its own, so that
-    nothing has to wait for its end.
+    A short black interval is one boundary, at its middle. A longer one is a separate shot, so that
+    no frame has to wait for its end.
     """
 
     BLACK = 12.0
@@ -100,7 +100,7 @@ class FadeTest:
         self._now = -np.inf
 
     def push(self, brightness: float, seconds: float) -> list[Boundary]:
-        """Take the next frame's brightness (0 to 255)."""
+        """Process the brightness of the next frame, 0 to 255."""
         self._now = seconds
         is_dark = brightness < self.BLACK
         if self._dark_since is None:
@@ -115,7 +115,7 @@ class FadeTest:
             self._is_long = True
             return [Boundary(self._dark_since, 1.0)]
         begin, self._dark_since = self._dark_since, None
-        if not self._has_seen_picture:  # black before the first picture is not a shot of its own
+        if not self._has_seen_picture:  # black before the first picture is not a separate shot
             self._has_seen_picture = True
             return [Boundary(seconds, 1.0)] if gap > self.LONGEST_GAP_SECONDS else []
         if self._is_long:
@@ -124,36 +124,36 @@ class FadeTest:
 
     @property
     def settled_seconds(self) -> float:
-        """Black that may turn out to be a fade holds everything since it began."""
+        """Time before which no boundary follows: the start of black that may be a fade."""
         waits = self._dark_since is not None and not self._is_long and self._has_seen_picture
         return self._dark_since if waits and self._dark_since is not None else self._now
 
 
 class DissolveTest:
-    """Dissolves: for a while every frame is a mixture of what was before and what comes after.
+    """Detects dissolves, in which every frame is a mixture of the two shots.
 
-    Of each stretch of frames the one in the middle is compared with the mixture of the first and
-    the last that its time asks for. Where things move, or at a hard cut, about half of the change
-    is left unexplained; in a dissolve hardly any. A picture that only becomes brighter or darker
-    is a mixture too, but its ends look alike. A blurred picture that glides by is nearly one: of a
-    wave that moves on by 2 a, the ends correlate by cos 2a and tan(a / 2) / 2 is left.
+    In each window of frames, the middle frame is compared with the mixture of the first and the
+    last frame that corresponds to its time. With motion or a hard cut, about half of the change
+    remains unexplained; in a dissolve, hardly any. A picture that only becomes brighter or darker
+    is a mixture too, but its ends look alike. A blurred picture that pans is nearly a mixture: for
+    a wave that moves by 2 a, the ends correlate by cos 2a, and tan(a / 2) / 2 remains.
 
     Ours; the thresholds were chosen on compilations of real clips, see experiments/notebook.md.
     """
 
     WINDOW_SECONDS = 0.9
     STRIDE_SECONDS = 0.06
-    """Time between the stretches that are looked at: each frame would tell no more."""
+    """Time between windows, in seconds; testing at every frame finds no more dissolves."""
     SMALLEST_CHANGE = 0.07
-    """Mean difference of first and last, 0 to 1, without that of their brightness."""
+    """Minimum mean difference of first and last, 0 to 1, without that of their brightness."""
     LARGEST_LIKENESS = 0.8
-    """Correlation of first and last above which they are one picture."""
+    """Correlation of first and last above which they count as one picture."""
     LARGEST_REST = 0.3
-    """Share of the change that the mixture may leave unexplained."""
+    """Maximum fraction of the change that the mixture leaves unexplained."""
     GLIDING_REST = 1.2
-    """The same, in multiples of what a gliding wave would leave."""
+    """The same, as a multiple of the residual of a panning wave."""
     GAP_SECONDS = 0.25
-    """Mixtures nearer than this are of one dissolve."""
+    """Mixtures closer than this, in seconds, belong to one dissolve."""
 
     def __init__(self) -> None:
         self._recent: collections.deque[tuple[float, TinyFrame]] = collections.deque()
@@ -161,7 +161,7 @@ class DissolveTest:
         self._first, self._last, self._score = np.inf, -np.inf, 0.0
 
     def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
-        """Take the next frame; a dissolve is known about half a second after its end."""
+        """Process the next frame; a dissolve is detected about half a second after its end."""
         recent = self._recent
         recent.append((seconds, tiny))
         while len(recent) > 2 and recent[1][0] <= seconds - self.WINDOW_SECONDS:
@@ -178,13 +178,13 @@ class DissolveTest:
         return found
 
     def _mixed_change(self, middle_seconds: float) -> float:
-        """How much changes over the stretch if that is by mixture, else 0."""
+        """Return the change over the window if it is a mixture, else 0."""
         (begin, first), (end, last) = self._recent[0], self._recent[-1]
         if difference(first, last) < self.SMALLEST_CHANGE / 2:
             return 0.0
         time, middle = min(self._recent, key=lambda one: abs(one[0] - middle_seconds))
         share = (time - begin) / (end - begin)
-        if not 0.35 < share < 0.65:  # so few frames that there is none in the middle
+        if not 0.35 < share < 0.65:  # too few frames: there is none near the middle
             return 0.0
         before, between, after = (
             one.ravel().astype(np.float32) / 255 for one in (first, middle, last)
@@ -203,15 +203,15 @@ class DissolveTest:
 
     @property
     def settled_seconds(self) -> float:
-        """A dissolve that is not over holds everything since its begin."""
+        """Time before which no boundary follows: the start of an unfinished dissolve."""
         oldest = self._recent[0][0] if self._recent else -np.inf
         return min(oldest, self._first - self.WINDOW_SECONDS / 2)
 
     def finish(self) -> list[Boundary]:
-        """The dissolve that was seen and not yet returned.
+        """Return the dissolve that was detected but not yet returned.
 
-        The middle frame is off by as much of the change as the stretch is off the dissolve's
-        middle, in shares of its length: from how long it passes follows how long that is.
+        A window off the dissolve's middle has an unexplained fraction of change equal to its offset
+        relative to the dissolve's length. So the time for which windows pass gives that length.
         """
         if self._last < self._first:
             return []

@@ -1,4 +1,4 @@
-"""What a cut detector is, and the registry of all of them."""
+"""The interface of cut detectors, and their registry."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -13,9 +13,9 @@ TinyFrame = UInt8[np.ndarray, "27 48 3"]
 
 
 class Boundary(NamedTuple):
-    """The time of the first frame of a new shot, and how sure the detector is (0 to 1).
+    """The time of the first frame of a new shot, and the detector's confidence (0 to 1).
 
-    A gradual transition also has a begin and an end.
+    A gradual transition also has a start and an end.
     """
 
     seconds: float
@@ -40,7 +40,7 @@ class CutDetector(Protocol):
 
 
 def difference(tiny: TinyFrame, other: TinyFrame) -> float:
-    """Mean absolute difference of two tiny frames, 0 to 1."""
+    """Return the mean absolute difference of two tiny frames, 0 to 1."""
     return float(cv2.norm(tiny, other, cv2.NORM_L1)) / (255 * tiny.size)
 
 

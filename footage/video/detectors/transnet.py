@@ -22,21 +22,21 @@ from footage.video.detectors.base import Boundary, TinyFrame, register_detector
 THRESHOLD = 0.5
 """Probability above which a frame belongs to a transition, as its authors use it."""
 TURN = struct.Struct("<iI")
-"""Header of a request: whether a video begins (1), continues (0) or ends (2), and its frames.
-A ping (3) has a number instead, which is the answer."""
+"""Header of a request: a video begins (1), continues (0) or ends (2), and its number of frames.
+A ping (3) has a number instead, which is echoed."""
 BEGINS, CONTINUES, ENDS, PING = 1, 0, 2, 3
 FRAMES_PER_TURN = 50
 PING_SECONDS = 60.0
 INVALID = 3
-"""Exit code of the process after a turn that is not one."""
+"""Exit code of the process after an invalid request."""
 
 
 @register_detector("transnet")
 class TransnetCuts:
-    """Cuts from the probabilities that TransNetV2 gives to frames of being in a transition.
+    """Detects cuts from TransNetV2's probabilities that frames belong to a transition.
 
-    Tran, Lokoč: TransNet V2, arXiv 2008.04838. A run of likely frames is one boundary: the first
-    frame after its middle. The score is the highest probability in the run.
+    Tran, Lokoč: TransNet V2, arXiv 2008.04838. A run of likely frames is one boundary, at the
+    first frame after its middle. The score is the highest probability in the run.
     """
 
     def __init__(self, to_process: int, from_process: int) -> None:
@@ -48,18 +48,18 @@ class TransnetCuts:
         self._settled = -np.inf
 
     def push(self, tiny: TinyFrame, seconds: float) -> list[Boundary]:
-        """Take the next frame; cuts are known some hundred frames late."""
+        """Process the next frame; cuts are detected about a hundred frames late."""
         self._frames.append(tiny)
         self._times.append(seconds)
         return self._turn() if len(self._frames) == FRAMES_PER_TURN else []
 
     @property
     def settled_seconds(self) -> float:
-        """The time of the first frame that has no probability yet, or of the run it may be in."""
+        """Time of the first frame without a probability, or of the run it may belong to."""
         return self._run[0][0] if self._run else self._settled
 
     def finish(self) -> list[Boundary]:
-        """The cuts among the last frames."""
+        """Return the cuts among the last frames."""
         found = self._turn() if self._frames else []
         self._kind = ENDS
         found += self._turn()
@@ -81,7 +81,7 @@ class TransnetCuts:
         return found
 
     def _close(self, after: float | None) -> list[Boundary]:
-        """The boundary that a run of likely frames makes, once a frame follows it."""
+        """Return the boundary of a run of likely frames, once a frame follows it."""
         run, self._run = self._run, []
         if not run or after is None:
             return []
@@ -110,19 +110,20 @@ class TransnetProcess:
             )
 
     def detector(self) -> TransnetCuts:
-        """A detector for the next video."""
+        """Make a detector for the next video."""
         return TransnetCuts(*self.descriptors)
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was killed from outside, possibly for lack of memory."""
+        """Return whether it was killed from outside, possibly because memory ran out."""
         code = self._process.poll()
         return code is not None and code < 0
 
     def is_in_step(self) -> bool:
-        """Whether all that was sent has been answered, and all answers have been read.
+        """Return whether all requests have been answered and all answers have been read.
 
-        The decoder of a hostile video may have left either undone; the next video would suffer.
+        The decoder of a hostile video may have left either undone, which would affect the next
+        video.
         """
         assert self._process.stdin is not None
         number = secrets.randbits(32)
@@ -137,7 +138,7 @@ class TransnetProcess:
             return False
 
     def end(self) -> None:
-        """Kill it: it holds the beginning of a video that will not continue."""
+        """Kill the process, which may have received part of a video."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -147,18 +148,18 @@ class TransnetProcess:
     @staticmethod
     @functools.cache
     def of_this_worker() -> "TransnetProcess":
-        """The one process of this worker."""
+        """Return the single process of this worker."""
         return TransnetProcess()
 
     @classmethod
     def check_of_this_worker(cls) -> None:
-        """End it, if there is one, unless it is ready for the next video."""
+        """End the process, if it exists, unless it is ready for the next video."""
         if cls.of_this_worker.cache_info().currsize and not cls.of_this_worker().is_in_step():
             cls.end_of_this_worker()
 
     @classmethod
     def end_of_this_worker(cls) -> None:
-        """End it, if there is one; the next call for it starts another."""
+        """End the process, if it exists; a new one is started when needed."""
         if cls.of_this_worker.cache_info().currsize:
             cls.of_this_worker().end()
             cls.of_this_worker.cache_clear()

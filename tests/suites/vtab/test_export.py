@@ -48,7 +48,7 @@ def test_a_manifest_tells_the_origin_and_the_hash_of_every_file(tmp_path):
 
 def test_another_number_of_records_is_another_data_set(tmp_path):
     sizes = {"train": 69_999, "validation": 15_000}
-    with pytest.raises(ConfigError, match="has 69999 records in train, clevr_count counts 70000"):
+    with pytest.raises(ConfigError, match="has 69999 records in train, clevr_count expects 70000"):
         export_task(CLEVR, MiniatureRecords(CLEVR, sizes), tmp_path)
     with pytest.raises(ConfigError, match="has no records in validation"):
         export_task(CLEVR, MiniatureRecords(CLEVR, {"train": 70_000}), tmp_path)

@@ -97,6 +97,6 @@ def test_a_missing_part_is_named(tmp_path):
 def test_what_is_no_image_file_is_refused(source, tmp_path):
     table = pa.table({"image": [b"<html>"] * 6, "label": [0] * 6})
     pq.write_table(table, source / "data" / "test-00000-of-00001.parquet")
-    with pytest.raises(ConfigError, match=r"#0 of .* is no PNG, JPEG or WebP file"):
+    with pytest.raises(ConfigError, match=r"#0 of .* is not a PNG, JPEG or WebP file"):
         import_parquet(source, ROW, tmp_path)
     assert not (tmp_path / "cifar").exists()
