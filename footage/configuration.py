@@ -29,7 +29,7 @@ class Variant:
 
     @staticmethod
     def variants() -> Mapping[str, Any]:
-        """The dataclasses to choose from, by name."""
+        """Return the dataclasses to choose from, by name."""
         raise NotImplementedError
 
 
@@ -170,7 +170,7 @@ def _words(hint: Any) -> str:  # noqa: ANN401
 
 
 def _short(value: object) -> str:
-    """A value for a message; hostile ones may be large or nested deeply."""
+    """Format a value for a message; hostile values may be large or deeply nested."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or a deep list

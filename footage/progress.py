@@ -107,7 +107,7 @@ class _Line(ProgressColumn):
         self._text = text
 
     def render(self, task: Task) -> Text:
-        """The text of the column."""
+        """Return the text of the column."""
         return Text(self._text(task))
 
 

@@ -173,9 +173,9 @@ def rand_augment(
 def auto_augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Apply one of the 25 sub-policies for ImageNet; each of its two stages has its own probability.
+    """Apply one of the 25 sub-policies for ImageNet; its two stages have separate probabilities.
 
-    Cubuk et al. 2019, "AutoAugment". Uses five random numbers. The image is not changed.
+    Cubuk et al. 2019, "AutoAugment". Uses five random numbers.
     """
     which, *numbers = random.random(5).tolist()
     picture = Image.fromarray(image)

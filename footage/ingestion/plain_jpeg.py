@@ -24,7 +24,7 @@ class Size(NamedTuple):
 
 
 def plain_jpeg_size(data: bytes) -> Size:
-    """The size of a plain JPEG.
+    """Return the size of a plain JPEG.
 
     Raises:
         ValueError: It is not one; the message names the first difference.

@@ -149,7 +149,7 @@ class Receiver:
         return report
 
     def finish(self, known: dict[str, Any]) -> tuple[VideoRecord, list[ShotRecord]]:
-        """The record and the shots that the messages describe.
+        """Return the record and the shots that the messages describe.
 
         Raises:
             VideoError: There was no report.

@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file found in a folder counts as a video."""
+    """Return whether a file found in a folder counts as a video."""
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 
@@ -151,7 +151,7 @@ def _find_remote(
 
 
 def _is_folder(system: Any, root: str, is_wanted: Callable[[str], bool]) -> bool:  # noqa: ANN401
-    """Whether to look for files below a remote path.
+    """Return whether to look for files below a remote path.
 
     A web server would send a whole video to determine whether it is a page with links, so for a
     path with the suffix of a wanted file only the size is requested.
@@ -237,7 +237,7 @@ def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterat
 
 
 def check_local(path: Path, max_bytes: int) -> int:
-    """The size of a local file in bytes.
+    """Return the size of a local file in bytes.
 
     Raises:
         VideoError: It is not a regular file, cannot be read, is empty, or is larger than allowed.

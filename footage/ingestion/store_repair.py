@@ -222,7 +222,7 @@ def _ingest_again(
 
 
 def _match(row: Mapping[str, Any], candidates: Sequence[Source]) -> Source | None:
-    """The source file of a video, at any path; URLs are identified by name."""
+    """Return the source file of a video, at any path; URLs are identified by name."""
     name = _name(row["video"])
     for source in sorted(candidates, key=lambda source: source.name != name):
         if source.url:

@@ -97,7 +97,7 @@ class Document(Generic[Content]):
         files.write_text(path, text, replace=replace)
 
     def line(self, value: Any) -> str:  # noqa: ANN401
-        """One document as a line of JSON with a checksum and a newline."""
+        """Format one document as a line of JSON with a checksum and a newline."""
         return json.dumps(self._signed(value), allow_nan=False) + "\n"
 
     def write_lines(self, path: Path, values: Iterable[Any]) -> None:
@@ -138,7 +138,7 @@ class Document(Generic[Content]):
 
 
 def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """The content of a regular file; a pipe, a device or a larger file is not read.
+    """Return the content of a regular file; a pipe, a device or a larger file is not read.
 
     Raises:
         OSError: It cannot be read; `strerror` names the reason.
@@ -156,7 +156,7 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 
 
 def read_list(path: Path, most_bytes: int = MOST_BYTES) -> list[str]:
-    """The lines of a list file in UTF-8, without their ends; see `read_bytes`.
+    """Return the lines of a list file in UTF-8, without their ends; see `read_bytes`.
 
     Raises:
         OSError: It cannot be read; `strerror` names the reason.

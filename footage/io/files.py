@@ -145,7 +145,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _umask() -> int:
-    """The umask of this process; `os.umask` would change it for all threads."""
+    """Return the umask of this process; `os.umask` would change it for all threads."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
@@ -165,7 +165,7 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -197,7 +197,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def _number_in(error: Exception) -> int | None:
-    """The system's error number that a library put into its message."""
+    """Return the system's error number that a library put into its message."""
     text = str(error)
     found = _OS_ERROR.search(text)
     if found:
@@ -207,7 +207,7 @@ def _number_in(error: Exception) -> int | None:
 
 
 def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
-    """The error for a path that cannot be written, from the system's error number."""
+    """Return the error for a path that cannot be written, from the system's error number."""
     reason = os.strerror(number) if number else otherwise
     if number in (errno.EEXIST, errno.ENOTDIR):
         return OutputError(

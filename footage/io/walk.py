@@ -26,7 +26,7 @@ class Walk(NamedTuple):
     """Folders that could not be listed, each with the reason."""
 
     def skipped(self) -> str:
-        """A description of what was skipped; empty if nothing was."""
+        """Describe what was skipped; empty if nothing was."""
         parts = []
         if self.other_suffixes:
             count = sum(self.other_suffixes.values())
@@ -39,7 +39,7 @@ class Walk(NamedTuple):
 
 
 def suffixes(counts: Counter[str]) -> str:
-    """The most common suffixes with their counts, such as ".gif 12, .txt 3"."""
+    """Return the most common suffixes with their counts, such as ".gif 12, .txt 3"."""
     most = [f"{suffix or 'no suffix'} {count}" for suffix, count in counts.most_common(5)]
     return ", ".join(most) + (", ..." if len(counts) > 5 else "")
 
@@ -88,5 +88,5 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def text(path: str | Path) -> str:
-    """A path as text that any file can contain; bytes that are not UTF-8 become escapes."""
+    """Convert a path to text that any file can contain; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -24,7 +24,7 @@ _PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "GLIBC_", "MAL
 
 
 def command(program: str, *arguments: str) -> list[str]:
-    """The command line of a fresh interpreter that runs some Python code.
+    """Return the command line of a fresh interpreter that runs some Python code.
 
     Packages are found where the caller finds them, except in the working directory and in the
     folder of the caller's script. The folder of footage itself comes last.
@@ -43,7 +43,7 @@ def _folders() -> list[str]:
 
 
 def minimal_environment() -> dict[str, str]:
-    """The variables that an interpreter needs to run, and no credentials of any name."""
+    """Return the variables that an interpreter needs to run, and no credentials of any name."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -99,7 +99,7 @@ def run_confined(
 
 
 def _pipe() -> tuple[int, int]:
-    """A pipe whose ends are not standard streams, even if some of those are closed."""
+    """Make a pipe whose ends are not standard streams, even if some of those are closed."""
     ends = os.pipe()
     moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends]
     for end in ends:

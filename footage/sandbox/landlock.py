@@ -28,7 +28,7 @@ class _Ruleset(ctypes.Structure):
 
 
 def version() -> int:
-    """The newest version of Landlock that this kernel has.
+    """Return the newest version of Landlock that this kernel has.
 
     Raises:
         OSError: It has none, or it is switched off.

@@ -55,7 +55,7 @@ class Sandbox(NamedTuple):
     """Version of the kernel's Landlock; below 6 it lacks rules that other layers have."""
 
     def lines(self) -> tuple[str, str]:
-        """The active and the missing layers as text."""
+        """Return the active and the missing layers as text."""
         version = f"{LANDLOCK} version {self.landlock_version}"
         active = [version if name == LANDLOCK else name for name in self.active]
         missing = [f"{name} ({reason})" for name, reason in self.missing.items()]
@@ -161,7 +161,7 @@ def _no_new_privileges() -> None:
 
 
 def _namespaces() -> None:
-    """No network, no System V memory, a private file system view; root needs no user namespace."""
+    """Isolate network, System V memory and file system view; root needs no user namespace."""
     for user in (_NEW_USER, 0):
         result = LIBC.unshare(user | _NEW_MOUNT | _NEW_NETWORK | _NEW_IPC)
         if result == 0:

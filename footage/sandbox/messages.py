@@ -65,7 +65,7 @@ class Deadline(NamedTuple):
 
 
 def sender(descriptor: int) -> Send:
-    """A function that writes messages to a descriptor."""
+    """Make a function that writes messages to a descriptor."""
 
     def send(kind: bytes, content: bytes) -> None:
         for data in (HEADER.pack(kind, len(content)), content):
@@ -101,7 +101,7 @@ def _is_short_of_memory() -> bool:
 
 
 def cpu_seconds_of(process: int) -> float:
-    """CPU time that another process has used; 0 once it is gone."""
+    """Return the CPU time used by another process; 0 if it has ended."""
     with contextlib.suppress(OSError):
         return time.clock_gettime((~process << 3) | 2)  # the id of its CPU clock
     return 0.0
@@ -223,7 +223,7 @@ def _too_much_cpu(seconds: float) -> str:
 def error_of_death(
     code: int | None, cpu_seconds: float, has_begun: bool, confinement: Confinement
 ) -> FootageError:
-    """The error for a process that ended before it was done.
+    """Return the error for a process that ended before it was done.
 
     Args:
         code: Its exit code, negative for a signal; None if it was killed here.

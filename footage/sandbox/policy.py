@@ -21,7 +21,7 @@ _reported: set[tuple[str, str]] = set()
 
 
 def requires_all() -> bool:
-    """Whether files must not be decoded when a layer is missing."""
+    """Return whether files must not be decoded when a layer is missing."""
     return os.environ.get(VARIABLE, "0") not in ("", "0")
 
 

@@ -62,7 +62,7 @@ class _Condition(NamedTuple):
 
 
 def conditions() -> dict[str, tuple[_Condition, ...]]:
-    """Calls that are allowed with some arguments only: none can signal or lock other processes."""
+    """Return the conditions on arguments of calls, so that none can affect other processes."""
     own_process = _Condition(0, (os.getpid(),))
     abort = signal.SIGABRT  # SIGKILL would look as if it came from outside
     not_executable = _Condition(2, (0,), mask=mmap.PROT_EXEC)
@@ -83,7 +83,7 @@ def conditions() -> dict[str, tuple[_Condition, ...]]:
 
 
 def program(architecture: Architecture) -> list[tuple[int, int, int, int]]:
-    """The filter for this process: instructions as code, jump if true, jump if false, operand."""
+    """Build the filter program: instructions as code, jump if true, jump if false, operand."""
     numbers = architecture.numbers
     code = [
         (_LOAD, 0, 0, 4),
@@ -111,7 +111,7 @@ def _if_number(
 
 
 def _checked(needed: Sequence[_Condition], error: int) -> list[tuple[int, int, int, int]]:
-    """Instructions that allow the call if all conditions hold; they always return."""
+    """Build instructions that allow the call if all conditions hold; they always return."""
     block: list[tuple[int, int, int, int]] = []
     for condition in needed:
         refuse = (_RETURN, 0, 0, _ERRNO | error)

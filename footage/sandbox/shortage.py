@@ -14,7 +14,7 @@ LOW = {
 
 
 def tight_limits() -> list[str]:
-    """Limits of this process that may be too low, as text."""
+    """Describe the limits of this process that may be too low."""
     found = []
     for name, (what, enough, unit) in LOW.items():
         soft = resource.getrlimit(what)[0]
@@ -57,7 +57,7 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, including when the dynamic linker found none for a library."""
+    """Return whether memory ran out, including when the dynamic linker found none for a library."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or (
         # Torch reports a lack of memory as a RuntimeError.

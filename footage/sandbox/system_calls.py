@@ -57,14 +57,14 @@ ARCHITECTURES = {
 
 
 def this_architecture() -> Architecture | None:
-    """The processor that this process runs on, or None if its system calls are not listed here."""
+    """Return the architecture of this process, or None if its system calls are not listed."""
     if ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     return ARCHITECTURES.get(platform.machine())
 
 
 def check(result: int, what: str) -> int:
-    """The result of a call into libc.
+    """Return the result of a call into libc.
 
     Raises:
         OSError: It is negative: the call failed.
@@ -76,7 +76,7 @@ def check(result: int, what: str) -> int:
 
 
 def call(number: int, what: str, *arguments: object) -> int:
-    """A system call by its number.
+    """Make a system call by its number.
 
     Raises:
         OSError: It failed.

@@ -92,7 +92,7 @@ def part_name(part: int) -> str:
 
 
 def part_number(name: str) -> int:
-    """Number of the part of that name."""
+    """Return the number of a part by its name."""
     return int(name.removeprefix("frames/part-").removesuffix(".parquet"))
 
 

@@ -90,7 +90,7 @@ class FramesWriter:
         return len(self._seconds)
 
     def checksums(self) -> bytes:
-        """Checksums of the frames written so far, as the footer contains them."""
+        """Return the checksums of the frames written so far, in the format of the footer."""
         return msgspec.json.encode(Checksums(self._jpeg, self._seconds))
 
     def finish(self, metadata: dict[bytes, bytes] | None = None) -> None:
@@ -275,7 +275,7 @@ class Parts:
         return self._read(part, lambda file: file.frames(group, count))
 
     def whole(self, part: int, group: int, expected: GroupFrames) -> pa.Table:
-        """All columns of a row group; raises what `jpegs` raises."""
+        """Read all columns of a row group; raises what `jpegs` raises."""
         return self._read(part, lambda file: file.whole(group, expected))
 
     def _read(self, part: int, use: Callable[[FramesFile], Value]) -> Value:

@@ -109,7 +109,7 @@ def _read(path: Path, name: str, description: Description, schema: pa.Schema) ->
 
 
 def _bad_values(values: pa.ChunkedArray, column: str) -> str:
-    """The invalid content of a column; empty if it is valid."""
+    """Return the invalid content of a column; empty if it is valid."""
     if values.null_count and column not in _MAY_BE_NULL:
         return "missing values"
     if pa.types.is_floating(values.type) and not _all(pc.is_finite(values)):

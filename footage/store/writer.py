@@ -217,7 +217,7 @@ def _open(path: Path) -> tuple[FramesFile, Work]:
 
 
 def finished_work(store: Path) -> list[WorkFile]:
-    """The videos that an interrupted run had finished, sorted by id; damaged ones are removed."""
+    """Return the videos finished by an interrupted run, by id; damaged ones are removed."""
     found = []
     for path in sorted((store / ".work" / "videos").glob("*.parquet")):
         try:

@@ -56,7 +56,7 @@ class Orientations:
 
 
 def declared_orientation(picture: av.VideoFrame) -> Orientation:
-    """The orientation that the display matrix of one picture specifies."""
+    """Return the orientation that the display matrix of one picture specifies."""
     # PyAV's side data and its picture refer to each other. If Python does not collect such cycles
     # automatically, as in a decoder process, they are collected here: they contain whole pictures.
     if not gc.isenabled():
@@ -72,7 +72,7 @@ _MATRIX = struct.Struct("=9i")
 
 
 def nearest_orientation(matrix: tuple[int, ...]) -> Orientation:
-    """The orientation nearest to a display matrix: nine integers, `a b u c d v x y w`.
+    """Return the orientation nearest to a display matrix: nine integers, `a b u c d v x y w`.
 
     A point (x, y), y downwards, is shown at (a x + c y, b x + d y). Scale and angles other than
     right angles are ignored; a singular matrix is ignored completely.

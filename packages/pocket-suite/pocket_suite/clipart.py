@@ -1,8 +1,8 @@
-"""clipart: drawings of the Open Clip Art Library by their subject, after Caltech101.
+"""clipart: classify drawings of the Open Clip Art Library by subject, after Caltech101.
 
 The library sorts its drawings into folders; thirteen of them are the classes. Drawings whose names
-begin with the same word are usually of one series (`piano_theory`, `piano_keys`, `card_h_7`), and
-the icons of one theme are of one hand, so each series stays in one part.
+begin with the same word usually belong together (`piano_theory`, `piano_keys`, `card_h_7`), and the
+icons of one theme are by one artist, so each such group stays in one part.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from PIL import Image, ImageChops
 from footage.errors import FootageError
 from footage.seeding import generator
 from footage.suites.pocket import Part, row
-from pocket_suite.drawing import Example, Painter, Pixels
+from pocket_suite.drawing import Example, Pixels, TaskRenderer
 from pocket_suite.series import Item, split
 
 PACKAGE: Final = "openclipart-png"
@@ -31,11 +31,11 @@ CLASSES: Final = (
     "recreation/games", "transportation/roadsigns",
 )  # fmt: skip
 MOST_PER_CLASS: Final = 350
-"""Of the 1800 computer icons and 500 flags; the other folders are smaller."""
+"""Maximum number of drawings per class; there are 1800 computer icons and 500 flags."""
 MOST_PIXELS: Final = 25_000_000
-"""Drawings with more are left out: some have 150 million."""
-MOST_PER_SERIES: Final = 40
-"""Of a set of road symbols, a theme of icons or a deck of cards."""
+"""Maximum number of pixels; some drawings have 150 million."""
+MOST_PER_GROUP: Final = 40
+"""Maximum number of drawings per group: road symbols, a theme of icons, a deck of cards."""
 BLANK: Final = frozenset(
     {
         "computer/icons/flat-theme/action/pen_style_nopen.png",
@@ -46,33 +46,33 @@ BLANK: Final = frozenset(
         "signs_and_symbols/flags/europe/italy/_italy__lauris_kaplinski_01.png",
     }
 )
-"""Drawings that show next to nothing in the package's version 0.18."""
+"""Drawings that are almost empty in version 0.18 of the package."""
 _FAINTEST_INK: Final = 8
-"""Of 255; what is nearer to white is margin."""
+"""Brightness of 255 above which a pixel belongs to the margin."""
 _LONGEST: Final = 4.0
-"""Ratio of the sides beyond which a drawing would be a line."""
+"""Maximum aspect ratio; beyond it a drawing would be a line."""
 
 
-def open_clipart(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks what a drawing is of."""
+def open_clipart(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying the subject of a drawing."""
     folder = assets / PACKAGE / _FOLDER
     items = _capped(list(_items(folder)), seed)
     parts = split(items, row("clipart").counts, generator("pocket clipart split", seed))
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         if number >= len(parts[part]):
             raise FootageError(
                 f"{PACKAGE} has only {len(parts[part])} drawings for {part}",
                 "another version of the package has more",
             )
         item = parts[part][number]
-        return Example(_drawing(folder / item.name), item.label, f"{item.label}/{item.series}")
+        return Example(_drawing(folder / item.name), item.label, f"{item.label}/{item.group}")
 
-    return paint
+    return render_example
 
 
 def _items(folder: Path) -> Iterator[Item]:
-    """All drawings that can be used, each content once."""
+    """Yield all usable drawings, with each content once."""
     seen: set[bytes] = set()
     for path in sorted(folder.rglob("*.png")):
         name = path.relative_to(folder).as_posix()
@@ -82,24 +82,24 @@ def _items(folder: Path) -> Iterator[Item]:
         digest = hashlib.sha256(path.read_bytes()).digest()
         if digest not in seen:
             seen.add(digest)
-            yield Item(name, label, _series(name))
+            yield Item(name, label, _group(name))
 
 
 def _label(name: str) -> int | None:
-    """The class of a drawing: the longest of the folders that it lies in."""
+    """Return the class of a drawing: the longest of the folders that contain it."""
     homes = [home for home in CLASSES if name.startswith(home + "/")]
     return CLASSES.index(max(homes, key=len)) if homes else None
 
 
 def _is_usable(path: Path) -> bool:
-    # Pillow warns of sizes like these; the size stands in the first bytes of a PNG file.
+    # Pillow warns of such sizes; the first bytes of a PNG file contain the size.
     with path.open("rb") as file:
         wide, high = struct.unpack(">II", file.read(24)[16:])
     return bool(wide * high <= MOST_PIXELS and max(wide, high) <= _LONGEST * min(wide, high))
 
 
-def _series(name: str) -> str:
-    """The theme of an icon; the first word of the name of any other drawing."""
+def _group(name: str) -> str:
+    """Return the theme of an icon; the first word of the name of any other drawing."""
     theme = re.match(r"computer/icons/([^/]+)/", name)
     if theme:
         return theme[1]
@@ -108,22 +108,22 @@ def _series(name: str) -> str:
 
 
 def _capped(items: list[Item], seed: int) -> list[Item]:
-    """At most so many of each series, and then of each class."""
+    """Limit the number of drawings per group, and then per class."""
     order = generator("pocket clipart cap", seed).permutation(len(items))
-    num_of_series: Counter[tuple[int, str]] = Counter()
+    num_of_group: Counter[tuple[int, str]] = Counter()
     num_of_class: Counter[int] = Counter()
     kept = []
     for item in (items[place] for place in order):
-        series = (item.label, item.series)
-        if num_of_series[series] < MOST_PER_SERIES and num_of_class[item.label] < MOST_PER_CLASS:
-            num_of_series[series] += 1
+        group = (item.label, item.group)
+        if num_of_group[group] < MOST_PER_GROUP and num_of_class[item.label] < MOST_PER_CLASS:
+            num_of_group[group] += 1
             num_of_class[item.label] += 1
             kept.append(item)
     return kept
 
 
 def _drawing(path: Path) -> Pixels:
-    """The drawing on white, without its margins, in the middle of a square."""
+    """Return the drawing on white, without its margins, centred in a square."""
     with Image.open(path) as image:
         drawing = image.convert("RGBA")
     flat = Image.new("RGBA", drawing.size, (255, 255, 255, 255))

@@ -1,9 +1,8 @@
-"""Files out of Debian packages, without installing them and without running anything in them.
+"""Extract files from Debian packages, without installing them or running any of their code.
 
-A package is an `ar` archive of three members; the files are in the one called `data.tar.*`. Only
-regular files whose names match are written, under their names in the package; links are passed
-over. Packages lie in a folder of the user's, or `apt-get download` fetches them, which needs no
-rights.
+A package is an `ar` archive of three members; `data.tar.*` contains the files. Only regular files
+with matching names are written, under their names in the package; links are skipped. Packages are
+in a folder of the user, or are fetched by `apt-get download`, which needs no root privileges.
 """
 
 import gzip
@@ -25,36 +24,36 @@ from footage.errors import FootageError
 log = logging.getLogger(__name__)
 
 DOWNLOAD_SECONDS: Final = 1800
-"""A download that takes longer is given up; the largest package has 1.3 GB."""
+"""Timeout of a download; the largest package has 1.3 GB."""
 
 LARGEST_MEMBER: Final = 256 * 1024**2
-"""Bytes; a file in a package that claims more is none of ours."""
+"""Maximum size of a file in a package, in bytes."""
 
 _MAGIC: Final = b"!<arch>\n"
 _HEADER_BYTES: Final = 60
 
 
 class MissingSourceError(FootageError):
-    """A package that a task is made of is not to be had; the task is left out."""
+    """A package of a task is not available; the task is skipped."""
 
 
 def find(package: str, folder: Path) -> Path | None:
-    """The newest file of a package in a folder, by the name that Debian gives it."""
+    """Return the newest file of a package in a folder, by its Debian file name."""
     found = sorted(folder.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
     return found[-1] if found else None
 
 
 def fetch(package: str, folder: Path) -> Path:
-    """The package's file, downloaded by apt-get unless it is in the folder already.
+    """Return the package's file; download it with apt-get unless it is in the folder.
 
     Raises:
-        MissingSourceError: It cannot be downloaded here.
+        MissingSourceError: The package cannot be downloaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = find(package, folder)
     if found is not None:
         return found
-    hint = f"run `apt-get download {package}` on a Debian machine and give its folder as --packages"
+    hint = f"run `apt-get download {package}` on a Debian machine and pass its folder as --packages"
     if shutil.which("apt-get") is None:
         raise MissingSourceError(
             f"Debian package {package} not found and apt-get is not available", hint
@@ -70,7 +69,7 @@ def fetch(package: str, folder: Path) -> Path:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        reason = f"no end within {DOWNLOAD_SECONDS} seconds"
+        reason = f"not finished within {DOWNLOAD_SECONDS} seconds"
         raise MissingSourceError(
             f"apt-get could not download {package} ({reason})", hint
         ) from error
@@ -87,10 +86,10 @@ def unpack(deb: Path, wanted: str, folder: Path) -> list[Path]:
     Args:
         deb: The package.
         wanted: Regular expression that the whole name must match, as in `usr/share/.*png`.
-        folder: Where to write; the package has no say in anything outside.
+        folder: Target folder; nothing is written outside it.
 
     Raises:
-        FootageError: It is no Debian package, a damaged one, or holds nothing that is wanted.
+        FootageError: The file is not a Debian package, is damaged, or has no matching file.
     """
     pattern = re.compile(wanted)
     written = []
@@ -101,7 +100,7 @@ def unpack(deb: Path, wanted: str, folder: Path) -> list[Path]:
                 if not member.isreg() or not pattern.fullmatch(str(name)):
                     continue
                 if name.is_absolute() or ".." in name.parts or member.size > LARGEST_MEMBER:
-                    raise FootageError(f"{deb} holds {member.name} of {member.size} bytes")
+                    raise FootageError(f"{deb} contains {member.name} of {member.size} bytes")
                 content = archive.extractfile(member)
                 assert content is not None  # it is a regular file
                 target = folder / name
@@ -112,19 +111,19 @@ def unpack(deb: Path, wanted: str, folder: Path) -> list[Path]:
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError) as error:
         raise FootageError(f"{deb} cannot be read: {error}", "fetch the package again") from error
     if not written:
-        raise FootageError(f"{deb} has no file like {wanted}", "another version of it may have")
+        raise FootageError(f"{deb} has no file like {wanted}", "try another version of the package")
     return written
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file, in hexadecimal."""
+    """Return the hash of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def _data(deb: Path) -> Iterator[IO[bytes]]:
-    """The package's tar archive of files, decompressed as it is read."""
+    """Yield the package's tar archive of files, decompressed as it is read."""
     with deb.open("rb") as file:
         name, window = _data_member(deb, file)
         if name == "data.tar.xz":
@@ -142,14 +141,14 @@ def _data(deb: Path) -> Iterator[IO[bytes]]:
         else:
             command = ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-                assert process.stdout is not None  # it was asked for
+                assert process.stdout is not None  # it was requested
                 yield process.stdout
 
 
 def _data_member(deb: Path, file: BinaryIO) -> tuple[str, io.BufferedReader]:
-    """The `ar` member with the files: its name and its bytes."""
+    """Return the name and the content of the `ar` member with the files."""
     if file.read(len(_MAGIC)) != _MAGIC:
-        raise FootageError(f"{deb} is no Debian package", "fetch the package again")
+        raise FootageError(f"{deb} is not a Debian package", "fetch the package again")
     while len(header := file.read(_HEADER_BYTES)) == _HEADER_BYTES:
         name = header[:16].decode("ascii", "replace").strip().rstrip("/")
         size = header[48:58].strip()
@@ -162,17 +161,17 @@ def _data_member(deb: Path, file: BinaryIO) -> tuple[str, io.BufferedReader]:
 
 
 class _Window(io.RawIOBase):
-    """The next `size` bytes of a file, as a file of their own."""
+    """The next `size` bytes of a file, as a separate file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Read on, up to the end of the window."""
+        """Continue reading, up to the end of the window."""
         content = self._file.read(min(len(buffer), self._left))
         buffer[: len(content)] = content
         self._left -= len(content)

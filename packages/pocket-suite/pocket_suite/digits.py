@@ -1,8 +1,8 @@
-"""scene-digits: a digit on a photograph between halves of others, after SVHN.
+"""scene-digits: classify a digit on a photograph, between parts of other digits, after SVHN.
 
-Netzer et al. 2011 cut house numbers out of street views, one digit in the middle, its neighbours at
-the edges. Here the digits are set in fonts of Debian and the walls are photographs; neither a
-family of fonts nor a photograph is in two parts.
+Netzer et al. 2011 cut house numbers out of street views, with one digit in the middle and its
+neighbours at the edges. Here the digits are set in Debian's fonts and the walls are photographs. No
+font family and no photograph is in two parts.
 """
 
 from pathlib import Path
@@ -17,26 +17,26 @@ from footage.errors import FootageError
 from footage.seeding import generator
 from footage.suites.pocket import FONTS, Part
 from pocket_suite import photos
-from pocket_suite.drawing import Example, Painter, Picture, part_number, to_pixels
+from pocket_suite.drawing import Example, Picture, TaskRenderer, part_number, to_pixels
 
 SIDE: Final = 64
 _FINE: Final = 3 * SIDE
-"""Pixels of the drawing's side, before it is reduced."""
+"""Height and width of the drawing before it is reduced, in pixels."""
 SHARES: Final[dict[Part, int]] = {"train800": 7, "val200": 2, "test": 5}
-"""Packages of fonts in each part."""
+"""Number of font packages per part."""
 LEAST_CONTRAST: Final = 0.25
-"""Of the brightness of a digit to the photograph behind it, in [0, 1]."""
+"""Minimum contrast of brightness between a digit and the photograph behind it, in [0, 1]."""
 
 
-def open_digits(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks which digit is in the middle."""
+def open_digits(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying the digit in the middle."""
     purpose = "pocket scene digits"
     order = iter(generator(purpose + " fonts", seed).permutation(len(FONTS)))
     families = {part: [FONTS[next(order)] for _ in range(n)] for part, n in SHARES.items()}
     fonts = {family: _files(assets, family) for family in FONTS}
     walls = photos.parts(purpose, seed)
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         draws = generator(purpose, seed, part_number(part), number)
         digit = int(draws.integers(10))
         family = str(draws.choice(families[part]))
@@ -46,23 +46,23 @@ def open_digits(seed: int, assets: Path) -> Painter:
         picture = _written(picture, _mask(digit, path, draws), draws)
         return Example(to_pixels(picture), digit, f"{family} + {wall}")
 
-    return paint
+    return render_example
 
 
 def _files(assets: Path, package: str) -> list[Path]:
-    """The fonts of a package, by name; symbols and small capitals left out."""
+    """Return the fonts of a package, sorted by name, without symbols and small capitals."""
     found = [
         path
         for path in sorted((assets / package).rglob("*.[to]tf"))
         if not path.stem.endswith(("_K", "_DR", "Thin", "Hairline", "ThinItalic", "HairlineItalic"))
     ]
     if not found:
-        raise FootageError(f"the package {package} has no fonts", "another version of it may have")
+        raise FootageError(f"the package {package} has no fonts", "try another version of it")
     return found
 
 
 def _mask(digit: int, path: Path, draws: np.random.Generator) -> Float[np.ndarray, "side side"]:
-    """The digit in the middle and perhaps one on each side, turned and slanted; 1 is ink."""
+    """Return the mask of a rotated, slanted digit, perhaps with one on each side; 1 is ink."""
     font = ImageFont.truetype(str(path), int(_FINE * draws.uniform(0.5, 0.95)))
     canvas = Image.new("L", (_FINE, _FINE))
     pen = ImageDraw.Draw(canvas)
@@ -88,7 +88,7 @@ def _mask(digit: int, path: Path, draws: np.random.Generator) -> Float[np.ndarra
 def _written(
     wall: Picture, mask: Float[np.ndarray, "side side"], draws: np.random.Generator
 ) -> Picture:
-    """The ink on the wall, in a colour that can be told from it; blurred, lit and noisy."""
+    """Return the wall with ink in a distinguishable colour; blurred, lit and noisy."""
     behind = float((wall.mean(axis=2) * mask).sum() / max(mask.sum(), 1e-6))
     colour = draws.random(3)
     while abs(colour.mean() - behind) < LEAST_CONTRAST:

@@ -1,10 +1,10 @@
-"""doom: the nearest item in a maze, good or bad, near or far, after DMLab.
+"""doom: classify the nearest item in a maze, good or bad, near or far, after DMLab.
 
-DMLab (Beattie et al. 2016) asks an agent whether the nearest object in view is near, middling or
-far, and whether it rewards or punishes. ViZDoom (Kempka et al. 2016) has the same question in its
-scenario `health_gathering_supreme`: medical kits are good, vials of poison bad. Every image is of a
-game of its own; the player is put near an item and turned about towards it. The label is that of
-the nearest item of which enough is seen, whichever that is.
+In DMLab (Beattie et al. 2016), the nearest object in view is near, medium or far, and its reward is
+positive or negative. In the scenario `health_gathering_supreme` of ViZDoom (Kempka et al. 2016),
+medical kits are good and vials of poison are bad. Every image is from a separate game, in which the
+player is placed near an item and roughly faces it. The label is that of the nearest item that is
+sufficiently visible.
 """
 
 import functools
@@ -18,29 +18,29 @@ import numpy as np
 
 from footage.seeding import generator
 from footage.suites.pocket import Part
-from pocket_suite.drawing import Example, Painter, Pixels, part_number
+from pocket_suite.drawing import Example, Pixels, TaskRenderer, part_number
 
 if TYPE_CHECKING:
     import vizdoom
 
 WIDE, HIGH = 160, 120
 SMALLEST_VISIBLE: Final = 30
-"""Pixels of an item that must be seen; smaller ones are passed over."""
+"""Minimum number of visible pixels of an item; smaller ones are ignored."""
 BOUNDS: Final = (50.0, 100.0, 160.0, 215.0)
-"""Distances in units of the map, of which the player is 32 wide. [ours]"""
+"""Bin edges of the distance in map units; the player is 32 units wide. [ours]"""
 KINDS: Final = ("CustomMedikit", "Poison")
 _NUM_DISTANCES: Final = len(BOUNDS) - 1
 _SCENARIO: Final = "health_gathering_supreme.cfg"
 _TICS_TO_REST: Final = 3
 _WIDEST_TURN: Final = 42.0
-"""Degrees by which the item may be off the middle of the view, which is 90 wide."""
+"""Maximum angle of the item from the centre of the 90-degree view, in degrees."""
 
 
-def open_doom(seed: int, _assets: Path) -> Painter:
-    """Painter of the task that asks what the nearest item is, and how far."""
+def open_doom(seed: int, _assets: Path) -> TaskRenderer:
+    """Open the task of classifying the kind and distance of the nearest item."""
     purpose = "pocket doom"
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         key = (seed, part_number(part), number)
         wanted = int(generator(purpose, *key).integers(len(KINDS) * _NUM_DISTANCES))
         game = _game()
@@ -52,17 +52,17 @@ def open_doom(seed: int, _assets: Path) -> Painter:
                 break
         return Example(_screen(game.get_state()), wanted, f"game-{part}-{number}")
 
-    return paint
+    return render_example
 
 
 def item_class(kind: str, distance: float) -> int | None:
-    """The class of an item: near, middling and far, first the good and then the bad ones."""
+    """Return the class of an item: near, medium and far good ones, then the bad ones."""
     place = sum(bound < distance for bound in BOUNDS[1:])
     return KINDS.index(kind) * _NUM_DISTANCES + place if place < _NUM_DISTANCES else None
 
 
 def close_game() -> None:
-    """End the engine of this process, if it has one: it is a program of its own."""
+    """End the game engine of this process, if any, which is a separate program."""
     if _game.cache_info().currsize:
         _game().close()
         _game.cache_clear()
@@ -70,12 +70,12 @@ def close_game() -> None:
 
 @functools.cache
 def _game() -> "vizdoom.DoomGame":
-    """The engine of this process."""
+    """Return the game engine of this process."""
     import vizdoom
 
     game = vizdoom.DoomGame()
     game.load_config(str(Path(vizdoom.scenarios_path) / _SCENARIO))
-    game.set_doom_config_path(os.devnull)  # it would write one where the user stands
+    game.set_doom_config_path(os.devnull)  # it would write one into the working directory
     game.set_window_visible(False)
     game.set_sound_enabled(False)
     game.set_mode(vizdoom.Mode.PLAYER)
@@ -94,7 +94,7 @@ def _game() -> "vizdoom.DoomGame":
 
 
 def _stand_before(game: "vizdoom.DoomGame", wanted: int, draws: np.random.Generator) -> bool:
-    """Put the player at the wanted distance from an item of the wanted kind, facing it about."""
+    """Place the player at the given distance from an item of the given kind, roughly facing it."""
     kind, distance = divmod(wanted, _NUM_DISTANCES)
     items = [item for item in game.get_state().objects if item.name == KINDS[kind]]
     item = items[draws.integers(len(items))]
@@ -112,13 +112,13 @@ def _stand_before(game: "vizdoom.DoomGame", wanted: int, draws: np.random.Genera
     return not game.is_episode_finished()
 
 
-def _facing(state: Any) -> float:  # noqa: ANN401 (vizdoom has no types where it is absent)
-    """The player's angle in degrees."""
+def _facing(state: Any) -> float:  # noqa: ANN401 (vizdoom is optional)
+    """Return the player's angle in degrees."""
     return float(state.game_variables[2])
 
 
 def _label(state: Any) -> int | None:  # noqa: ANN401
-    """The class of the nearest item in view; None without one."""
+    """Return the class of the nearest item in view; None if there is none."""
     x, y, _ = state.game_variables
     scale = state.labels_buffer.shape[1] // WIDE
     seen = [

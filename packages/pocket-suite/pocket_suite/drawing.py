@@ -1,10 +1,10 @@
-"""What every task of the suite is to its builder: a function from a place to a labelled image.
+"""The interface of tasks: a function from the part and number of an image to the labelled image.
 
-    painter = open_task(seed, assets)          once in each process
-    painter(part, number) -> Example           the same pixels whenever and wherever it is called
+    render = open_task(seed, assets)           once in each process
+    render(part, number) -> Example            always the same pixels
 
-An image depends on the seed, its part and its number alone, so any number of processes draw the
-same suite, and a miniature of it is its beginning.
+An image depends only on the seed, its part and its number. So any number of processes draw the same
+suite, and a miniature consists of its first images.
 """
 
 from collections.abc import Callable
@@ -28,38 +28,38 @@ SOURCE_SEPARATOR: Final = " + "
 
 
 class Example(NamedTuple):
-    """One labelled image and what it was made of."""
+    """One labelled image and its sources."""
 
     pixels: Pixels
     label: int
     source: str
-    """The mesh, tile, font or tuple of factors, or several of them between separators; each is in
-    one part of a task only."""
+    """The mesh, tile, font or tuple of factors, or several joined by the separator; each is in only
+    one part of a task."""
 
 
-Painter = Callable[[Part, int], Example]
+TaskRenderer = Callable[[Part, int], Example]
 
-Opener = Callable[[int, Path], Painter]
-"""From the seed and the folder of unpacked packages to the painter of a task."""
+OpenRenderer = Callable[[int, Path], TaskRenderer]
+"""Makes the renderer of a task from the seed and the folder of unpacked packages."""
 
 
 def part_number(part: Part) -> int:
-    """The part as a number, for the keys of random draws."""
+    """Return the number of a part, for the keys of random draws."""
     return PARTS.index(part)
 
 
 def to_pixels(picture: Picture) -> Pixels:
-    """A picture in [0, 1], rounded to bytes; what is beyond is cut off."""
+    """Clip a picture to [0, 1] and round it to bytes."""
     return np.asarray(np.round(np.clip(picture, 0, 1) * 255), np.uint8)
 
 
 def grey_to_pixels(grey: UInt8[np.ndarray, "H W"]) -> Pixels:
-    """A grey image, three times over, as VTAB treats its own."""
+    """Repeat a grey image in three channels, as VTAB does."""
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def png(pixels: Pixels) -> bytes:
-    """The pixels as a PNG file; the same bytes for the same pixels."""
+    """Encode pixels as PNG; the same pixels give the same bytes."""
     done, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     assert done
     return encoded.tobytes()

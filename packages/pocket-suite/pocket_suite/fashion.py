@@ -1,4 +1,4 @@
-"""fashion: clothes in 28 x 28 grey pixels, out of the Debian package of Fashion-MNIST.
+"""fashion: classify clothes in 28 x 28 grey pixels, from the Debian package of Fashion-MNIST.
 
 Xiao et al. 2017. Training and validation images are drawn from its training part, test images from
 its test part.
@@ -14,14 +14,14 @@ from jaxtyping import UInt8
 from footage.errors import FootageError
 from footage.seeding import generator
 from footage.suites.pocket import COUNTS, Part
-from pocket_suite.drawing import Example, Painter, grey_to_pixels
+from pocket_suite.drawing import Example, TaskRenderer, grey_to_pixels
 
 PACKAGE: Final = "dataset-fashion-mnist"
 _FOLDER: Final = "usr/share/datasets/fashion-mnist"
 
 
-def open_fashion(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks what piece of clothing it is."""
+def open_fashion(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying a piece of clothing."""
     folder = assets / PACKAGE / _FOLDER
     known = {name: (_idx(folder, name, "images", 3), _idx(folder, name, "labels", 1))
              for name in ("train", "t10k")}  # fmt: skip
@@ -30,21 +30,21 @@ def open_fashion(seed: int, assets: Path) -> Painter:
         for name, (_, labels) in known.items()
     }
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         name = "t10k" if part == "test" else "train"
         place = int(order[name][number + (COUNTS["train800"] if part == "val200" else 0)])
         images, labels = known[name]
         return Example(grey_to_pixels(images[place]), int(labels[place]), f"{name}-{place}")
 
-    return paint
+    return render_example
 
 
 def _idx(folder: Path, name: str, what: str, dimensions: int) -> UInt8[np.ndarray, "..."]:
-    """The array of an IDX file."""
+    """Return the array of an IDX file."""
     path = folder / f"{name}-{what}-idx{dimensions}-ubyte.gz"
     content = gzip.decompress(path.read_bytes())
     header = np.frombuffer(content[: 4 * (1 + dimensions)], ">u4").astype(np.int64)
     values = np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions))
     if header[0] != 0x800 + dimensions or header[1:].prod() != len(values):
-        raise FootageError(f"{path.name} is not the IDX file that it should be", "fetch it again")
+        raise FootageError(f"{path.name} is not a valid IDX file", "fetch it again")
     return values.reshape(header[1:])

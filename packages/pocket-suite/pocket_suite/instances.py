@@ -1,9 +1,9 @@
-"""object-instance: which of twenty models it is, in another pose, light, colour and place.
+"""object-instance: identify one of twenty models in another pose, light, colour and place.
 
-This is what the shot level claims to learn: that an object stays the same while it turns and the
-light moves. Training and test images show the models from different azimuths, lit from different
-sides, before different photographs; every material is painted anew in every image, so that no
-colour tells a model.
+This is the invariance that the shot level should learn: an object stays the same while it rotates
+and the light moves. Training and test images show the models from different azimuths, lit from
+different sides, in front of different photographs. Every material has a random colour in every
+image, so that colours do not identify a model.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from footage.seeding import generator
 from footage.suites.pocket import Part
 from pocket_suite import photos
-from pocket_suite.drawing import Example, Painter, part_number, to_pixels
+from pocket_suite.drawing import Example, TaskRenderer, part_number, to_pixels
 from pocket_suite.meshes import Mesh, load
 from pocket_suite.objects import around, standing
 from pocket_suite.shading import Light, Triangles, about_z, render
@@ -36,21 +36,21 @@ AZIMUTHS: Final[dict[Part, tuple[int, ...]]] = {
     "val200": (3, 9),
     "test": (1, 5, 7, 11),
 }
-"""Sectors of 12 degrees about the front: cabinets look alike from behind."""
+"""Azimuth sectors of 12 degrees around the front: cabinets look alike from behind."""
 LIGHTS: Final[dict[Part, tuple[int, ...]]] = {
     "train800": (0, 2, 4, 6),
     "val200": (3,),
     "test": (1, 5, 7),
 }
-"""Sectors of 45 degrees, as seen by the camera, from which the light comes."""
+"""Sectors of 45 degrees from which the light comes, relative to the camera."""
 
 
-def open_instance(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks which model it is."""
+def open_instance(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of identifying a model."""
     purpose = "pocket object instance"
     walls = photos.parts(purpose, seed)
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         draws = generator(purpose, seed, part_number(part), number)
         label = int(draws.integers(len(MODELS)))
         sector, side = int(draws.choice(AZIMUTHS[part])), int(draws.choice(LIGHTS[part]))
@@ -65,11 +65,11 @@ def open_instance(seed: int, assets: Path) -> Painter:
         source = f"{MODELS[label]}@{sector} + light {side} + {wall}"
         return Example(to_pixels(picture * draws.uniform(0.75, 1.2, 3)), label, source)
 
-    return paint
+    return render_example
 
 
 def _painted(triangles: Triangles, mesh: Mesh, draws: np.random.Generator) -> Triangles:
-    """Every material in a colour of its own, all of them rather light."""
+    """Paint every material in its own, rather light colour."""
     colours = draws.uniform(0.2, 1.0, (int(mesh.material.max()) + 1, 3))
     colours = 0.5 * colours + 0.5 * colours.mean(axis=1, keepdims=True)
     return triangles._replace(colours=colours[mesh.material])

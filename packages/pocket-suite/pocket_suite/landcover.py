@@ -1,9 +1,9 @@
-"""landcover: what covers the ground, seen from above, after EuroSAT and Resisc45.
+"""landcover: classify the land cover seen from above, after EuroSAT and Resisc45.
 
 The tiles are the ground textures of FlightGear, many of them aerial photographs. Each row below is
-a series: seasons, sizes and recolourings of one photograph, or cuts of one scene. All crops of a
-series are in one part. Masks, overlays and reliefs, drawn in false colours, are not listed, nor are
-tiles that were not clearly of one class to the eye.
+a group: seasons, sizes and recolourings of one photograph, or crops of one scene. All crops of a
+group are in one part. Masks, overlays and reliefs in false colours are not listed, nor are tiles
+that do not clearly belong to one class.
 """
 
 import functools
@@ -17,16 +17,16 @@ from PIL import Image
 
 from footage.seeding import generator
 from footage.suites.pocket import Part
-from pocket_suite.drawing import Example, Painter, Pixels, part_number, to_pixels
+from pocket_suite.drawing import Example, Pixels, TaskRenderer, part_number, to_pixels
 from pocket_suite.series import Item, split
 
 PACKAGE: Final = "flightgear-data-base"
 SIDE: Final = 96
 _FOLDER: Final = "usr/share/games/flightgear/Textures/Terrain"
 SMALLEST_CROP, LARGEST_CROP = 160, 320
-"""Pixels of a tile's side that a crop shows."""
+"""Height and width of a crop, in pixels of the tile."""
 SHARES: Final[dict[Part, int]] = {"train800": 3, "val200": 1, "test": 2}
-"""Of the series of each class."""
+"""Proportions of the groups of each class."""
 
 TILES: Final[dict[str, str]] = {
     "urban": """
@@ -121,30 +121,30 @@ TILES: Final[dict[str, str]] = {
         snow3
         snow4""",
 }
-"""Classes, and their tiles; each line is a series."""
+"""Classes and their tiles; each line is a group."""
 
 
-def open_landcover(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks what covers the ground."""
-    parts = split(series(), SHARES, generator("pocket landcover split", seed))
+def open_landcover(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying land cover."""
+    parts = split(groups(), SHARES, generator("pocket landcover split", seed))
     of_class = {
         part: [[item for item in items if item.label == label] for label in range(len(TILES))]
         for part, items in parts.items()
     }
     folder = assets / PACKAGE / _FOLDER
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         draws = generator("pocket landcover", seed, part_number(part), number)
         label = int(draws.integers(len(TILES)))
         item = of_class[part][label][draws.integers(len(of_class[part][label]))]
         tile = _tile(folder / f"{draws.choice(item.name.split())}.png")
-        return Example(_lit(_crop(tile, draws), draws), label, item.series)
+        return Example(_lit(_crop(tile, draws), draws), label, item.group)
 
-    return paint
+    return render_example
 
 
-def series() -> list[Item]:
-    """All series, each called by its first tile and named by all of them."""
+def groups() -> list[Item]:
+    """Return all groups; the group key is the first tile, the name contains all tiles."""
     return [
         Item(line, label, line.split()[0])
         for label, lines in enumerate(TILES.values())
@@ -159,7 +159,7 @@ def _tile(path: Path) -> Pixels:
 
 
 def _crop(tile: Pixels, draws: np.random.Generator) -> UInt8[np.ndarray, "side side 3"]:
-    """A square part of a tile, turned by a quarter some times: from above there is no upright."""
+    """Crop a square of a tile and rotate it by a multiple of 90 degrees."""
     size = min(int(draws.integers(SMALLEST_CROP, LARGEST_CROP + 1)), *tile.shape[:2])
     top = int(draws.integers(tile.shape[0] - size + 1))
     left = int(draws.integers(tile.shape[1] - size + 1))
@@ -170,6 +170,6 @@ def _crop(tile: Pixels, draws: np.random.Generator) -> UInt8[np.ndarray, "side s
 
 
 def _lit(crop: Pixels, draws: np.random.Generator) -> Pixels:
-    """The crop in other light and haze, so that its mean colour alone tells less of the class."""
+    """Change light and haze of a crop, so that its mean colour is less informative."""
     gain = draws.uniform(0.7, 1.3) * draws.uniform(0.8, 1.2, 3)
     return to_pixels(crop / 255 * gain + draws.uniform(0, 0.1))

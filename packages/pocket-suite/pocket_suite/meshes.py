@@ -1,9 +1,9 @@
-"""Meshes of furniture, vehicles and people, out of the Debian package sweethome3d-furniture.
+"""Load meshes of furniture, vehicles and people from the Debian package sweethome3d-furniture.
 
 Each library of the package is a zip archive of Wavefront OBJ files and a catalogue of their sizes.
-The catalogue turns every model so that its front is towards the viewer, and tells its width, depth
-and height in centimetres; that is what directions and distances are measured by. Textures are not
-read: every task paints its own colours.
+The catalogue contains the rotation that turns the front of a model to the viewer, and its width,
+depth and height in centimetres; directions and distances are based on these. Textures are not read,
+because every task paints its own colours.
 """
 
 import functools
@@ -28,34 +28,34 @@ _LIBRARIES: Final = {
 }
 _CATALOGUE: Final = "PluginFurnitureCatalog.properties"
 LARGEST_MODEL: Final = 8 * 1024**2
-"""Bytes of an OBJ file."""
+"""Maximum size of an OBJ file, in bytes."""
 _FROM_Y_UP: Final = np.asarray([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-"""Models have y upwards and their front towards +z; here z is up and the front towards -y."""
+"""Rotation from models (y up, front towards +z) to our axes (z up, front towards -y)."""
 
 
 class Mesh(NamedTuple):
-    """Triangles of one model in metres, its base in the middle of the ground."""
+    """Triangles of one model in metres, with its base centred on the ground."""
 
     corners: Float[np.ndarray, "T 3 3"]
     normals: Float[np.ndarray, "T 3 3"]
     material: Int[np.ndarray, " T"]
-    """Number of the material, counted from 0."""
+    """Index of the material."""
 
     @property
     def height(self) -> float:
-        """Metres from the ground."""
+        """The height above the ground, in metres."""
         return float(self.corners[..., 2].max())
 
     @property
     def radius(self) -> float:
-        """Metres from the middle of the height to the farthest corner."""
+        """The distance from the middle of the height to the farthest corner, in metres."""
         middle = np.asarray([0.0, 0.0, self.height / 2])
         return float(np.linalg.norm(self.corners - middle, axis=-1).max())
 
 
 @functools.lru_cache(maxsize=128)
 def load(assets: Path, name: str) -> Mesh:
-    """A model by its name in the libraries, as in `scopia/van`.
+    """Load a model by its name in the libraries, such as `scopia/van`.
 
     Raises:
         FootageError: The package has no such model, or a damaged one.
@@ -80,7 +80,7 @@ def load(assets: Path, name: str) -> Mesh:
 
 @functools.lru_cache
 def _entries(library: Path) -> dict[str, dict[str, str]]:
-    """The catalogue of a library: what it says of each model, by the model's name."""
+    """Return the catalogue of a library: the entry of each model, by the model's name."""
     with zipfile.ZipFile(library) as archive:
         text = archive.read(_CATALOGUE).decode("latin-1")
     entries: dict[str, dict[str, str]] = {}
@@ -94,7 +94,7 @@ def _entries(library: Path) -> dict[str, dict[str, str]]:
 
 
 def _placed(mesh: Mesh, entry: dict[str, str]) -> Mesh:
-    """The model turned and stretched as its catalogue says."""
+    """Return the model, rotated and scaled according to its catalogue."""
     turn = np.eye(3)
     if "modelRotation" in entry:
         turn = np.asarray([float(word) for word in entry["modelRotation"].split()]).reshape(3, 3)
@@ -110,7 +110,7 @@ def _placed(mesh: Mesh, entry: dict[str, str]) -> Mesh:
 
 
 def _parsed(text: str) -> Mesh:
-    """The triangles of an OBJ file; polygons become fans, missing normals those of the faces."""
+    """Parse an OBJ file; polygons become triangle fans, missing normals are those of faces."""
     points: list[list[float]] = []
     normals: list[list[float]] = []
     faces: list[tuple[int, int, int]] = []
@@ -144,7 +144,7 @@ def _parsed(text: str) -> Mesh:
 
 
 def _index(word: str, field: int, count: int) -> int:
-    """The number, counted from 0, of a corner's place or normal; -1 where it has none."""
+    """Return the index of a corner's position or normal; -1 if it has none."""
     fields = word.split("/")
     if field >= len(fields) or not fields[field]:
         return -1

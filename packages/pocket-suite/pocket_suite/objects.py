@@ -1,9 +1,9 @@
-"""object-azimuth and object-elevation: grey models from all around, after smallNORB.
+"""object-azimuth and object-elevation: grey models from all sides, after smallNORB.
 
 smallNORB (LeCun et al. 2004) shows toys of five categories, from 18 azimuths 20 degrees apart and 9
-elevations 5 degrees apart under six lightings; its test part has toys of its own. Here there are
-six categories of furniture, cars and people, and no model is in two parts. What azimuth 0 is must
-be learned: the front of every model, as its catalogue has it.
+elevations 5 degrees apart under six lightings; its test part shows different toys. Here there
+are six categories of furniture, cars and people, and no model is in two parts. Azimuth 0 is the
+front of each model according to its catalogue, which must be learned.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 
 from footage.seeding import generator
 from footage.suites.pocket import Part
-from pocket_suite.drawing import Example, Painter, part_number, to_pixels
+from pocket_suite.drawing import Example, TaskRenderer, part_number, to_pixels
 from pocket_suite.meshes import Mesh, load
 from pocket_suite.shading import Camera, Light, Triangles, about_z, render
 
@@ -60,21 +60,21 @@ CATEGORIES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 SHARES: Final[dict[Part, int]] = {"train800": 6, "val200": 2, "test": 4}
-"""Models of each category in each part."""
+"""Number of models per category in each part."""
 
 
-def open_azimuth(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks from which side a model is seen."""
-    return _painter("pocket object azimuth", seed, assets, lambda azimuth, _: azimuth)
+def open_azimuth(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying the azimuth of a model."""
+    return _renderer("pocket object azimuth", seed, assets, lambda azimuth, _: azimuth)
 
 
-def open_elevation(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks from how high a model is seen."""
-    return _painter("pocket object elevation", seed, assets, lambda _, elevation: elevation)
+def open_elevation(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying the elevation of the camera."""
+    return _renderer("pocket object elevation", seed, assets, lambda _, elevation: elevation)
 
 
 def models(purpose: str, seed: int) -> dict[Part, list[str]]:
-    """The models of each part; every category is in every part."""
+    """Return the models of each part; every part has all categories."""
     parts: dict[Part, list[str]] = {part: [] for part in SHARES}
     for number, names in enumerate(CATEGORIES.values()):
         order = iter(generator(purpose + " models", seed, number).permutation(len(names)))
@@ -83,10 +83,12 @@ def models(purpose: str, seed: int) -> dict[Part, list[str]]:
     return parts
 
 
-def _painter(purpose: str, seed: int, assets: Path, asked: Callable[[int, int], int]) -> Painter:
+def _renderer(
+    purpose: str, seed: int, assets: Path, asked: Callable[[int, int], int]
+) -> TaskRenderer:
     parts = models(purpose, seed)
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         draws = generator(purpose, seed, part_number(part), number)
         name = str(draws.choice(parts[part]))
         azimuth = int(draws.integers(NUM_AZIMUTHS))
@@ -97,13 +99,13 @@ def _painter(purpose: str, seed: int, assets: Path, asked: Callable[[int, int], 
         picture = render(triangles, camera, _light(draws), grey)
         return Example(to_pixels(picture), asked(azimuth, elevation), name)
 
-    return paint
+    return render_example
 
 
 def standing(mesh: Mesh, azimuth: float) -> Triangles:
-    """A grey model on the ground at the origin, about 2 across.
+    """Place a grey model on the ground at the origin, about 2 units wide.
 
-    Seen from -y its front is to be seen at azimuth 0; it turns counter-clockwise from above.
+    At azimuth 0, its front is visible from -y; it rotates counter-clockwise as seen from above.
     """
     count = len(mesh.corners)
     turn = about_z(azimuth)
@@ -117,14 +119,14 @@ def standing(mesh: Mesh, azimuth: float) -> Triangles:
 
 
 def around(triangles: Triangles, elevation: float, distance: float, azimuth: float = 0.0) -> Camera:
-    """A camera that looks at the middle of a standing model, from the side of -y at azimuth 0."""
+    """Make a camera that looks at the middle of a model, from the side of -y at azimuth 0."""
     middle = np.asarray([0.0, 0.0, triangles.corners[..., 2].max() / 2])
     flat = np.asarray([0.0, -np.cos(elevation), np.sin(elevation)])
     return Camera(middle + flat @ about_z(azimuth) * distance, middle, FOCAL)
 
 
 def _light(draws: np.random.Generator) -> Light:
-    """One of six lightings, as smallNORB has them: four directions, from above, and dim."""
+    """Draw one of six lightings, as in smallNORB: four directions, from above, and dim."""
     kind = int(draws.integers(6))
     angle = kind * np.pi / 2 + np.pi / 4
     flat = (0.1, 0.0) if kind >= 4 else (np.cos(angle), np.sin(angle))

@@ -1,4 +1,4 @@
-"""Which function draws which task: the registry of the suite."""
+"""The registry of the suite: the functions that render each task."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from pocket_suite.clipart import open_clipart
 from pocket_suite.digits import open_digits
 from pocket_suite.doom import close_game, open_doom
-from pocket_suite.drawing import Opener
+from pocket_suite.drawing import OpenRenderer
 from pocket_suite.fashion import open_fashion
 from pocket_suite.instances import open_instance
 from pocket_suite.landcover import open_landcover
@@ -15,7 +15,7 @@ from pocket_suite.scenes import open_count, open_distance
 from pocket_suite.sprites import open_location, open_orientation
 from pocket_suite.vehicles import open_distance as open_vehicle_distance
 
-OPENERS: Final[dict[str, Opener]] = {
+OPEN_RENDERER: Final[dict[str, OpenRenderer]] = {
     "fashion": open_fashion,
     "clipart": open_clipart,
     "object-instance": open_instance,
@@ -31,5 +31,5 @@ OPENERS: Final[dict[str, Opener]] = {
     "vehicle-distance": open_vehicle_distance,
 }
 
-CLOSERS: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
-"""Ends what a task has started beside this process."""
+CLOSE_RENDERER: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
+"""Functions that end the programs started by a task."""

@@ -1,6 +1,6 @@
-"""Photographs for backgrounds, out of Debian's packages of wallpapers; drawn ones are not listed.
+"""Load photographs for backgrounds from Debian's wallpaper packages; drawings are not listed.
 
-Each photograph is in one part of a task only.
+Each photograph is in only one part of a task.
 """
 
 import functools
@@ -18,9 +18,9 @@ from pocket_suite.drawing import Picture, Pixels
 
 PLASMA, MATE = WALLPAPERS
 SHARES: Final[dict[Part, int]] = {"train800": 13, "val200": 4, "test": 9}
-"""Photographs in each part."""
+"""Number of photographs per part."""
 WIDEST: Final = 1024
-"""Pixels to which a photograph is reduced when it is read."""
+"""Size to which a photograph is reduced when it is read, in pixels."""
 
 PHOTOS: Final[dict[str, tuple[str, ...]]] = {
     PLASMA: (
@@ -35,7 +35,7 @@ PHOTOS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def parts(purpose: str, seed: int) -> dict[Part, list[str]]:
-    """The names of the photographs of each part."""
+    """Return the names of the photographs of each part."""
     names = [f"{package}/{name}" for package, of_package in PHOTOS.items() for name in of_package]
     order = iter(generator(purpose + " photos", seed).permutation(len(names)))
     return {part: [names[next(order)] for _ in range(count)] for part, count in SHARES.items()}
@@ -44,7 +44,7 @@ def parts(purpose: str, seed: int) -> dict[Part, list[str]]:
 def patch(
     assets: Path, name: str, side: int, draws: np.random.Generator, smallest: float = 0.15
 ) -> Picture:
-    """A random square of a photograph, from `smallest` of its height up to all of it."""
+    """Crop a random square of a photograph, from `smallest` to all of its height."""
     photo = _photo(assets, name)
     high, wide = photo.shape[:2]
     size = int(high * draws.uniform(smallest, 1.0))
@@ -58,7 +58,7 @@ def patch(
 
 @functools.lru_cache(maxsize=32)
 def _photo(assets: Path, name: str) -> Pixels:
-    """The largest of the files of a wallpaper, reduced."""
+    """Return the largest file of a wallpaper, reduced."""
     package, stem = name.split("/")
     folder = assets / package
     found = [
@@ -66,7 +66,7 @@ def _photo(assets: Path, name: str) -> Pixels:
         *folder.glob(f"usr/share/backgrounds/mate/nature/{stem}.*"),
     ]
     if not found:
-        raise FootageError(f"{package} has no wallpaper {stem}", "another version of it may have")
+        raise FootageError(f"{package} has no wallpaper {stem}", "try another version of it")
     with Image.open(max(found, key=lambda path: (path.stat().st_size, path.name))) as image:
         image.draft("RGB", (WIDEST, WIDEST))
         reduced = image.convert("RGB")

@@ -1,11 +1,11 @@
-"""A small rasteriser of triangles in numpy: exact depth, and no graphics library.
+"""A small triangle rasteriser in numpy, with exact depth and without a graphics library.
 
 Every pixel of every triangle's bounding box is a fragment; all fragments are tested at once and
 the nearest one wins its pixel:
 
     triangles -> bounding boxes -> fragments -> inside? -> nearest per pixel
 
-What is nearest is decided on 1 / depth, which is linear in the image.
+Depths are compared as 1 / depth, which is linear in the image.
 """
 
 from typing import Final, NamedTuple
@@ -14,31 +14,31 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 _MOST_FRAGMENTS: Final = 1 << 20
-"""Fragments that are held in memory at a time."""
+"""Maximum number of fragments in memory at a time."""
 
 
 class Raster(NamedTuple):
-    """Which triangle each pixel shows."""
+    """The visible triangle of each pixel."""
 
     triangle: Int[np.ndarray, "side side"]
-    """Number of the triangle; -1 where there is none."""
+    """Index of the triangle; -1 for none."""
     weights: Float[np.ndarray, "side side 3"]
-    """Barycentric weights of the triangle's corners in the image; 0 where there is none."""
+    """Barycentric weights of the triangle's corners in the image; 0 for none."""
     inverse_depth: Float[np.ndarray, "side side"]
-    """0 where there is nothing."""
+    """Inverse depth of the triangle; 0 for none."""
 
     @property
     def covered(self) -> Bool[np.ndarray, "side side"]:
-        """Where there is a triangle."""
+        """Whether each pixel shows a triangle."""
         return np.asarray(self.triangle >= 0)
 
 
 def rasterise(corners: Float[np.ndarray, "T 3 3"], side: int) -> Raster:
-    """The nearest triangle of each pixel of a square image.
+    """Return the nearest triangle of each pixel of a square image.
 
     Args:
         corners: x and y in pixels, y downwards, and 1 / depth, which must be above 0.
-        side: Pixels of the image's side.
+        side: Height and width of the image, in pixels.
     """
     low, high = _boxes(corners, side)
     extent = np.maximum(high - low, 0)
@@ -69,16 +69,16 @@ def rasterise(corners: Float[np.ndarray, "T 3 3"], side: int) -> Raster:
 def _boxes(
     corners: Float[np.ndarray, "T 3 3"], side: int
 ) -> tuple[Int[np.ndarray, "T 2"], Int[np.ndarray, "T 2"]]:
-    """First pixel, and the one after the last, whose centre may be in the triangle."""
+    """Return the first pixel whose centre may be in the triangle, and the end of the range."""
     low = np.ceil(corners[:, :, :2].min(axis=1) - 0.5)
     high = np.floor(corners[:, :, :2].max(axis=1) - 0.5) + 1
     return np.clip(low, 0, side).astype(np.int64), np.clip(high, 0, side).astype(np.int64)
 
 
 def _planes(corners: Float[np.ndarray, "T 3 3"]) -> Float[np.ndarray, "T 2 3"]:
-    """Barycentric weights of the second and third corner as functions of x, y and 1.
+    """Return coefficients of the weights of the second and third corner, for x, y and 1.
 
-    Not finite where a triangle has no area.
+    They are not finite if a triangle has no area.
     """
     (x0, x1, x2), (y0, y1, y2) = corners[:, :, 0].T, corners[:, :, 1].T
     area = (x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0)
@@ -89,7 +89,7 @@ def _planes(corners: Float[np.ndarray, "T 3 3"]) -> Float[np.ndarray, "T 2 3"]:
 
 
 def _batches(num_fragments: Int[np.ndarray, " T"]) -> list[Int[np.ndarray, " n"]]:
-    """Triangles that have pixels, in runs that fit into memory."""
+    """Group triangles that have pixels into batches that fit into memory."""
     present = np.flatnonzero(num_fragments)
     room = np.cumsum(num_fragments[present]) // _MOST_FRAGMENTS
     return np.split(present, np.flatnonzero(np.diff(room)) + 1) if len(present) else []
@@ -102,7 +102,7 @@ def _candidates(
     extent: Int[np.ndarray, "n 2"],
     side: int,
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """Pixel and triangle of every fragment of the triangles' bounding boxes."""
+    """Return pixel and triangle of every fragment of the triangles' bounding boxes."""
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     rows, columns = np.divmod(within, np.repeat(extent[:, 0], counts))
     start = np.repeat(low[:, 1] * side + low[:, 0], counts)
@@ -112,7 +112,7 @@ def _candidates(
 def _weights(
     planes: Float[np.ndarray, "k 2 3"], pixel: Int[np.ndarray, " k"], side: int
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-    """Weights of the second and the third corner at the centres of pixels."""
+    """Return the weights of the second and third corner at the centres of pixels."""
     rows, columns = np.divmod(pixel, side)
     x, y = columns + 0.5, rows + 0.5
     second, third = (

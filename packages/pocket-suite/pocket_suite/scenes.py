@@ -1,8 +1,8 @@
 """scene-count and scene-distance: solids on a plane, after CLEVR.
 
 Three to ten solids of two sizes, matt or shiny, in eight colours, lit from one side (Johnson et al.
-2017). One task asks how many there are; the other how far the nearest is from the camera, in six
-bins. VTAB's bins for CLEVR follow from CLEVR's camera; ours are equally frequent in ours.
+2017). One task is to count them; the other is to estimate the distance of the nearest from the
+camera, in six bins. VTAB's bins depend on CLEVR's camera; ours are equally frequent here.
 """
 
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from jaxtyping import Float
 
 from footage.seeding import generator
 from footage.suites.pocket import Part
-from pocket_suite.drawing import Example, Painter, Picture, part_number, to_pixels
+from pocket_suite.drawing import Example, Picture, TaskRenderer, part_number, to_pixels
 from pocket_suite.shading import Camera, Light, Triangles, about_z, render, visible
 from pocket_suite.solids import SOLIDS
 
 SIDE: Final = 128
 FEWEST, MOST = 3, 10
 SMALLEST_VISIBLE: Final = 40
-"""Pixels that must be seen of each solid; a scene that hides one is thrown again."""
+"""Minimum number of visible pixels of each solid; scenes that hide one are redrawn."""
 COLOURS: Final = (
     "575757", "ad2323", "2a4bd7", "1d6914", "814a19", "8126c0", "29d0d0", "ffee33",
 )  # fmt: skip
 DISTANCES: Final = (7.15, 7.8, 8.45, 9.1, 9.85)
-"""Bounds of the six bins of distance. [ours] The sextiles of 1000 scenes with seed 1, rounded."""
+"""Bounds of the six distance bins. [ours] Rounded sextiles of 1000 scenes with seed 1."""
 
 
 class Scene(NamedTuple):
-    """Where everything is, before it is drawn."""
+    """The objects of a scene, before it is drawn."""
 
     places: Float[np.ndarray, "n 2"]
     radii: Float[np.ndarray, " n"]
@@ -44,7 +44,7 @@ class Scene(NamedTuple):
 
     @property
     def triangles(self) -> Triangles:
-        """All solids, ready to be drawn."""
+        """The triangles of all solids."""
         parts = []
         for number, name in enumerate(self.shapes):
             corners, normals = SOLIDS[name]
@@ -64,39 +64,39 @@ class Scene(NamedTuple):
 
     @property
     def distance(self) -> float:
-        """Depth of the nearest solid's centre from the camera, as CLEVR's `pixel_coords` has it."""
+        """The depth of the nearest solid's centre from the camera, as in CLEVR's `pixel_coords`."""
         centres = np.concatenate([self.places, self.radii[:, None]], axis=1)
         return float(self.camera.seen(centres)[:, 2].min())
 
 
-def open_count(seed: int, _assets: Path) -> Painter:
-    """Painter of the task that asks how many solids there are."""
-    return _painter("pocket scene count", seed, lambda scene: len(scene.radii) - FEWEST)
+def open_count(seed: int, _assets: Path) -> TaskRenderer:
+    """Open the task of counting solids."""
+    return _renderer("pocket scene count", seed, lambda scene: len(scene.radii) - FEWEST)
 
 
-def open_distance(seed: int, _assets: Path) -> Painter:
-    """Painter of the task that asks how far the nearest solid is."""
-    return _painter("pocket scene distance", seed, lambda scene: distance_class(scene.distance))
+def open_distance(seed: int, _assets: Path) -> TaskRenderer:
+    """Open the task of estimating the distance to the nearest solid."""
+    return _renderer("pocket scene distance", seed, lambda scene: distance_class(scene.distance))
 
 
 def distance_class(distance: float) -> int:
-    """The bin of a distance; one on a bound is in the lower bin, as in VTAB."""
+    """Return the bin of a distance; a distance on a bound is in the lower bin, as in VTAB."""
     return sum(bound < distance for bound in DISTANCES)
 
 
-def _painter(purpose: str, seed: int, asked: Callable[[Scene], int]) -> Painter:
-    def paint(part: Part, number: int) -> Example:
+def _renderer(purpose: str, seed: int, asked: Callable[[Scene], int]) -> TaskRenderer:
+    def render_example(part: Part, number: int) -> Example:
         key = (seed, part_number(part), number)
         scene = shown_scene(purpose, *key)
         ground = _ground(generator(purpose + " ground", *key))
         picture = render(scene.triangles, scene.camera, scene.light, ground)
         return Example(to_pixels(picture), asked(scene), f"scene-{part}-{number}")
 
-    return paint
+    return render_example
 
 
 def shown_scene(purpose: str, *key: int) -> Scene:
-    """A scene in which every solid can be seen; how many there are is drawn but once."""
+    """Draw a scene in which every solid is visible; the number of solids is drawn only once."""
     count = int(generator(purpose, *key).integers(FEWEST, MOST + 1))
     attempt = 0
     while True:
@@ -127,7 +127,7 @@ def _scene(draws: np.random.Generator, count: int) -> Scene:
 
 
 def _places(draws: np.random.Generator, radii: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
-    """Places on the plane, no two solids nearer than a gap; crowded throws are begun anew."""
+    """Draw positions on the plane with a minimum gap; restart if they are too crowded."""
     while True:
         places: list[Float[np.ndarray, " 2"]] = []
         for radius in radii:
@@ -145,7 +145,7 @@ def _places(draws: np.random.Generator, radii: Float[np.ndarray, " n"]) -> Float
 
 
 def _ground(draws: np.random.Generator) -> Picture:
-    """A grey plane, brighter near the camera on one side, with a little unevenness."""
+    """Draw a grey, slightly uneven plane, brighter near the camera on one side."""
     cloud = cv2.resize(draws.random((6, 6)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     slope = np.linspace(-0.5, 0.5, SIDE)
     tilt = draws.uniform(-0.12, 0.12) * slope[None] + draws.uniform(0.0, 0.2) * slope[:, None]

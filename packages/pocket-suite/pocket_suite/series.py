@@ -1,7 +1,7 @@
-"""Splitting files that come in series: no series is in two parts.
+"""Split files into parts by group, so that no group is in two parts.
 
-Drawings of one hand, seasons of one tile or sizes of one icon look alike; a part that shares them
-with another would be answered from memory.
+Drawings by one artist, seasons of one tile or sizes of one icon look alike. If two parts shared
+them, test images would resemble training images too closely.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,24 @@ class Item(NamedTuple):
 
     name: str
     label: int
-    series: str
+    group: str
 
 
 def split(
     items: Sequence[Item], shares: Mapping[Part, int], draws: np.random.Generator
 ) -> dict[Part, list[Item]]:
-    """The items of each part, in random order; every class keeps about the same shares.
+    """Return the items of each part, in random order; the proportions of each class are similar.
 
-    The series of a class, large ones first, go one by one to the part that lacks most.
+    The groups of a class, large ones first, are assigned to the part that lacks most items.
     """
     parts: dict[Part, list[Item]] = {part: [] for part in PARTS}
     total = sum(shares.values())
     for label in sorted({item.label for item in items}):
         of_class = sorted(item for item in items if item.label == label)
-        series: dict[str, list[Item]] = {}
+        groups: dict[str, list[Item]] = {}
         for item in of_class:
-            series.setdefault(item.series, []).append(item)
-        order = [list(series.values())[place] for place in draws.permutation(len(series))]
+            groups.setdefault(item.group, []).append(item)
+        order = [list(groups.values())[place] for place in draws.permutation(len(groups))]
         lacks = {part: len(of_class) * share / total for part, share in shares.items()}
         for members in sorted(order, key=len, reverse=True):
             part = max(PARTS, key=lambda part: lacks[part])

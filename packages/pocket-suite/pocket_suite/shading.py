@@ -1,8 +1,8 @@
-"""Pictures of lit objects on a ground: a pinhole camera, one far light, cast shadows, highlights.
+"""Render lit objects on a ground: pinhole camera, one distant light, cast shadows, highlights.
 
-The world is in units of the caller, z upwards, the ground at z = 0. What is behind the objects is a
-picture of the caller's; where its pixels are ground, the objects' shadows darken it. Everything is
-drawn at twice the size and averaged.
+The world is in units of the caller, with z up and the ground at z = 0. The caller passes the
+background picture; shadows of the objects darken its ground pixels. Everything is rendered at twice
+the size and averaged.
 """
 
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ Vector = Float[np.ndarray, " 3"]
 
 _OVERSAMPLING: Final = 2
 _SHADOW_SIDE: Final = 256
-"""Pixels of the shadow map's side."""
+"""Height and width of the shadow map, in pixels."""
 
 
 class Triangles(NamedTuple):
@@ -27,12 +27,12 @@ class Triangles(NamedTuple):
 
     corners: Float[np.ndarray, "T 3 3"]
     normals: Float[np.ndarray, "T 3 3"]
-    """Of each corner, of length 1; which of the two sides they point to does not matter."""
+    """Unit normal of each corner; the sign does not matter."""
     colours: Float[np.ndarray, "T 3"]
     shine: Float[np.ndarray, " T"]
-    """Strength of the highlight, 0 for matt."""
+    """Strength of the highlight; 0 is matt."""
     owner: Int[np.ndarray, " T"]
-    """Number of the object."""
+    """Index of the object."""
 
 
 class Camera(NamedTuple):
@@ -45,27 +45,27 @@ class Camera(NamedTuple):
 
     @property
     def axes(self) -> Float[np.ndarray, "3 3"]:
-        """Right, down and forward, each of length 1."""
+        """The unit vectors right, down and forward."""
         forward = _unit(self.target - self.place)
         right = _unit(np.cross(forward, [0.0, 0.0, 1.0]))
         return np.stack([right, np.cross(forward, right), forward])
 
     def seen(self, points: Points) -> Points:
-        """The points from the camera: to the right, downwards, and depth."""
+        """Return the points in camera coordinates: right, down, and depth."""
         return np.asarray((points - self.place) @ self.axes.T)
 
     def image(self, points: Points, side: int) -> Points:
-        """Places in pixels, x to the right and y downwards, and 1 / depth."""
+        """Project points to pixels, x to the right and y downwards, with 1 / depth."""
         seen = self.seen(points)
         inverse = 1 / seen[..., 2:]
         return np.concatenate([(seen[..., :2] * inverse * self.focal + 0.5) * side, inverse], -1)
 
 
 class Light(NamedTuple):
-    """One far light and what comes from everywhere."""
+    """One distant light and ambient light."""
 
     towards: Vector
-    """Direction to the light, of length 1."""
+    """Unit vector towards the light."""
     strength: float
     ambient: float
 
@@ -73,7 +73,7 @@ class Light(NamedTuple):
 def visible(
     triangles: Triangles, camera: Camera, side: int, num_objects: int
 ) -> Int[np.ndarray, " objects"]:
-    """In how many pixels of a square image each object is seen."""
+    """Return the number of visible pixels of each object in a square image."""
     raster = rasterise(camera.image(triangles.corners, side), side)
     return np.bincount(
         triangles.owner[raster.triangle[raster.covered]], minlength=num_objects
@@ -81,7 +81,7 @@ def visible(
 
 
 def render(triangles: Triangles, camera: Camera, light: Light, behind: Picture) -> Picture:
-    """The objects before a square picture of the same size as the result.
+    """Return the objects in front of a square picture of the size of the result.
 
     All objects must be in front of the camera.
     """
@@ -99,10 +99,10 @@ def render(triangles: Triangles, camera: Camera, light: Light, behind: Picture) 
 def _shaded(
     triangles: Triangles, raster: Raster, camera: Camera, light: Light, shadow: "_ShadowMap"
 ) -> Float[np.ndarray, "k 3"]:
-    """Colours of the covered pixels: Lambert's law and Blinn's highlight, in light and shadow."""
+    """Shade the covered pixels by Lambert's law and Blinn's highlight, in light and shadow."""
     shown = raster.covered
     number = raster.triangle[shown]
-    # Weights in the image become weights on the surface: divided by depth, and normalised.
+    # Convert weights in the image to weights on the surface: divide by depth, and normalise.
     depths = camera.seen(triangles.corners[number])[..., 2]
     weights = raster.weights[shown] / depths
     weights = (weights / weights.sum(axis=1, keepdims=True))[..., None]
@@ -125,7 +125,7 @@ def _shaded(
 def _ground_shadow(
     camera: Camera, shadow: "_ShadowMap", light: Light, side: int
 ) -> Float[np.ndarray, "side side"]:
-    """By how much the objects darken the ground that each pixel would show."""
+    """Return how much the objects darken the ground behind each pixel."""
     at = (np.arange(side) + 0.5) / side - 0.5
     rays = np.stack([*np.meshgrid(at, at), np.full((side, side), camera.focal)], axis=-1)
     rays = rays @ camera.axes
@@ -139,7 +139,7 @@ def _ground_shadow(
 
 
 class _ShadowMap:
-    """The objects as the light sees them: a point behind what the light sees is in shadow."""
+    """The objects as seen by the light; points behind them are in shadow."""
 
     def __init__(self, corners: Points, light: Light) -> None:
         side_way = _unit(np.cross(light.towards, [0.0, 0.3, 1.0]))
@@ -148,18 +148,18 @@ class _ShadowMap:
         self._low = seen.reshape(-1, 3).min(axis=0)
         extent = seen.reshape(-1, 3).max(axis=0) - self._low
         self.size = float(extent.max())
-        """The objects' extent, in units of the world."""
+        """Extent of the objects, in world units."""
         raster = rasterise(self._map(corners), _SHADOW_SIDE)
         self._nearest = np.where(raster.covered, 2 - raster.inverse_depth, np.inf)
 
     def _map(self, points: Points) -> Points:
-        """Pixels of the map, and a stand-in for 1 / depth that is linear and above 0."""
+        """Project points to pixels of the map, and a linear, positive substitute for 1 / depth."""
         scaled = (points @ self._axes.T - self._low) / self.size
         place = scaled[..., :2] * (_SHADOW_SIDE - 8) + 4
         return np.concatenate([place, 2 - scaled[..., 2:]], axis=-1)
 
     def lit(self, points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, " k"]:
-        """Which share of the light reaches each point; the edge of a shadow is a little soft."""
+        """Return the fraction of light at each point; edges of shadows are slightly soft."""
         mapped = self._map(points)
         depth = 2 - mapped[:, 2] - 0.006
         total = np.zeros(len(points))
@@ -175,12 +175,12 @@ class _ShadowMap:
 
 
 def about_z(angle: float) -> Float[np.ndarray, "3 3"]:
-    """Turns row vectors counter-clockwise, as seen from above."""
+    """Return a matrix that rotates row vectors counter-clockwise, as seen from above."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.asarray([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _unit(vectors: Points) -> Points:
-    """The vectors at length 1; those without a direction stay 0."""
+    """Return the normalised vectors; zero vectors stay 0."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 1e-12, length, 1))

@@ -10,13 +10,13 @@ Solid = tuple[Corners, Corners]
 """Corners and normals of the triangles; radius about 1, the lowest point at z = 0."""
 
 _AROUND: Final = 40
-"""Edges of a circle."""
+"""Number of edges that approximate a circle."""
 
 
 def _grid(
     points: Float[np.ndarray, "rows columns 3"], normals: Float[np.ndarray, "rows columns 3"]
 ) -> Solid:
-    """Two triangles for each cell of a grid of points."""
+    """Make two triangles per cell of a grid of points."""
 
     def cells(values: Float[np.ndarray, "rows columns 3"]) -> Corners:
         a, b, c, d = values[:-1, :-1], values[:-1, 1:], values[1:, 1:], values[1:, :-1]
@@ -31,7 +31,7 @@ def _turned(
     height: Float[np.ndarray, " n"],
     normal: Float[np.ndarray, "n 2"],
 ) -> Solid:
-    """A surface of revolution about the z axis, from its profile."""
+    """Make a surface of revolution about the z axis from its profile."""
     angle = np.linspace(0, 2 * np.pi, _AROUND + 1)
     cosine, sine = np.cos(angle), np.sin(angle)
 

@@ -1,10 +1,10 @@
-"""sprite-location and sprite-orientation: a white shape on black, after dSprites.
+"""sprite-location and sprite-orientation: white shapes on black, after dSprites.
 
 dSprites (Matthey et al. 2017) is the product of 3 shapes x 6 scales x 40 orientations x 32 x 32
-places. VTAB asks for the place from left to right in 16 bins of two, and for the orientation in 16
-bins of two and a half. The first and the last orientation are the same angle, here as there, so
-no more than about 97 % can be right; square and ellipse, which look alike when turned by a quarter
-or a half, lower that further.
+places. VTAB's labels are the place from left to right in 16 bins of two, and the orientation in 16
+bins of two and a half. In both suites the first and the last orientation are the same angle, so the
+accuracy is at most about 97 %. The symmetry of square and ellipse, which look alike after rotations
+by 90 or 180 degrees, lowers it further.
 """
 
 from pathlib import Path
@@ -16,14 +16,14 @@ from jaxtyping import Float
 
 from footage.seeding import generator
 from footage.suites.pocket import COUNTS, Part
-from pocket_suite.drawing import Example, Painter, grey_to_pixels
+from pocket_suite.drawing import Example, TaskRenderer, grey_to_pixels
 
 SIDE: Final = 64
-"""Pixels of an image's side, as in dSprites."""
+"""Height and width of an image in pixels, as in dSprites."""
 NUM_SCALES, NUM_ORIENTATIONS, NUM_PLACES = 6, 40, 32
 NUM_CLASSES: Final = 16
 _ANGLES: Final = NUM_ORIENTATIONS - 1
-"""Different angles: the last orientation is the first again."""
+"""Number of distinct angles: the last orientation equals the first."""
 
 _TURN: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
 _SQUARE: Final = np.asarray([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 0.75
@@ -40,7 +40,7 @@ SHAPES: Final = {"square": _SQUARE, "ellipse": _ELLIPSE, "heart": _HEART}
 
 
 class Sprite(NamedTuple):
-    """The factors of one image, each counted from 0."""
+    """The factors of one image, as indices."""
 
     shape: int
     scale: int
@@ -49,33 +49,33 @@ class Sprite(NamedTuple):
     y: int
 
 
-def open_location(seed: int, _assets: Path) -> Painter:
-    """Painter of the task that asks where the sprite is from left to right."""
-    return _painter("pocket sprite location", seed, "x")
+def open_location(seed: int, _assets: Path) -> TaskRenderer:
+    """Open the task of classifying the horizontal position of the sprite."""
+    return _renderer("pocket sprite location", seed, "x")
 
 
-def open_orientation(seed: int, _assets: Path) -> Painter:
-    """Painter of the task that asks how far the sprite is turned."""
-    return _painter("pocket sprite orientation", seed, "orientation")
+def open_orientation(seed: int, _assets: Path) -> TaskRenderer:
+    """Open the task of classifying the orientation of the sprite."""
+    return _renderer("pocket sprite orientation", seed, "orientation")
 
 
 def location_class(x: int) -> int:
-    """The bin of a place, as VTAB makes it: pairs of places."""
+    """Return the bin of a position as in VTAB: pairs of positions."""
     return x * NUM_CLASSES // NUM_PLACES
 
 
 def orientation_class(orientation: int) -> int:
-    """The bin of an orientation, as VTAB makes it: two and a half orientations each."""
+    """Return the bin of an orientation as in VTAB: two and a half orientations each."""
     return orientation * NUM_CLASSES // NUM_ORIENTATIONS
 
 
-def _painter(purpose: str, seed: int, asked: str) -> Painter:
-    """Distinct images in a random order: no picture is drawn for two parts, or twice."""
+def _renderer(purpose: str, seed: int, asked: str) -> TaskRenderer:
+    """Render distinct images in random order: no picture is in two parts, or occurs twice."""
     size = len(SHAPES) * NUM_SCALES * _ANGLES * NUM_PLACES * NUM_PLACES
     starts = dict(zip(COUNTS, np.cumsum([0, *COUNTS.values()]).tolist(), strict=False))
     order = generator(purpose, seed).permutation(size)[: sum(COUNTS.values())]
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         picture = int(order[starts[part] + number])
         sprite = _sprite(picture)
         if sprite.orientation == 0 and generator(purpose + " ends", seed, picture).random() < 0.5:
@@ -86,7 +86,7 @@ def _painter(purpose: str, seed: int, asked: str) -> Painter:
         )
         return Example(draw(sprite), label, source)
 
-    return paint
+    return render_example
 
 
 def _sprite(picture: int) -> Sprite:
@@ -95,7 +95,7 @@ def _sprite(picture: int) -> Sprite:
 
 
 def draw(sprite: Sprite) -> np.ndarray:
-    """The sprite, two-valued as in dSprites, in 64 x 64 pixels."""
+    """Return the binary image of the sprite, 64 x 64 pixels as in dSprites."""
     canvas = np.zeros((SIDE, SIDE), np.uint8)
     corners = np.round(outline(sprite) * 256).astype(np.int32)
     cv2.fillPoly(canvas, [corners], 255, lineType=cv2.LINE_8, shift=8)
@@ -103,7 +103,7 @@ def draw(sprite: Sprite) -> np.ndarray:
 
 
 def outline(sprite: Sprite) -> Float[np.ndarray, "n 2"]:
-    """The sprite's corners in pixels, x to the right and y downwards."""
+    """Return the sprite's corners in pixels, x to the right and y downwards."""
     shape = list(SHAPES.values())[sprite.shape]
     radius = 10.0 * np.linspace(0.5, 1, NUM_SCALES)[sprite.scale]
     angle = 2 * np.pi * sprite.orientation / _ANGLES

@@ -1,9 +1,8 @@
-"""vehicle-distance: how far the nearest vehicle is, after KITTI.
+"""vehicle-distance: classify the distance to the nearest vehicle, after KITTI.
 
-A camera at the height of a car's roof looks along a plain. The classes are VTAB's for KITTI: up to
-8 m, up to 20 m, beyond, and no vehicle at all. People and furniture stand about too, so that it
-is not enough to see that something is there. No vehicle, no other model and no photograph is in two
-parts.
+A camera at the height of a car's roof looks along a plain. The classes are those of VTAB for KITTI:
+up to 8 m, up to 20 m, beyond, and no vehicle. The scenes also contain people and furniture, so that
+detecting any object is not enough. No vehicle, no other model and no photograph is in two parts.
 """
 
 from pathlib import Path
@@ -16,28 +15,28 @@ from jaxtyping import Float
 from footage.seeding import generator
 from footage.suites.pocket import Part
 from pocket_suite import photos
-from pocket_suite.drawing import Example, Painter, Picture, part_number, to_pixels
+from pocket_suite.drawing import Example, Picture, TaskRenderer, part_number, to_pixels
 from pocket_suite.meshes import load
 from pocket_suite.objects import CATEGORIES
 from pocket_suite.shading import Camera, Light, Triangles, about_z, render, visible
 
 SIDE: Final = 128
 BOUNDS: Final = (8.0, 20.0)
-"""Metres; a vehicle at a bound is in the nearer class, as in VTAB."""
+"""Bounds in metres; a vehicle at a bound is in the nearer class, as in VTAB."""
 NO_VEHICLE: Final = 3
 NEAREST, FARTHEST = 5.0, 45.0
 SMALLEST_VISIBLE: Final = 25
-"""Pixels that must be seen of the nearest vehicle."""
+"""Minimum number of visible pixels of the nearest vehicle."""
 FOCAL: Final = 1.0
 VEHICLES: Final = (*CATEGORIES["vehicle"], "scopia/yamaha-yzr-r6")
-"""None is so long that it would reach the camera from where its class begins."""
+"""No vehicle is so long that it would reach the camera at the start of its class."""
 OTHERS: Final = (*CATEGORIES["person"], *CATEGORIES["armchair"])
 SHARES: Final[dict[Part, float]] = {"train800": 0.5, "val200": 0.2, "test": 0.3}
-"""Of the vehicles, and of the other models."""
+"""Proportions of the vehicles and of the other models per part."""
 _TILE: Final = 256
-"""Pixels of the side of the photograph that is laid on the ground."""
+"""Height and width of the photograph on the ground, in pixels."""
 _HORIZON: Final = 0.5
-"""Of the height of the image: the camera looks straight ahead."""
+"""Position of the horizon as a fraction of the height: the camera looks straight ahead."""
 
 
 class Standing(NamedTuple):
@@ -45,20 +44,20 @@ class Standing(NamedTuple):
 
     name: str
     depth: float
-    """Metres from the camera to its middle, along the view."""
+    """Distance from the camera to its middle along the view, in metres."""
     across: float
-    """Metres to the right of the middle of the view."""
+    """Offset to the right of the middle of the view, in metres."""
     turn: float
 
 
-def open_distance(seed: int, assets: Path) -> Painter:
-    """Painter of the task that asks how far the nearest vehicle is."""
+def open_distance(seed: int, assets: Path) -> TaskRenderer:
+    """Open the task of classifying the distance to the nearest vehicle."""
     purpose = "pocket vehicle distance"
     vehicles = _shared(purpose + " vehicles", seed, VEHICLES)
     others = _shared(purpose + " others", seed, OTHERS)
     walls = photos.parts(purpose, seed)
 
-    def paint(part: Part, number: int) -> Example:
+    def render_example(part: Part, number: int) -> Example:
         key = (seed, part_number(part), number)
         label = int(generator(purpose, *key).integers(NO_VEHICLE + 1))
         attempt = 0
@@ -78,11 +77,11 @@ def open_distance(seed: int, assets: Path) -> Painter:
         sources = sorted({model.name for model in models} | {str(sky), str(ground)})
         return Example(to_pixels(picture), label, " + ".join(sources))
 
-    return paint
+    return render_example
 
 
 def distance_class(depth: float) -> int:
-    """The class of the nearest vehicle's depth in metres."""
+    """Return the class of the nearest vehicle's depth in metres."""
     return sum(bound < depth for bound in BOUNDS)
 
 
@@ -95,7 +94,7 @@ def _shared(purpose: str, seed: int, names: tuple[str, ...]) -> dict[Part, list[
 
 
 def _vehicles(label: int, names: list[str], draws: np.random.Generator) -> list[Standing]:
-    """The nearest vehicle, in its class, and up to two behind it."""
+    """Return the nearest vehicle of its class, and up to two behind it."""
     if label == NO_VEHICLE:
         return []
     low, high = ((NEAREST, *BOUNDS)[label], (*BOUNDS, FARTHEST)[label])
@@ -151,7 +150,7 @@ def _light(draws: np.random.Generator) -> Light:
 def _plain(
     assets: Path, sky: str, ground: str, camera: Camera, draws: np.random.Generator
 ) -> Picture:
-    """A photograph above the horizon, and another laid flat as the ground below it."""
+    """Draw a photograph above the horizon, and another one as the ground below it."""
     picture = photos.patch(assets, sky, SIDE, draws, smallest=0.5)
     picture = 0.4 + 0.6 * cv2.GaussianBlur(picture, (0, 0), 2.0)
     flat = photos.patch(assets, ground, _TILE, draws, smallest=0.4)
@@ -162,19 +161,19 @@ def _plain(
     scale = _TILE / draws.uniform(6, 14)
     down = np.broadcast_to(depth[:, None], across.shape)
     laid = cv2.remap(flat, _mirrored(across * scale), _mirrored(down * scale), cv2.INTER_LINEAR)
-    # Far off the texture is finer than a pixel: it fades into its mean.
+    # In the distance, the texture is finer than a pixel and fades into its mean.
     far = np.clip((depth - 6) / 25, 0, 1)[:, None, None]
     picture[horizon:] = laid * (1 - far) + flat.mean(axis=(0, 1)) * far
     return picture
 
 
 def _mirrored(place: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
-    """Places on an endless floor of tiles, every other one mirrored so that they join."""
+    """Map positions on an endless floor to tiles; every other tile is mirrored to fit."""
     last = _TILE - 1
     return np.asarray(last - np.abs((place + last / 3) % (2 * last) - last), np.float32)
 
 
 def _depths(horizon: int, height: float) -> Float[np.ndarray, " rows"]:
-    """Metres to the ground in each row of pixels below the horizon."""
+    """Return the distance to the ground in each row of pixels below the horizon, in metres."""
     below = (np.arange(horizon, SIDE) + 0.5) / SIDE - _HORIZON
     return np.asarray(height * FOCAL / below)

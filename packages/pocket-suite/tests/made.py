@@ -88,7 +88,7 @@ def clipart_files(folder, draws):
 
 def landcover_files(folder, draws):
     home = folder / landcover.PACKAGE / "usr/share/games/flightgear/Textures/Terrain"
-    for item in landcover.series():
+    for item in landcover.groups():
         for name in item.name.split():
             picture(home / f"{name}.png", draws, 180)
 

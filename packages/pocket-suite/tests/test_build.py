@@ -144,7 +144,7 @@ def test_a_folder_of_something_else_is_refused(miniature, tmp_path):
     with pytest.raises(ConfigError, match="no pocket suite"):
         build(tmp_path, tasks=SPRITES, most=5)
     (tmp_path / "manifest.json").write_text('{"files": {}}')
-    with pytest.raises(ConfigError, match="not that of a pocket suite"):
+    with pytest.raises(ConfigError, match="not the manifest of a pocket suite"):
         build(tmp_path, tasks=SPRITES, most=5)
     with pytest.raises(ConfigError, match="built with seed 0"):
         build(miniature, tasks=SPRITES, most=10, seed=3)

@@ -12,18 +12,18 @@ from pocket_suite.series import Item, split
 from footage.errors import FootageError
 
 
-def test_series_stay_whole_and_classes_keep_their_shares():
+def test_groups_stay_whole_and_classes_keep_their_shares():
     draws = np.random.default_rng(0)
     items = [
-        Item(f"{label}-{series}-{copy}", label, f"{label}-{series}")
+        Item(f"{label}-{group}-{copy}", label, f"{label}-{group}")
         for label in range(4)
-        for series in range(20 + 5 * label)
-        for copy in range(1 + series % 4)
+        for group in range(20 + 5 * label)
+        for copy in range(1 + group % 4)
     ]
     parts = split(items, {"train800": 8, "val200": 2, "test": 10}, draws)
     assert sorted(item for part in PARTS for item in parts[part]) == sorted(items)
-    series = [{item.series for item in parts[part]} for part in PARTS]
-    assert not (series[0] & series[1] | series[1] & series[2] | series[0] & series[2])
+    groups = [{item.group for item in parts[part]} for part in PARTS]
+    assert not (groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2])
     for label in range(4):
         total = sum(item.label == label for item in items)
         train = sum(item.label == label for item in parts["train800"])
@@ -31,7 +31,7 @@ def test_series_stay_whole_and_classes_keep_their_shares():
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "series"),
+    ("name", "label", "group"),
     [
         ("animals/mammals/cavallo_architetto_franc_02.png", "animals", "cavallo"),
         ("food/desserts/candy_21.png", "food", "candy"),
@@ -42,10 +42,10 @@ def test_series_stay_whole_and_classes_keep_their_shares():
         ("shapes/stars/star.png", None, "star"),
     ],
 )
-def test_the_class_is_the_folder_and_the_series_the_first_word(name, label, series):
+def test_the_class_is_the_folder_and_the_group_the_first_word(name, label, group):
     found = clipart._label(name)
     assert (None if found is None else clipart.CLASSES[found]) == label
-    assert clipart._series(name) == series
+    assert clipart._group(name) == group
 
 
 def test_huge_and_endless_drawings_are_left_out(tmp_path):
@@ -59,11 +59,11 @@ def test_huge_and_endless_drawings_are_left_out(tmp_path):
     assert not clipart._is_usable(png_of(400, 20))
 
 
-def test_no_series_and_no_class_is_larger_than_allowed():
+def test_no_group_and_no_class_is_larger_than_allowed():
     items = [Item(f"{n}", 0, "deck") for n in range(100)]
     items += [Item(f"{n}+", 1, f"{n // 2}") for n in range(900)]
     kept = clipart._capped(items, 0)
-    assert sum(item.label == 0 for item in kept) == clipart.MOST_PER_SERIES
+    assert sum(item.label == 0 for item in kept) == clipart.MOST_PER_GROUP
     assert sum(item.label == 1 for item in kept) == clipart.MOST_PER_CLASS
 
 
@@ -73,18 +73,20 @@ def test_too_few_drawings_are_an_error(assets):
 
 
 def test_clothes_of_the_test_part_are_of_the_official_one(assets):
-    paint = fashion.open_fashion(0, assets)
-    sources = {part: [paint(part, number).source for number in range(50)] for part in PARTS}
+    render_example = fashion.open_fashion(0, assets)
+    sources = {
+        part: [render_example(part, number).source for number in range(50)] for part in PARTS
+    }
     assert all(source.startswith("t10k-") for source in sources["test"])
     assert all(source.startswith("train-") for source in sources["train800"] + sources["val200"])
-    example = paint("test", 7)
+    example = render_example("test", 7)
     assert example.pixels.max() - 20 * example.label in range(9)
 
 
-def test_every_tile_is_in_one_series_and_every_class_in_every_part():
-    tiles = [tile for item in landcover.series() for tile in item.name.split()]
+def test_every_tile_is_in_one_group_and_every_class_in_every_part():
+    tiles = [tile for item in landcover.groups() for tile in item.name.split()]
     assert len(set(tiles)) == len(tiles)
-    parts = split(landcover.series(), landcover.SHARES, np.random.default_rng(0))
+    parts = split(landcover.groups(), landcover.SHARES, np.random.default_rng(0))
     for part in PARTS:
         assert {item.label for item in parts[part]} == set(range(8))
 

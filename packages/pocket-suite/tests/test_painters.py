@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, png
-from pocket_suite.painters import OPENERS
+from pocket_suite.painters import OPEN_RENDERER
 
 from footage.suites.pocket import SOURCES, TASKS, row
 
@@ -13,15 +13,15 @@ NAMES = [task.name for task in TASKS]
 FEW = {"train800": 8, "val200": 5, "test": 8}
 
 
-def painter(name, assets, seed=0):
+def renderer(name, assets, seed=0):
     for need in row(name).needs:
         if SOURCES[need].kind == "python":
             pytest.importorskip(need)
-    return OPENERS[name](seed, assets)
+    return OPEN_RENDERER[name](seed, assets)
 
 
-def test_every_row_has_a_painter_and_every_need_a_source():
-    assert list(OPENERS) == NAMES
+def test_every_row_has_a_renderer_and_every_need_a_source():
+    assert list(OPEN_RENDERER) == NAMES
     assert len(set(NAMES)) == len(NAMES)
     assert {need for task in TASKS for need in task.needs} == set(SOURCES)
     assert {task.group for task in TASKS} == {"natural", "specialized", "structured"}
@@ -29,7 +29,7 @@ def test_every_row_has_a_painter_and_every_need_a_source():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_a_function_of_seed_part_and_number(name, assets):
-    first, again, other = (painter(name, assets, seed) for seed in (0, 0, 1))
+    first, again, other = (renderer(name, assets, seed) for seed in (0, 0, 1))
     for part in PARTS:
         one = first(part, 3)
         assert png(one.pixels) == png(again(part, 3).pixels)
@@ -40,12 +40,12 @@ def test_an_image_is_a_function_of_seed_part_and_number(name, assets):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_are_classes_and_no_source_is_in_two_parts(name, assets):
-    paint = painter(name, assets)
+    render_example = renderer(name, assets)
     task = row(name)
     part_of = {}
     for part, count in FEW.items():
         for number in range(count):
-            example = paint(part, number)
+            example = render_example(part, number)
             assert example.pixels.dtype == np.uint8
             assert example.pixels.shape[2] == 3
             assert 0 <= example.label < task.num_classes
@@ -55,6 +55,6 @@ def test_labels_are_classes_and_no_source_is_in_two_parts(name, assets):
 
 
 def test_the_parts_of_a_task_are_different_images():
-    paint = OPENERS["sprite-location"](0, Path())
-    images = {png(paint(part, number).pixels) for part in PARTS for number in range(30)}
+    render_example = OPEN_RENDERER["sprite-location"](0, Path())
+    images = {png(render_example(part, number).pixels) for part in PARTS for number in range(30)}
     assert len(images) >= 85

@@ -90,22 +90,22 @@ def test_the_nearer_object_hides_the_farther_one():
 
 
 def test_a_scene_has_as_many_solids_as_its_label_says_and_all_are_seen():
-    painter = scenes.open_count(0, Path())
+    renderer = scenes.open_count(0, Path())
     for number in range(6):
         scene = scenes.shown_scene("pocket scene count", 0, 0, number)
-        assert painter("train800", number).label == len(scene.radii) - scenes.FEWEST
+        assert renderer("train800", number).label == len(scene.radii) - scenes.FEWEST
         seen = visible(scene.triangles, scene.camera, scenes.SIDE, len(scene.radii))
         assert seen.min() >= scenes.SMALLEST_VISIBLE
 
 
 def test_a_distance_label_is_the_bin_of_the_nearest_solid():
-    painter = scenes.open_distance(0, Path())
+    renderer = scenes.open_distance(0, Path())
     for number in range(4):
         scene = scenes.shown_scene("pocket scene distance", 0, 2, number)
         to = np.append(scene.places, scene.radii[:, None], axis=1) - scene.camera.place
         depths = to @ scene.camera.axes[2]
         assert np.isclose(scene.distance, depths.min())
-        label = painter("test", number).label
+        label = renderer("test", number).label
         bounds = (0.0, *scenes.DISTANCES, 100.0)
         assert bounds[label] < depths.min() <= bounds[label + 1]
 

@@ -7,7 +7,7 @@ from pocket_suite.sprites import Sprite
 
 from footage.suites.pocket import COUNTS
 
-OPENERS = {"location": sprites.open_location, "orientation": sprites.open_orientation}
+TASKS = {"location": sprites.open_location, "orientation": sprites.open_orientation}
 
 
 def factors(source):
@@ -15,10 +15,10 @@ def factors(source):
     return [int("".join(filter(str.isdigit, word))) for word in source.split("-")]
 
 
-@pytest.mark.parametrize("name", OPENERS)
+@pytest.mark.parametrize("name", TASKS)
 def test_no_sprite_is_drawn_twice_in_all_three_parts(name):
-    painter = OPENERS[name](0, Path())
-    sources = [painter(part, number).source for part in COUNTS for number in range(COUNTS[part])]
+    renderer = TASKS[name](0, Path())
+    sources = [renderer(part, number).source for part in COUNTS for number in range(COUNTS[part])]
     assert len(set(sources)) == len(sources)
 
 
@@ -34,19 +34,19 @@ def test_the_first_and_the_last_orientation_are_one_picture_with_two_labels():
         first = sprites.draw(Sprite(shape, 3, 0, 10, 20))
         last = sprites.draw(Sprite(shape, 3, 39, 10, 20))
         assert np.array_equal(first, last)
-    painter = sprites.open_orientation(0, Path())
+    renderer = sprites.open_orientation(0, Path())
     ends = [
         example.label
-        for example in (painter("test", number) for number in range(COUNTS["test"]))
+        for example in (renderer("test", number) for number in range(COUNTS["test"]))
         if factors(example.source)[2] == 0
     ]
     assert set(ends) == {0, 15}
 
 
 def test_a_location_label_is_where_the_pixels_are():
-    painter = sprites.open_location(0, Path())
+    renderer = sprites.open_location(0, Path())
     for number in range(100):
-        example = painter("train800", number)
+        example = renderer("train800", number)
         lit = np.flatnonzero(example.pixels[..., 0].max(axis=0))
         centre = (lit[0] + lit[-1]) / 2
         place = (centre - 12) / (63 - 24) * 31
