@@ -55,9 +55,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
             ConfigError: Another entry has this name.
         """
         if self._entries.get(name, entry) is not entry:
-            raise ConfigError(
-                f"{self._kind} {name!r} is registered twice", "give one of them another name"
-            )
+            raise ConfigError(f"{self._kind} {name!r} is registered twice", "rename one of them")
         self._entries[name] = entry
 
     def find(self, name: str) -> Entry:
@@ -131,7 +129,7 @@ def _import(name: str) -> None:
         _loaded.discard(name)
         raise ConfigError(
             f"plugin {name!r} cannot be imported: {error}",
-            "give a Python file, or a module that is installed or on PYTHONPATH",
+            "pass a Python file, or a module that is installed or on PYTHONPATH",
         ) from error
 
 

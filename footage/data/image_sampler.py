@@ -14,7 +14,7 @@ gap, and batches extend across their boundaries:
 import numpy as np
 from jaxtyping import Int
 
-from footage.data.sampling import Passes
+from footage.data.sampling import Epochs
 from footage.errors import ConfigError
 
 
@@ -38,7 +38,7 @@ class ImageSampler:
             raise ConfigError("there are no labelled images to sample from")
         self.rows = rows
         self.images_per_batch = images_per_batch
-        self._passes = Passes("image pass", seed, len(rows), min(images_per_batch, len(rows)))
+        self._epochs = Epochs("image pass", seed, len(rows), min(images_per_batch, len(rows)))
 
     def plan(self, step: int) -> Int[np.ndarray, " B"]:
         """Return the rows of a step's global batch; each rank takes every `world`-th of them.
@@ -54,8 +54,8 @@ class ImageSampler:
     def _places(self, step: int) -> Int[np.ndarray, " B"]:
         count, wanted = len(self.rows), self.images_per_batch
         if wanted <= count:
-            return self._passes.batch(step)
+            return self._epochs.batch(step)
         first, end = step * wanted, (step + 1) * wanted
         numbers = range(first // count, -(-end // count))
-        joined = np.concatenate([self._passes.permutation(number) for number in numbers])
+        joined = np.concatenate([self._epochs.permutation(number) for number in numbers])
         return joined[first % count :][:wanted]

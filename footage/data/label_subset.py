@@ -37,7 +37,7 @@ def label_fraction(
     """
     if not 0.0 < share <= 1.0:
         raise ConfigError(
-            f"the share of labels must be above 0 and at most 1, got {share}", "0.1 means 10 %"
+            f"the fraction of labels must be above 0 and at most 1, got {share}", "0.1 means 10 %"
         )
     order = hash_order(names, seed)
     by_class = order[np.argsort(labels[order], kind="stable")]

@@ -91,7 +91,7 @@ class SamplingConfig:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.structure == "shuffled" and self.frames_per_shot != 1:
             raise ConfigError(
-                "structure = shuffled draws every frame by itself, but frames_per_shot is "
+                "structure = shuffled draws every frame independently, but frames_per_shot is "
                 f"{self.frames_per_shot}",
                 "set frames_per_shot to 1, and views_per_frame higher for as many views",
             )
@@ -166,8 +166,8 @@ def shot_table(
     """
     if not len(videos):
         raise StoreError(
-            "the store holds no shot with frames",
-            "ingest more or longer videos; `videos.parquet` says why files were rejected",
+            "the store contains no shots with frames",
+            "ingest more or longer videos; see `videos.parquet` for rejected files and reasons",
         )
     names = np.asarray(videos)
     starts = np.concatenate([[True], names[1:] != names[:-1]])
@@ -195,21 +195,21 @@ def hold_out(videos: Sequence[str], share: float, seed: int) -> Bool[np.ndarray,
         ConfigError: The fraction is out of range, or there are too few videos to split.
     """
     if not 0.0 <= share < 1.0:
-        raise ConfigError(f"the share to hold out must be from 0 to below 1, got {share}")
+        raise ConfigError(f"the fraction to hold out must be from 0 to below 1, got {share}")
     mask = np.zeros(len(videos), dtype=bool)
     if share == 0.0:
         return mask
     if len(videos) < 2:
         raise ConfigError(
             f"{len(videos)} video cannot be divided into training and held-out videos",
-            "ingest at least two videos, or hold out a share of 0",
+            "ingest at least two videos, or hold out a fraction of 0",
         )
     count = min(max(round(share * len(videos)), 1), len(videos) - 1)
     mask[hash_order(videos, seed)[:count]] = True
     return mask
 
 
-class Passes:
+class Epochs:
     """Epochs over numbered items, each a seeded permutation cut into batches.
 
     Items that do not fill a last batch are left out, different ones in each epoch. Batch n is
@@ -275,12 +275,12 @@ class BatchSampler:
                 if self.num_eligible > 1
                 else "ingest more or longer videos, or ask for fewer shots and frames",
             )
-        self._passes = Passes("pass", seed, self.num_eligible, config.videos_per_batch)
+        self._epochs = Epochs("pass", seed, self.num_eligible, config.videos_per_batch)
 
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches per epoch."""
-        return self._passes.batches_per_epoch
+        return self._epochs.batches_per_epoch
 
     def plan(self, step: int) -> BatchPlan:
         """Return the global batch of a step; ranks take `BatchPlan.part` of it.
@@ -293,7 +293,7 @@ class BatchSampler:
         if self.config.structure == "shuffled":
             return self._shuffled_plan(step)
         config, slots = self.config, self._slots
-        chosen = self._passes.batch(step)
+        chosen = self._epochs.batch(step)
         draws = generator("sampling", self.seed, step).random(
             (config.videos_per_batch, 1 + config.shots_per_video)
         )

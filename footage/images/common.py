@@ -123,7 +123,7 @@ def check_number_of_classes(name: str, num_classes: int) -> None:
         found = "one class" if num_classes else "no classes"
         raise ConfigError(
             f"{name} has {found}; at least two are needed",
-            "give the folder that holds one subfolder per class, or a list with several labels",
+            "pass the folder that contains one subfolder per class, or a list with several labels",
         )
 
 
@@ -154,7 +154,7 @@ def shards(folder: Path, suffix: str) -> list[Path]:
     held_out = [path for path in found if words[path] & {*VAL_NAMES, *TEST_NAMES}]
     if not train or not held_out:
         return found
-    log.info("%s has parts of its own: %s, %d files", folder, ONLY_TRAIN, len(train))
+    log.info("%s has its own parts: %s, %d files", folder, ONLY_TRAIN, len(train))
     return train
 
 

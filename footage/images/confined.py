@@ -49,7 +49,7 @@ IMAGES_PER_CALL: Final = MOST_FILES - 1
 """Images per call: all open files but one, which is the memory file."""
 
 _LARGEST: Final = limits.RGB_BYTES * limits.MAX_PIXELS
-NO_ROOM: Final = "needs a memory file of its own"
+NO_ROOM: Final = "needs a separate memory file"
 _FUNCTION: Final = "footage.images.decoder_process:answer"
 _CURE: Final = "fix it or remove it"
 

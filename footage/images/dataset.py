@@ -107,7 +107,7 @@ def open_images(path: str | Path) -> LabelledImages:
         raise ConfigError(
             f"{len(unlabelled)} of {len(found.class_names)} images in {root} have no label: "
             f"{some(unlabelled)}",
-            "test parts are often published without labels; give the training part",
+            "test parts are often published without labels; pass the training part",
         )
     classes = class_order(set(found.class_names))
     odd = [repr(name) for name in classes if not is_listable(name)]
@@ -136,7 +136,7 @@ def _found(root: Path) -> Found:
     if not root.is_dir():
         raise ConfigError(
             f"no labelled images at {root}",
-            "give a folder of class folders, a list file, Parquet, WebDataset or saved datasets",
+            "pass a folder of class folders, a list file, Parquet, WebDataset or saved datasets",
         )
     if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
         return open_saved(root)
@@ -144,8 +144,8 @@ def _found(root: Path) -> Found:
         files = shards(root, suffix)
         if files and _has_images_in_folders(root):
             raise ConfigError(
-                f"{root} holds both {suffix} files and folders of images: {files[0].name}",
-                "give the folder that holds only one of the two",
+                f"{root} contains both {suffix} files and folders of images: {files[0].name}",
+                "pass a folder that contains only one of the two",
             )
         if files:
             return open_shards(root, files)
@@ -156,11 +156,11 @@ def _found_in_file(file: Path) -> Found:
     suffix = file.suffix.lower()
     if suffix in _PACKED:
         raise ConfigError(
-            f"{file} is compressed, so no image in it can be read alone",
+            f"{file} is compressed, so single images cannot be read from it",
             "unpack it, or pack it as plain .tar",
         )
     if suffix == ".arrow":
-        raise ConfigError(f"{file} is a part of a saved data set", "give its folder")
+        raise ConfigError(f"{file} is part of a saved data set", "pass its folder")
     if suffix == ".parquet":
         return open_parquet(file.parent, [file])
     if suffix == ".tar":

@@ -60,7 +60,7 @@ def open_folders(folder: Path) -> Found:
     own_splits = train is not None and named_subfolder(folder, VAL_NAMES + TEST_NAMES) is not None
     if train is None or not own_splits:
         return _files("class folders", folder, read_classes(folder))
-    log.info("%s has parts of its own: %s, which is %s/", folder, ONLY_TRAIN, train.name)
+    log.info("%s has its own parts: %s, which is %s/", folder, ONLY_TRAIN, train.name)
     return _files(f"class folders in {train.name}/", train, read_classes(train))
 
 
@@ -125,7 +125,7 @@ def read_classes(folder: Path) -> dict[str, list[Path]]:
     if empty:
         raise ConfigError(
             f"no images in {len(empty)} of {len(classes)} class folders of {folder}: {some(empty)}",
-            "each subfolder must hold one class; remove those which are not classes",
+            "each subfolder must contain one class; remove those that are not classes",
         )
     _check_apart(folder, classes)
     if loose:
@@ -173,7 +173,7 @@ def read_list(path: Path) -> dict[str, list[Path]]:
         if len(fields) != 2 or not fields[1].strip():
             raise ConfigError(
                 f"line {number} of {path} is not `path label`: {line[:80]!r}",
-                "separate the two by a tab, a comma or a space",
+                "separate the two with a tab, a comma or a space",
             )
         image, label = path.parent / fields[0].strip(), fields[1].strip()
         if not _is_file(image):

@@ -179,8 +179,8 @@ def open_saved(root: Path) -> Found:
     state, info = _STATE.read(folder / "state.json"), _INFO.read(folder / "dataset_info.json")
     if state.indices:
         raise ConfigError(
-            f"{folder} keeps its rows apart from their order, as old releases of datasets did",
-            "load it and save it again with a present release",
+            f"{folder} stores the order of its rows separately, as old releases of datasets did",
+            "load it and save it again with a current release",
         )
     files = tuple(_inside(folder, entry.filename) for entry in state.data_files)
     class_names: list[str] = []
@@ -251,9 +251,9 @@ def _training_part(root: Path) -> Path:
     train = [part for part in parts if part.lower() in TRAIN_NAMES]
     if not train:
         raise ConfigError(
-            f"{root} has no training part, only {some(parts)}", "give the folder of one part"
+            f"{root} has no training part, only {some(parts)}", "pass the folder of one part"
         )
-    log.info("%s has parts of its own: %s, which is %s", root, ONLY_TRAIN, train[0])
+    log.info("%s has its own parts: %s, which is %s", root, ONLY_TRAIN, train[0])
     return root / train[0]
 
 
@@ -323,7 +323,7 @@ def _column(
     if not named and not typed:
         raise ConfigError(
             f"{path} has no column called {' or '.join(names)}; it has {', '.join(schema.names)}",
-            "rename the column that is meant",
+            "rename the column",
         )
     return (named or typed)[0]
 
@@ -348,8 +348,8 @@ def _class_names(
     most = max((value for value in values if value is not None), default=-1)
     if most >= len(classes) or len(set(classes)) != len(classes):
         raise ConfigError(
-            f"{path} has class numbers up to {most} and {len(set(classes))} names of classes",
-            "its metadata do not belong to it: write it again",
+            f"{path} has class numbers up to {most} but {len(set(classes))} class names",
+            "its metadata does not match: write it again",
         )
     return ["" if value is None or value < 0 else str(classes[value]) for value in values]
 

@@ -98,7 +98,7 @@ def _find(path: str, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Wa
         raise
     except FileNotFoundError as error:
         raise FootageError(f"there is nothing at {path!r}", "check the URL") from error
-    except Exception as error:  # every file system raises errors of its own
+    except Exception as error:  # file systems raise their own errors
         raise FootageError(
             f"{path!r} cannot be read: {type(error).__name__}: {error}",
             "check the URL, the network and your credentials",
@@ -194,7 +194,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
                     local.flush()
     except (VideoError, OutputError):
         raise
-    except Exception as error:  # every file system raises errors of its own
+    except Exception as error:  # file systems raise their own errors
         raise VideoError(f"it cannot be fetched: {type(error).__name__}: {error}") from error
 
 

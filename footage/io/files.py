@@ -180,7 +180,7 @@ _OS_ERROR = re.compile(r"os error (\d+)|errno[ :=]+(\d+)", re.IGNORECASE)
 def output_errors(path: Path) -> Iterator[None]:
     """Turn any failure to write `path` into one `OutputError`; use it around writing only.
 
-    Libraries report a full disk in classes of their own: safetensors, Arrow and torch are known.
+    Libraries report a full disk in their own classes: safetensors, Arrow and torch are known.
     """
     try:
         yield
@@ -212,7 +212,7 @@ def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
     if number in (errno.EEXIST, errno.ENOTDIR):
         return OutputError(
             f"{str(path)!r} cannot be written: {reason}",
-            "there is a file where a folder is needed; choose another path",
+            "a file exists where a folder is needed; choose another path",
         )
     if number in _SPACE:
         return OutputError(

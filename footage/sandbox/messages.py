@@ -228,7 +228,7 @@ def error_of_death(
     Args:
         code: Its exit code, negative for a signal; None if it was killed here.
         cpu_seconds: CPU time that it used.
-        has_begun: Whether it had reported its sandbox, so that the input may be to blame.
+        has_begun: Whether it had reported its sandbox, so that the input may be at fault.
         confinement: Its resource limits.
     """
     if code is None:

@@ -119,6 +119,6 @@ def _take(archive: zipfile.ZipFile, member: str, target: Path) -> None:
     information = archive.getinfo(member)
     if information.file_size > LARGEST_CLIP:
         raise FootageError(f"{member} claims {information.file_size} bytes")
-    aside = target.with_name(target.name + ".partial")
-    aside.write_bytes(archive.read(information))
-    os.replace(aside, target)
+    partial = target.with_name(target.name + ".partial")
+    partial.write_bytes(archive.read(information))
+    os.replace(partial, target)

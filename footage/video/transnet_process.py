@@ -20,10 +20,10 @@ from footage.video.detectors.transnet import (
     BEGINS,
     CONTINUES,
     ENDS,
-    FRAMES_PER_TURN,
+    FRAMES_PER_REQUEST,
     INVALID,
     PING,
-    TURN,
+    REQUEST,
 )
 
 BORDER, STEP = 25, 50
@@ -81,13 +81,13 @@ def main() -> None:
     answers.write(b"!")
     answers.flush()
     windows = Windows(network)
-    while header := sys.stdin.buffer.read(TURN.size):
-        kind, count = TURN.unpack(header)
+    while header := sys.stdin.buffer.read(REQUEST.size):
+        kind, count = REQUEST.unpack(header)
         if kind == PING:
             answers.write(count.to_bytes(4, "little"))
             answers.flush()
             continue
-        if kind not in (BEGINS, CONTINUES, ENDS) or count > FRAMES_PER_TURN:
+        if kind not in (BEGINS, CONTINUES, ENDS) or count > FRAMES_PER_REQUEST:
             sys.exit(INVALID)  # requests may come from a hostile video
         data = sys.stdin.buffer.read(count * 27 * 48 * 3)
         if kind == BEGINS:

@@ -7,7 +7,7 @@ from footage.commands.ingest import IngestConfig, ingest
 from footage.ingestion import worker
 from footage.store.reader import Store
 from footage.video.detectors import transnet as transnet_client
-from footage.video.detectors.transnet import BEGINS, TURN, TransnetProcess
+from footage.video.detectors.transnet import BEGINS, REQUEST, TransnetProcess
 from tests.support import synthetic
 from tests.support.ingesting import HERE
 from tests.video.test_shots import found_cuts, precision_and_recall
@@ -66,13 +66,13 @@ def test_store_can_be_made_with_it_and_a_crash_does_not_confuse_it(tmp_path, mon
 @pytest.mark.parametrize(
     "left_behind",
     [
-        TURN.pack(BEGINS, 50) + bytes(1000),  # a turn that lacks most of its frames
+        REQUEST.pack(BEGINS, 50) + bytes(1000),  # a request that lacks most of its frames
         *[
             pytest.param(turn, marks=pytest.mark.slow)
             for turn in (
-                TURN.pack(BEGINS, 0),  # an answer that nobody has read
-                TURN.pack(BEGINS, 2**32 - 1),
-                TURN.pack(77, 0),
+                REQUEST.pack(BEGINS, 0),  # an answer that nobody has read
+                REQUEST.pack(BEGINS, 2**32 - 1),
+                REQUEST.pack(77, 0),
                 b"x",
             )
         ],

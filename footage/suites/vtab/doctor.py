@@ -29,10 +29,10 @@ DECODED: Final = 50
 SOURCES: Final = """\
 exact images   `footage vtab export` writes them from TFDS
                pip install 'footage[vtab-export]'
-as in papers   the copy that the authors of NOAH, SSF and RepAdapter pass around has this form and
+as in papers   the copy distributed by the authors of NOAH, SSF and RepAdapter has this format and
                needs no import; its files are lossy JPEG, which costs accuracy on small images
 other images   Parquet files from Hugging Face, such as clip-benchmark/wds_vtab-svhn, by
-               `footage vtab import-parquet`; their rows have another order"""
+               `footage vtab import-parquet`; their rows are in another order"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

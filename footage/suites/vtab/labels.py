@@ -44,7 +44,7 @@ def last_edge_below(value: float | np.floating[Any], edges: tuple[float, ...]) -
     """
     below = np.float32(value) > np.array(edges, dtype=np.float32)
     if not below.any():
-        raise ValueError(f"no bin holds {value}: the lowest edge is {edges[0]}")
+        raise ValueError(f"no bin contains {value}: the lowest edge is {edges[0]}")
     return int(below.nonzero()[0][-1])
 
 

@@ -84,7 +84,7 @@ def _chosen(folder: Path, row: TaskRow) -> list[Rows]:
         raise ConfigError(
             f"{folder} has no Parquet files named like a "
             f"{'training' if train is None else 'test'} part",
-            "fetch all parts, with their names: train-*.parquet, test-*.parquet",
+            "download all parts and keep their names: train-*.parquet, test-*.parquet",
         )
     size = len(train.class_names)
     if val is None:
@@ -103,7 +103,7 @@ def _chosen(folder: Path, row: TaskRow) -> list[Rows]:
         raise ConfigError(
             f"{folder} gives {sizes} training, validation and test images, {row.name} has "
             f"{expected}",
-            "its parts are not those of the original data set: take another copy",
+            "its parts are not those of the original data set: use another copy",
         )
     return chosen
 
@@ -121,19 +121,19 @@ def _numbering(folder: Path, row: TaskRow, parts: list[Rows]) -> dict[str, int]:
     """Number the classes."""
     names = class_order({name for rows in parts for name in rows.names})
     if "" in names:
-        raise ConfigError(f"{folder} has rows without a label", "take a copy with all labels")
+        raise ConfigError(f"{folder} has rows without a label", "use a copy with all labels")
     digits = all(name.isascii() and name.isdigit() for name in names)
     numbers = [int(name) if digits else place for place, name in enumerate(names)]
     shown = len(set(parts[0].names))
     if max(numbers) >= row.num_classes or len(set(numbers)) != len(numbers):
         raise ConfigError(
             f"{folder} has classes up to {names[-1]!r}, {row.name} has {row.num_classes}",
-            "its labels are not those of the task: take another copy",
+            "its labels are not those of the task: use another copy",
         )
     if shown <= SHOWN_CLASSES * row.num_classes:
         raise ConfigError(
             f"the first {row.num_train} rows of {folder} show {shown} of {row.num_classes} classes",
-            "they are sorted by class: take another copy, or `footage vtab export`",
+            "they are sorted by class: use another copy, or `footage vtab export`",
         )
     return dict(zip(names, numbers, strict=True))
 
@@ -151,6 +151,6 @@ def _images(folder: Path, rows: Rows, number: dict[str, int]) -> Iterator[Labell
             raise ConfigError(
                 f"{rows.found.names[place]} of {folder} is not a PNG, JPEG or WebP file: it begins "
                 f"with {content[:4]!r}",
-                "take another copy",
+                "use another copy",
             )
         yield Labelled(content, suffix, number[name])

@@ -21,11 +21,11 @@ from footage.video.detectors.base import Boundary, TinyFrame, register_detector
 
 THRESHOLD = 0.5
 """Probability above which a frame belongs to a transition, as its authors use it."""
-TURN = struct.Struct("<iI")
+REQUEST = struct.Struct("<iI")
 """Header of a request: a video begins (1), continues (0) or ends (2), and its number of frames.
 A ping (3) has a number instead, which is echoed."""
 BEGINS, CONTINUES, ENDS, PING = 1, 0, 2, 3
-FRAMES_PER_TURN = 50
+FRAMES_PER_REQUEST = 50
 PING_SECONDS = 60.0
 INVALID = 3
 """Exit code of the process after an invalid request."""
@@ -51,7 +51,7 @@ class TransnetCuts:
         """Process the next frame; cuts are detected about a hundred frames late."""
         self._frames.append(tiny)
         self._times.append(seconds)
-        return self._turn() if len(self._frames) == FRAMES_PER_TURN else []
+        return self._exchange() if len(self._frames) == FRAMES_PER_REQUEST else []
 
     @property
     def settled_seconds(self) -> float:
@@ -60,13 +60,13 @@ class TransnetCuts:
 
     def finish(self) -> list[Boundary]:
         """Return the cuts among the last frames."""
-        found = self._turn() if self._frames else []
+        found = self._exchange() if self._frames else []
         self._kind = ENDS
-        found += self._turn()
+        found += self._exchange()
         return found + self._close(None)
 
-    def _turn(self) -> list[Boundary]:
-        header = TURN.pack(self._kind, len(self._frames))
+    def _exchange(self) -> list[Boundary]:
+        header = REQUEST.pack(self._kind, len(self._frames))
         _write(self._to, header + b"".join(frame.tobytes() for frame in self._frames))
         self._kind, self._frames = CONTINUES, []
         (count,) = struct.unpack("<I", _read(self._from, 4))
@@ -130,7 +130,7 @@ class TransnetProcess:
         readable = select.poll()
         readable.register(self.descriptors[1], select.POLLIN)
         try:
-            _write(self.descriptors[0], TURN.pack(PING, number))
+            _write(self.descriptors[0], REQUEST.pack(PING, number))
             if not readable.poll(1000 * PING_SECONDS):
                 return False
             return _read(self.descriptors[1], 4) == struct.pack("<I", number)

@@ -125,7 +125,7 @@ def build(
         root,
         existing,
         {
-            row.name: manifest["missing"].get(row.name, "not asked for")
+            row.name: manifest["missing"].get(row.name, "not requested")
             for row in TASKS
             if row.name not in existing and (row.name in manifest["missing"] or not row.dropped)
         },

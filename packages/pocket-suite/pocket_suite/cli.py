@@ -54,7 +54,7 @@ def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
         config: What to build.
 
     Raises:
-        ConfigError: A task is unknown, the folder holds something else, or there are no packages.
+        ConfigError: A task is unknown, the folder contains something else, or packages are missing.
         FootageError: A package is damaged.
     """
     config = config or PocketConfig()
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: The words after the program's name; None takes the real ones.
+        arguments: The arguments after the program's name; None uses `sys.argv`.
 
     Returns:
         The exit code; see `footage --help`.

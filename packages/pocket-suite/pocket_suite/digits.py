@@ -73,9 +73,9 @@ def _mask(digit: int, path: Path, draws: np.random.Generator) -> Float[np.ndarra
     for side in (-1, 1):
         other = str(draws.integers(10))
         start, _, end, _ = font.getbbox(other)
-        beside = x + right + gap - start if side > 0 else x + left - gap - end
+        offset = x + right + gap - start if side > 0 else x + left - gap - end
         if draws.random() < 0.6:
-            pen.text((beside, y), other, fill=255, font=font)
+            pen.text((offset, y), other, fill=255, font=font)
     middle = (_FINE / 2, _FINE / 2)
     turn = np.asarray(cv2.getRotationMatrix2D(middle, draws.normal(0, 6), 1.0), np.float64)
     slant = draws.normal(0, 0.1)
