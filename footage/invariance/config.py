@@ -1,4 +1,4 @@
-"""Settings of `footage profile`. Importing them does not load torch, so that the help is quick."""
+"""Settings of `footage profile`. This module does not import torch, so that --help is fast."""
 
 from dataclasses import dataclass
 

@@ -1,9 +1,9 @@
-"""How far one factor moves the features, against how far another object does.
+"""Single-factor changes: their effect on the features, relative to that of another object.
 
-On rendered scenes (`footage.synthetic.factors`) colour, contrast, lighting, orientation, distance
+In rendered scenes (`footage.synthetic.factors`), colour, contrast, lighting, orientation, distance
 or background changes while everything else stays fixed. The ratio of a factor is its mean distance
-from the anchor frame over that of other objects in the same place: 0 is invariance; above 1, the
-factor moves the features further than another object does. Intervals are over scenes.
+from the anchor frame over that of other objects in the same position: 0 means invariance; above
+1, the factor moves the features further than another object does. Intervals are over scenes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,24 +28,24 @@ from footage.synthetic.factors import (
 )
 
 FRAME_SIZE = 96
-"""Height and width of a rendered frame, in pixels; every model resizes the same one."""
+"""Height and width of a rendered frame, in pixels; each model resizes it."""
 
 SCENES_AHEAD = 2
 
 SceneDistances = Mapping[str, Float[Tensor, "scenes steps"]]
-"""By factor, how far each frame is from its anchor."""
+"""Distance of each frame from its anchor, by factor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Factor:
-    """What one factor does to the features."""
+    """Effect of one factor on the features."""
 
     ratio: Estimate
-    """Mean distance over that of another object."""
+    """Mean distance relative to that of another object."""
     distance: Estimate
     """Mean distance from the anchor, 1 - cosine."""
     nearer: Estimate
-    """How often a moved frame stays nearer to its anchor than another object is; chance is 0.5."""
+    """Fraction of changed frames that are nearer to their anchor than another object; chance is 0.5."""
     steps: Sequence[float]
     """Mean distance at each step of the factor's range."""
 
@@ -58,13 +58,13 @@ def scene_distances(
     batch_size: int = 64,
     frame_size: int = FRAME_SIZE,
 ) -> dict[str, SceneDistances]:
-    """Render scenes and measure, by column, how far every factor moves their features.
+    """Render scenes and measure, by column, how far each factor moves the features.
 
     Args:
         columns: The models.
-        scenes: How many are rendered.
-        seed: Another seed renders other scenes.
-        batch_size: Images in one forward pass.
+        scenes: Number of scenes.
+        seed: Seed of the scenes.
+        batch_size: Images per forward pass.
         frame_size: Height and width of the rendered frames, in pixels.
     """
     sizes = sizes_of(columns)
@@ -83,7 +83,7 @@ def scene_distances(
 
 
 def _frames(rendered: ControlledScene) -> Iterator[RawImage]:
-    """The anchor, then each factor's frames in the order of `MOVES`."""
+    """Yield the anchor, then the frames of each factor in the order of `MOVES`."""
     yield rendered.anchor
     for name in MOVES:
         yield from rendered.shots[name]
@@ -97,11 +97,11 @@ def _distances(features: Float[Tensor, "scenes frames D"]) -> SceneDistances:
 
 
 def factors(distance: SceneDistances, *, seed: int) -> dict[str, Factor]:
-    """Each factor against identity.
+    """Compare each factor with a change of identity.
 
     Args:
-        distance: By the names of `FACTORS`, and of identity.
-        seed: Of the draws for the intervals.
+        distance: Distances by the names of `FACTORS`, and of identity.
+        seed: Seed of the bootstrap.
     """
     others = distance[IDENTITY]
     return {name: _factor(distance[name], others, seed) for name in FACTORS}

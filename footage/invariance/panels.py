@@ -33,7 +33,7 @@ class Panel(NamedTuple):
 
 
 def panels(models: Sequence[Profiled]) -> list[Panel]:
-    """One panel for each measurement that at least one model has."""
+    """Return one panel for each measurement that at least one model has."""
     made = []
     if any(model.profile for model in models):
         levels = [model.profile.levels if model.profile else {} for model in models]

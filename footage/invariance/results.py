@@ -1,4 +1,4 @@
-"""Profiles of several models as a JSON file, and read back from it."""
+"""Write and read the profiles of several models as a JSON file."""
 
 import dataclasses
 import math
@@ -28,20 +28,20 @@ SCHEMA_VERSION: Final = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profiled:
-    """All that was measured of one model or baseline."""
+    """All measurements of one model or baseline."""
 
     name: str
-    """The MODEL argument, or the baseline in words."""
+    """The MODEL argument, or a description of the baseline."""
     is_baseline: bool
-    """Whether the others are compared with it."""
+    """Whether other models are compared with it."""
     described: Mapping[str, Any]
-    """What `model.describe` returns; empty for raw pixels."""
+    """Output of `model.describe`; empty for raw pixels."""
     profile: Profile | None
-    """On a store, if one was given."""
+    """Levels measured on a store, if one was given."""
     factors: Mapping[str, Factor]
-    """On rendered scenes, by factor; empty if none were rendered."""
+    """Factors measured on rendered scenes; empty if none were rendered."""
     robustness: Mapping[str, Robustness]
-    """On labelled videos, by protocol; empty if none were given."""
+    """Robustness on labelled videos, by protocol; empty if none were given."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ def write_profiles(
 
 
 def read_profiles(path: Path) -> ProfileFile:
-    """Read what `write_profiles` wrote.
+    """Read a file that `write_profiles` wrote.
 
     Raises:
         CheckpointError: The file is missing, damaged, or of another version.
@@ -143,10 +143,10 @@ def read_profiles(path: Path) -> ProfileFile:
 
 
 def refuse_another(path: Path, digest: str) -> None:
-    """Refuse to replace another profile.
+    """Refuse to replace the file of another profile.
 
     Raises:
-        ConfigError: The file is something else.
+        ConfigError: The file contains something else.
     """
     hint = "choose another --out, or add --overwrite to replace it"
     try:
@@ -158,7 +158,7 @@ def refuse_another(path: Path, digest: str) -> None:
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value with null in place of every float that is not finite."""
+    """Replace every float that is not finite by null."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -170,7 +170,7 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
 
 
 def _schema(hint: Any) -> Any:  # noqa: ANN401 (any annotation)
-    """The type that msgspec checks for an annotation; a float may be null."""
+    """Return the type that msgspec checks for an annotation; a float may be null."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint, include_extras=True)
@@ -188,7 +188,7 @@ def _schema(hint: Any) -> Any:  # noqa: ANN401 (any annotation)
 
 
 def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401
-    """A checked value converted to its annotation: a null float becomes nan."""
+    """Convert a checked value to its annotation: a null float becomes nan."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return _typed(arguments[0], value)

@@ -1,16 +1,16 @@
-"""Does the answer hold while the video goes on? Accuracy on a frame against its worst neighbour.
+"""Temporal robustness: accuracy on anchor frames compared with that on their worst neighbours.
 
-After Shankar et al. 2021, "Do image classifiers generalize across time?", which brought
-ImageNet-Vid-Robust and YTBB-Robust (https://arxiv.org/abs/1906.02168): a classifier is asked about
-an anchor frame and about every frame within `reach` of it; the worst answer counts. The videos lie
-in folders:
+After Shankar et al. 2021, "Do image classifiers generalize across time?", which introduced
+ImageNet-Vid-Robust and YTBB-Robust (https://arxiv.org/abs/1906.02168): a classifier predicts the
+class of an anchor frame and of every frame within `reach` of it; the worst prediction counts. The
+videos are in folders:
 
     VIDEOS/CLASS/VIDEO/000123.jpg    frames; the number at the end of a name counts frames
-    VIDEOS/anchors.txt               one `CLASS/VIDEO/000123.jpg` a line; without the file the
+    VIDEOS/anchors.txt               one `CLASS/VIDEO/000123.jpg` per line; without the file, the
                                      middle frame of every video is its anchor
 
-Deviation: the authors looked at every neighbour and removed those in which the object was gone;
-whoever makes the folder does that, or the drop counts lost objects too. One class a frame.
+Deviation: the authors inspected every neighbour and removed those in which the object was gone.
+Whoever makes the folder must do that, or the drop also counts lost objects. One class per frame.
 """
 
 import re
@@ -36,13 +36,13 @@ ANCHORS: Final = "anchors.txt"
 
 
 class Anchor(NamedTuple):
-    """A frame that is asked about, and those around it."""
+    """An anchor frame and its neighbours."""
 
     video: int
-    """Counts the videos of the folder from 0."""
+    """Index of the video in the folder, from 0."""
     label: int
     frames: tuple[Path, ...]
-    """The anchor itself first, then its neighbours in order of time."""
+    """The anchor itself first, then its neighbours in temporal order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,40 +52,40 @@ class VideoSet:
     name: str
     anchors: tuple[Anchor, ...]
     reach: int
-    """Frames to either side of an anchor, counted by the numbers in their names."""
+    """Half-width of the window around an anchor, in the frame numbers of file names."""
 
     @property
     def paths(self) -> list[Path]:
-        """Every frame that is asked about, once."""
+        """Return every frame to classify, once."""
         return list(dict.fromkeys(path for anchor in self.anchors for path in anchor.frames))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Robustness:
-    """Accuracies on anchors; every anchor weighs alike, intervals are over videos."""
+    """Accuracies on anchors; every anchor has equal weight, intervals are over videos."""
 
     anchor: Estimate
-    """On the anchor frame alone."""
+    """Accuracy on the anchor frame alone."""
     average: Estimate
-    """On the frames within reach, anchor included."""
+    """Accuracy on the frames within reach, including the anchor."""
     worst: Estimate
-    """An anchor counts only where every frame within reach is right."""
+    """Accuracy where every frame within reach must be correct."""
     drop: Estimate
-    """Anchor less worst, on the same draws."""
+    """Anchor accuracy minus worst accuracy, on the same resamples."""
     anchors: int
     videos: int
     reach: int
     validation: Share
-    """Accuracy on the validation part of the labelled images, by which settings were selected."""
+    """Accuracy on the validation split of the labelled images, by which settings were selected."""
 
 
 def open_videos(folder: str | Path, classes: Sequence[str], *, reach: int) -> VideoSet:
-    """Labelled videos in the layout of the module's docstring.
+    """Open labelled videos in the layout of the module's docstring.
 
     Args:
-        folder: Of the videos.
-        classes: Names of the classes that the classifier knows; a label is a position in it.
-        reach: Frames to either side of an anchor.
+        folder: Folder of the videos.
+        classes: Class names of the classifier; a label is an index into them.
+        reach: Half-width of the window around an anchor, in frames.
 
     Raises:
         ConfigError: There are no videos, a class is unknown, an anchor is missing, a frame has no
@@ -111,7 +111,7 @@ def open_videos(folder: str | Path, classes: Sequence[str], *, reach: int) -> Vi
 
 
 _Videos = dict[Path, dict[Path, int]]
-"""By folder of a video, its frames in order of time with their numbers."""
+"""The numbered frames of each video in temporal order, by the folder of the video."""
 
 
 def _videos(folder: Path, classes: Sequence[str]) -> _Videos:
@@ -135,7 +135,7 @@ def _videos(folder: Path, classes: Sequence[str]) -> _Videos:
 
 
 def _numbered(video: Path) -> dict[Path, int]:
-    """The frames of a video in order of time, with their numbers."""
+    """Return the frames of a video in temporal order, with their numbers."""
     numbers = {}
     for path in find_images(video):
         digits = re.search(r"(\d+)$", path.stem)
@@ -172,13 +172,13 @@ def _middles(videos: _Videos) -> list[Path]:
 def robustness(
     fitted: Fitted, features: Float[Tensor, "N D"], videos: VideoSet, *, seed: int
 ) -> Robustness:
-    """Accuracy on anchors, around them, and at the worst frame.
+    """Measure the accuracy on anchors, around them, and at the worst frame.
 
     Args:
         fitted: A classifier.
-        features: Of `videos.paths`, in that order.
+        features: Features of `videos.paths`, in that order.
         videos: The labelled videos.
-        seed: Of the draws for the intervals.
+        seed: Seed of the bootstrap.
     """
     places = {path: place for place, path in enumerate(videos.paths)}
     predicted = fitted.predict(features)

@@ -22,13 +22,13 @@ ACCURACIES: Final = ("anchor", "average", "worst", "drop")
 
 
 class Cell(NamedTuple):
-    """A formatted number, and its interval where it has one."""
+    """A formatted number, with its interval if it has one."""
 
     value: str
     interval: str = ""
 
     def __str__(self) -> str:
-        """As a terminal shows it: `0.42 [0.40, 0.45]`."""
+        """Format for a terminal: `0.42 [0.40, 0.45]`."""
         return f"{self.value} {self.interval}".strip()
 
 
@@ -40,11 +40,11 @@ class Sheet(NamedTuple):
 
     title: str
     rows: Mapping[str, Sequence[Cell]]
-    """By label, one cell per model."""
+    """Cells by row label, one per model."""
 
 
 def tables(models: Sequence[Profiled]) -> list[Table]:
-    """All tables for a terminal."""
+    """Return all tables for a terminal."""
     made = []
     for sheet in sheets(models):
         view = Table(title=sheet.title, title_justify="left")
@@ -58,7 +58,7 @@ def tables(models: Sequence[Profiled]) -> list[Table]:
 
 
 def sheets(models: Sequence[Profiled]) -> Iterator[Sheet]:
-    """One table per measurement that at least one model has."""
+    """Yield one table per measurement that at least one model has."""
     profiles = [model.profile for model in models]
     if any(profiles):
         yield from _on_store(profiles)
@@ -78,7 +78,7 @@ def _on_store(profiles: Sequence[Profile | None]) -> Iterator[Sheet]:
         "Distance relative to another video (0 is invariant)",
         {name: row(name, lambda level: ratio(level.ratio)) for name in LEVELS},
     )
-    # Chance follows from the frames alone, so it is the same for every model.
+    # Chance depends on the frames alone, so it is the same for every model.
     some = next(profile for profile in profiles if profile)
     yield Sheet(
         "Nearest frame comes from the same frame, shot or video (percent)",
@@ -128,12 +128,12 @@ def _on_videos(protocol: str, found: Sequence[Robustness | None]) -> Sheet:
 
 
 def ratio(found: Estimate) -> Cell:
-    """`0.42 [0.40, 0.45]`."""
+    """Format as `0.42 [0.40, 0.45]`."""
     return _cell(found, 1, 2)
 
 
 def percent(found: Estimate) -> Cell:
-    """`42.0 [40.1, 45.3]`, of shares in [0, 1]."""
+    """Format fractions in [0, 1] as `42.0 [40.1, 45.3]`."""
     return _cell(found, 100, 1)
 
 

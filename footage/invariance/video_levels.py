@@ -1,14 +1,14 @@
-"""What changes inside a shot or a video, and how far it moves the features: measured on any store.
+"""Invariance within videos: feature distances at each level of the hierarchy, on any store.
 
     view     two augmented views of one frame
     shot     different frames of one shot
     video    frames of different shots of one video
-    others   frames of different videos: the yardstick
+    others   frames of different videos: the reference
 
 The invariance profile is the mean distance at each of the first three levels over that of the last:
-0 where a change leaves the features alone, 1 where it moves them as far as another video does.
-Beside each level stands how often the nearest frame is a right one. Distances are 1 - cosine; every
-video weighs alike; the intervals are over videos.
+0 means invariant, 1 means that the change moves the features as far as another video does.
+For each level it also reports how often the nearest frame is a relevant one. Distances are
+1 - cosine; every video has equal weight; the intervals are over videos.
 """
 
 import dataclasses
@@ -45,25 +45,25 @@ from footage.seeding import generator, hash_order
 from footage.store.reader import Store, evenly
 
 LEVELS: Final = ("view", "shot", "video")
-"""From the smallest change to the largest."""
+"""Levels from the smallest change to the largest."""
 
 VIEWS: Final = AugmentConfig()
-"""How two views of a frame differ, but for their size: the same for every model [ours]."""
+"""Augmentation of the two views of a frame, except for their size; equal for all models [ours]."""
 
 
 class ChosenFrame(NamedTuple):
-    """A frame of a store, by numbers."""
+    """A frame of a store, by its indices."""
 
     video: int
-    """Counts the chosen videos from 0."""
+    """Index of the video among the chosen ones, from 0."""
     row: int
-    """Its shot, counted in `store.shots`."""
+    """Index of its shot in `store.shots`."""
     place: int
-    """Its number inside the shot."""
+    """Index of the frame in the shot."""
 
 
 class FrameFeatures(NamedTuple):
-    """Features of chosen frames by one model, and of two views of each."""
+    """One model's features of the chosen frames, and of two views of each."""
 
     plain: Float[Tensor, "N D"]
     first: Float[Tensor, "N D"]
@@ -72,18 +72,18 @@ class FrameFeatures(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Level:
-    """What one level of the hierarchy does to the features."""
+    """Effect of one level of the hierarchy on the features."""
 
     ratio: Estimate
-    """Mean distance over the mean distance between videos."""
+    """Mean distance relative to the mean distance between videos."""
     distance: Estimate
     """Mean distance, 1 - cosine."""
     hit: Estimate
-    """How often the nearest allowed frame is of the same frame, shot or video."""
+    """Fraction of queries whose nearest allowed frame is of the same frame, shot or video."""
     chance: Share
-    """The same for features that say nothing."""
+    """The same fraction for uninformative features."""
     videos: int
-    """How many have such pairs."""
+    """Number of videos that have such pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,7 @@ class Profile:
     """The invariance profile of a model."""
 
     levels: Mapping[str, Level]
-    """By name; a level of which the store has no pairs is not there."""
+    """Levels by name; a level without pairs in the store is absent."""
     others: Estimate
     """Mean distance between frames of different videos."""
     alignment: float
@@ -107,15 +107,15 @@ class Profile:
 def choose_frames(
     store: Store, eligible: Sequence[str], *, videos: int, shots: int, frames: int, seed: int
 ) -> list[ChosenFrame]:
-    """Frames evenly over the shots of videos, and shots evenly over each video.
+    """Choose frames spread evenly over the shots of videos, and shots evenly over each video.
 
     Args:
-        store: Where they lie.
-        eligible: Ids of the videos that may be taken.
-        videos: At most so many, those with the smallest hashes of (seed, id).
-        shots: At most so many of each video.
-        frames: At most so many of each shot.
-        seed: Another seed takes other videos.
+        store: The store.
+        eligible: Ids of the videos that may be chosen.
+        videos: Maximum number of videos: those with the smallest hashes of (seed, id).
+        shots: Maximum number of shots per video.
+        frames: Maximum number of frames per shot.
+        seed: Seed of the choice of videos.
 
     Raises:
         ConfigError: There are fewer than two videos to compare.
@@ -148,9 +148,9 @@ def frame_features(
     seed: int,
     batch_size: int = 64,
 ) -> dict[str, FrameFeatures]:
-    """Features of the chosen frames, as they are and in two views, by column.
+    """Extract features of the chosen frames and of two views of each, by column.
 
-    Views are a function of the seed, the frame and the size, so no model changes another's.
+    Views are a function of the seed, the frame and the size, so models do not affect each other.
     """
     sizes = sizes_of(columns)
 
@@ -162,7 +162,7 @@ def frame_features(
         return [plain, *({size: views[size][i] for size in sizes} for i in range(2))]
 
     def images() -> Iterator[dict[int, RawImage]]:
-        # A store is read by one thread; decoding is what takes time.
+        # One thread reads the store; decoding is the expensive part.
         encoded = ((frame, store.encoded(frame.row, [frame.place])[0]) for frame in chosen)
         for images_of_frame in in_threads(encoded, read, ahead=BATCHES_AHEAD * batch_size):
             yield from images_of_frame
@@ -184,12 +184,12 @@ def _two_views(jpeg: bytes, size: int, key: tuple[int, int, int]) -> list[RawIma
 
 
 def profile_of(features: FrameFeatures, chosen: Sequence[ChosenFrame], *, seed: int) -> Profile:
-    """The invariance profile from features.
+    """Compute the invariance profile from features.
 
     Args:
-        features: In the order of `chosen`.
-        chosen: Which frame each row is.
-        seed: Of the draws for the intervals.
+        features: Features in the order of `chosen`.
+        chosen: The frame of each row.
+        seed: Seed of the bootstrap.
     """
     videos = torch.tensor([frame.video for frame in chosen])
     shots = torch.tensor([frame.row for frame in chosen])
@@ -225,7 +225,7 @@ def profile_of(features: FrameFeatures, chosen: Sequence[ChosenFrame], *, seed: 
 
 
 def _first_to_second(features: FrameFeatures) -> Float[Tensor, "N N"]:
-    """Cosine distances from each first view to all second ones."""
+    """Return cosine distances from each first view to all second views."""
     count = len(features.first)
     return distances(torch.cat([features.first, features.second]))[:count, count:]
 
@@ -233,7 +233,7 @@ def _first_to_second(features: FrameFeatures) -> Float[Tensor, "N N"]:
 class _Between:
     """The mean distance between videos, as a statistic of weighted videos.
 
-    Pairs of a video with itself are left out, also where a draw holds it twice.
+    Pairs of a video with itself are excluded, even if a resample contains it twice.
     """
 
     def __init__(self, distance: Float[Tensor, "N N"], videos: Int[Tensor, " N"]) -> None:
@@ -274,6 +274,6 @@ def _level(
 
 
 def _members(videos: Int[Tensor, " N"]) -> Float[np.ndarray, "N U"]:
-    """1 where a frame (row) is of a video (column)."""
+    """Return 1 where a frame (row) belongs to a video (column), else 0."""
     one_hot: Float[np.ndarray, "N U"] = torch.nn.functional.one_hot(videos).double().numpy()
     return one_hot

@@ -1,1 +1,1 @@
-"""Measures: geometry of representations, confidence intervals and the bootstrap."""
+"""Metrics: geometry of representations, confidence intervals and the bootstrap."""

@@ -1,8 +1,8 @@
-"""Confidence intervals by drawing the units of a measurement again, with replacement.
+"""Bootstrap confidence intervals: resample the units of a measurement with replacement.
 
-Frames of one video are not independent, so the units are whole videos or scenes. A draw
-depends on the seed and the number of units alone: two models are measured on the same draws, and a
-difference between their intervals is not one between draws.
+Frames of one video are not independent, so the units are whole videos or scenes. The resamples
+depend only on the seed and the number of units, so that all models are measured on the same
+resamples and their intervals can be compared.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from footage.metrics.intervals import wilson
 from footage.seeding import generator
 
 Weights = Float[np.ndarray, "R U"]
-"""For each draw (row), how often each unit came."""
+"""Number of times that each unit occurs in each resample (row)."""
 
 DRAWS: Final = 2000
 CONFIDENCE: Final = 0.95
@@ -24,7 +24,7 @@ CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with the bounds of its interval, at `CONFIDENCE`; nan where it is not defined."""
+    """A value with the bounds of its interval, at `CONFIDENCE`; nan where it is undefined."""
 
     value: float
     low: float
@@ -34,12 +34,12 @@ class Estimate:
 def estimate(
     statistic: Callable[[Weights], Float[np.ndarray, " R"]], units: int, seed: int
 ) -> Estimate:
-    """A statistic of weighted units, with its percentile interval (Efron 1979).
+    """Estimate a statistic of weighted units, with its percentile interval (Efron 1979).
 
     Args:
-        statistic: Values of many weightings at once; nan where a weighting leaves it undefined.
-        units: How many units there are.
-        seed: Of the draws.
+        statistic: Values for many weightings at once; nan where a weighting leaves it undefined.
+        units: Number of units.
+        seed: Seed of the resamples.
     """
     value = float(statistic(np.ones((1, units)))[0])
     weights = generator("bootstrap", seed).multinomial(units, np.full(units, 1 / units), DRAWS)
@@ -53,10 +53,10 @@ def estimate(
 
 
 def fraction(part: Float[np.ndarray, " U"], whole: Float[np.ndarray, " U"], seed: int) -> Estimate:
-    """`sum of part / sum of whole`, a fraction in [0, 1], with its interval.
+    """Estimate `sum of part / sum of whole`, a fraction in [0, 1], with its interval.
 
-    If all units agree, such as when every answer is right, the draws have no spread. Then the
-    interval is a Wilson interval with as many trials as there are units.
+    If all units agree, for example when every answer is correct, the resamples have no spread. The
+    interval is then a Wilson interval with as many trials as units.
     """
     found = estimate(share(part, whole), len(part), seed)
     if found.high - found.low > 1e-12 or not np.isfinite(found.value):
@@ -68,7 +68,7 @@ def fraction(part: Float[np.ndarray, " U"], whole: Float[np.ndarray, " U"], seed
 def share(
     part: Float[np.ndarray, " U"], whole: Float[np.ndarray, " U"]
 ) -> Callable[[Weights], Float[np.ndarray, " R"]]:
-    """The statistic `sum of part / sum of whole`; nan where the whole is nothing."""
+    """Return the statistic `sum of part / sum of whole`; nan where the whole is zero."""
 
     def statistic(weights: Weights) -> Float[np.ndarray, " R"]:
         return divided(weights @ part, weights @ whole)
@@ -79,6 +79,6 @@ def share(
 def divided(
     part: Float[np.ndarray, " R"], whole: Float[np.ndarray, " R"]
 ) -> Float[np.ndarray, " R"]:
-    """Quotients; nan where the divisor is as good as nothing."""
+    """Divide elementwise; nan where the divisor is almost zero."""
     usable = whole > 1e-9
     return np.where(usable, part / np.where(usable, whole, 1.0), np.nan)

@@ -1,7 +1,7 @@
-"""Intervals of accuracies that are valid at the extremes and for few test images.
+"""Confidence intervals of accuracies that are valid at the extremes and for few test images.
 
 The interval is that of Wilson 1927 (https://doi.org/10.1080/01621459.1927.10502953), at 95 %: four
-right answers of four are 100 % with an interval from 51 to 100. Two accuracies are compared by
+correct answers of four are 100 % with an interval from 51 to 100. Two accuracies are compared by
 the hybrid score interval of their difference (Newcombe 1998, method 10,
 https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I).
 """
@@ -13,7 +13,7 @@ Z: Final = 1.959963984540054
 """Quantile of the standard normal distribution that leaves 2.5 % above it."""
 
 FEW_TEST_IMAGES: Final = 50
-"""With fewer, an interval can be wider than a quarter of the whole scale."""
+"""Below this number, an interval can span more than a quarter of the scale."""
 
 
 class Interval(NamedTuple):
@@ -24,10 +24,10 @@ class Interval(NamedTuple):
 
 
 def wilson(value: float, count: int) -> Interval:
-    """Interval of a fraction from the number of trials.
+    """Return the interval of a fraction from the number of trials.
 
     Args:
-        value: Fraction of right answers, in [0, 1].
+        value: Fraction of correct answers, in [0, 1].
         count: Number of test images; with 0, the interval is [0, 1].
     """
     if count < 1:
@@ -39,10 +39,10 @@ def wilson(value: float, count: int) -> Interval:
 
 
 def difference(ours: float, our_count: int, theirs: float, their_count: int) -> Interval:
-    """Interval of `ours - theirs`.
+    """Return the interval of `ours - theirs`.
 
-    The two are treated as independent. Two models on the same images usually agree on the easy
-    ones, so the interval is conservative.
+    The two are treated as independent. Two models usually agree on the easy images of a test set,
+    so the interval is conservative.
     """
     mine, other = wilson(ours, our_count), wilson(theirs, their_count)
     gain = ours - theirs
@@ -52,13 +52,13 @@ def difference(ours: float, our_count: int, theirs: float, their_count: int) -> 
 
 
 def percent(value: float, bounds: Interval | tuple[float, float]) -> str:
-    """A fraction and its interval as `83.3 [64.1, 93.3]`."""
+    """Format a fraction and its interval as `83.3 [64.1, 93.3]`."""
     low, high = bounds
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def few_images(counts: Iterable[tuple[str, int]]) -> str:
-    """A warning that names the tasks with very small test sets; empty if there are none.
+    """Return a warning that names tasks with very small test sets; empty if there are none.
 
     Args:
         counts: Names of tasks with their numbers of test images.

@@ -1,6 +1,6 @@
-"""How features lie in space, without a label: distances, spread, effective rank, retrieval.
+"""Label-free metrics of features: distances, spread, effective rank, retrieval.
 
-Shared by the monitor, which looks while a model learns, and by the profile of a finished one.
+The online metrics of training and the invariance profile share them.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Retrieval(NamedTuple):
-    """How often the nearest allowed frame is a right one, and how often by chance."""
+    """Hit rate of the nearest allowed frame, and the hit rate expected by chance."""
 
     hit: float
     chance: float
@@ -20,17 +20,17 @@ class Retrieval(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What each query found; only rows with a right frame are queries."""
+    """Result of each query; only rows with a relevant frame are queries."""
 
     is_query: Bool[Tensor, " N"]
     hit: Float[Tensor, " N"]
-    """1 where the nearest allowed frame is a right one, else 0."""
+    """1 where the nearest allowed frame is relevant, else 0."""
     chance: Float[Tensor, " N"]
-    """Share of right frames among those allowed."""
+    """Fraction of relevant frames among those allowed."""
 
 
 def distances(features: Float[Tensor, "N D"]) -> Float[Tensor, "N N"]:
-    """Cosine distances, 1 - cosine, between all pairs, in float64; 0 to 2."""
+    """Return cosine distances, 1 - cosine, between all pairs, in float64; 0 to 2."""
     unit = torch.nn.functional.normalize(features.double(), dim=1)
     return (1 - unit @ unit.T).clamp(min=0)
 
@@ -38,32 +38,32 @@ def distances(features: Float[Tensor, "N D"]) -> Float[Tensor, "N N"]:
 def paired_distances(
     first: Float[Tensor, "*axes D"], second: Float[Tensor, "*axes D"]
 ) -> Float[Tensor, "*axes"]:
-    """Cosine distances, 1 - cosine, between features of the same place, in float64."""
+    """Return cosine distances, 1 - cosine, between features at the same index, in float64."""
     cosine = torch.nn.functional.cosine_similarity(first.double(), second.double(), dim=-1)
     return (1 - cosine).clamp(min=0)
 
 
 def uniformity(distance: Float[Tensor, "N N"]) -> float:
-    """How evenly the features fill the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
+    """Measure how evenly the features fill the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
 
     Wang & Isola 2020, equation 2 with t = 2 (https://arxiv.org/abs/2005.10242). 0 for one point,
     about -4 for a uniform sphere of many dimensions; lower is more even.
 
     Args:
-        distance: Cosine distances of the features; of unit vectors |f - g|^2 is twice that.
+        distance: Cosine distances of the features; |f - g|^2 of unit vectors is twice as large.
     """
     others = ~torch.eye(len(distance), dtype=torch.bool)
     return float((-4 * distance[others]).exp().mean().log())
 
 
 def embedding_std(features: Float[Tensor, "N D"]) -> float:
-    """Mean standard deviation over the axes of the normalised features, times sqrt(D)."""
+    """Return the mean standard deviation over the axes of the normalised features, times sqrt(D)."""
     normalised = torch.nn.functional.normalize(features.double(), dim=1)
     return float(normalised.std(dim=0).mean()) * math.sqrt(features.shape[1])
 
 
 def rankme(features: Float[Tensor, "N D"]) -> float:
-    """Effective rank: exp of the entropy of the normalised singular values.
+    """Return the effective rank: exp of the entropy of the normalised singular values.
 
     Garrido et al. 2023, "RankMe", equation 1 (https://arxiv.org/abs/2210.02885). From 1 to
     min(N, D); 0 for features that are all zero.
@@ -78,12 +78,12 @@ def rankme(features: Float[Tensor, "N D"]) -> float:
 def answers(
     distance: Float[Tensor, "N N"], right: Bool[Tensor, "N N"], allowed: Bool[Tensor, "N N"]
 ) -> Answers:
-    """Nearest neighbours, one query a row.
+    """Find nearest neighbours, one query per row.
 
     Args:
-        distance: From each query (row) to each frame.
-        right: For each query the frames that count as found.
-        allowed: For each query the frames that it may find.
+        distance: Distance from each query (row) to each frame.
+        right: Relevant frames of each query.
+        allowed: Frames that each query may retrieve.
     """
     nearest = distance.masked_fill(~allowed, math.inf).argmin(dim=1, keepdim=True)
     return Answers(
@@ -96,9 +96,9 @@ def answers(
 def retrieval(
     features: Float[Tensor, "N D"], right: Bool[Tensor, "N N"], allowed: Bool[Tensor, "N N"]
 ) -> Retrieval:
-    """Nearest neighbour by cosine, over all queries; for `right` and `allowed` see `answers`.
+    """Retrieve the nearest neighbour by cosine for all queries; see `answers` for the masks.
 
-    Rows without a right frame are no queries. Chance is the hit rate of features that say nothing.
+    Rows without a relevant frame are not queries. Chance is the hit rate of uninformative features.
     """
     found = answers(distances(features), right, allowed)
     if not bool(found.is_query.any()):

@@ -1,4 +1,4 @@
-"""Backbones: any 2-D network of timm behind one door.
+"""Backbones: any 2-D network of timm behind one interface.
 
     pixels [B 3 H W]  --network-->  patches [B D h w]  --its own pooling-->  features [B D]
 
@@ -27,19 +27,19 @@ import timm  # isort: skip
 
 
 IMAGENET: Final = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-"""Normalisation of networks that state none."""
+"""Normalisation for networks that do not define their own."""
 
 
 class Backbone(nn.Module):
-    """A network without its classifier: one of timm, or one that a plugin registered.
+    """A network without its classifier: one from timm, or one that a plugin registered.
 
     Args:
-        architecture: A timm model name; a tag behind a dot is allowed and names no weights here.
-        size: Input height and width in pixels; fixes the positions of networks that need it (ViT).
-        options: More arguments of the timm model.
+        architecture: A timm model name; a tag after a dot is allowed but loads no weights here.
+        size: Input height and width in pixels; required to build networks such as ViT.
+        options: Further arguments of the timm model.
 
     Raises:
-        ConfigError: timm does not know the architecture or refuses an option.
+        ConfigError: timm does not have the architecture or refuses an option.
     """
 
     network: Any  # timm's networks share these attributes, but no class that declares them
@@ -61,15 +61,15 @@ class Backbone(nn.Module):
     def from_module(
         cls, network: nn.Module, *, size: int, name: str = "module", feature_dim: int = 0
     ) -> "Backbone":
-        """A backbone around any torch module that maps images `B 3 H W` to features `B D`.
+        """Wrap any torch module that maps images `B 3 H W` to features `B D`.
 
         To train and load it by name, register it instead; see `register_backbone`.
 
         Args:
             network: The module. Its attribute `pretrained_cfg`, a mapping with `mean` and `std`,
-                decides the normalisation; without it, that of ImageNet is used.
+                defines the normalisation; without it, that of ImageNet is used.
             size: Input height and width in pixels.
-            name: What results call it.
+            name: Name in results.
             feature_dim: D; 0 reads the attribute `num_features`.
         """
         backbone = cls.__new__(cls)
@@ -81,12 +81,12 @@ class Backbone(nn.Module):
         return backbone
 
     def forward(self, images: Images) -> Features:
-        """Pooled features, before any head."""
+        """Compute pooled features, before any head."""
         features: Tensor = self.network(images)
         return features
 
     def patch_features(self, images: Images) -> Float[Tensor, "B h w D"]:
-        """The last feature map: one vector for each cell of the network's grid."""
+        """Compute the last feature map: one vector for each cell of the network's grid."""
         maps: Tensor = self.network.forward_features(images)
         if maps.ndim == 3:  # tokens: class and register tokens first, then the grid row by row
             rows, columns = self.network.patch_embed.grid_size
@@ -99,12 +99,12 @@ class Backbone(nn.Module):
 def build(
     config: BackboneConfig, *, size: int, seed: int, use_tag: bool = False
 ) -> tuple[Backbone, str]:
-    """A backbone and the origin of its weights, which is printed and stored with every run.
+    """Build a backbone and describe the origin of its weights, for logs and run records.
 
     Args:
         config: The network.
         size: Input height and width in pixels.
-        seed: Seed of random weights; the global generators are left as they were.
+        seed: Seed of random weights; the global generators are not changed.
         use_tag: Load the weights of the architecture's tag; they are downloaded if necessary.
 
     Raises:
@@ -122,14 +122,14 @@ def build(
 
 
 def usual_size(architecture: str) -> int:
-    """The input size in pixels that timm gives for an architecture; 224 where it gives none."""
+    """Return timm's input size in pixels for an architecture; 224 if timm defines none."""
     name = architecture.partition(".")[0]
     cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     return cfg.input_size[-1] if cfg else 224
 
 
 def load_weights(backbone: Backbone, path: Path) -> str:
-    """Fill a backbone from a safetensors file of its architecture.
+    """Load a backbone's weights from a safetensors file of its architecture.
 
     A classifier in the file is ignored, because a backbone has none.
 
@@ -173,7 +173,7 @@ def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
 
 
 def preprocessing_of(record: PreprocessingRecord) -> Preprocessing:
-    """The input of a model, as its file describes it."""
+    """Return the preprocessing that a model file describes."""
     return Preprocessing(size=record.size, mean=record.mean, std=record.std)
 
 

@@ -1,4 +1,4 @@
-"""Settings of backbones, without torch: which network, and how pixels become its input."""
+"""Settings of backbones and their preprocessing. This module does not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,16 +8,17 @@ from footage.models.options import NAME, Option, check_options
 from footage.runs.records import LEAST_STD, MOST_MEAN, MOST_PIXELS
 
 ATTENTION_HEADS = 4
-"""Heads of every attention in the predictors [ours]."""
+"""Number of attention heads in the predictors [ours]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackboneConfig:
-    """Which network."""
+    """Backbone network."""
 
     architecture: str = "resnetv2_50"
     """Any timm image model, or a backbone of a plugin. Paper: resnetv2_50; "Big" is the same with
-    option width_factor 3."""
+    option width_factor 3.
+    """
 
     options: Mapping[str, Option] = field(default_factory=dict)
     """Options of the timm network, such as width_factor 3. `footage.models.options` lists them."""
@@ -33,16 +34,16 @@ class BackboneConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """How pixels become the backbone's input: a square resize, then (x / 255 - mean) / std."""
+    """Preprocessing of pixels: a square resize, then (x / 255 - mean) / std."""
 
     size: int
     """Height and width of the input, in pixels."""
 
     mean: tuple[float, float, float]
-    """Subtracted from red, green, blue, on the scale 0 to 1."""
+    """Mean of red, green and blue, on the scale 0 to 1."""
 
     std: tuple[float, float, float]
-    """Divides red, green, blue, on the scale 0 to 1."""
+    """Standard deviation of red, green and blue, on the scale 0 to 1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.size <= MOST_PIXELS:

@@ -1,4 +1,4 @@
-"""Heads: what stands between the backbone and a loss, and is thrown away after training.
+"""Heads: modules between the backbone and a loss, discarded after training.
 
 features V S F A D --> projection or prototypes ----------> frame/shot loss
          |
@@ -16,30 +16,30 @@ from footage.models.config import ATTENTION_HEADS
 from footage.shapes import Embeddings, ShotEmbeddings
 
 ATTENTION_LAYERS = 2
-"""Of the same [ours]."""
+"""Number of layers in the transformer predictor [ours]."""
 
 BOTTLENECK = 256
 """Width before the prototypes, as in DINO."""
 
 
 class ShotPooling(nn.Module):
-    """Pools the features of a shot's frames and views into one shot embedding.
+    """Pool the features of a shot's frames and views into one shot embedding.
 
     VIVI pools frame features, not their projections; the mean is its default and attention the
     alternative [recalled .7]. `attention` weights each view by the softmax, over the shot, of one
-    linear score of its features; it begins as the mean [ours].
+    linear score of its features; it is initialised to the mean [ours].
     """
 
     def __init__(self, feature_dim: int, kind: Literal["mean", "attention"] = "mean") -> None:
         super().__init__()
         self.kind = kind
         if kind == "attention":
-            # No bias: the same number added to all scores of a shot changes nothing.
+            # No bias: the softmax over a shot is invariant to it.
             self.score = nn.Linear(feature_dim, 1, bias=False)
             nn.init.zeros_(self.score.weight)
 
     def forward(self, features: Embeddings) -> ShotEmbeddings:
-        """Shot embeddings in the order of the shots."""
+        """Return shot embeddings in the order of the shots."""
         if self.kind == "mean":
             return features.mean(dim=(2, 3))
         views = features.flatten(2, 3)
@@ -47,11 +47,11 @@ class ShotPooling(nn.Module):
 
 
 class Projection(nn.Module):
-    """Projection head: the embedding that a frame or shot loss compares.
+    """Projection head: map features to the embeddings that a frame/shot loss compares.
 
     `linear` is one fully connected layer, as in the same laboratory's exemplar code [paper: 1000].
-    `mlp` has one hidden layer as wide as the features, as is usual for InfoNCE since SimCLR [ours];
-    it has no batch norm, so that the value does not depend on how the batch lies over processes.
+    `mlp` has one hidden layer as wide as the features, as is usual for InfoNCE since SimCLR [ours].
+    It has no batch norm, so that the result does not depend on the number of processes.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Projection(nn.Module):
         self.layers = nn.Sequential(*hidden, nn.Linear(feature_dim, embedding_dim))
 
     def forward(self, features: Embeddings) -> Float[Tensor, "V S F A E"]:
-        """The embedding of every view."""
+        """Compute the embedding of every view."""
         return self.layers(features)  # type: ignore[no-any-return]
 
 
 class PrototypeHead(nn.Module):
-    """How much each view resembles each of many learnt prototypes: the head of self-distillation.
+    """Head of self-distillation: similarity of each view to many learnt prototypes.
 
     As in DINO (Caron et al. 2021, appendix C): an MLP down to 256 dimensions, normalised, then the
     cosine with every prototype. Ours: its hidden layers are as wide as the features.
@@ -85,19 +85,19 @@ class PrototypeHead(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(num_prototypes, BOTTLENECK))
 
     def forward(self, features: Embeddings) -> Float[Tensor, "V S F A E"]:
-        """Cosines with the prototypes, from -1 to 1."""
+        """Compute cosines with the prototypes, from -1 to 1."""
         bottleneck = normalize(self.layers(features), dim=-1)
         return linear(bottleneck, normalize(self.prototypes, dim=-1))
 
 
 class CausalTransformer(nn.Module):
-    """A small transformer over a video's shots, in which a shot sees itself and those before it.
+    """A small causal transformer over a video's shots: each shot attends to itself and earlier ones.
 
     Pre-norm layers without dropout, learnt positions [ours].
 
     Args:
         input_dim: Width of the mapped shots.
-        hidden_dim: Its own width; a multiple of `ATTENTION_HEADS`.
+        hidden_dim: Width of the transformer; a multiple of `ATTENTION_HEADS`.
         num_shots: Longest sequence.
     """
 
@@ -119,7 +119,7 @@ class CausalTransformer(nn.Module):
         )
 
     def forward(self, shots: Float[Tensor, "V S E"]) -> Float[Tensor, "V S H"]:
-        """What has been read up to and with each shot."""
+        """Return the state after each shot."""
         num_shots = shots.shape[1]
         unseen = torch.ones(num_shots, num_shots, dtype=torch.bool, device=shots.device).triu(1)
         entered = self.enter(shots) + self.positions[:num_shots]
@@ -127,22 +127,22 @@ class CausalTransformer(nn.Module):
 
 
 class FutureShotPredictor(nn.Module):
-    """Reads a video's shots one by one and predicts the embeddings of those to come.
+    """Read a video's shots in order and predict the embeddings of the shots that follow.
 
     One fully connected layer (512) maps each shot embedding, an LSTM (256) or a causal transformer
     reads them in order, and one linear layer for every step ahead predicts the mapped embedding of
     that shot.
     Recalled: LSTM of width 256 after a layer of 512 [.35]; critic bilinear or inner product [.75].
-    Ours: predictions are made in the space of the mapped shots, a ReLU follows the layer on the
-    reader's side only, and the transformer.
+    Ours: predictions are made in the space of the mapped shots, a ReLU follows the layer only at
+    the predictor's input, and the transformer.
 
     Args:
         feature_dim: Width of the shot embeddings.
-        steps: How many shots ahead to predict: 1 to `steps`.
+        steps: Number of shots ahead to predict: 1 to `steps`.
         embedding_dim: Width of the mapped shots, the space of the critic.
-        hidden_dim: Width of what reads the shots.
-        kind: What reads them.
-        shots_per_video: Longest sequence; only the transformer needs to know it.
+        hidden_dim: Width of the predictor.
+        kind: Type of the predictor.
+        shots_per_video: Longest sequence; only the transformer uses it.
         critic: `bilinear` compares by a learnt matrix, `inner_product` directly.
     """
 
@@ -173,14 +173,14 @@ class FutureShotPredictor(nn.Module):
     def forward(
         self, shots: ShotEmbeddings
     ) -> list[tuple[Float[Tensor, "V _ E"], Float[Tensor, "V _ E"]]]:
-        """Predictions and targets for each step m = 1, 2, ..., at the S - m places where m fits.
+        """Return predictions and targets for each step m = 1, 2, ..., at the S - m valid positions.
 
-        At place k the predictor has read the shots 1..k and predicts shot k + m. The inner product
+        At position k the predictor has read the shots 1..k and predicts shot k + m. The inner product
         of a prediction with a target is the critic's value: its matrix is already applied.
         """
         targets = self.embed(shots)
         states = self.read(torch.relu(targets))
-        states = states[0] if isinstance(states, tuple) else states  # an LSTM gives its memory too
+        states = states[0] if isinstance(states, tuple) else states  # an LSTM also returns its memory
         num_shots = shots.shape[1]
         return [
             (self.critic(predict(states[:, : num_shots - step])), targets[:, step:])
@@ -189,7 +189,7 @@ class FutureShotPredictor(nn.Module):
 
 
 class OrderPredictor(nn.Module):
-    """Reads a video's shots in the order given and says how likely that order is backward.
+    """Read a video's shots in the given order and predict whether that order is backward.
 
     `mlp` reads the concatenated sequence, `lstm` reads it shot by shot. Recalled: both named [.6].
 
@@ -197,7 +197,7 @@ class OrderPredictor(nn.Module):
         feature_dim: Width of the shot embeddings.
         shots_per_video: Length of the sequence.
         hidden_dim: Width of the hidden layer or of the LSTM.
-        kind: Which of the two.
+        kind: Type of the predictor.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class OrderPredictor(nn.Module):
         self.decide = nn.Linear(hidden_dim, 1)
 
     def forward(self, shots: ShotEmbeddings, reversed: Bool[Tensor, " V"]) -> Float[Tensor, " V"]:
-        """Log-odds of backward, after the videos marked `reversed` are turned round."""
+        """Return the log-odds of backward, after reversing the videos marked `reversed`."""
         shown = torch.where(reversed[:, None, None], shots.flip(1), shots)
         if self.kind == "lstm":
             state = self.read(shown)[0][:, -1]

@@ -1,4 +1,4 @@
-"""Initial weights of a run: random, or from another training."""
+"""Initial weights of a run: random, or from earlier training."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ class InitialWeights(NamedTuple):
 def initial_weights(
     config: BackboneConfig, init: str, *, size: int, seed: int, classes: Sequence[str] = ()
 ) -> InitialWeights:
-    """The backbone that a run starts from.
+    """Build the backbone that a run starts from.
 
     Args:
         config: The recipe's network; `init` can replace it.
         init: As in `TrainConfig.init`.
         size: Input height and width in pixels.
         seed: Seed of random weights.
-        classes: Classes of the run's labelled images; a classifier of other classes is not loaded.
+        classes: Classes of the run's labelled images; a classifier for other classes is not loaded.
 
     Raises:
         ConfigError: The name has no weights, or the weights do not fit.
@@ -64,7 +64,7 @@ def initial_weights(
 
 
 def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
-    """Load the heads that fit completely; the others keep their random weights. Both are logged."""
+    """Load the heads that fit completely and log them; the others keep their random weights."""
     wanted = objective.state_dict()
     parts = {_part(name) for name in wanted}
     fitting = {
@@ -87,7 +87,7 @@ def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:
 
 
 def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
-    """The heads of a run; other sources have none."""
+    """Return the heads of a run; other sources have none."""
     if not (path / layout.RUN).is_file():
         return {}
     found = checkpoint.newest(path / layout.CHECKPOINTS)
@@ -101,6 +101,6 @@ def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _part(name: str) -> str:
-    """The level that a tensor belongs to: `levels.future.x.y` is of `future`."""
+    """Return the level that a tensor belongs to: `levels.future.x.y` belongs to `future`."""
     first, _, rest = name.partition(".")
     return rest.partition(".")[0] if first == "levels" else first

@@ -1,6 +1,6 @@
-"""What a MODEL argument means: a run, an exported file or folder, or a timm name.
+"""Load the model that a MODEL argument names: a run, an export, or a timm name.
 
-runs/first                  a run folder: its newest whole checkpoint, averaged weights if kept
+runs/first                  a run folder: its latest intact checkpoint, averaged weights if kept
 backbone.safetensors        a file that `footage export --to safetensors` wrote
 exported/                   a folder that `footage export --to timm` wrote
 resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
@@ -30,27 +30,27 @@ HEADER: Final = "footage"
 """Key of the description in the header of an exported safetensors file."""
 TIMM_CONFIG: Final = "config.json"
 TIMM_WEIGHTS: Final = "model.safetensors"
-"""Files of a folder that timm loads."""
+"""File in which timm folders keep their weights."""
 
 
 class Model(NamedTuple):
-    """A backbone with all that is needed to use it."""
+    """A backbone with everything needed to use it."""
 
     name: str
-    """As the user gave it."""
+    """The argument as the user gave it."""
     backbone: Backbone
     """In evaluation mode, on the CPU, in float32."""
     start: str
-    """Where its weights come from, in words."""
+    """Description of the origin of its weights."""
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How pixels become its input."""
+        """Preprocessing of its input."""
         return self.backbone.preprocessing
 
 
 def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
-    """The model that `spec` names.
+    """Load the model that `spec` names.
 
     Args:
         spec: See the module's docstring.
@@ -78,7 +78,7 @@ def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
 
 
 def untrained(model: Model, *, seed: int) -> Model:
-    """The same architecture and preprocessing with random weights."""
+    """Return the same architecture and preprocessing with random weights."""
     config = BackboneConfig(
         architecture=model.backbone.architecture, options=model.backbone.options
     )
@@ -88,7 +88,7 @@ def untrained(model: Model, *, seed: int) -> Model:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """What must travel with the weights, as JSON values."""
+    """Return the metadata that is stored with the weights, as JSON values."""
     return {
         "architecture": model.backbone.architecture,
         "options": model.backbone.options,
@@ -113,9 +113,9 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's tensors of a checkpoint, under the names that the timm network gives them.
+    """Return the backbone's tensors in a checkpoint, by their names in the timm network.
 
-    Of self-distillation the teacher's, which are the better ones (Caron et al. 2021, section 5.2).
+    For self-distillation, return the better weights of the teacher (Caron et al. 2021, section 5.2).
     """
     has_teacher = any(name.startswith("teacher.network.") for name in weights)
     prefix = "teacher.network." if has_teacher else "backbone.network."
@@ -184,5 +184,5 @@ def _assemble(
 
 
 def best_device() -> torch.device:
-    """The device that is used when none is named: a GPU when there is one."""
+    """Return the default device: a GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -48,7 +48,7 @@ def create(
     *,
     weights: Path | None = None,
 ) -> Any:  # noqa: ANN401 (timm's networks share no class)
-    """A timm network without its classifier.
+    """Create a timm network without its classifier.
 
     Args:
         architecture: A timm name; the tag affects only how `weights` are read.
@@ -82,7 +82,7 @@ def create(
         return timm.create_model(architecture if weights else name, **arguments)
     except ConfigError:
         raise
-    except Exception as error:  # whatever a wrong combination of options leads to inside timm
+    except Exception as error:  # raised inside timm by any invalid combination of options
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"timm cannot create {architecture!r} at {size} px with {dict(options)}: {reason}",
@@ -91,7 +91,7 @@ def create(
 
 
 def feature_dim(network: Any) -> int:  # noqa: ANN401
-    """Length of a network's pooled features."""
+    """Return the length of a network's pooled features."""
     return int(getattr(network, "head_hidden_size", None) or network.num_features)
 
 
@@ -119,7 +119,7 @@ def _rehearse(name: str, size: int, arguments: Mapping[str, Any]) -> None:
 
 
 def _available_bytes() -> int:
-    """Memory that can be used without swapping, in bytes."""
+    """Return the memory that can be used without swapping, in bytes."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Names and options of timm networks that footage accepts, each option with its bounds.
+"""Names and options of timm networks that footage accepts, with the bounds of each option.
 
 Names and options also come from files that others wrote (run.json, headers of exported files,
-config.json of timm folders). timm passes every option on, and some of its options open files or
-fetch weights. So only the options listed here reach timm.
+config.json of timm folders). timm accepts options that open files or download weights.
+Therefore only the options listed here reach timm.
 """
 
 import difflib
@@ -20,7 +20,7 @@ NAME: Final = re.compile(r"(?P<network>[A-Za-z0-9_]{1,100})(\.[A-Za-z0-9_.-]{1,1
 
 
 class Numbers(NamedTuple):
-    """Numbers that an option accepts; whole numbers only if both bounds are integers."""
+    """Range of numbers that an option accepts; integers only if both bounds are integers."""
 
     least: float
     most: float
@@ -102,7 +102,7 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
     "width_mult": _SCALE,
     "window_size": _COUNT,
 }
-"""Options of timm's networks that change the architecture, with the values that each accepts."""
+"""Options of timm's networks that change the architecture, with their allowed values."""
 
 
 BackboneFactory = Callable[..., Any]
@@ -137,7 +137,7 @@ def check_options(architecture: str, options: Mapping[str, Option]) -> None:
     """Check that every option of a timm network is allowed and within its bounds.
 
     Args:
-        architecture: Name of the network; the options of a registered backbone are its own matter.
+        architecture: Name of the network; options of registered backbones are not checked.
         options: Arguments of the network.
 
     Raises:
@@ -166,7 +166,7 @@ def _check_option(name: str, value: Option) -> None:
 
 
 def _mismatch(allowed: Numbers | frozenset[str] | type[bool], value: object) -> str:
-    """The requirement that the value violates; empty if it is valid."""
+    """Return the requirement that the value violates; empty if it is valid."""
     if isinstance(allowed, frozenset):
         listed = isinstance(value, str) and value in allowed
         return "" if listed else f"one of {', '.join(filter(None, sorted(allowed)))}"

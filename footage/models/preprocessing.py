@@ -1,4 +1,4 @@
-"""Turn uint8 images into the normalised float input of a backbone, on its device."""
+"""Convert uint8 images into the normalised float input of a backbone, on its device."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -11,15 +11,15 @@ def normalise(
     std: tuple[float, float, float],
     device: torch.device | str,
 ) -> Float[Tensor, "B 3 H W"]:
-    """Views as a backbone takes them: flat, float32, normalised, channels last in memory.
+    """Convert views to a backbone's input: flat, float32, normalised, channels last in memory.
 
-    One byte a value goes to the device; the arithmetic happens there.
+    Views are transferred as uint8, one byte per value; the arithmetic runs on the device.
 
     Args:
         views: Pixels from 0 to 255 with any leading axes, which become B.
         mean: Mean of red, green and blue, in [0, 1].
         std: Standard deviation of red, green and blue, in [0, 1].
-        device: Where the images are wanted.
+        device: Device of the result.
     """
     flat = views.to(device, non_blocking=True).flatten(0, -4)
     scale = torch.tensor([1 / (255 * each) for each in std], device=flat.device)

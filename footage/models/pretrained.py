@@ -2,12 +2,12 @@
 
     resnet50.a1_in1k  -->  https://huggingface.co/timm/resnet50.a1_in1k, file model.safetensors
 
-This is the only download of weights in footage. It happens when a tagged name is used for the first
-time. The file then stays in the cache of huggingface_hub (`HF_HOME`) and is used without a network;
+This is the only download of weights in footage. It happens when a tagged name is first used. The
+file then stays in the cache of huggingface_hub (`HF_HOME`) and is used offline;
 `HF_HUB_OFFLINE=1` forbids the download. (huggingface_hub also fetches a small list of its own,
 `/api/agent-harnesses`, at most once a day.)
 
-timm itself would also read `pytorch_model.bin` and other pickles. Therefore it is given the file
+timm itself would also read `pytorch_model.bin` and other pickles. Therefore it receives the file
 instead of the name of a repository.
 """
 
@@ -32,7 +32,7 @@ _SUFFIX: Final = ".safetensors"
 
 
 def fetch(architecture: str) -> Path:
-    """The safetensors file with the weights of a tagged timm name, downloaded if necessary.
+    """Return the safetensors file of a tagged timm name, downloaded if necessary.
 
     Raises:
         ConfigError: There is no such tag, its weights are not published as safetensors, or they
@@ -67,7 +67,7 @@ def _published(architecture: str) -> Any:  # noqa: ANN401 (timm's PretrainedCfg)
     name = networks.check(architecture, {})
     try:
         cfg = timm.get_pretrained_cfg(architecture)
-    except RuntimeError:  # timm's answer to an unknown tag
+    except RuntimeError:  # timm raises this for an unknown tag
         cfg = None
     if cfg is None:
         tags = timm.list_models(f"{name}.*", pretrained=True)
@@ -79,7 +79,7 @@ def _published(architecture: str) -> Any:  # noqa: ANN401 (timm's PretrainedCfg)
 
 
 def _check_reachable(architecture: str) -> None:
-    """Fail at once if weights cannot be fetched: the client retries for minutes.
+    """Fail immediately if weights cannot be fetched: the client would retry for minutes.
 
     Behind a proxy, names may not resolve on this machine, so the check is left to the client.
     """

@@ -1,4 +1,4 @@
-"""Settings of the objective and of its levels, without torch.
+"""Settings of the objective and its levels. This module does not import torch.
 
     L = L_frame/shot + lambda * L_video + gamma * L_supervised          VIVI, section 3 [paper]
 
@@ -9,7 +9,7 @@
     video        S           forward against backward                 OrderConfig
     supervised   B           the classes of labelled images           SupervisedConfig
 
-A level of weight 0 is off: it has no parameters and is not computed.
+A level with weight 0 is off: it has no parameters and is not computed.
 """
 
 from collections.abc import Mapping
@@ -26,27 +26,28 @@ from footage.objectives.positives import PairPositives
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameShotConfig:
-    """Frame or shot level: what the views of one frame, or the frames of one shot, share."""
+    """Frame or shot level: compare views of one frame, or frames of one shot."""
 
     weight: float = 1.0
-    """How much the level counts; 0 switches it off."""
+    """Weight of the level; 0 switches it off."""
 
     loss: LossConfig = field(default_factory=ExemplarConfig)
     """Loss and its settings. Choose another with --objective.frame-shot.loss NAME."""
 
     positives: PairPositives = "shot"
     """Positives of a view: frame (other views of its frame, the baseline), shot (all other views of
-    its shot, VIVI), or other_frames (views of the other frames of its shot; not for exemplar)."""
+    its shot, VIVI), or other_frames (views of the other frames of its shot; not for exemplar).
+    """
 
     projection: Literal["linear", "mlp"] = "linear"
-    """Head: linear as in the same lab's exemplar code [paper], mlp as is usual for nce [ours]."""
+    """Head: linear, as in the same lab's exemplar code [paper]; or mlp, as usual for nce [ours]."""
 
     embedding_dim: int = 1000
     """Width of the embedding [paper: same lab's exemplar code]; for distillation, the number of
     prototypes."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         check(self, where="frame_shot", above_0=("embedding_dim",))
         if self.positives not in self.loss.allowed_positives:
             raise ConfigError(
@@ -56,7 +57,7 @@ class FrameShotConfig:
             )
 
     def positives_of_a_view(self, frames: int, views: int) -> int:
-        """Number of positives per view, if every shot has an identity of its own."""
+        """Return the number of positives per view if every shot has its own identity."""
         if not self.loss.needs_pairs:
             return 1
         views_alike = {"frame": views, "shot": frames * views}
@@ -69,30 +70,30 @@ class FrameShotConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameConfig:
-    """Views of one frame alike in a head of their own, where shots are alike in another [ours].
+    """Compare views of one frame in a separate head, in addition to a shot level [ours].
 
-    What a shot has in common says nothing of how near, how many and which way round; two views of
-    one frame do. Loss and head are those of `frame_shot`.
+    The shot level discards position, count and orientation; the views of one frame preserve them.
+    Loss and head are those of `frame_shot`.
     """
 
     weight: float = 0.0
-    """How much the level counts; 0 switches it off."""
+    """Weight of the level; 0 switches it off."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         check(self, where="frame", above_0=())
 
     def level(self, frame_shot: FrameShotConfig) -> FrameShotConfig:
-        """The level as the settings of `frame_shot` make it."""
+        """Return the settings of this level, derived from those of `frame_shot`."""
         return replace(frame_shot, weight=self.weight, positives="frame")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FutureConfig:
-    """Predict the embeddings of a video's next shots from those before."""
+    """Predict the embeddings of a video's next shots from the preceding ones."""
 
     weight: float = 0.04
-    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+    """Weight of the level; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
 
     loss: Literal["nce", "mse"] = "nce"
     """nce: contrast with shots of other videos [recalled .75]. mse: regression [ours]."""
@@ -113,7 +114,7 @@ class FutureConfig:
     """Similarity between a prediction and a shot. Recalled: one of these two [.75]."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         check(self, where="future", above_0=("steps", "embedding_dim", "hidden_dim"))
         if self.predictor == "transformer" and self.hidden_dim % ATTENTION_HEADS:
             raise ConfigError(
@@ -128,7 +129,7 @@ class OrderConfig:
     """Classify whether a video's shots are in forward or backward order."""
 
     weight: float = 0.04
-    """How much the level counts; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+    """Weight of the level; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
 
     predictor: Literal["mlp", "lstm"] = "mlp"
     """Predictor over the sequence: an MLP over all shots, or an LSTM. Recalled: both [.6]."""
@@ -137,7 +138,7 @@ class OrderConfig:
     """Width of the hidden layer or of the LSTM [ours]."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         check(self, where="order", above_0=("hidden_dim",))
 
 
@@ -146,13 +147,13 @@ class SupervisedConfig:
     """Classify labelled images."""
 
     weight: float = 0.0
-    """How much the level counts (gamma); 0 switches it off. Recalled: about 1 [.2]: tune it."""
+    """Weight of the level (gamma); 0 switches it off. Recalled: about 1 [.2]: tune it."""
 
     label_smoothing: float = 0.0
     """Label smoothing: probability mass spread evenly over all classes [ours]."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         check(self, where="supervised", above_0=())
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(
@@ -176,22 +177,22 @@ class ObjectiveConfig:
     """Frame level, in addition to the shot level."""
 
     future: FutureConfig = field(default_factory=FutureConfig)
-    """Video level: future shots."""
+    """Video level: prediction of future shots."""
 
     order: OrderConfig = field(default_factory=OrderConfig)
-    """Video level: order of shots."""
+    """Video level: order of the shots."""
 
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     """Supervised level: labelled images in addition to the videos."""
 
     extra_levels: Mapping[str, LevelConfig] = field(default_factory=plugin_levels)
-    """Levels of plugins, by name."""
+    """Levels that plugins add, by name."""
 
     pooling: Literal["mean", "attention"] = "mean"
     """Video level: pooling of frames into a shot embedding. Recalled: mean is the default [.7]."""
 
     def __post_init__(self) -> None:
-        """Refuse an objective without any level."""
+        """Reject an objective without any level."""
         if not self.has_unlabelled_level and not self.supervised.weight:
             raise ConfigError(
                 "every level of the objective has weight 0",
@@ -209,7 +210,7 @@ class ObjectiveConfig:
             )
 
     def unlabelled_levels(self) -> dict[str, AnyLevelConfig]:
-        """The levels that need no labels, by the name of their field; those of plugins last."""
+        """The levels that need no labels, by field name, plugins last."""
         frame = self.frame.level(self.frame_shot)
         own: dict[str, AnyLevelConfig] = {
             "frame_shot": self.frame_shot,
@@ -221,28 +222,28 @@ class ObjectiveConfig:
 
     @property
     def has_video_level(self) -> bool:
-        """Whether any level looks at whole shots."""
+        """Whether any level uses whole shots."""
         extra = any(level.weight > 0 and level.uses_shots for level in self.extra_levels.values())
         return self.future.weight > 0 or self.order.weight > 0 or extra
 
     @property
     def has_unlabelled_level(self) -> bool:
-        """Whether any level looks at views without labels."""
+        """Whether any level uses unlabelled views."""
         return any(level.weight > 0 for level in self.unlabelled_levels().values())
 
     @property
     def has_teacher(self) -> bool:
-        """Whether a second, slowly moving backbone is needed."""
+        """Whether a teacher backbone (an average of the weights) is needed."""
         return self.frame_shot.weight > 0 and self.frame_shot.loss.needs_teacher
 
     @property
     def rotates_views(self) -> bool:
-        """Whether views are rotated before the backbone sees them."""
+        """Whether views are rotated before the backbone."""
         return self.frame_shot.weight > 0 and self.frame_shot.loss.rotates_views
 
     @property
     def least_videos(self) -> int:
-        """Minimum number of videos per batch, so that each level has something to compare."""
+        """Minimum number of videos per batch that every level needs."""
         return 2 if self.future.weight > 0 and self.future.loss == "nce" else 1
 
     def check(
@@ -253,10 +254,10 @@ class ObjectiveConfig:
         frames_per_shot: int,
         views_per_frame: int,
     ) -> None:
-        """Refuse batches from which an active level cannot learn.
+        """Reject batches from which an active level cannot learn.
 
         Raises:
-            ConfigError: Naming the level's field and the sampling field that contradict each other.
+            ConfigError: The batch is too small; names the level's field and the sampling field.
         """
         if self.frame.weight > 0 and views_per_frame < 2:
             raise ConfigError(
@@ -280,10 +281,10 @@ class ObjectiveConfig:
         self.check_shots(shots_per_video)
 
     def check_shots(self, shots_per_video: int) -> None:
-        """Refuse videos with too few shots for a video level that is on.
+        """Reject videos with too few shots for an active video level.
 
         Raises:
-            ConfigError: Naming the field.
+            ConfigError: There are too few shots; names the field.
         """
         if self.future.weight > 0 and self.future.steps >= shots_per_video:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""What the objective and its levels receive of a batch."""
+"""Inputs of the objective and its levels."""
 
 from typing import NamedTuple
 
@@ -25,10 +25,10 @@ class LevelInput(NamedTuple):
     """Features of this rank's videos."""
 
     rows: ShotRows
-    """For each shot of the global batch: its row in the store, or the row that it is a part of."""
+    """Row in the store of each shot of the global batch; parts of one shot share its row."""
 
     step: int
-    """Number of the batch; with the seed it decides what a level draws."""
+    """Index of the batch; together with the seed it determines a level's random draws."""
 
     seed: int
     """Seed of the run."""
@@ -37,10 +37,10 @@ class LevelInput(NamedTuple):
     """Features pooled over the frames and views of each shot, for the video levels."""
 
     teacher: Embeddings | None = None
-    """The teacher's features of the same views, without gradient, for self-distillation."""
+    """The teacher's features of the same views, detached, for self-distillation."""
 
     rotations: Int[Tensor, "V S F A"] | None = None
-    """Number of quarter turns by which each view of this rank was rotated."""
+    """Number of quarter rotations applied to each view of this rank."""
 
 
 class ObjectiveInput(NamedTuple):
@@ -50,13 +50,13 @@ class ObjectiveInput(NamedTuple):
     """Features of the views of videos."""
 
     rows: ShotRows | None
-    """For each shot of these videos: its row in the store, or the row that it is a part of."""
+    """Row in the store of each shot of these videos; parts of one shot share its row."""
 
     teacher: Embeddings | None = None
     """The teacher's features of the same views."""
 
     rotations: Int[Tensor, "V S F A"] | None = None
-    """The quarter turns that `Objective.rotations` returned."""
+    """Rotations that `Objective.rotations` returned."""
 
     labelled: LabelledInput | None = None
     """Features and classes of labelled images."""

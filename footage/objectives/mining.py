@@ -1,7 +1,7 @@
-"""Mining: which triplets (anchor, positive, negative) of a batch count in the triplet loss.
+"""Mining: select the triplets (anchor, positive, negative) of a batch for the triplet loss.
 
-It runs without gradient, in chunks of anchors, so that memory does not grow with the number of
-triplets times N. Only rows leave it, and the loss differentiates through those rows alone.
+Mining runs without gradient, in chunks of anchors, so that memory does not grow with the number
+of triplets times N. It returns rows only; the loss differentiates through those rows alone.
 """
 
 from typing import Literal
@@ -14,37 +14,39 @@ from footage.objectives.positives import check_negatives, no_positive_pair
 from footage.shapes import FlatEmbeddings, Identities, Tensor
 
 Mining = Literal["semi-hard", "batch-hard", "hardness-sampled"]
-"""Which triplets count: see `triplet`."""
+"""Rule that selects the triplets: see `triplet`."""
 
 Draws = Float[Tensor, "N 2"]
-"""Uniform numbers in [0, 1): of each anchor, for its positive and for its negative."""
+"""Two uniform numbers in [0, 1) per anchor: for its positive and for its negative."""
 
 CHUNK_ELEMENTS = 2**22
-"""Pair-by-candidate distances held at once while mining: 16 MiB in single precision."""
+"""Number of distances held in memory at once while mining: 16 MiB in single precision."""
 
 Rows = Int[Tensor, " P"]
 """Rows of the embeddings, one for each of P triplets."""
 
 Similarity = Float[Tensor, "R N"]
-"""Cosines of the anchors of a chunk with all embeddings. d = 2 - 2 s: farther is less similar."""
+"""Cosines of a chunk's anchors with all embeddings. d = 2 - 2 s: farther is less similar."""
 
 Mask = Bool[Tensor, "R N"]
-"""Which embeddings are of an anchor's identity (`same`), and are so without itself (`pairs`)."""
+"""Which embeddings share an anchor's identity (`same`), and which of them are not the anchor
+itself (`pairs`).
+"""
 
 
 def mine(
     embeddings: FlatEmbeddings, identities: Identities, mining: Mining, draws: Draws | None = None
 ) -> tuple[Rows, Rows, Rows]:
-    """Rows of (anchor, positive, negative).
+    """Return the rows of (anchor, positive, negative).
 
     Args:
-        embeddings: Of length 1.
-        identities: Who belongs together.
-        mining: The rule; `triplet` says what each does.
+        embeddings: Embeddings of length 1.
+        identities: Identity of each embedding.
+        mining: Mining rule; see `triplet`.
         draws: Needed by hardness-sampled only.
 
     Raises:
-        ConfigError: If the batch holds no positive pair or no negative, or draws are needed.
+        ConfigError: The batch contains no positive pair or no negative, or draws are missing.
     """
     with torch.no_grad():
         return _mine(embeddings, identities, mining, draws)
@@ -77,7 +79,7 @@ def _mine(
 
 
 def _semi_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, Rows, Rows]:
-    """For every pair the most similar negative less similar than it, else the least similar."""
+    """Pair each positive with the closest negative beyond it, or with the farthest negative."""
     row, positive = pairs.nonzero(as_tuple=True)
     to_positive = similarity[row, positive]
     to_farthest, farthest = similarity.masked_fill(same, torch.inf).min(dim=1)
@@ -89,7 +91,7 @@ def _semi_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, R
 
 
 def _batch_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, Rows, Rows]:
-    """For every anchor that has one, its least similar positive and its most similar negative."""
+    """Select each anchor's least similar positive and most similar negative."""
     row = pairs.any(dim=1).nonzero().squeeze(1)
     positive = similarity.masked_fill(~pairs, torch.inf).argmin(dim=1)
     negative = similarity.masked_fill(same, -torch.inf).argmax(dim=1)
@@ -99,7 +101,7 @@ def _batch_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, 
 def _hardness_sampled(
     similarity: Similarity, same: Mask, pairs: Mask, draws: Float[Tensor, "R 2"]
 ) -> tuple[Rows, Rows, Rows]:
-    """For every anchor with a positive, one drawn by softmax(d), and a negative by softmax(-d)."""
+    """Draw for each anchor a positive by softmax(d) and a negative by softmax(-d)."""
     row = pairs.any(dim=1).nonzero().squeeze(1)
     positive = _draw(-2 * similarity, pairs, draws[:, 0])
     negative = _draw(2 * similarity, ~same, draws[:, 1])
@@ -107,9 +109,9 @@ def _hardness_sampled(
 
 
 def _draw(scores: Similarity, candidates: Mask, draws: Float[Tensor, " R"]) -> Int[Tensor, " R"]:
-    """One candidate of each row, by the softmax of the scores: where their running sum passes u.
+    """Draw one candidate per row by the softmax of the scores, by inverting the running sum.
 
-    Scores lie in [-2, 2], so their exponentials need no care.
+    Scores lie in [-2, 2], so their exponentials cannot overflow.
     """
     running = (scores.double().exp() * candidates).cumsum(dim=1)
     total = running[:, -1:]

@@ -1,7 +1,7 @@
-"""The objective: levels, each a head, a loss and a weight; training minimises their weighted sum.
+"""The objective: a weighted sum of levels, each with a head and a loss.
 
-`config.py` lists the levels. The initial weights of each level are drawn by its own name, so that
-switching one off leaves the others as they were. Heads and losses run in single precision even
+`config.py` lists the levels. Each level's initial weights depend on its own name, so that
+switching one off does not change the others. Heads and losses run in single precision even
 under autocast. With several processes, each level sees the embeddings of all of them.
 """
 
@@ -34,17 +34,17 @@ from footage.shapes import Scalar
 
 
 class Objective(nn.Module):
-    """All levels that are on, and their weighted sum.
+    """All active levels and their weighted sum.
 
     Args:
         feature_dim: Width of the backbone's features.
         config: The levels and their weights.
         shots_per_video: S of the batches to come.
         num_classes: Classes of the labelled images; only the supervised level needs it.
-        seed: Seed of the run: of the heads' first weights and of what levels draw at each step.
+        seed: Seed of the run, for the heads' initial weights and the levels' draws at each step.
 
     Raises:
-        ConfigError: If the videos of a batch are too short for a level that is on.
+        ConfigError: The videos of a batch have too few shots for an active level.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Objective(nn.Module):
                 self.supervised = SupervisedLevel(feature_dim, config.supervised, num_classes)
 
     def forward(self, inputs: ObjectiveInput, step: int) -> tuple[Scalar, dict[str, Tensor]]:
-        """The weighted sum, and each level's own value by name, detached.
+        """Return the weighted sum, and the detached value of each level by name.
 
         Args:
             inputs: Features of this rank's part of the batch.
-            step: Number of the batch; with the seed it decides what the levels draw.
+            step: Index of the batch; together with the seed it determines the levels' draws.
         """
         values, weighted = {}, []
         device = next(self.parameters()).device.type
@@ -99,14 +99,14 @@ class Objective(nn.Module):
         return total, {name: value.detach() for name, value in values.items()}
 
     def rotations(self, shape: Shape, step: int) -> Int[Tensor, "V S F A"]:
-        """By how many quarter turns to rotate each view of this rank before the backbone.
+        """Draw the number of quarter rotations for each view of this rank.
 
         The views of a shot are spread evenly over the four rotations, in a random order, so that
-        four or more of them weigh each rotation alike in the pooled shot [ours].
+        with four or more views each rotation has equal weight in the pooled shot [ours].
 
         Args:
             shape: V, S, F and A of the global batch.
-            step: Number of the batch.
+            step: Index of the batch.
         """
         videos, shots, frames, views = shape
         draws = generator("rotation", self.seed, step).random((videos, shots, frames * views))
@@ -117,9 +117,9 @@ class Objective(nn.Module):
         return rotations.view(shape)[distributed.rank() :: distributed.world_size()]
 
     def chance(self, shape: Shape) -> dict[str, float]:
-        """What each level pays when the features say nothing, by name.
+        """Return each level's loss for uninformative features, by name.
 
-        A backbone that has collapsed to one point pays this at best, whatever its heads do.
+        This is also the best that a collapsed backbone can reach, whatever its heads do.
 
         Args:
             shape: V, S, F and A of the global batch.
@@ -128,7 +128,7 @@ class Objective(nn.Module):
         return values | ({"supervised": self.supervised.chance()} if self.supervised else {})
 
     def teaching(self) -> tuple[nn.Module, nn.Module] | None:
-        """The head whose weights are averaged over the steps, and the average; None without one."""
+        """Return the student's head and the teacher's, its moving average; None without a teacher."""
         level = dict(self.levels.items()).get("frame_shot")
         return (level.student, level.teacher) if isinstance(level, DistillationLevel) else None
 
@@ -147,7 +147,7 @@ class Objective(nn.Module):
         )
 
     def _levels(self) -> Iterator[tuple[Level, float]]:
-        """Each level with its weight."""
+        """Iterate over the levels and their weights."""
         configs = self.config.unlabelled_levels()
         for name, level in self.levels.items():
             yield cast(Level, level), configs[name].weight
@@ -167,12 +167,12 @@ def _build(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn
 
 @contextmanager
 def _own_draws(name: str, seed: int) -> Iterator[None]:
-    """Inside, weights are drawn by (seed, name); the global generator stays as it was."""
+    """Draw weights from (seed, name) inside this context; the global generator is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(generator(f"weights of {name}", seed).integers(2**63 - 1)))
         yield
 
 
 def _full_precision(features: Tensor) -> Tensor:
-    """At least single precision."""
+    """Convert to at least single precision."""
     return features.float() if features.dtype in (torch.float16, torch.bfloat16) else features

@@ -1,9 +1,9 @@
-"""Who belongs together in a batch: identities, and the positive pairs that they make.
+"""Identities of the embeddings in a batch, and the positive pairs that follow from them.
 
     positives       positive of a view                    neither positive nor negative
     frame           the other views of its frame          itself
     shot            all other views of its shot           itself
-    other_frames    the views of its shot's other frames  its frame's views, itself among them
+    other_frames    the views of its shot's other frames  all views of its frame, and itself
 
 Sums over all positive pairs are sums over whole groups, so they need no N x N matrix.
 """
@@ -15,7 +15,7 @@ from footage.lazy import torch
 from footage.shapes import FlatEmbeddings, Identities, Scalar, ShotRows, Tensor
 
 Positives = Literal["frame", "shot"]
-"""What shares an identity: the views of one frame, or all frames of one shot."""
+"""Views that share an identity: those of one frame, or those of all frames of one shot."""
 
 PairPositives = Literal["frame", "shot", "other_frames"]
 """The same, or only the other frames of a shot, so that shared pixels are not a shortcut."""
@@ -25,24 +25,24 @@ class Pairs(NamedTuple):
     """Two embeddings are a positive pair if they share an identity and neither is excluded."""
 
     same_identity: Identities
-    """Equal numbers: the same thing."""
+    """Identity numbers; embeddings with equal numbers show the same thing."""
 
     excluded: Identities
-    """Equal numbers: never compared; a refinement of `same_identity`."""
+    """Embeddings with equal numbers are never compared; a refinement of `same_identity`."""
 
 
 def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -> Identities:
-    """The identity of every embedding of a batch `V S F A`, flattened in that order.
+    """Return the identity of every embedding of a batch `V S F A`, flattened in that order.
 
-    Under `frame` all views of a frame are one identity; under `shot` all frames and views of a
-    shot are.
+    Under `frame`, all views of a frame share an identity; under `shot`, all frames and views of a
+    shot do.
 
     Args:
-        shots: Equal numbers are the same shot, which a batch holds in parts where a video has too
-            few shots: its parts show the same thing, so they are never negatives of each other.
+        shots: Row of each shot. A video with too few shots contributes parts of one shot, which
+            share its row and are therefore never negatives of each other.
         frames: F.
         views: A.
-        positives: What makes an identity.
+        positives: What shares an identity.
     """
     if positives == "frame":
         places = torch.arange(shots.numel() * frames, device=shots.device)
@@ -51,10 +51,10 @@ def identities(shots: ShotRows, frames: int, views: int, positives: Positives) -
 
 
 def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) -> Pairs:
-    """Who is a positive of whom in a batch `V S F A`; arguments as those of `identities`.
+    """Return the positive pairs of a batch `V S F A`; for the arguments see `identities`.
 
     Raises:
-        ConfigError: If there is no positive pair.
+        ConfigError: There is no positive pair.
     """
     if positives == "other_frames":
         excluded = identities(shots, frames, views, "frame")
@@ -68,21 +68,21 @@ def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) ->
 
 
 def sum_over_positives(values: FlatEmbeddings, pairs: Pairs) -> FlatEmbeddings:
-    """The sum of `values` over the positives of each embedding."""
+    """Sum `values` over the positives of each embedding."""
     return _sum_over(pairs.same_identity, values) - _sum_over(pairs.excluded, values)
 
 
 def num_positives(values: FlatEmbeddings, pairs: Pairs) -> Tensor:
-    """How many positives each embedding has, as numbers of the type of `values`."""
+    """Count the positives of each embedding, in the data type of `values`."""
     return sum_over_positives(values.new_ones(len(values), 1), pairs).squeeze(1)
 
 
 def mean_squared_distance(values: FlatEmbeddings, pairs: Pairs) -> Scalar:
-    """The mean, over all positive pairs, of the squared Euclidean distance.
+    """Return the mean squared Euclidean distance over all positive pairs.
 
     Formula: `sum over pairs of |x - y|^2 = sum over x of 2 (n(x) |x|^2 - x . sum of positives)`
     """
-    # Relative to the mean of each identity, so that no large numbers cancel; distances stay equal.
+    # Centre each identity first, so that large numbers do not cancel; distances do not change.
     sizes = _sum_over(pairs.same_identity, values.new_ones(len(values), 1))
     values = values - _sum_over(pairs.same_identity, values) / sizes
     counts = num_positives(values, pairs)
@@ -91,10 +91,10 @@ def mean_squared_distance(values: FlatEmbeddings, pairs: Pairs) -> Scalar:
 
 
 def check_negatives(identities: Identities) -> None:
-    """Refuse a batch in which there is nothing to contrast.
+    """Reject a batch without negatives.
 
     Raises:
-        ConfigError: If all embeddings are of one identity.
+        ConfigError: All embeddings share one identity.
     """
     if bool((identities == identities[0]).all()):
         raise ConfigError(
@@ -104,7 +104,7 @@ def check_negatives(identities: Identities) -> None:
 
 
 def no_positive_pair(num_embeddings: int) -> ConfigError:
-    """The error for a batch in which nothing belongs together."""
+    """Return the error for a batch without positive pairs."""
     return ConfigError(
         f"none of the {num_embeddings} embeddings of the batch has another of its identity: "
         "there is no positive pair",
@@ -113,9 +113,9 @@ def no_positive_pair(num_embeddings: int) -> ConfigError:
 
 
 def _sum_over(groups: Identities, values: FlatEmbeddings) -> FlatEmbeddings:
-    """For each embedding the sum of `values` over its group."""
+    """Sum `values` over the group of each embedding."""
     every, place = groups.unique(return_inverse=True)  # type: ignore[no-untyped-call]
     if len(every) == len(values):
-        return values  # each is a group of its own
+        return values  # every embedding is its own group
     sums = values.new_zeros(len(every), values.shape[1]).index_add(0, place, values)
     return sums.index_select(0, place)

@@ -1,4 +1,4 @@
-"""Inner products of all rows, with a backward pass of one product."""
+"""Inner products of all rows, with a backward pass that needs a single product."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ class RowProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:  # noqa: ANN401
-        """All inner products."""
+        """Compute all inner products."""
         ctx.save_for_backward(rows)
         return rows @ rows.mT
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
-        """Gradient of the rows."""
+        """Compute the gradient of the rows."""
         rows: Tensor = ctx.saved_tensors[0]
         return (gradients[0] + gradients[0].mT) @ rows

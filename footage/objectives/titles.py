@@ -20,9 +20,9 @@ _VIDEO: Final = {
 
 
 def level_title(name: str) -> str:
-    """The title of a level and its loss, such as "Shot level: VICReg" for "shot/vicreg".
+    """Return the title of a level and its loss, such as "Shot level: VICReg" for "shot/vicreg".
 
-    Unknown names get a readable title: "scene/soft_rank" is "Scene level: soft rank".
+    Unknown names are made readable: "scene/soft_rank" becomes "Scene level: soft rank".
 
     Args:
         name: Name of the level in metrics; the plugin that defined it need not be loaded.

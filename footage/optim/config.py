@@ -1,4 +1,4 @@
-"""Settings of the optimiser, without torch."""
+"""Settings of the optimiser. This module does not import torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,14 +12,14 @@ class OptimizerConfig:
 
     name: Literal["sgd", "lars", "adamw"] = "sgd"
     """Optimiser. Recalled: SGD with momentum [.25-.5]. LARS suits batches of thousands, AdamW suits
-    transformers."""
+    transformers.
+    """
 
     learning_rate: float = 0.03
     """Peak learning rate. As in BiT of the same lab, which uses 0.03 per 256 images."""
 
     weight_decay: float = 1e-4
-    """Weight decay, for matrices and filters only. As in BiT. For AdamW it is decoupled; use about
-    0.05."""
+    """Weight decay of weight matrices and filters only. As in BiT. AdamW decouples it; use about 0.05."""
 
     momentum: float = 0.9
     """Momentum of SGD and LARS, as in BiT of the same lab [paper]."""
@@ -34,7 +34,7 @@ class OptimizerConfig:
     """LARS: norm of a step as a fraction of the norm of the weights, before the learning rate."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot train."""
+        """Reject invalid values."""
         for name in ("learning_rate", "trust_coefficient"):
             if not getattr(self, name) > 0:
                 raise ConfigError(

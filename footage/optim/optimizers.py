@@ -1,7 +1,7 @@
 """Optimisers: SGD and AdamW from torch, LARS from timm, by name.
 
-Matrices and filters decay; biases, norm scales and other one-axis parameters do not, and LARS
-leaves their step length alone.
+Weight decay and LARS scaling apply to matrices and filters, not to biases, norm scales and
+other one-dimensional parameters.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from footage.optim.config import OptimizerConfig
 
 
 def build(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser over all parameters that want a gradient, in two groups: decayed and not."""
+    """Build the optimiser of all trainable parameters, in two groups: with and without weight decay."""
     groups = _groups(parameters, config)
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
@@ -25,7 +25,7 @@ def build(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every group the learning rate of this step."""
+    """Set the learning rate of every group."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
 
@@ -42,13 +42,13 @@ def _groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list
 
 
 def _lars(groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """LARS as in You et al. 2017, equation 6, of timm."""
-    # Seconds of import, needed by one optimiser of three; timm imports torchvision.
+    """Build LARS (You et al. 2017, equation 6) from timm."""
+    # Import here: it takes seconds and only LARS needs it, because timm imports torchvision.
     import footage._torchvision_compat  # noqa: F401, I001
     from timm.optim.lars import Lars
 
     for group in groups:
-        # timm scales a group's steps only if it decays; without decay the matrices still want it.
+        # timm scales a group's steps only if it has weight decay; scale matrices without decay, too.
         group["always_adapt"] = all(parameter.ndim > 1 for parameter in group["params"])
     optimizer: torch.optim.Optimizer = Lars(
         groups,

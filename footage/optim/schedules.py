@@ -1,8 +1,8 @@
-r"""The learning rate, and what else moves with the step, as pure functions of it.
+r"""Learning rate and teacher decay as pure functions of the step.
 
 cosine   /‾‾\__      steps   /‾‾|_        constant   /‾‾‾‾
         /      ‾\_           /    |__                /
-        warm-up              x decay_factor at each share of the steps
+        warm-up              x decay_factor at each of the decay_fractions
 """
 
 import math
@@ -33,7 +33,7 @@ class ScheduleConfig:
     """For `cosine`: final rate as a fraction of the peak."""
 
     def __post_init__(self) -> None:
-        """Refuse values that make no schedule."""
+        """Reject values that do not form a schedule."""
         if not 0 <= self.warmup_fraction < 1:
             raise ConfigError(
                 f"schedule.warmup_fraction must lie in [0, 1), got {self.warmup_fraction}",
@@ -60,9 +60,9 @@ class ScheduleConfig:
 
 
 def learning_rate(step: int, config: ScheduleConfig, *, peak: float, total_steps: int) -> float:
-    """The learning rate of a step, counted from 0; never above the peak, never 0 during warm-up.
+    """Return the learning rate of a step, counted from 0; never above the peak, never 0 in warm-up.
 
-    The first step after warm-up runs at the peak. Steps beyond the last keep the last value.
+    The first step after warm-up runs at the peak. Steps after the last keep the last value.
     """
     warmup_steps = round(config.warmup_fraction * total_steps)
     if step < warmup_steps:
@@ -78,5 +78,5 @@ def learning_rate(step: int, config: ScheduleConfig, *, peak: float, total_steps
 
 
 def teacher_decay(step: int, *, first: float, total_steps: int) -> float:
-    """Share of the teacher that stays at a step: from `first` to 1 along a cosine, as in DINO."""
+    """Return the EMA decay of the teacher: from `first` to 1 on a cosine schedule, as in DINO."""
     return 1 - (1 - first) * (1 + math.cos(math.pi * min(1.0, step / total_steps))) / 2

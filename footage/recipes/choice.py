@@ -1,4 +1,4 @@
-"""Choose a variant of a configuration on the command line, before its options are parsed."""
+"""Apply the choice of a configuration variant before its options are parsed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ LOSS = "--objective.frame-shot.loss"
 
 
 def with_loss(config: TrainConfig, words: Sequence[str]) -> tuple[TrainConfig, list[str]]:
-    """Apply `--objective.frame-shot.loss NAME`, so that the settings of that loss can be given.
+    """Apply `--objective.frame-shot.loss NAME`, so that the options of that loss become available.
 
     Args:
         config: Configuration of a recipe.
         words: Options of `footage train`.
 
     Returns:
-        The configuration with the default settings of the chosen loss, and the other words.
+        The configuration with the default settings of the chosen loss, and the remaining options.
 
     Raises:
         UsageError: The name is missing.

@@ -1,18 +1,18 @@
-"""Named complete configurations: a method at a scale.
+"""Recipes: named complete configurations, each a method at a scale.
 
-A recipe is started by its name and changed by a few options:
+Start a recipe by its name and override a few options:
 
     footage train vivi-ex4 --store store/ --out runs/first --objective.future.weight 0.1
 
-Every method comes at three scales, and a method at one scale sees as many views as its controls:
+Every method comes at three scales. At one scale, a method and its controls use equally many views:
 
-    vivi-ex4         as the paper trains: a cluster, millions of videos
+    vivi-ex4         as in the paper: a cluster, millions of videos
     vivi-ex4-gpu     one GPU, hours of video, under an hour
     vivi-ex4-tiny    a laptop CPU, minutes
 
-A docstring says what a method reproduces, where it departs and what a step costs, as a multiple of
-`vivi-ex4` at the tiny scale (benchmarks/recipe_costs.py). What the paper does not state for
-certain is marked `Recalled:`; what is known to differ `Deviation:`; our own choices [ours].
+A docstring states what a method reproduces, where it departs from the source, and what a step
+costs relative to `vivi-ex4` at the tiny scale (benchmarks/recipe_costs.py). `Recalled:` marks what
+the paper does not state for certain, `Deviation:` known differences, and [ours] our own choices.
 """
 
 import dataclasses
@@ -41,13 +41,13 @@ from footage.training.config import TrainConfig
 
 
 class Recipe(NamedTuple):
-    """A configuration and what it is for."""
+    """A configuration and its description."""
 
     summary: str
-    """One line."""
+    """One-line summary."""
     config: TrainConfig
     notes: str
-    """What the method reproduces and departs from, then what the scale is and costs."""
+    """What the method reproduces and where it departs, followed by the scale and its cost."""
 
 
 # --- methods: each takes a scale's configuration -----------------------------------------------
@@ -59,7 +59,7 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
     Tschannen et al. 2020, https://arxiv.org/abs/1912.02783, section 3: exemplar triplets over 4
     frames of a shot, shot order and future-shot prediction [paper].
     Recalled: lambda 0.04, LSTM 256 after a layer of 512, mean pooling.
-    Deviation: both video losses at once, where the paper takes one or the other [recalled].
+    Deviation: both video losses together, where the paper uses one or the other [recalled].
     """
     objective = ObjectiveConfig(
         frame_shot=FrameShotConfig(loss=ExemplarConfig(), positives="shot"),
@@ -70,10 +70,11 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_full(scale: TrainConfig) -> TrainConfig:
-    """All three levels at once, frames and shots in a head each.
+    """All three levels together, with separate heads for frames and shots.
 
-    [ours] vivi-ex4 with two views of each frame of half as many videos, alike in a head of their
-    own: shots say what a thing is, frames how it lies and how many (decisions/0099).
+    [ours] vivi-ex4 on half as many videos, with two views of each frame that are also compared in a
+    head of their own: the shot level captures identity, the frame level pose and count
+    (decisions/0099).
     Relative cost: 1.01
     """
     config = _vivi_ex4(scale)
@@ -87,32 +88,33 @@ def _vivi_full(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_rot(scale: TrainConfig) -> TrainConfig:
-    """VIVI-Rot: which way is up, instead of exemplars.
+    """VIVI-Rot: rotation prediction instead of exemplars.
 
-    Section 3 [paper]. Shots are compared by the video level alone [recalled .8].
-    Deviation: each view is shown in one of the four rotations; see `levels.frame_shot`.
+    Section 3 [paper]. Only the video level compares shots [recalled .8].
+    Deviation: each view is shown in one of the four rotations; see `levels.rotation`.
     Relative cost: 1.0
     """
     return _with_frame_shot(_vivi_ex4(scale), FrameShotConfig(loss=RotationConfig()))
 
 
 def _vivi_ex4_big(scale: TrainConfig) -> TrainConfig:
-    """VIVI-Ex(4) in a network three times as wide.
+    """VIVI-Ex(4) with a network three times as wide.
 
-    "Big", R50x3 [paper]. At the tiny scale a pre-activation ResNet-18, three times as wide [ours].
+    "Big", R50x3 [paper]. At the tiny scale, a pre-activation ResNet-18, three times as wide [ours].
     Relative cost: 12.73
     """
-    small = {"resnet18": "resnetv2_18"}  # timm's resnet18 has no width
+    small = {"resnet18": "resnetv2_18"}  # timm's resnet18 has no width option
     architecture = small.get(scale.backbone.architecture, scale.backbone.architecture)
     backbone = BackboneConfig(architecture=architecture, options={"width_factor": 3})
     return dataclasses.replace(_vivi_ex4(scale), backbone=backbone)
 
 
 def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
-    """VIVI-Ex(4) co-trained with labelled images.
+    """VIVI-Ex(4) co-trained on labelled images.
 
-    A batch of labelled images beside every batch of videos, a linear head with cross-entropy, 10 %
-    or all of the labels [paper]: add --labels DIR, and --label-fraction 0.1 for the tenth.
+    Each batch of videos comes with a batch of labelled images, for which a linear head is trained
+    with cross-entropy. The paper uses 10 % or all of the labels [paper]: add --labels DIR, and
+    --label-fraction 0.1 for 10 %.
     Recalled: gamma about 1; an AutoAugment-style policy in the strongest models, here an option:
     --labelled.view.policy autoaugment.
     Deviation: batch statistics are separate for each source; the paper's are unknown.
@@ -122,7 +124,7 @@ def _vivi_ex4_co(scale: TrainConfig) -> TrainConfig:
 
 
 def _ex_shot(scale: TrainConfig) -> TrainConfig:
-    """Control without the video level: 4 frames of a shot alike, and nothing else.
+    """Control without the video level: 4 frames of a shot as positives.
 
     Ex-YT-S of the paper [paper].
     Relative cost: 0.97
@@ -131,18 +133,18 @@ def _ex_shot(scale: TrainConfig) -> TrainConfig:
 
 
 def _ex_frame(scale: TrainConfig) -> TrainConfig:
-    """Control without shots: 4 views of one frame alike, no video level.
+    """Control without shots or the video level: 4 views of one frame as positives.
 
-    Ex-YT-F of the paper [paper]. Frames of one shot and video still meet in a batch, as negatives.
+    Ex-YT-F of the paper [paper]. Frames of one shot or video can still meet as negatives.
     Relative cost: 1.0
     """
     return _views_of_one_frame(_ex_shot(scale))
 
 
 def _frames_as_images(scale: TrainConfig) -> TrainConfig:
-    """Control without videos: ex-frame on frames whose shots and videos are shuffled away.
+    """Control without videos: ex-frame with frames shuffled across shots and videos.
 
-    [ours] Every frame of a batch is drawn by itself, so nothing tells that it came from a video.
+    [ours] Every frame of a batch is drawn independently, so video structure is lost.
     Relative cost: 0.97
     """
     config = _ex_frame(scale)
@@ -152,10 +154,10 @@ def _frames_as_images(scale: TrainConfig) -> TrainConfig:
 
 
 def _sup(scale: TrainConfig) -> TrainConfig:
-    """Baseline: labelled images alone.
+    """Baseline: supervised training on labelled images only.
 
-    [paper] Same network, schedule and labelled batch as vivi-ex4-co, and no video. Wants --labels
-    and no --store.
+    [paper] Same network, schedule and labelled batch as vivi-ex4-co, without video. Requires
+    --labels and does not accept --store.
     Relative cost: 0.51
     """
     objective = ObjectiveConfig(
@@ -168,11 +170,12 @@ def _sup(scale: TrainConfig) -> TrainConfig:
 
 
 def _sup_rot(scale: TrainConfig) -> TrainConfig:
-    """Baseline: labelled images, and rotation on the same images.
+    """Baseline: labelled images plus rotation prediction on the same images.
 
-    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and no --store.
-    Deviation: the rotated views are a second draw of the same images, as many as others take from
-    videos.
+    Sup-Rot of the same laboratory (Zhai et al. 2019, S4L) [paper]. Requires --labels and does not
+    accept --store.
+    Deviation: the rotated views are a second draw of the same images, with as many views as other
+    methods take from videos.
     Relative cost: 1.49
     """
     config = _with_labels(
@@ -182,21 +185,21 @@ def _sup_rot(scale: TrainConfig) -> TrainConfig:
 
 
 def _sup_ex(scale: TrainConfig) -> TrainConfig:
-    """Baseline: labelled images, and exemplar on the same images.
+    """Baseline: labelled images plus the exemplar loss on the same images.
 
-    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and no
-    --store.
-    Deviation: 4 views instead of 8, of a second draw of the same images.
+    Sup-Exemplar of the same laboratory (Zhai et al. 2019, S4L) [paper]. Requires --labels and does
+    not accept --store.
+    Deviation: 4 views instead of 8, from a second draw of the same images.
     Relative cost: 1.47
     """
     return _on_images(_with_labels(_ex_frame(scale)), views=4)
 
 
 def _semi_ex(scale: TrainConfig) -> TrainConfig:
-    """Baseline: a tenth of the labels, and exemplar on all images.
+    """Baseline: 10 % of the labels, plus the exemplar loss on all images.
 
-    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Wants --labels and
-    no --store.
+    Semi-Exemplar-10 % of the same laboratory (Zhai et al. 2019, S4L) [paper]. Requires --labels and
+    does not accept --store.
     Deviation: 4 views instead of 8.
     Relative cost: 1.47
     """
@@ -204,7 +207,7 @@ def _semi_ex(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_nce(scale: TrainConfig) -> TrainConfig:
-    """Modern variant: InfoNCE with all frames of a shot as positives, transformer over shots.
+    """Modern variant: InfoNCE with all frames of a shot as positives and a transformer over shots.
 
     [ours] SupCon's loss (Khosla et al. 2020) with an MLP head, attention pooling, and future-shot
     prediction by a causal transformer.
@@ -215,9 +218,9 @@ def _vivi_nce(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
-    """Modern variant: VICReg across the frames of a shot, transformer over shots.
+    """Modern variant: VICReg across the frames of a shot and a transformer over shots.
 
-    [ours] Bardes et al. 2022, its weights divided by 25 to stand beside the video level.
+    [ours] Bardes et al. 2022, with its weights divided by 25 to balance the video level.
     Relative cost: 1.0
     """
     level = FrameShotConfig(loss=VICRegConfig(), weight=0.04, projection="mlp", embedding_dim=1024)
@@ -225,16 +228,17 @@ def _vivi_vicreg(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_dino(scale: TrainConfig) -> TrainConfig:
-    """Modern variant: self-distillation across the frames of a shot, transformer over shots.
+    """Modern variant: self-distillation across the frames of a shot and a transformer over shots.
 
     [ours] The loss, temperatures, centring and teacher of DINO (Caron et al. 2021) with 4096
-    prototypes, without multi-crop; the teacher is the network that is kept.
+    prototypes, without multi-crop; the teacher is the network that is exported.
     Relative cost: 1.33
     """
     return _modern(scale, FrameShotConfig(loss=DistillationConfig(), embedding_dim=4096))
 
 
-# --- what methods are made of ------------------------------------------------------------------
+#
+# --- building blocks of methods ----------------------------------------------------------------
 
 
 def _modern(scale: TrainConfig, frame_shot: FrameShotConfig) -> TrainConfig:
@@ -258,7 +262,7 @@ def _with_labels(config: TrainConfig) -> TrainConfig:
 
 
 def _on_images(config: TrainConfig, *, views: int) -> TrainConfig:
-    """The levels without labels look at still images, as many views a step as before."""
+    """Train the unlabelled levels on still images, with as many views per step as before."""
     sampling = SamplingConfig(
         videos_per_batch=config.sampling.images_per_batch // views,
         shots_per_video=1,
@@ -278,7 +282,7 @@ def _without_video_level(config: TrainConfig) -> TrainConfig:
 
 
 def _views_of_one_frame(config: TrainConfig) -> TrainConfig:
-    """As many views as before, all of a shot's now of one frame."""
+    """Use as many views as before, with all views of a shot taken from one frame."""
     sampling = dataclasses.replace(
         config.sampling, frames_per_shot=1, views_per_frame=config.sampling.frames_per_shot
     )
@@ -306,11 +310,11 @@ METHODS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "vivi-vicreg": _vivi_vicreg,
     "vivi-dino": _vivi_dino,
 }
-"""Every method by its name."""
+"""All methods by name."""
 
 
 class _Recipes(Mapping[str, Recipe]):
-    """Every method at every scale, configured when it is asked for."""
+    """Every method at every scale, configured on demand."""
 
     def __init__(self) -> None:
         self._parts = {
@@ -335,17 +339,17 @@ class _Recipes(Mapping[str, Recipe]):
 
 
 def _data(config: TrainConfig) -> str:
-    """The options by which a recipe is given what it learns from."""
+    """Return the data options that a recipe requires."""
     on_labels = config.objective.supervised.weight > 0
     return " ".join(["--store STORE"] * config.learns_from_videos + ["--labels DIR"] * on_labels)
 
 
 RECIPES: Mapping[str, Recipe] = _Recipes()
-"""Every recipe by its name."""
+"""All recipes by name."""
 
 
 def recipe(name: str) -> TrainConfig:
-    """The configuration of a recipe.
+    """Return the configuration of a recipe.
 
     Raises:
         UnknownNameError: There is no recipe of that name.

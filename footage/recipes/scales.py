@@ -1,7 +1,7 @@
-"""The scales that every method comes at: network, views, batch, length, optimiser and machine.
+"""The scales of the recipes: network, views, batch, length, optimiser and machine.
 
-A scale is a configuration to which a method adds its objective; `recipes.py` joins the two. Marks
-in the docstrings mean what they mean there.
+A scale is a configuration to which a method adds its objective; `methods.py` joins the two. That
+module explains the marks in the docstrings.
 """
 
 import dataclasses
@@ -20,11 +20,12 @@ def paper() -> TrainConfig:
     """Paper scale: pre-activation ResNet-50 at 224 px, 120k steps of 128 videos.
 
     Command: torchrun --nproc-per-node 8 -m footage train RECIPE DATA --out RUN
-    Cost: not measured; in the paper a slice of a TPU pod.
+    Cost: not measured; in the paper, a slice of a TPU pod.
     Views: crop, flip, colour noise and grey as in google/revisiting-self-supervised [paper].
-    Recalled: 1 frame a second, 4 to 8 shots and frames, SGD with momentum, 5k of 120k steps of
-    warm-up, step-wise decay, hundreds of videos and, in co-training, 2048 labelled images a batch.
-    Deviation: the learning rate is BiT's 0.03 for 256 images, scaled to the batch.
+    Recalled: 1 frame per second, 4 to 8 shots and frames, SGD with momentum, 5k of 120k steps of
+    warm-up, step-wise decay, hundreds of videos and, with co-training, 2048 labelled images per
+    batch.
+    Deviation: the learning rate is BiT's 0.03 for 256 images, scaled to the batch size.
     """
     sampling = SamplingConfig(videos_per_batch=128, shots_per_video=4, frames_per_shot=4)
     return TrainConfig(
@@ -44,9 +45,10 @@ def gpu() -> TrainConfig:
     """GPU scale: pre-activation ResNet-50 at 128 px, 12k steps of 32 videos, 6.1 million views.
 
     Command: footage train RECIPE DATA --out RUN
-    Cost: 0.051 s a step of vivi-ex4 on an NVIDIA H200, ten minutes in all, if 16 cores decode as
-    fast (benchmarks/recipe_costs.py --scale gpu); no whole run was made.
-    Deviation: image size, batch, steps and a cosine instead of steps [ours]; nothing was tuned.
+    Cost: 0.051 s per step of vivi-ex4 on an NVIDIA H200, ten minutes in all, if 16 cores decode as
+    fast (benchmarks/recipe_costs.py --scale gpu); no complete run was made.
+    Deviation: image size, batch size, number of steps and a cosine schedule instead of step-wise
+    decay [ours]; nothing was tuned.
     """
     sampling = SamplingConfig(videos_per_batch=32, shots_per_video=4, frames_per_shot=4)
     return dataclasses.replace(
@@ -67,9 +69,9 @@ def tiny() -> TrainConfig:
     """Tiny scale: ResNet-18 at 64 px, 1000 steps of 32 videos, 128,000 views.
 
     Command: footage train RECIPE DATA --out RUN
-    Cost: vivi-ex4 about ten minutes on two CPU cores (experiments/notebook.md).
-    Deviation: network, image size, optimiser and views are ours. So is the batch: 2 shots of 2
-    frames, for many videos teach more than many frames of one, and gentle crops (the same page).
+    Cost: about ten minutes for vivi-ex4 on two CPU cores (experiments/notebook.md).
+    Deviation: network, image size, optimiser and views [ours]. So are the batch of 2 shots of 2
+    frames, because many videos teach more than many frames of one, and gentle crops (same page).
     """
     return dataclasses.replace(
         paper(),
@@ -88,4 +90,4 @@ def tiny() -> TrainConfig:
 
 
 SCALES: dict[str, Callable[[], TrainConfig]] = {"paper": paper, "gpu": gpu, "tiny": tiny}
-"""Every scale by its name; the paper's adds nothing to a recipe's name."""
+"""All scales by name; the name of the paper scale is empty."""

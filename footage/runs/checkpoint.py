@@ -43,14 +43,14 @@ _Key = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class OptimizerState(msgspec.Struct, frozen=True):
-    """The state of an optimiser other than tensors; see `pack_optimizer`."""
+    """Non-tensor state of an optimiser; see `pack_optimizer`."""
 
     scalars: dict[_Key, _Value]
     param_groups: list[dict[_Key, _Value | list[int | float]]]
 
 
 class Randomness(msgspec.Struct, frozen=True):
-    """The only random state to save: draws are functions of the seed and the step."""
+    """The only random state to save: all draws are functions of the seed and the step."""
 
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     next_step: _Count
@@ -64,7 +64,7 @@ class State(msgspec.Struct, frozen=True):
     optimizer: OptimizerState
     random: Randomness
     config: dict[str, Any]
-    """The run's configuration, for people; resuming reads run.json."""
+    """The run's configuration, for reference only; resuming reads run.json."""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ _state_document = Document[State](
 
 
 class Checkpoint(NamedTuple):
-    """What one checkpoint folder contains."""
+    """The content of one checkpoint folder."""
 
     path: Path
     tensors: dict[str, dict[str, Tensor]]
@@ -105,15 +105,15 @@ class Checkpoint(NamedTuple):
 def save(
     folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: State, *, keep: int
 ) -> Path:
-    """Write a checkpoint and then remove all but the newest `keep`.
+    """Write a checkpoint, then remove all but the newest `keep`.
 
-    A complete checkpoint of the same step is left as it is: a run has only one state at a step.
+    An existing complete checkpoint of the same step is kept: a run has only one state per step.
 
     Args:
         folder: The run's folder of checkpoints.
         tensors: A group of named tensors for each file; `model` is one of them.
         state: Everything that is not a tensor.
-        keep: How many checkpoints to keep; older ones are removed only after this one is complete.
+        keep: Number of checkpoints to keep; older ones are removed only after this one is complete.
 
     Raises:
         OutputError: The disk is full or the folder cannot be written; nothing is left behind.
@@ -136,12 +136,12 @@ def save(
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a folder, damaged ones included, in order."""
+    """Return the steps of all checkpoints in a folder, including damaged ones, in order."""
     return [int(path.name.removeprefix("step-")) for path in _all(folder)]
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest intact checkpoint; None when there is none at all.
+    """Return the newest intact checkpoint; None if there is none at all.
 
     Raises:
         CheckpointError: There are checkpoints and every one of them is damaged.
@@ -161,7 +161,7 @@ def newest(folder: Path) -> Checkpoint | None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read one checkpoint folder and check every byte; read errors are retried for some seconds.
+    """Read one checkpoint folder and verify every byte; read errors are retried for some seconds.
 
     Raises:
         CheckpointError: A file is missing or cannot be read, or differs from what was written.
@@ -188,7 +188,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
-    """Size of a checkpoint of these tensors on disk, in bytes, including the small files."""
+    """Return the size of a checkpoint of these tensors on disk, in bytes, including the small files."""
     sizes = [t.numel() * t.element_size() for named in tensors.values() for t in named.values()]
     return sum(sizes) + 200 * len(sizes) + 2**16
 
@@ -196,14 +196,14 @@ def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
 def pack_optimizer(
     optimizer: torch.optim.Optimizer,
 ) -> tuple[dict[str, Tensor], OptimizerState]:
-    """An optimiser's state as named tensors and JSON values."""
+    """Convert an optimiser's state to named tensors and JSON values."""
     state = optimizer.state_dict()
     tensors, scalars = {}, {}
     for number, values in state["state"].items():
         for name, value in values.items():
             if isinstance(value, Tensor):
                 tensors[f"{number}.{name}"] = value
-            elif value is not None:  # absent and None mean the same to every torch optimiser
+            elif value is not None:  # torch optimisers treat absent and None alike
                 scalars[f"{number}.{name}"] = value
     groups = [
         {key: list(value) if isinstance(value, tuple) else value for key, value in group.items()}
@@ -218,7 +218,7 @@ def unpack_optimizer(
     """Restore what `pack_optimizer` returned.
 
     Raises:
-        ValueError: It belongs to another optimiser.
+        ValueError: The state belongs to another optimiser.
     """
     values: dict[int, dict[str, Any]] = {}
     for key, value in [*tensors.items(), *state.scalars.items()]:
@@ -239,7 +239,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    """Remove a checkpoint under a hidden name, so that a kill leaves no part under its own."""
+    """Rename a checkpoint to a hidden name, then remove it, so that a kill leaves no partial one."""
     hidden = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.partial")
     checkpoint.rename(hidden)
     files.remove(hidden)

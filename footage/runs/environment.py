@@ -13,7 +13,7 @@ _PACKAGES = ("footage", "timm", "numpy", "opencv-python-headless", "simplejpeg",
 
 
 def environment() -> dict[str, Any]:
-    """Package versions, git commit and machine, for run.json and for results."""
+    """Return package versions, git commit and machine, for run.json and for results."""
     return {
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)}
         | {name: _version(name) for name in _PACKAGES},
@@ -35,7 +35,7 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit of the checkout that this code runs from; 'unknown' for an installed package."""
+    """Return the commit of this code's checkout; 'unknown' for an installed package."""
     here = Path(__file__).resolve().parent
     try:
         return subprocess.run(

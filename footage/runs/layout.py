@@ -1,12 +1,12 @@
-"""The layout of a run folder: the files through which training meets the other verbs.
+"""The layout of a run folder: the files through which training and other commands communicate.
 
-RUN/run.json         configuration, versions, commit, store, seed, machine, start state
-RUN/labels.txt       which labelled images were learned from, when any were
-RUN/metrics.jsonl    one JSON object a line: training lines and probe lines, by step
+RUN/run.json         configuration, versions, commit, store, seed, machine, initial weights
+RUN/labels.txt       labelled images whose labels were used, if any
+RUN/metrics.jsonl    one JSON object per line: training lines and probe lines, by step
 RUN/checkpoints/     see `footage.runs.checkpoint`
 RUN/tensorboard/     the same numbers for TensorBoard
-RUN/evaluations/     what `footage evaluate` found
-RUN/*/profile.json   what `footage profile` found, where it was told to write into the run
+RUN/evaluations/     results of `footage evaluate`
+RUN/*/profile.json   results of `footage profile`, if they were written into the run
 """
 
 import functools
@@ -36,7 +36,7 @@ EVALUATIONS = "evaluations"
 
 
 def write_record(run: Path, record: Mapping[str, Any]) -> None:
-    """Write run.json with a checksum, as a whole.
+    """Write run.json with a checksum, completely or not at all.
 
     Raises:
         OutputError: It cannot be written.
@@ -50,7 +50,7 @@ def read_record(run: Path) -> dict[str, Any]:
     """Read run.json; fields that earlier versions did not write have their defaults.
 
     Args:
-        run: A run folder, or a run.json itself.
+        run: A run folder, or the path of a run.json.
 
     Raises:
         CheckpointError: The folder contains no run, or its file is damaged.
@@ -113,7 +113,7 @@ METRICS_LINE = Document[MetricsLine](
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Every line of metrics.jsonl; a last line cut short by a kill is left out.
+    """Read all lines of metrics.jsonl, except a last line truncated by a kill.
 
     Raises:
         CheckpointError: A line is damaged.

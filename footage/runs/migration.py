@@ -1,4 +1,4 @@
-"""Settings of earlier versions: read under their present names, so that old runs still open."""
+"""Migration of earlier settings to their present names, so that old runs still open."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,7 +25,7 @@ RENAMED: Final[Mapping[str, str]] = {
         )
     },
 }  # fmt: skip
-"""Dotted names of training settings in version 1, with their present names."""
+"""Present names of training settings by their dotted names in version 1."""
 
 _LOSSES: Final[Mapping[str, tuple[str, ...]]] = {
     "exemplar": ("margin", "mining", "hinge"),
@@ -38,10 +38,10 @@ _LOSSES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def migrated(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A training configuration of version 1 with the present names.
+    """Convert a training configuration of version 1 to the present names.
 
     Args:
-        config: Plain JSON values, as run.json contains them.
+        config: Plain JSON values, as in run.json.
     """
     result: dict[str, Any] = {}
     for name, value in config.items():
@@ -57,7 +57,7 @@ def migrated(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frame_shot(level: Mapping[str, Any]) -> dict[str, Any]:
-    """One flat group of settings for all losses becomes the chosen loss with its own settings."""
+    """Replace the flat settings for all losses by the chosen loss with its own settings."""
     name = level.get("loss", "exemplar")
     if not isinstance(name, str):
         return dict(level)

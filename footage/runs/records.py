@@ -1,7 +1,7 @@
 """Schemas of the descriptions of models in files: run.json, exported headers and timm folders.
 
 The files may come from anyone, so every field has a type and bounds. `footage.models.options`
-lists which options are allowed.
+lists the allowed options.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -12,10 +12,10 @@ from footage.errors import CheckpointError
 from footage.io.documents import Document
 
 MOST_PIXELS: Final = 4096
-"""Largest height and width of an input."""
+"""Maximum height and width of an input."""
 LEAST_STD: Final = 1e-4
 MOST_MEAN: Final = 1e4
-"""Bounds of the normalisation; pixels are numbers from 0 to 1."""
+"""Bound of the normalisation values; pixels lie in [0, 1]."""
 
 Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -26,7 +26,7 @@ Options = dict[str, bool | int | float | str]
 
 
 class PreprocessingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How pixels become the input of a model; see `footage.models.backbone.Preprocessing`."""
+    """Preprocessing of a model; see `footage.models.config.Preprocessing`."""
 
     size: _Pixels
     mean: tuple[_Mean, _Mean, _Mean]
@@ -44,7 +44,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of timm's `pretrained_cfg` that footage reads; sources of weights are not."""
+    """The part of timm's `pretrained_cfg` that footage reads, without the sources of weights."""
 
     input_size: tuple[int, _Pixels, _Pixels]
     mean: tuple[_Mean, _Mean, _Mean]
@@ -85,14 +85,14 @@ class TimmConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> Options:
-        """Arguments of the network, without those that footage sets itself."""
+        """Return the arguments of the network, without those that footage sets itself."""
         own = _OwnArguments.__struct_fields__
         rest = {key: value for key, value in self.model_args.items() if key not in own}
         return msgspec.convert(rest, Options, strict=True)
 
     @property
     def size(self) -> int:
-        """Height and width of the input, in pixels."""
+        """Return the height and width of the input, in pixels."""
         size = msgspec.convert(self.model_args, _OwnArguments, strict=True).img_size
         if size is None:
             return self.pretrained_cfg.input_size[-1]

@@ -1,4 +1,4 @@
-"""What an export format is, and the registry of all of them."""
+"""The interface of export formats, and their registry."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ class Exporter(abc.ABC):
     suffix: ClassVar[str] = ""
     """Required suffix of the file, such as ".safetensors"; empty if the format is a folder."""
     contents: ClassVar[tuple[str, ...]] = ()
-    """Names in the folder; an earlier export that contains only these is replaced."""
+    """Allowed names in the folder; an earlier export that contains only these is replaced."""
     is_read_by_footage: ClassVar[bool] = False
-    """Whether `footage.load` reads the format; then its preprocessing is verified, too."""
+    """Whether `footage.load` reads the format; if so, its preprocessing is verified, too."""
 
     @abc.abstractmethod
     def write(self, model: Model, path: Path) -> None:
@@ -31,7 +31,7 @@ class Exporter(abc.ABC):
 
     @abc.abstractmethod
     def load(self, path: Path) -> Callable[[Images], Features]:
-        """Load what was written, for comparison with the original.
+        """Load the export, for comparison with the original.
 
         Returns:
             A function from normalised images to features.
@@ -39,7 +39,7 @@ class Exporter(abc.ABC):
 
     @abc.abstractmethod
     def usage(self, path: Path) -> str:
-        """Python that loads the export, as one line for a fresh interpreter."""
+        """Return one line of Python that loads the export in a fresh interpreter."""
 
 
 EXPORTERS: Final = Registry[type[Exporter]]("export format", "footage.models.export")
@@ -64,6 +64,6 @@ def register_exporter(name: str) -> Callable[[Class], Class]:
 
 
 def weights(model: Model) -> Mapping[str, Tensor]:
-    """The tensors of a backbone by their names in its network."""
+    """Return the tensors of a backbone by their names in its network."""
     named: Mapping[str, Tensor] = model.backbone.network.state_dict()
     return named

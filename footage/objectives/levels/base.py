@@ -1,4 +1,4 @@
-"""Levels: what each has in common, and the registry of those that plugins add."""
+"""The interface of levels, and the registry for those that plugins add."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ class Level(Protocol):
     """A head and a loss: a torch module that turns a batch into one number."""
 
     name: str
-    """Name of its loss in logs and reports, such as "video/order"."""
+    """Name of the level's loss in logs and reports, such as "video/order"."""
 
     def __call__(self, batch: LevelInput) -> Scalar:
-        """Value of the loss, before its weight."""
+        """Compute the loss, before weighting."""
 
     def chance(self, shape: Shape) -> float:
-        """Value of the loss for uninformative features.
+        """Return the loss value for uninformative features.
 
         Args:
             shape: V, S, F and A of the global batch.
@@ -42,15 +42,15 @@ class LevelConfig(Variant):
     """Whether the level reads `LevelInput.shots`, the features pooled per shot."""
 
     weight: float = 0.0
-    """How much the level counts; 0 switches it off."""
+    """Weight of the level; 0 switches it off."""
 
     @staticmethod
     def variants() -> Mapping[str, type["LevelConfig"]]:
-        """All registered levels by name."""
+        """Return all registered levels by name."""
         return LEVELS
 
     def build(self, feature_dim: int, shots_per_video: int) -> "nn.Module":
-        """The level as a torch module that satisfies `Level`.
+        """Build the level, a torch module that satisfies `Level`.
 
         Args:
             feature_dim: Width of the backbone's features.
@@ -60,7 +60,7 @@ class LevelConfig(Variant):
 
 
 LEVELS: Final = Registry[type[LevelConfig]]("level")
-"""Levels of plugins, by name; the built-in ones are fields of `ObjectiveConfig`."""
+"""Levels that plugins add, by name; the built-in ones are fields of `ObjectiveConfig`."""
 
 Class = TypeVar("Class", bound=type[LevelConfig])
 
@@ -85,15 +85,15 @@ def register_level(name: str, *, title: str) -> Callable[[Class], Class]:
 
 
 def plugin_levels() -> dict[str, LevelConfig]:
-    """The levels of all plugins with their default settings, by name."""
+    """Return the levels of all plugins with their default settings, by name."""
     return {name: config() for name, config in LEVELS.items()}
 
 
 def check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:
-    """Refuse a negative weight, and anything of `above_0` that is not positive.
+    """Reject a negative weight, and any field in `above_0` that is not positive.
 
     Raises:
-        ConfigError: Naming the field.
+        ConfigError: A value is out of range; names the field.
     """
     for name in ("weight", *above_0):
         value = getattr(config, name)

@@ -15,12 +15,12 @@ from footage.shapes import Scalar
 
 
 class DistillationLevel(nn.Module):
-    """Self-distillation: the student foretells what a slow teacher says of another view.
+    """Self-distillation: the student predicts the teacher's output for another view.
 
-    Caron et al. 2021 (DINO), https://arxiv.org/abs/2104.14294, with the frames of a shot in the
-    place of the crops of an image [ours]. The teacher is an average of the student's weights over
-    the steps; its outputs are centred, which keeps them from favouring one prototype, and
-    sharpened, which keeps them from favouring none.
+    Caron et al. 2021 (DINO), https://arxiv.org/abs/2104.14294, with the frames of a shot in place
+    of the crops of an image [ours]. The teacher is a moving average of the student's weights. Its
+    outputs are centred, so that no single prototype dominates, and sharpened, so that they do not
+    become uniform.
     """
 
     centre: Tensor
@@ -36,7 +36,7 @@ class DistillationLevel(nn.Module):
         self.register_buffer("centre", torch.zeros(config.embedding_dim))
 
     def forward(self, batch: LevelInput) -> Scalar:
-        """The loss of the level, before its weight; in training the centre follows afterwards."""
+        """Compute the loss, before weighting; in training mode, then update the centre."""
         assert batch.teacher is not None
         config = self.loss
         students = distributed.gather(self.student(batch.features))
@@ -58,5 +58,5 @@ class DistillationLevel(nn.Module):
         return loss
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """All prototypes alike."""
+        """Return the cross-entropy of a uniform prediction over the prototypes."""
         return log(self.config.embedding_dim)

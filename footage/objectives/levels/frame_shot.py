@@ -1,4 +1,4 @@
-"""The frame/shot level: what the views of a frame, or the frames of a shot, have in common."""
+"""The frame/shot level: compare the views of a frame, or the frames of a shot."""
 
 from torch import nn
 
@@ -13,7 +13,7 @@ from footage.shapes import Scalar
 
 
 class EmbeddingLevel(nn.Module):
-    """Projection, then a loss of the embeddings of the whole batch."""
+    """Projection head, followed by a loss over the embeddings of the whole batch."""
 
     def __init__(self, feature_dim: int, config: FrameShotConfig) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class EmbeddingLevel(nn.Module):
         self.projection = Projection(feature_dim, config.embedding_dim, config.projection)
 
     def forward(self, batch: LevelInput) -> Scalar:
-        """The loss of the level, before its weight."""
+        """Compute the loss, before weighting."""
         embeddings = distributed.gather(self.projection(batch.features))
         return self.loss.loss(embeddings, batch, self.config.positives)
 
     def chance(self, shape: Shape) -> float:
-        """What the loss is when embeddings say nothing."""
+        """Return the loss value for uninformative embeddings."""
         return self.loss.chance(shape, self.config.positives)
 
 
@@ -42,6 +42,6 @@ _OWN_HEADS: dict[str, type[RotationLevel] | type[DistillationLevel]] = {
 
 
 def frame_shot_level(feature_dim: int, config: FrameShotConfig) -> FrameShotLevel:
-    """The level with the loss that a configuration chooses."""
+    """Build the level with the configured loss."""
     level = _OWN_HEADS.get(config.loss.name, EmbeddingLevel)
     return level(feature_dim, config)

@@ -1,4 +1,4 @@
-"""Rotation at the frame level."""
+"""Rotation prediction at the frame level."""
 
 from math import log
 
@@ -13,11 +13,12 @@ from footage.shapes import Scalar
 
 
 class RotationLevel(nn.Module):
-    """Each view was rotated by 0 to 3 quarter turns; a linear head says by how many.
+    """Predict by how many quarter rotations each view was rotated, with a linear head.
 
     VIVI-Rot [recalled .8]: shot invariance then comes only through pooling and the video levels.
     Gidaris et al. 2018, https://arxiv.org/abs/1803.07728, show every image in all four rotations.
-    Deviation: here a view is shown in one; those of a shot are spread evenly over the four.
+    Deviation: here each view appears in one rotation; the views of a shot are spread evenly over
+    the four.
     """
 
     name = "frame/rotation"
@@ -28,12 +29,12 @@ class RotationLevel(nn.Module):
         self.classify = nn.Linear(feature_dim, NUM_ROTATIONS)
 
     def forward(self, batch: LevelInput) -> Scalar:
-        """The loss of the level, before its weight."""
+        """Compute the loss, before weighting."""
         assert batch.rotations is not None
         logits = distributed.gather(self.classify(batch.features))
         rotations = distributed.gather(batch.rotations)
         return classification(logits.flatten(0, 3), rotations.flatten())
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """A guess among four."""
+        """Return the cross-entropy of a uniform guess among four rotations."""
         return log(NUM_ROTATIONS)

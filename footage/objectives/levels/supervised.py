@@ -1,4 +1,4 @@
-"""The supervised level: labelled images have classes. Co-training adds it to the video levels."""
+"""The supervised level: classify labelled images. Co-training adds it to the video levels."""
 
 from math import log
 
@@ -12,7 +12,7 @@ from footage.shapes import Scalar
 
 
 class SupervisedLevel(nn.Module):
-    """A linear layer and cross-entropy on the features of labelled images [paper]."""
+    """Linear layer and cross-entropy on the features of labelled images [paper]."""
 
     name = "supervised"
 
@@ -22,11 +22,11 @@ class SupervisedLevel(nn.Module):
         self.classify = nn.Linear(feature_dim, num_classes)
 
     def forward(self, batch: LabelledInput) -> Scalar:
-        """The loss of the level, before its weight."""
+        """Compute the loss, before weighting."""
         logits = distributed.gather(self.classify(batch.features))
         labels = distributed.gather(batch.labels)
         return classification(logits, labels, self.config.label_smoothing)
 
     def chance(self) -> float:
-        """All classes alike; less where classes are not equally common."""
+        """Return the cross-entropy of a uniform prediction; lower is possible if classes are imbalanced."""
         return log(self.classify.out_features)

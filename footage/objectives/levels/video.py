@@ -1,4 +1,4 @@
-"""The video levels: how the shots of one video belong together."""
+"""The video levels: losses over the sequence of shots in a video."""
 
 from math import log
 
@@ -16,11 +16,11 @@ from footage.shapes import Scalar
 
 
 class FutureLevel(nn.Module):
-    """Future-shot prediction: summed over steps ahead, averaged over the places that allow each.
+    """Future-shot prediction: summed over steps ahead, averaged over valid start positions.
 
-    Recalled: a sum over steps [.75]. Ours: every place k from which k + m still lies in the video
-    predicts, instead of one chosen k, so that no shot of a short video is wasted; and under mse no
-    gradient reaches the targets, which would otherwise only have to stop moving.
+    Recalled: a sum over steps [.75]. Ours: every position k for which k + m still lies in the video
+    predicts, instead of one chosen k, so that no shot of a short video is wasted. With mse the
+    targets are detached; otherwise the loss could be minimised by making them constant.
     """
 
     def __init__(self, feature_dim: int, config: FutureConfig, shots_per_video: int) -> None:
@@ -38,7 +38,7 @@ class FutureLevel(nn.Module):
         )
 
     def forward(self, batch: LevelInput) -> Scalar:
-        """The loss of the level, before its weight."""
+        """Compute the loss, before weighting."""
         assert batch.shots is not None
         per_step = []
         for predictions, targets in self.predictor(batch.shots):
@@ -53,12 +53,12 @@ class FutureLevel(nn.Module):
         return torch.stack(per_step).sum()
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """nce: 0, by the 1/V of its formula. mse: 1 a step, which the mean of all videos pays."""
+        """nce: 0, because of the 1/V in its formula. mse: 1 per step, the loss of the mean video."""
         return 0.0 if self.config.loss == "nce" else float(self.config.steps)
 
 
 class OrderLevel(nn.Module):
-    """Shot order: each step, each video is shown backward with probability 1/2 [paper]."""
+    """Shot order: at each step, each video is reversed with probability 1/2 [paper]."""
 
     name = "video/order"
 
@@ -70,7 +70,7 @@ class OrderLevel(nn.Module):
         )
 
     def forward(self, batch: LevelInput) -> Scalar:
-        """The loss of the level, before its weight; reversals go by place in the global batch."""
+        """Compute the loss, before weighting; reversals depend on the index in the global batch."""
         assert batch.shots is not None
         draws = generator("shot order", batch.seed, batch.step).random(len(batch.rows))
         reversed = torch.from_numpy(draws < 0.5).to(batch.shots.device)
@@ -79,5 +79,5 @@ class OrderLevel(nn.Module):
         return shot_order(distributed.gather(logits), reversed)
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """A coin pays log 2."""
+        """Return log 2, the cross-entropy of a fair coin."""
         return log(2)

@@ -1,4 +1,4 @@
-"""What a loss of the frame or shot level is: its settings, its function and its value at chance."""
+"""The interface of frame/shot-level losses: settings, function and value at chance."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from footage.shapes import Embeddings, Scalar
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig(Variant):
-    """Settings of a loss of the frame or shot level, by which a run chooses it."""
+    """Settings of a frame/shot-level loss; the type selects the loss."""
 
     title: ClassVar[str] = ""
     """Name of the loss in reports."""
     allowed_positives: ClassVar[tuple[PairPositives, ...]] = ("frame", "shot", "other_frames")
-    """Values of `positives` for which the loss is defined."""
+    """Values of `positives` that the loss supports."""
     needs_pairs: ClassVar[bool] = True
     """Whether a batch without positive pairs is an error."""
     rotates_views: ClassVar[bool] = False
-    """Whether views are rotated before the backbone sees them."""
+    """Whether views are rotated before the backbone."""
     needs_teacher: ClassVar[bool] = False
-    """Whether a second, slowly moving backbone is needed."""
+    """Whether a teacher backbone (an average of the weights) is needed."""
 
     @staticmethod
     def variants() -> Mapping[str, type["LossConfig"]]:
-        """All registered losses by name."""
+        """Return all registered losses by name."""
         return LOSSES
 
     def chance(self, shape: Shape, positives: PairPositives) -> float:
-        """Value of the loss for uninformative features.
+        """Return the loss value for uninformative features.
 
         Args:
             shape: V, S, F and A of the global batch.
@@ -43,10 +43,10 @@ class LossConfig(Variant):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbeddingLossConfig(LossConfig):
-    """Settings of a loss that compares the projected embeddings of a batch."""
+    """Settings of a loss over the projected embeddings of a batch."""
 
     def loss(self, embeddings: Embeddings, batch: LevelInput, positives: PairPositives) -> Scalar:
-        """Value of the loss.
+        """Compute the loss.
 
         Args:
             embeddings: Output of the projection head for the global batch.
@@ -57,7 +57,7 @@ class EmbeddingLossConfig(LossConfig):
 
 
 LOSSES: Final = Registry[type[LossConfig]]("loss", "footage.objectives.losses")
-"""Losses that the frame or shot level can use, by name."""
+"""Losses that the frame/shot level can use, by name."""
 
 Class = TypeVar("Class", bound=type[LossConfig])
 

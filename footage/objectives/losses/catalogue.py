@@ -10,9 +10,9 @@ from footage.objectives import losses
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """The loss functions by name: those whose docstring states a formula.
+    """Return the loss functions by name: those whose docstring states a formula.
 
-    Options have defaults, so each can be called with its tensors alone.
+    All options have defaults, so each function can be called with its tensors alone.
     """
     found: dict[str, Callable[..., Any]] = {}
     for entry in pkgutil.iter_modules(losses.__path__):

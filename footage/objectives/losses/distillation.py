@@ -1,4 +1,4 @@
-"""Self-distillation from a slowly moving teacher (DINO)."""
+"""Self-distillation from a moving-average teacher (DINO)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ from footage.shapes import Embeddings, Scalar, ShotRows, Tensor
 class DistillationConfig(LossConfig):
     """Self-distillation as in DINO; `embedding_dim` is the number of prototypes [ours].
 
-    The head and the value at chance are those of `levels.distillation`.
+    `levels.distillation` contains the head and the value at chance.
     """
 
     needs_teacher: ClassVar[bool] = True
@@ -30,13 +30,13 @@ class DistillationConfig(LossConfig):
     """Temperature of the teacher; lower than the student's, for sharper targets."""
 
     teacher_decay: float = 0.996
-    """EMA decay of the teacher per step; it rises to 1 along a cosine."""
+    """EMA decay of the teacher per step; it increases to 1 on a cosine schedule."""
 
     centre_decay: float = 0.9
     """EMA decay of the centre of the teacher's outputs per step."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         for name in ("temperature", "teacher_temperature"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
@@ -54,21 +54,21 @@ def self_distillation(
     student_temperature: float = 0.1,
     teacher_temperature: float = 0.04,
 ) -> Scalar:
-    """Self-distillation: from one view, say what the teacher says of another view of the same.
+    """Self-distillation: predict the teacher's output for another view of the same shot.
 
     `P` is the softmax over the D dimensions. The mean is over all ordered positive pairs of views
     (t, s), each embedded by teacher and student; no view is its own positive. The teachers and the
-    centre get no gradient. There are no negatives: `centre`, the running mean of the teachers that
-    the caller keeps, and the colder teacher are all that stands against collapse.
-    Students that say nothing, each dimension being as likely, pay log D whatever the teachers say;
-    collapse onto one dimension pays 0, so a low value alone proves nothing.
+    centre are detached. There are no negatives: only `centre`, the running mean of the teachers'
+    outputs that the caller maintains, and the lower teacher temperature prevent collapse.
+    Uninformative students, with every dimension equally likely, score log D whatever the teachers.
+    Collapse onto one dimension scores 0, so a low value alone proves nothing.
 
     Formula: `-mean over (t, s) of sum over d of P((teacher(t) - centre) / teacher_temperature)_d
         log P(student(s) / student_temperature)_d`
     Source: DINO, Caron et al. 2021, equations 1 to 3 and algorithm 1. Not part of VIVI [ours].
 
     Raises:
-        ConfigError: If no two embeddings are a positive pair.
+        ConfigError: No two embeddings are a positive pair.
     """
     frames, views = students.shape[2:4]
     found = pairs(shots, frames, views, positives)

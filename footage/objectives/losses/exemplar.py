@@ -1,4 +1,4 @@
-"""Exemplar loss: every frame or shot is a class of its own, told apart by triplets."""
+"""Exemplar loss: treat every frame or shot as its own class, separated by triplets."""
 
 from dataclasses import dataclass
 from math import log, prod
@@ -15,7 +15,7 @@ from footage.seeding import generator
 from footage.shapes import Embeddings, FlatEmbeddings, Identities, Scalar, ShotRows
 
 Hinge = Literal["margin", "soft"]
-"""How a triplet's violation becomes a cost: cut off at the margin, or softly without one."""
+"""Cost of a triplet: hinge at the margin, or softplus without a margin."""
 
 
 @register_loss("exemplar", title="exemplar triplet loss")
@@ -32,15 +32,15 @@ class ExemplarConfig(EmbeddingLossConfig):
     """Triplet mining; semi-hard as in the same code, the others as in s4l [paper]."""
 
     hinge: Hinge = "margin"
-    """Hinge at the margin, or the soft margin without a margin, as in s4l."""
+    """Hinge at the margin, or the soft margin, which has no margin parameter, as in s4l."""
 
     def __post_init__(self) -> None:
-        """Refuse a margin that is not positive."""
+        """Reject a margin that is not positive."""
         if not self.margin > 0:
             raise ConfigError(f"margin must be > 0, got {self.margin}", "0.5 is usual")
 
     def loss(self, embeddings: Embeddings, batch: LevelInput, positives: PairPositives) -> Scalar:
-        """See `exemplar`; draws of hardness-sampled mining follow from seed and step."""
+        """Compute `exemplar`; seed and step determine the draws of hardness-sampled mining."""
         assert positives != "other_frames"
         draws = None
         if self.mining == "hardness-sampled":
@@ -52,7 +52,7 @@ class ExemplarConfig(EmbeddingLossConfig):
         )
 
     def chance(self, shape: Shape, positives: PairPositives) -> float:  # noqa: ARG002
-        """The margin, or log 2 with the soft hinge."""
+        """Return the margin, or log 2 with the soft hinge."""
         return log(2) if self.hinge == "soft" else self.margin
 
 
@@ -64,20 +64,20 @@ def triplet(
     hinge: Hinge = "margin",
     draws: Draws | None = None,
 ) -> Scalar:
-    """Triplet loss, its negatives mined over the whole batch.
+    """Triplet loss with negatives mined over the whole batch.
 
     Embeddings are normalised to length 1 and compared by squared Euclidean distance `d`.
 
-    Semi-hard: for every ordered pair (anchor a, positive p) the negative n is the closest one that
-    is strictly farther from the anchor than the positive is; where there is none, the farthest
-    negative of all. That fallback is the easiest negative, not the hardest: it is the rule of
+    Semi-hard: for every ordered pair (anchor a, positive p), the negative n is the closest one that
+    is strictly farther from the anchor than the positive is. If there is none, n is the farthest
+    negative. That fallback is the easiest negative, not the hardest: it is the rule of
     TensorFlow's `triplet_semihard_loss`, which the same laboratory's exemplar code calls.
     Batch-hard: for every anchor with a positive, its farthest positive and its closest negative.
-    Hardness-sampled: for every such anchor a positive drawn with probability softmax(d) over its
-    positives and a negative with softmax(-d) over its negatives; `draws` decides which.
+    Hardness-sampled: for every such anchor, a positive drawn with probability softmax(d) over its
+    positives and a negative with softmax(-d) over its negatives; `draws` determines which.
 
-    The mean is over all triplets, also those whose term is 0. Embeddings that say nothing pay the
-    margin, or log 2 with the soft hinge, which needs no margin and never lets a triplet go.
+    The mean is over all triplets, including those whose term is 0. Uninformative embeddings score
+    the margin, or log 2 with the soft hinge, which has no margin and is never exactly 0.
 
     Formula: `mean over (a, p, n) of max(0, margin + d(a, p) - d(a, n))`; soft hinge:
         `mean of log(1 + exp(d(a, p) - d(a, n)))`
@@ -88,7 +88,7 @@ def triplet(
         google-research/s4l [paper]. Deviation: that code's distances are not squared.
 
     Raises:
-        ConfigError: If the batch holds no positive pair or no negative, or draws are needed.
+        ConfigError: The batch contains no positive pair or no negative, or draws are missing.
     """
     embeddings = functional.normalize(full_precision(embeddings), dim=-1)
     anchors, positives, negatives = mine(embeddings.detach(), identities, mining, draws)
@@ -111,16 +111,16 @@ def exemplar(
     hinge: Hinge = "margin",
     draws: Draws | None = None,
 ) -> Scalar:
-    """Exemplar loss: every frame (or shot) is a class of its own, told apart by triplets.
+    """Exemplar loss: treat every frame (or shot) as its own class, separated by triplets.
 
-    With positives `shot` this is the loss of VIVI-Ex(M) for M frames a shot, each augmented; with
+    With positives `shot` this is the loss of VIVI-Ex(M) for M augmented frames per shot. With
     `frame` it is the image-only baseline, Ex(1), which contrasts the views of single frames.
 
     Formula: `triplet` over all embeddings, their identities from `identities`
     Source: VIVI, Tschannen et al. 2020, section 3 [recalled]; Dosovitskiy et al. 2014 for the idea.
 
     Raises:
-        ConfigError: If no two embeddings share an identity, or all do, or draws are needed.
+        ConfigError: No two embeddings share an identity, or all do, or draws are missing.
     """
     frames, views = embeddings.shape[2:4]
     identity = identities(shots, frames, views, positives)

@@ -1,4 +1,4 @@
-"""Losses of the video level that compare predicted shots with those that follow."""
+"""Video-level losses that compare predicted shots with the shots that follow."""
 
 import math
 
@@ -11,11 +11,11 @@ from footage.shapes import Scalar, Tensor
 
 
 def future_shot_nce(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V D"]) -> Scalar:
-    """InfoNCE over videos: a predicted shot is to be told from the same position in other videos.
+    """InfoNCE over videos: distinguish the predicted shot from the same position in other videos.
 
-    `g` is the inner product; a bilinear critic has multiplied the predictions by its matrix before.
+    `g` is the inner product; a bilinear critic has already applied its matrix to the predictions.
     Negatives are targets of other videos only, never other shots of the same video. Because of the
-    1/V the loss is 0 for a critic that knows nothing, whatever V, and never below -log V.
+    1/V, the loss is 0 for an uninformative critic, whatever V, and never below -log V.
 
     Formula: `-mean over v of log( exp g(v,v) / ((1/V) sum over u of exp g(v,u)) )`
     Source: VIVI, equation for L_NCE [recalled .75]; van den Oord et al. 2018, equation 4.
@@ -26,20 +26,20 @@ def future_shot_nce(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V
 
 
 def future_shot_mse(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V D"]) -> Scalar:
-    """Regression of a future shot, its targets standardised over the videos: an ablation.
+    """Regression of a future shot, with targets standardised over the videos: an ablation.
 
-    `z` has mean 0 and variance 1 in each dimension, so the best constant, 0, pays 1. The gradient
-    reaches the targets too, as in `future_shot_nce`. With few videos z says little (with two, every
-    number of it is 1 or -1), and nothing keeps the dimensions of z from saying the same. Targets
-    whose variance falls far below 0.00001 standardise to 0, and predicting 0 then pays 0: values
-    below 1 prove nothing while the targets' spread is not watched.
+    `z` has mean 0 and variance 1 in each dimension, so the best constant, 0, scores 1. The gradient
+    also reaches the targets, as in `future_shot_nce`. With few videos z carries little information
+    (with two, each of its values is 1 or -1), and nothing keeps the dimensions of z from being
+    redundant. Targets whose variance falls far below 0.00001 standardise to 0, and predicting 0
+    then scores 0: values below 1 prove nothing unless the targets' variance is monitored.
 
     Formula: `mean over v, d of (prediction - z(target))^2` with
         `z(x) = (x - mean of x over videos) / sqrt(variance of x over videos + 0.00001)`
     Source: [ours], against `future_shot_nce`.
 
     Raises:
-        ConfigError: If there is one video only, over which nothing can be standardised.
+        ConfigError: There is only one video, so the targets cannot be standardised.
     """
     if len(targets) < 2:
         raise ConfigError(

@@ -24,19 +24,19 @@ class NCEConfig(EmbeddingLossConfig):
     """Multi-positive InfoNCE [ours]."""
 
     temperature: float = 0.1
-    """Temperature of the cosine, as in SimCLR."""
+    """Temperature of the cosine similarity, as in SimCLR."""
 
     def __post_init__(self) -> None:
-        """Refuse a temperature that is not positive."""
+        """Reject a temperature that is not positive."""
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be > 0, got {self.temperature}", "0.1 is usual")
 
     def loss(self, embeddings: Embeddings, batch: LevelInput, positives: PairPositives) -> Scalar:
-        """See `multi_positive_nce`."""
+        """Compute `multi_positive_nce`."""
         return multi_positive_nce(embeddings, batch.rows, positives, self.temperature)
 
     def chance(self, shape: Shape, positives: PairPositives) -> float:
-        """Log of the number of candidates."""
+        """Return the log of the number of candidates."""
         excluded = shape[3] if positives == "other_frames" else 1
         return math.log(math.prod(shape) - excluded)
 
@@ -47,19 +47,19 @@ def multi_positive_nce(
     positives: PairPositives = "shot",
     temperature: float = 0.1,
 ) -> Scalar:
-    """InfoNCE with several positives: each is to be found among all the other embeddings.
+    """InfoNCE with several positives: identify each one among all other embeddings.
 
     Embeddings are normalised to length 1; `z` is the cosine over the temperature; P(i) are the
-    positives of i. The mean over positives stands outside the logarithm. Positives `other_frames`
-    leave the other views of i's frame out, as i itself: they are neither in P(i) nor in the sum
-    over j, where they would be easy to find or hard to tell from a positive.
-    Embeddings that say nothing pay log(N - 1), or log(N - A) with `other_frames`.
+    positives of i. The mean over positives is outside the logarithm. With positives `other_frames`,
+    the other views of i's frame are excluded like i itself: they are neither in P(i) nor in the sum
+    over j, where they would be trivial or ambiguous.
+    Uninformative embeddings score log(N - 1), or log(N - A) with `other_frames`.
 
     Formula: `mean over i, p in P(i) of -log( exp z(i,p) / sum over j != i of exp z(i,j) )`
     Source: Khosla et al. 2020 (SupCon), equation 2 (L_out). Not part of VIVI [ours].
 
     Raises:
-        ConfigError: If no two embeddings are a positive pair, or all share an identity.
+        ConfigError: No two embeddings are a positive pair, or all share an identity.
     """
     frames, views = embeddings.shape[2:4]
     found = pairs(shots, frames, views, positives)

@@ -1,4 +1,4 @@
-"""Rotation prediction (RotNet): name the quarter turn of each view."""
+"""Rotation prediction (RotNet): classify the rotation of each view."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from footage.objectives.losses.base import LossConfig, register_loss
 
 NUM_ROTATIONS: Final = 4
-"""A view is upright, or rotated by one, two or three quarter turns."""
+"""Number of rotations: 0, 90, 180 and 270 degrees."""
 
 
 @register_loss("rotation", title="rotation (cross-entropy)")
@@ -14,7 +14,7 @@ NUM_ROTATIONS: Final = 4
 class RotationConfig(LossConfig):
     """Predict the rotation of each view [paper].
 
-    The head and the value at chance are those of `levels.rotation`.
+    `levels.rotation` contains the head and the value at chance.
     """
 
     needs_pairs: ClassVar[bool] = False

@@ -20,7 +20,7 @@ from footage.shapes import Embeddings, Scalar, ShotRows, Tensor
 @register_loss("vicreg", title="VICReg")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VICRegConfig(EmbeddingLossConfig):
-    """VICReg: weights of its three terms."""
+    """VICReg: the weights of its three terms."""
 
     invariance: float = 25.0
     """Weight of the invariance term (distance between positives)."""
@@ -32,12 +32,12 @@ class VICRegConfig(EmbeddingLossConfig):
     """Weight of the covariance term (correlation between dimensions)."""
 
     def loss(self, embeddings: Embeddings, batch: LevelInput, positives: PairPositives) -> Scalar:
-        """See `vicreg`."""
+        """Compute `vicreg`."""
         weights = (self.invariance, self.variance, self.covariance)
         return vicreg(embeddings, batch.rows, positives, *weights)
 
     def chance(self, shape: Shape, positives: PairPositives) -> float:  # noqa: ARG002
-        """Value for embeddings at one point, whose spread is 0.01 instead of 1: see `vicreg`."""
+        """Return the value for collapsed embeddings, with spread 0.01 instead of 1: see `vicreg`."""
         return 2 * 0.99 * self.variance
 
 
@@ -49,12 +49,12 @@ def vicreg(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Scalar:
-    """VICReg: positives come close, while every dimension keeps its spread and says its own.
+    """VICReg: pull positives together while keeping dimensions spread out and decorrelated.
 
-    `s` is the mean squared distance of positive pairs over D. `v` and `c` look at one view slot at
-    a time, a matrix Z of one row per identity, and are averaged over the slots: slot (f, a) of each
-    shot, or slot a of each frame with positives `frame`. Embeddings are not normalised.
-    Embeddings at one point pay 2 * 0.99 * variance: s and c are 0 there, each v is 1 - 0.01.
+    `s` is the mean squared distance of positive pairs over D. `v` and `c` are computed for one view
+    slot at a time, a matrix Z with one row per identity, and averaged over the slots: slot (f, a)
+    of each shot, or slot a of each frame with positives `frame`. Embeddings are not normalised.
+    Collapsed embeddings score 2 * 0.99 * variance: s and c are 0 there, and each v is 1 - 0.01.
 
     Formula: `invariance s + 2 variance mean of v(Z) + 2 covariance mean of c(Z)` with
         `v(Z) = mean over dimensions j of max(0, 1 - sqrt(Var(Z_j) + 0.0001))` and
@@ -64,7 +64,7 @@ def vicreg(
         halves v + v'; half the weight `variance` gives its value. More than two views [ours].
 
     Raises:
-        ConfigError: If no two embeddings are a positive pair, or all share an identity.
+        ConfigError: No two embeddings are a positive pair, or all share an identity.
     """
     frames, views = embeddings.shape[2:4]
     found = pairs(shots, frames, views, positives)
@@ -75,7 +75,7 @@ def vicreg(
     num_rows, dimension = slots.shape[1:]
     centred = slots - slots.mean(dim=1, keepdim=True)
     variances = centred.square().sum(dim=1) / (num_rows - 1)
-    # The squares in Z Z' add up to those in Z' Z: take the smaller one.
+    # Z Z' and Z' Z have the same sum of squares: compute the smaller one.
     scaled = products(centred if num_rows < dimension else centred.mT) / (num_rows - 1)
     all_squares, own_squares = scaled.square().sum(dim=(1, 2)), variances.square().sum(dim=1)
     return (
@@ -86,7 +86,7 @@ def vicreg(
 
 
 def _slots(embeddings: Embeddings, positives: PairPositives) -> Float[Tensor, "slots rows D"]:
-    """One view of each identity at a time: what a slot holds of a shot, or of a frame."""
+    """Split the embeddings by view slot: one view of each shot, or of each frame, per slot."""
     if positives == "frame":
         return embeddings.flatten(0, 2).transpose(0, 1)
     return embeddings.flatten(0, 1).flatten(1, 2).transpose(0, 1)
