@@ -1,4 +1,4 @@
-"""Functions of `import footage` that differ from the functions of the commands."""
+"""Functions of `import footage` that differ from those of the commands."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def train(
     Args:
         config: A recipe's name such as "vivi-ex4-tiny", or a configuration.
         out: The run folder.
-        store: A frame store; not needed to learn from images alone.
+        store: A frame store; not needed to train on images alone.
         labels: Labelled images, for recipes that learn from them.
         recipe: Name of the recipe that `config` came from, for the record.
 
@@ -32,7 +32,7 @@ def train(
         The run folder.
 
     Raises:
-        ConfigError: `config` is neither; else as `footage.commands.train.train`.
+        ConfigError: `config` is neither; otherwise as in `footage.commands.train.train`.
     """
     if isinstance(config, str):
         return train(recipe_named(config), out=out, store=store, labels=labels, recipe=config)

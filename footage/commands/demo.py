@@ -56,19 +56,19 @@ RECIPE: Final = "vivi-nce-tiny"
 """Of the recipes tried, the one with the best features within minutes (decisions/0150)."""
 
 BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
-"""A quarter as wide as the recipe's: more than ten times as many views in the same time."""
+"""A quarter of the recipe's width: more than ten times as many views in the same time."""
 
 LINE: Final = 92
-"""Characters in a line of the summary."""
+"""Line width of the summary, in characters."""
 
 FRAME_STRIDE: Final = 3
-"""Frames of the store between two frames of a shot, so that pose and place differ more."""
+"""Distance between two frames of a shot, in stored frames, so that pose and place differ more."""
 
 HELD_OUT_SHARE: Final = 0.25
-"""A quarter of the videos, so that retrieval has enough of them to ask."""
+"""Fraction of held-out videos, large enough for retrieval."""
 
 REHEARSAL_STEPS: Final = 40
-"""Steps of a short run that measures how fast this machine trains."""
+"""Number of steps of the short run that measures the training speed of this machine."""
 
 QUESTIONS: Final = {
     "same shot": "nearest frame is from the same shot",
@@ -76,16 +76,16 @@ QUESTIONS: Final = {
     "kinds": "which kind of thing",
     "objects": "which individual",
 }
-"""What is asked, by task."""
+"""Description of each task in the summary."""
 
 PROTOCOL_WORDS: Final = {"knn": "kNN", "linear": "linear probe"}
 
 SHORT: Final = {BETTER: "better", WORSE: "worse", UNCLEAR: "unclear"}
-"""Verdicts in one word."""
+"""One-word verdicts."""
 
 
 class DemoReport(NamedTuple):
-    """What the demo made and found."""
+    """Output and results of the demo."""
 
     folder: Path
     ingested: IngestReport
@@ -95,7 +95,7 @@ class DemoReport(NamedTuple):
     page: Path
 
     def summary(self) -> str:
-        """What was learned, compared with baselines, and where everything is."""
+        """Return the results, compared with baselines, and the paths of all outputs."""
         config = layout.read_record(self.run)["config"]
         measured = list(comparisons(self.rows))
         better = sum(each.against("untrained") == BETTER for each in measured)
@@ -126,15 +126,15 @@ class DemoReport(NamedTuple):
 def demo(
     videos: Locations = (), out: Location = "demo", config: DemoConfig | None = None
 ) -> DemoReport:
-    """Ingest, train, evaluate, export and report; what is done already is not done again.
+    """Ingest, train, evaluate, export and report; completed steps are skipped.
 
     Args:
-        videos: Files, folders or URLs of videos; none takes real and rendered clips.
+        videos: Files, folders or URLs of videos; defaults to real and rendered clips.
         out: The folder for everything.
-        config: How long to train and what to draw; the defaults when left out.
+        config: Duration and sizes of the demo; the defaults when omitted.
 
     Raises:
-        FootageError: A step cannot be done; the message of that step says why.
+        FootageError: A step failed; its message states the reason.
     """
     config = arguments.settings(config, DemoConfig)
     folder = arguments.path(out, "out")
@@ -167,7 +167,7 @@ def _say(number: int, what: str) -> None:
 
 
 def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Path:
-    """Train, or resume an existing run; the run folder."""
+    """Train, or resume an existing run; return the run folder."""
     run, store = folder / "run", folder / "store"
     if (run / layout.RUN).exists():
         chosen = configuration.from_dict(TrainConfig, layout.read_record(run)["config"])
@@ -186,10 +186,10 @@ def _trained(folder: Path, config: DemoConfig, objective: ObjectiveConfig) -> Pa
 
 
 def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
-    """The recipe with a smaller network, frames further apart, and a batch for few videos.
+    """Return the recipe with a smaller network, frames further apart, and a batch for few videos.
 
-    A batch takes a quarter of the videos, so that batches differ. Below eight videos a batch has
-    too few negatives, so there it takes all it can.
+    A batch takes a quarter of the videos, so that batches differ. With fewer than eight videos, a
+    quarter has too few negatives, so a batch takes as many as possible.
     """
     base = recipe(RECIPE)
     num_videos = len(set(Store.open(store).shots["video"].to_pylist()))
@@ -211,13 +211,13 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
 
 
 def _objective(*, is_rendered: bool) -> ObjectiveConfig:
-    """The levels of the recipe, and the order of shots where it can be seen in most videos."""
+    """Return the levels of the recipe, plus the order of shots if most videos have a visible one."""
     base = recipe(RECIPE).objective
     return dataclasses.replace(base, order=OrderConfig()) if is_rendered else base
 
 
 def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoConfig) -> TrainConfig:
-    """The configuration with as many steps as fit into `train_seconds`, by a short rehearsal."""
+    """Set the number of steps that fit into `train_seconds`, by a short rehearsal."""
     speed = _images_per_second(base, store, rehearsal)
     steps = int(config.train_seconds * speed / base.sampling.images_per_batch)
     steps = max(min(steps, config.most_steps), 1)
@@ -231,7 +231,7 @@ def _with_steps(base: TrainConfig, store: Path, rehearsal: Path, config: DemoCon
 
 
 def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
-    """How fast a short run trains once it has started and chosen its threads."""
+    """Measure the speed of a short run after its start-up and choice of threads."""
     log.info("measuring how fast this machine trains")
     steps = min(REHEARSAL_STEPS, base.steps)
     short = dataclasses.replace(base, steps=steps, metrics_frames=8, checkpoint_every=steps)
@@ -247,7 +247,7 @@ def _images_per_second(base: TrainConfig, store: Path, run: Path) -> float:
 
 @contextlib.contextmanager
 def _without_log() -> Iterator[None]:
-    """Silence the short run: the real run logs the same lines again."""
+    """Silence the log of the short run: the real run logs the same lines again."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -258,7 +258,7 @@ def _without_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Small matrices: the threads of a busy CPU would wait for each other most of the time."""
+    """Use one thread: with small matrices on a busy CPU, threads mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -276,7 +276,7 @@ def _architecture(config: dict[str, Any]) -> str:
 
 
 def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
-    """Result rows on held-out videos and labelled images; `evaluate` recognises earlier ones."""
+    """Return result rows on held-out videos and labelled images; `evaluate` reuses earlier ones."""
     tasks = [
         render_labelled(folder / task, task=task, seed=config.seed, scale=config.labelled_scale)
         for task in TASKS
@@ -287,7 +287,7 @@ def _evaluated(folder: Path, run: Path, config: DemoConfig) -> list[ResultRow]:
 
 
 def _line(measured: Comparison) -> str:
-    """One row: chance, pixels, untrained, trained, and what the intervals say about the last."""
+    """Format one row: chance, pixels, untrained, trained, and the verdict of the intervals."""
     words = QUESTIONS[measured.task]
     if measured.task in TASKS:
         words += f", {PROTOCOL_WORDS[measured.protocol]}"

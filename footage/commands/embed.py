@@ -5,9 +5,9 @@ an additional row with the reason and without an embedding: nothing is dropped s
 
     input     string   the file, as it was given or found
     kind      string   image | video
-    seconds   double   when the frame is shown; null for images
-    status    string   ok | failed (nothing could be read) | partial (a part of it could not)
-    reason    string   why, when not ok
+    seconds   double   time of the frame in the video; null for images
+    status    string   ok | failed (nothing could be read) | partial (some of it could not be read)
+    reason    string   reason of the failure; null if ok
     embedding fixed-size list of float32
     patches   list of float32, [rows x columns x channels] flattened; only on request
     patch_rows, patch_columns   int32
@@ -48,32 +48,32 @@ log = logging.getLogger(__name__)
 Kind = Literal["image", "video"]
 
 NAMED_FAILURES: Final = 10
-"""Failures that are logged by name; the table holds all of them."""
+"""Number of failures that are logged by name; the table contains all of them."""
 
 GROUP_BYTES: Final = 32 * 2**20
-"""Rows are written when they have grown to this size: memory does not grow with the inputs."""
+"""Rows are written when they reach this size, so that memory does not grow with the inputs."""
 
 
 class Failure(NamedTuple):
-    """An input of which nothing, or not everything, could be read."""
+    """An input that could not be read, or only in part."""
 
     input: str
     reason: str
 
 
 class Embedded(NamedTuple):
-    """What was written, and what could not be read."""
+    """Summary of the output and of the failures."""
 
     path: Path
     num_images: int
     num_videos: int
     num_frames: int
-    """Frames of videos."""
+    """Number of video frames."""
     failures: list[Failure]
 
 
 class _Item(NamedTuple):
-    """One row to be: pixels, or the reason why there are none."""
+    """Pixels of one row, or the reason why there are none."""
 
     input: str
     kind: Kind
@@ -192,7 +192,7 @@ def _kind(copy: LocalCopy) -> Kind:
 def _items(
     found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
 ) -> Iterator[_Item]:
-    """Rows in the order of the files, which are counted in `kinds`; images decode confined."""
+    """Yield rows in the order of the files and count them in `kinds`; images decode in the sandbox."""
     ahead = BATCHES_AHEAD * config.batch_size
 
     def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:

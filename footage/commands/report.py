@@ -31,7 +31,7 @@ from footage.store.reader import Store
 log = logging.getLogger(__name__)
 
 MARK: Final = b"<title>footage report"
-"""Near the start of every page."""
+"""Text near the start of every page."""
 START_BYTES: Final = 4096
 PAGE_BYTES: Final = 5_000_000
 """Free space required before the work starts; most pages are smaller."""
@@ -125,7 +125,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _pictures(runs: Sequence[Run], config: ReportConfig) -> StorePictures:
-    """Pictures from the store of the first run on videos, or why there are none."""
+    """Return pictures from the store of the first run on videos, or the reason why there are none."""
     first = next((run for run in runs if run.record["store"]), None)
     if first is None:
         return without_pictures("None of these runs was trained on videos.")
@@ -178,7 +178,7 @@ def _comparisons(runs: Sequence[Run], searched: Gallery, num_found: int) -> list
 
 
 def _load(run: Run) -> models.Model | None:
-    """The run's model; None before its first checkpoint."""
+    """Return the run's model; None before its first checkpoint."""
     if not (run.path / layout.CHECKPOINTS).is_dir():
         return None
     try:

@@ -24,20 +24,20 @@ class VerifyReport:
     repaired: Repaired | None
     """None if no repair was requested."""
     content_hash: str
-    """The content hash now."""
+    """The current content hash."""
 
     @property
     def restored(self) -> list[str]:
-        """Names of the files that were restored."""
+        """Return the names of the files that were restored."""
         return self.repaired.restored if self.repaired else []
 
     @property
     def remaining(self) -> list[Damage]:
-        """Damaged files that were not restored."""
+        """Return the damaged files that were not restored."""
         return [one for one in self.checked.damage if one.name not in self.restored]
 
     def summary(self) -> str:
-        """One line per damaged file and affected video, then the totals."""
+        """Return one line per damaged file and affected video, then the totals."""
         lines = []
         for one in self.checked.damage:
             is_restored = one.name in self.restored

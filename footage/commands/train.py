@@ -90,7 +90,7 @@ def train(
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
         data = open_data(config, store, labels)
-        if str(labels):  # loading workers decode them, and have no log
+        if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
         config, state, words = _first_state(config, data, device)
         record = _record(config, recipe, data, state, words)
@@ -176,7 +176,7 @@ def _train(
 def _first_state(
     config: TrainConfig, data: Data, device: torch.device
 ) -> tuple[TrainConfig, TrainState, str]:
-    """The state before the first step, where its weights come from, and of which network."""
+    """Return the state before the first step, with the final configuration and weights' origin."""
     initial = initial_weights(
         config.backbone,
         config.init,
@@ -209,7 +209,7 @@ def _first_state(
 def _online_metrics(
     config: TrainConfig, data: Data, chance: Mapping[str, float]
 ) -> online_metrics.OnlineMetrics:
-    """What the monitor looks at; nothing where labels alone are learned from."""
+    """Return the online metrics; without frames if training uses labels alone."""
     if data.videos is None:
         return online_metrics.OnlineMetrics(NO_FRAMES, chance)
     frames = held_out_frames(
@@ -227,7 +227,7 @@ def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
 def _threads(
     config: TrainConfig, device: torch.device
 ) -> AbstractContextManager[Callable[[float], None]]:
-    """Torch's threads; several processes wait for each other, so none can time its own."""
+    """Choose torch's threads; adaptive only for one process, because several wait for each other."""
     is_alone = device.type == "cpu" and not distributed.is_distributed()
     return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
 
@@ -245,7 +245,7 @@ def _loader(config: TrainConfig, data: Data, first_step: int, device: torch.devi
 
 
 def _timed(loader: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
-    """Each batch with the seconds that the loop waited for it."""
+    """Yield each batch with the seconds that the loop waited for it."""
     began = time.perf_counter()
     for batch in loader:
         yield batch, time.perf_counter() - began
@@ -253,12 +253,12 @@ def _timed(loader: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
 
 
 def _seed_torch(seed: int, step: int) -> None:
-    """Dropout and its like draw from (seed, step, rank), so their state needs no saving either."""
+    """Seed dropout and the like from (seed, step, rank), so that no state needs saving."""
     torch.manual_seed(int(generator("torch", seed, step, distributed.rank()).integers(2**63 - 1)))
 
 
 def _clip(learner: TrainModule, bound: float) -> Tensor:
-    """Scale the gradients down to a norm of `bound`; their norm before that."""
+    """Clip the gradients to a norm of `bound`; return their norm before clipping."""
     return nn.utils.clip_grad_norm_(learner.parameters(), bound or float("inf"))
 
 
@@ -271,7 +271,7 @@ def _teacher_decay(config: TrainConfig, step: int) -> float:
 def _record(
     config: TrainConfig, recipe: str, data: Data, state: TrainState, words: str
 ) -> dict[str, Any]:
-    """The content of run.json."""
+    """Return the content of run.json."""
     return {
         "recipe": recipe,
         "config": configuration.to_dict(config),
@@ -284,7 +284,7 @@ def _record(
 
 
 def _stopped(number: int, step: int, steps: int) -> FootageError:
-    """The error that ends a training which a signal stopped; the first process reports it."""
+    """Return the error for training that a signal stopped; the first process reports it."""
     if distributed.rank() > 0:
         return PeerError(128 + number)
     return StoppedError(

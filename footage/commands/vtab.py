@@ -1,7 +1,7 @@
-"""The verb `footage vtab`: get the tasks of VTAB-1k into folders, and tell what is there.
+"""The command `footage vtab`: export or import the tasks of VTAB-1k, and check what is present.
 
 export           OUT/NAME/ from TFDS, the exact images, as PNG with a manifest
-import-parquet   OUT/NAME/ from Parquet files of Hugging Face, marked
+import-parquet   OUT/NAME/ from Parquet files of Hugging Face, marked as a different subset
 doctor           present, absent, damaged
 """
 
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") -> list[Path]:
-    """Write tasks from TFDS; those which are there already are left alone.
+    """Export tasks from TFDS; existing tasks are skipped.
 
     Args:
         out: The folder of the suite.
-        tasks: Names of tasks; without any, all nineteen.
+        tasks: Names of tasks; all nineteen by default.
         data_dir: Where TFDS keeps its data; empty for its own default.
 
     Returns:
         The folders of the tasks.
 
     Raises:
-        ConfigError: A name is unknown, TFDS is not installed, or its data are other ones.
+        ConfigError: A name is unknown, TFDS is not installed, or its data differ.
     """
     chosen = [_task(name) for name in tasks] or list(TASKS)
     return [_exported(task, Path(out), data_dir) for task in chosen]
@@ -43,7 +43,7 @@ def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") ->
 def _exported(task: VtabTask, out: Path, data_dir: str) -> Path:
     place = out / task.name
     if place.exists():
-        log.info("%s is there already; remove it to write it anew", place)
+        log.info("%s already exists; remove it to export it again", place)
         return place
     records = open_tfds(task, data_dir)
     with progress_bar(f"export {task.name}", total=_num_images(task.row), unit="images") as bar:
@@ -51,18 +51,18 @@ def _exported(task: VtabTask, out: Path, data_dir: str) -> Path:
 
 
 def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
-    """Write one task from Parquet files.
+    """Import one task from Parquet files.
 
     Args:
-        folder: Holds the files of its parts.
-        task: The name of one of the nineteen.
+        folder: Folder of the Parquet files.
+        task: Name of one of the nineteen tasks.
         out: The folder of the suite.
 
     Returns:
         The folder of the task.
 
     Raises:
-        ConfigError: The name is unknown, the task is there already, or the files do not hold it.
+        ConfigError: The name is unknown, the task already exists, or the files do not contain it.
     """
     row = _task(task).row
     with progress_bar(f"import {row.name}", total=_num_images(row), unit="images") as bar:
@@ -70,7 +70,7 @@ def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
 
 
 def doctor(folder: str | Path) -> list[Finding]:
-    """What a folder holds of the nineteen tasks, and of others.
+    """Check a folder for the nineteen tasks and for other ones.
 
     Raises:
         ConfigError: There is no such folder.
@@ -79,7 +79,7 @@ def doctor(folder: str | Path) -> list[Finding]:
 
 
 def table(findings: Iterable[Finding]) -> Table:
-    """Findings for a terminal, one line a task."""
+    """Return the findings for a terminal, one line per task."""
     view = Table(title="VTAB-1k")
     for column in ("task", "group", "state", "train + val + test", "classes", "marks", "findings"):
         view.add_column(column)
@@ -97,13 +97,13 @@ def table(findings: Iterable[Finding]) -> Table:
 
 
 def advice(findings: Iterable[Finding]) -> str:
-    """Where absent tasks come from; empty if none is."""
+    """Describe where to get absent tasks; empty if all are present."""
     absent = [found.name for found in findings if found.state == "absent"]
     return f"{len(absent)} of {len(TASKS)} tasks are absent\n{SOURCES}" if absent else ""
 
 
 def refuse_damage(findings: Iterable[Finding]) -> None:
-    """An error if a task is there that is not as it should be.
+    """Raise an error if a present task is damaged.
 
     Raises:
         ConfigError: A task is damaged.

@@ -45,7 +45,7 @@ class Factor:
     distance: Estimate
     """Mean distance from the anchor, 1 - cosine."""
     nearer: Estimate
-    """Fraction of changed frames that are nearer to their anchor than another object; chance is 0.5."""
+    """Fraction of changed frames nearer to their anchor than another object; chance is 0.5."""
     steps: Sequence[float]
     """Mean distance at each step of the factor's range."""
 

@@ -38,13 +38,13 @@ def distances(features: Float[Tensor, "N D"]) -> Float[Tensor, "N N"]:
 def paired_distances(
     first: Float[Tensor, "*axes D"], second: Float[Tensor, "*axes D"]
 ) -> Float[Tensor, "*axes"]:
-    """Return cosine distances, 1 - cosine, between features at the same index, in float64."""
+    """Return cosine distances between features at the same index, in float64."""
     cosine = torch.nn.functional.cosine_similarity(first.double(), second.double(), dim=-1)
     return (1 - cosine).clamp(min=0)
 
 
 def uniformity(distance: Float[Tensor, "N N"]) -> float:
-    """Measure how evenly the features fill the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
+    """Measure the evenness of features on the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
 
     Wang & Isola 2020, equation 2 with t = 2 (https://arxiv.org/abs/2005.10242). 0 for one point,
     about -4 for a uniform sphere of many dimensions; lower is more even.

@@ -67,7 +67,7 @@ class Projection(nn.Module):
 
 
 class PrototypeHead(nn.Module):
-    """Head of self-distillation: similarity of each view to many learnt prototypes.
+    """Head of self-distillation: compute the similarity of each view to learnt prototypes.
 
     As in DINO (Caron et al. 2021, appendix C): an MLP down to 256 dimensions, normalised, then the
     cosine with every prototype. Ours: its hidden layers are as wide as the features.
@@ -91,7 +91,7 @@ class PrototypeHead(nn.Module):
 
 
 class CausalTransformer(nn.Module):
-    """A small causal transformer over a video's shots: each shot attends to itself and earlier ones.
+    """A small causal transformer over a video's shots: each attends to itself and earlier ones.
 
     Pre-norm layers without dropout, learnt positions [ours].
 

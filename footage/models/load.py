@@ -115,7 +115,7 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the backbone's tensors in a checkpoint, by their names in the timm network.
 
-    For self-distillation, return the better weights of the teacher (Caron et al. 2021, section 5.2).
+    With self-distillation, return the teacher's, which are better (Caron et al. 2021, section 5.2).
     """
     has_teacher = any(name.startswith("teacher.network.") for name in weights)
     prefix = "teacher.network." if has_teacher else "backbone.network."

@@ -128,7 +128,7 @@ class Objective(nn.Module):
         return values | ({"supervised": self.supervised.chance()} if self.supervised else {})
 
     def teaching(self) -> tuple[nn.Module, nn.Module] | None:
-        """Return the student's head and the teacher's, its moving average; None without a teacher."""
+        """Return the student's head and the teacher's, its average; None without a teacher."""
         level = dict(self.levels.items()).get("frame_shot")
         return (level.student, level.teacher) if isinstance(level, DistillationLevel) else None
 

@@ -19,7 +19,9 @@ class OptimizerConfig:
     """Peak learning rate. As in BiT of the same lab, which uses 0.03 per 256 images."""
 
     weight_decay: float = 1e-4
-    """Weight decay of weight matrices and filters only. As in BiT. AdamW decouples it; use about 0.05."""
+    """Weight decay, for matrices and filters only. As in BiT. For AdamW it is decoupled; use about
+    0.05.
+    """
 
     momentum: float = 0.9
     """Momentum of SGD and LARS, as in BiT of the same lab [paper]."""
@@ -50,5 +52,5 @@ class OptimizerConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(
                     f"optimizer.{name} must lie in [0, 1), got {getattr(self, name)}",
-                    "Give a share such as 0.9.",
+                    "Give a fraction such as 0.9.",
                 )

@@ -14,7 +14,7 @@ from footage.optim.config import OptimizerConfig
 
 
 def build(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Build the optimiser of all trainable parameters, in two groups: with and without weight decay."""
+    """Build the optimiser of all trainable parameters, grouped by whether they have weight decay."""
     groups = _groups(parameters, config)
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
@@ -43,12 +43,12 @@ def _groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list
 
 def _lars(groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build LARS (You et al. 2017, equation 6) from timm."""
-    # Import here: it takes seconds and only LARS needs it, because timm imports torchvision.
+    # Import here because it takes seconds: only LARS comes from timm, which imports torchvision.
     import footage._torchvision_compat  # noqa: F401, I001
     from timm.optim.lars import Lars
 
     for group in groups:
-        # timm scales a group's steps only if it has weight decay; scale matrices without decay, too.
+        # timm scales a group's steps only if it has weight decay; scale matrices in any case.
         group["always_adapt"] = all(parameter.ndim > 1 for parameter in group["params"])
     optimizer: torch.optim.Optimizer = Lars(
         groups,

@@ -37,7 +37,7 @@ class ScheduleConfig:
         if not 0 <= self.warmup_fraction < 1:
             raise ConfigError(
                 f"schedule.warmup_fraction must lie in [0, 1), got {self.warmup_fraction}",
-                "Give the share of all steps, such as 0.04.",
+                "Give a fraction of all steps, such as 0.04.",
             )
         rising = list(self.decay_fractions) == sorted(set(self.decay_fractions))
         inside = all(self.warmup_fraction < share < 1 for share in self.decay_fractions)
@@ -45,7 +45,7 @@ class ScheduleConfig:
             raise ConfigError(
                 f"schedule.decay_fractions must rise between schedule.warmup_fraction "
                 f"({self.warmup_fraction}) and 1, got {self.decay_fractions}",
-                "Give shares of all steps, such as 0.33 0.67 0.9.",
+                "Give fractions of all steps, such as 0.33 0.67 0.9.",
             )
         if not 0 < self.decay_factor <= 1:
             raise ConfigError(
@@ -55,7 +55,7 @@ class ScheduleConfig:
         if not 0 <= self.final_fraction <= 1:
             raise ConfigError(
                 f"schedule.final_fraction must lie in [0, 1], got {self.final_fraction}",
-                "Give a share of the peak such as 0.01.",
+                "Give a fraction of the peak such as 0.01.",
             )
 
 

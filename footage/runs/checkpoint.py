@@ -188,7 +188,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
-    """Return the size of a checkpoint of these tensors on disk, in bytes, including the small files."""
+    """Return the size of such a checkpoint on disk, in bytes, including the small files."""
     sizes = [t.numel() * t.element_size() for named in tensors.values() for t in named.values()]
     return sum(sizes) + 200 * len(sizes) + 2**16
 
@@ -239,7 +239,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    """Rename a checkpoint to a hidden name, then remove it, so that a kill leaves no partial one."""
+    """Rename a checkpoint to a hidden name before removing it, so that a kill cannot truncate it."""
     hidden = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.partial")
     checkpoint.rename(hidden)
     files.remove(hidden)

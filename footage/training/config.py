@@ -1,4 +1,4 @@
-"""Everything that decides what a training run learns. Recipes are named values of `TrainConfig`."""
+"""All settings that affect the result of training. Recipes are named values of `TrainConfig`."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
 
 Statistics = Literal["separate", "joint"]
-"""Batch norm of views and labelled images: each by its own statistics, or both by common ones."""
+"""Batch norm statistics: separate for views and labelled images, or joint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledConfig:
-    """How labelled images are combined with the videos."""
+    """Combination of labelled images with the videos."""
 
     images_per_batch: int = 256
     """B: labelled images per batch, over all processes together."""
@@ -29,10 +29,10 @@ class LabelledConfig:
     paper [ours]."""
 
     view: LabelledViewConfig = field(default_factory=LabelledViewConfig)
-    """Augmentation of labelled images; views have the size of the videos' views."""
+    """Augmentation of labelled images; the image size is that of the video views."""
 
     def __post_init__(self) -> None:
-        """Refuse an empty batch."""
+        """Reject an empty batch."""
         if self.images_per_batch < 1:
             raise ConfigError(
                 f"labelled.images_per_batch must be at least 1, got {self.images_per_batch}",
@@ -53,13 +53,14 @@ class ComputeConfig:
 
     stall_seconds: float = 600.0
     """With several processes: end the run if no step finishes within this many seconds, because a
-    process hangs. Must exceed the time to save a checkpoint or to compute online metrics."""
+    process hangs. Must exceed the time to save a checkpoint or to compute online metrics.
+    """
 
     loggers: tuple[str, ...] = ("tensorboard",)
     """Metric loggers in addition to metrics.jsonl; plugins add others."""
 
     def __post_init__(self) -> None:
-        """Refuse a time that ends every run."""
+        """Reject a timeout that would end every run."""
         if not 0 < self.stall_seconds < math.inf:
             raise ConfigError(
                 f"compute.stall_seconds must be above 0 and finite, got {self.stall_seconds}",
@@ -69,7 +70,7 @@ class ComputeConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Everything that decides what a run learns."""
+    """All settings that affect the result of training."""
 
     steps: int = 100_000
     """Number of optimiser steps."""
@@ -94,7 +95,7 @@ class TrainConfig:
     """Augmentation of frames."""
 
     labelled: LabelledConfig = field(default_factory=LabelledConfig)
-    """How labelled images stand beside the videos."""
+    """Combination of labelled images with the videos."""
 
     label_fraction: float = 1.0
     """Fraction of labels to use, stratified by class. The selection is saved with the run."""
@@ -110,7 +111,8 @@ class TrainConfig:
 
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 runs the backbone under autocast; heads and losses stay in fp32. auto selects bf16 where
-    the device supports it, else fp32; the run records the choice."""
+    the device supports it, else fp32; the run records the choice.
+    """
 
     channels_last: bool = True
     """Use the channels-last memory format: faster for convolutions, no effect for ViT."""
@@ -140,7 +142,7 @@ class TrainConfig:
     """Hardware settings."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be trained with."""
+        """Reject invalid values."""
         for name in (
             "steps",
             "metrics_frames",
@@ -176,12 +178,12 @@ class TrainConfig:
 
     @property
     def learns_from_videos(self) -> bool:
-        """Whether some level looks at the videos of a store."""
+        """Whether any level uses the videos of a store."""
         return self.objective.has_unlabelled_level and self.unlabelled_source == "videos"
 
     @property
     def views_shape(self) -> tuple[int, int, int, int]:
-        """V, S, F and A of a batch."""
+        """Return V, S, F and A of a batch."""
         sampling = self.sampling
         return (
             sampling.videos_per_batch,
@@ -192,7 +194,7 @@ class TrainConfig:
 
     @property
     def images_per_step(self) -> int:
-        """Views and labelled images that the backbone sees in one step."""
+        """Return the number of views and labelled images per step."""
         views = self.sampling.images_per_batch if self.objective.has_unlabelled_level else 0
         labelled = self.labelled.images_per_batch if self.objective.supervised.weight else 0
         return views + labelled

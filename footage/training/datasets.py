@@ -1,4 +1,4 @@
-"""What a run trains on and what it watches: its store, its labelled images, and the rules."""
+"""Data of a run: the store and labelled images to train on, and the frames for online metrics."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,34 +18,34 @@ from footage.training.config import TrainConfig
 
 
 class Data(NamedTuple):
-    """What is trained on and what is watched."""
+    """Training data, and the frames for online metrics."""
 
     videos: VideoStream | None
-    """Views without labels; None where no level wants them."""
+    """Unlabelled views; None if no level needs them."""
     images: ImageStream | None
-    """Labelled images; None where no level wants them."""
+    """Labelled images; None if no level needs them."""
     watched: list[str]
-    """Ids of the videos, or of the still images, that the monitor looks at."""
+    """Ids of the videos, or of the still images, for online metrics."""
     held_out: list[str]
-    """Videos that are never trained on; of still images none is held out."""
+    """Ids of videos excluded from training; still images are never held out."""
     picked: Int[np.ndarray, " N"]
     """Rows of the labelled images whose labels are used."""
     sources: dict[str, str]
-    """Paths and hashes of the store and the images, as run.json holds them."""
+    """Paths and hashes of the store and the images, as in run.json."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Of the labelled images; a label is a position in it."""
+        """Return the class names of the labelled images; a label is an index into them."""
         return self.images.images.classes if self.images else ()
 
     @property
     def num_videos(self) -> int:
-        """Videos of the store that are trained on."""
+        """Return the number of training videos."""
         return self.videos.sampler.num_eligible if self.videos and self.sources["store"] else 0
 
     @property
     def record(self) -> dict[str, Any]:
-        """What run.json says of it."""
+        """Return the entries of run.json that describe the data."""
         return {
             **self.sources,
             "classes": list(self.classes),
@@ -56,16 +56,16 @@ class Data(NamedTuple):
 
 
 def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Data:
-    """The streams that a configuration wants, from a store and a path of images.
+    """Open the streams that a configuration needs, from a store and labelled images.
 
     Args:
-        config: What is learned from what.
-        store: A frame store; empty where only images are learned from.
-        images: A path that `footage.images.dataset.open_images` knows; empty without.
+        config: The training configuration.
+        store: A frame store; empty to train on images alone.
+        images: A path that `footage.images.dataset.open_images` can open; empty for none.
 
     Raises:
-        ConfigError: Something that is needed is not given, or the other way round; too few videos
-            or images for a batch.
+        ConfigError: A required source is missing, or a source has no effect; there are too few
+            videos or images for a batch.
         StoreError: The store is missing or damaged.
     """
     _check_given(config, str(store), str(images))
@@ -121,7 +121,7 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
 
 
 def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> None:
-    """Refuse a store that is too small for any batch size, before anything else reports on it."""
+    """Reject a store that is too small for any batch size, before other errors are reported."""
     trained, held_out = config.objective.least_videos, int(config.held_out_fraction > 0)
     if num_videos >= trained + held_out:
         return

@@ -4,7 +4,7 @@
                                   -> uint8 B H W 3      /
             |------ a worker -------|                |- device -|
 
-A resumed run starts at any step. Bytes travel as uint8 and become floats on the device.
+A resumed run starts at any step. Pixels are transferred as uint8 and become floats on the device.
 """
 
 from collections.abc import Generator, Iterator
@@ -29,21 +29,21 @@ class Batch(NamedTuple):
 
     step: int
     views: Views | None
-    """Without labels; None where nothing learns from them."""
+    """Unlabelled views; None if no level uses them."""
     plan: BatchPlan | None
-    """Where each view comes from; rows agree with the first axis of `views`."""
+    """Origin of each view; rows correspond to the first axis of `views`."""
     images: UInt8[Tensor, "B H W 3"] | None
-    """With labels; None where nothing learns from them."""
+    """Labelled images; None if no level uses them."""
     labels: Int[Tensor, " B"] | None
-    """Their class numbers."""
+    """Class indices of the images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadingConfig:
-    """How batches are made; nothing here changes what is in them."""
+    """Settings of the loader; they do not affect the content of batches."""
 
     workers: int = 2
-    """Processes that decode and augment for each training process; 0 does it in that process."""
+    """Decoding and augmenting processes per training process; 0 uses the training process itself."""
     pin_memory: bool = False
     """Put batches into page-locked memory, from which a GPU copies faster."""
 
@@ -62,15 +62,15 @@ def batches(
     world: int = 1,
     loading: LoadingConfig,
 ) -> "BatchStream":
-    """The batches of some steps, in order; workers start at once.
+    """Return the batches of some steps, in order; workers start immediately.
 
     Args:
         videos: Source of unlabelled views; None loads none.
         images: Source of labelled images; None loads none.
         seed: Seed of the augmentation.
-        steps: Numbers of the batches; the steps before the first are not needed for it.
+        steps: Indices of the batches; any first step is possible.
         rank: This process among `world`; it takes every `world`-th video and image of a batch.
-        world: Processes that train together.
+        world: Number of training processes.
         loading: Settings of the workers.
 
     Raises:
@@ -136,7 +136,7 @@ def _tensors(
 
 
 def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """The batches in page-locked memory; a thread copies the next one while this one is used."""
+    """Copy batches into page-locked memory; a thread copies the next one while this one is used."""
 
     def following() -> Batch | None:
         batch = next(batches, None)
@@ -157,7 +157,7 @@ def _pinned(tensor: Tensor | None) -> Tensor | None:
 
 
 def _check_memory(bytes_per_batch: int, workers: int) -> None:
-    """Refuse at the start batches that would make a worker run out of memory during the run."""
+    """Reject, before the start, batches that would make a worker run out of memory later."""
     wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
     if wanted > free:
         raise ConfigError(
@@ -170,10 +170,10 @@ def _check_memory(bytes_per_batch: int, workers: int) -> None:
 def _available_bytes(
     meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
 ) -> int:
-    """Available memory of this machine or of the container around this process."""
+    """Return the available memory of this machine or of its container."""
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) * 1024
     try:
         return min(available, int(limit.read_text()))
-    except (OSError, ValueError):  # not in a container, or one without a limit
+    except (OSError, ValueError):  # not in a container, or in one without a limit
         return available

@@ -4,7 +4,7 @@
     Workers.make ---- step -------------------->  BatchMaker.make(step)
         arrays <----- shapes, open memory file --    written into a memory file
 
-They are not forks, so the threads and libraries of the trainer do not matter, and a script
+Workers are not forked, so the threads and libraries of the trainer do not matter, and a script
 needs no `if __name__ == "__main__"`. They do not import torch, and import nothing from the working
 directory or the folder of the script. A batch is sent as an anonymous memory file (memfd), so the
 size of /dev/shm does not matter, and a kill leaves no named file to clean up.
@@ -41,7 +41,7 @@ class Workers:
 
     Args:
         maker: Makes the batch of a step.
-        count: Processes; 0 makes the batches in this one.
+        count: Number of processes; 0 makes the batches in this one.
     """
 
     def __init__(self, maker: BatchMaker, count: int) -> None:
@@ -57,7 +57,7 @@ class Workers:
             raise
 
     def make(self, steps: Sequence[int]) -> Iterator[Pixels]:
-        """The pixels of some steps, in order.
+        """Yield the pixels of some steps, in order.
 
         Raises:
             FootageError: A frame or an image cannot be read, or a worker died.
@@ -83,7 +83,7 @@ class Workers:
 
 
 class _Worker:
-    """One process, seen from the trainer."""
+    """A worker process, as the trainer sees it."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -97,7 +97,7 @@ class _Worker:
         self._connection = Connection(ours.detach())
 
     def send(self, message: object) -> None:
-        with contextlib.suppress(OSError):  # it is dead: `receive` reports so
+        with contextlib.suppress(OSError):  # the process is dead: `receive` reports it
             self._connection.send(message)
 
     def receive(self, step: int) -> Pixels:
@@ -142,11 +142,11 @@ def _blocked_signals() -> Iterator[None]:
 
 
 _Shapes = list[tuple[int, ...] | None]
-"""Of the arrays of a `Pixels`, None where there is none."""
+"""Shapes of the arrays of a `Pixels`; None for absent arrays."""
 
 
 def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
-    """Arrays over a memory file; the memory is freed with the last of them."""
+    """Map a memory file to arrays; the memory is freed with the last of them."""
     sizes = [0 if shape is None else int(np.prod(shape)) for shape in shapes]
     try:
         memory = mmap.mmap(descriptor, max(sum(sizes), 1))
@@ -164,7 +164,7 @@ def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
 
 
 def work(descriptor: int) -> None:
-    """The main loop of a worker: make the requested batches until the trainer ends."""
+    """Run a worker's main loop: make the requested batches until the trainer ends."""
     connection = Connection(descriptor)
     steps: queue.SimpleQueue[int] = queue.SimpleQueue()
     maker: BatchMaker = connection.recv()
@@ -199,7 +199,7 @@ def _listen(connection: Connection, steps: "queue.SimpleQueue[int]") -> None:
 
 
 def _shared(pixels: Pixels) -> int:
-    """A memory file with the bytes of all arrays.
+    """Create a memory file with the bytes of all arrays.
 
     Writing reports a lack of memory as an error, whereas access to mapped memory raises SIGBUS.
     """

@@ -27,19 +27,19 @@ from footage.training.loggers.guarded import GuardedLoggers
 log = logging.getLogger(__name__)
 
 RECENT_STEPS = 50
-"""Steps over which the shown rates and losses are averaged."""
+"""Number of steps over which displayed rates and losses are averaged."""
 
 QUIET_SECONDS = 30.0
-"""Without a terminal, a line of progress is written this often instead of a bar."""
+"""Interval of progress lines when stderr is not a terminal."""
 
 
 class TrainingLog:
-    """Records metrics while open; once closed, everything is on disk.
+    """Log of metrics while open; on closing, everything is on disk.
 
     Args:
         run: The run folder; lines after `first_step` are dropped, because they are written again.
-        first_step: Steps already taken.
-        total_steps: Steps of the whole run.
+        first_step: Number of steps already taken.
+        total_steps: Number of steps of the whole run.
         active: Whether this process writes.
         loggers: Names of metric loggers in addition to metrics.jsonl.
     """
@@ -87,9 +87,9 @@ class TrainingLog:
         """Record one optimiser step.
 
         Args:
-            step: Steps taken, this one included.
+            step: Number of steps taken, including this one.
             levels: Value of each level of the objective.
-            values: `loss`, `images_per_second`, `data_wait` and what else is measured.
+            values: `loss`, `images_per_second`, `data_wait` and other measurements.
         """
         self.recent.append({**levels, **values})
         if not self.active:
@@ -110,13 +110,13 @@ class TrainingLog:
         advice = [*advice, *(f"{name} is not a finite number" for name in broken)]
         self._lines.add({"step": step, "probe": probed, "advice": advice})
         self._loggers.log(step, {f"probe/{name}": value for name, value in probed.items()})
-        if probed:  # without videos there is nothing to look at
+        if probed:  # empty without videos
             log.info("step %d: %s", step, "  ".join(f"{k} {v:.3f}" for k, v in probed.items()))
         for sentence in advice:
             log.warning("%s", sentence)
 
     def mean(self, name: str) -> float:
-        """A value's mean over the recent steps."""
+        """Return a value's mean over the recent steps."""
         return sum(values[name] for values in self.recent) / max(len(self.recent), 1)
 
     def flush(self) -> None:
@@ -135,13 +135,13 @@ class TrainingLog:
         return "  ".join([*parts, f"{rate:.0f} images/s", f"data wait {wait:.0%}"])
 
     def _images_per_second(self) -> float:
-        """Harmonic mean over the recent steps, because each has the same number of images."""
+        """Return the harmonic mean over the recent steps, because each has the same number of images."""
         seconds = [1 / values["images_per_second"] for values in self.recent]
         return len(seconds) / sum(seconds)
 
 
 class _Lines:
-    """Appends lines to a file; lines that do not fit on the disk are buffered until they do."""
+    """Append lines to a file; lines that do not fit on the disk are buffered until they do."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

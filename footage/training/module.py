@@ -1,4 +1,4 @@
-"""What training moves: the network with its heads, the optimiser, the averaged weights.
+"""The training module and its state: network, heads, optimiser and averaged weights.
 
 views  --rotated, where asked--> backbone ---> features ----------.
    |                             teacher ----> its features -------+--> objective --> loss
@@ -29,14 +29,14 @@ from footage.training.loader import Batch
 
 
 class TrainModule(nn.Module):
-    """Backbone and objective as one module: a batch in, loss and the value of each level out.
+    """Backbone and objective as one module: map a batch to its loss and the value of each level.
 
     Args:
-        backbone: Runs under autocast when `bf16` is set.
-        objective: Runs in single precision always.
+        backbone: Runs under autocast if `bf16` is set.
+        objective: Always runs in single precision.
         bf16: Whether the backbone runs in bfloat16.
-        statistics: How batch norm takes views and labelled images. Unknown of the paper; separate
-            by default [ours]. The running averages, which are used afterwards, follow both.
+        statistics: Batch norm statistics of views and labelled images. Not stated in the paper;
+            separate by default [ours]. The running averages follow both in either case.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TrainModule(nn.Module):
             self.teacher = copy.deepcopy(backbone).requires_grad_(False)
 
     def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
-        """Loss of one batch, and the value of each level by name."""
+        """Return the loss of one batch, and the value of each level by name."""
         device = next(self.parameters()).device
         views, rotations, teacher = None, None, None
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
@@ -80,7 +80,7 @@ class TrainModule(nn.Module):
         return total, levels
 
     def follow(self, decay: float) -> None:
-        """Move the teacher towards the student, after a step; nothing where there is none."""
+        """Update the teacher towards the student after a step; do nothing without a teacher."""
         heads = self.objective.teaching()
         if self.teacher is None or heads is None:
             return
@@ -109,7 +109,7 @@ class TrainModule(nn.Module):
     def _features(
         self, views: Float[Tensor, "N 3 H W"] | None, images: Images | None
     ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
-        """One pass over both under joint statistics, else one pass each."""
+        """Run one forward pass over both with joint statistics, else one pass each."""
         if views is not None and images is not None and self.statistics == "joint":
             both = self.backbone(torch.cat([views, images]))
             return both[: len(views)], both[len(views) :]
@@ -125,7 +125,7 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def rotated(images: Images, rotations: Int[Tensor, " B"]) -> Images:
-    """Each image turned counter-clockwise by its number of quarter rotations."""
+    """Rotate each image counter-clockwise by its number of quarter rotations."""
     turned = images.clone()
     for turn in (1, 2, 3):
         chosen = rotations == turn
@@ -146,12 +146,12 @@ def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
 
 
 class TrainState:
-    """A learner with all that a checkpoint must hold to go on as if nothing had happened.
+    """A module with everything that a checkpoint needs for an exact resume.
 
     Args:
-        learner: Already on its device and in its memory format.
-        config: The optimiser.
-        ema_decay: Decay a step of the averaged weights; 0 keeps none.
+        learner: The module, already on its device and in its memory format.
+        config: Settings of the optimiser.
+        ema_decay: EMA decay per step for averaged weights; 0 disables EMA.
     """
 
     def __init__(self, learner: TrainModule, config: OptimizerConfig, *, ema_decay: float) -> None:
@@ -168,16 +168,16 @@ class TrainState:
             kept.copy_(buffer)
 
     def restore_buffers(self) -> None:
-        """Undo what the forward pass since `remember_buffers` changed."""
+        """Undo the changes of the forward pass since `remember_buffers`."""
         for buffer, kept in self._buffers:
             buffer.copy_(kept)
 
     def is_finite(self) -> bool:
-        """Whether all weights and buffers are finite numbers."""
+        """Whether all weights and buffers are finite."""
         return all(bool(value.isfinite().all()) for value in self.learner.state_dict().values())
 
     def update(self, learning_rate: float, *, teacher_decay: float) -> None:
-        """One step of the optimiser; teacher and average follow, counters are taken over."""
+        """Take one optimiser step, then update the teacher and the averaged weights."""
         optimizers.set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.step()
         self.learner.follow(teacher_decay)
@@ -188,12 +188,12 @@ class TrainState:
                 self.average[name].copy_(value)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Weights and averages by the names that a checkpoint gives them, without the optimiser."""
+        """Return weights and averages by their names in a checkpoint, without the optimiser."""
         tensors = {"model": self.learner.state_dict()}
         return {**tensors, "ema": self.average} if self.average else tensors
 
     def checkpoint_bytes(self) -> int:
-        """Size of a checkpoint in bytes, also before the optimiser has its moments."""
+        """Return the size of a checkpoint in bytes, even before the optimiser has its moments."""
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         moments = 2 if isinstance(self.optimizer, torch.optim.AdamW) else 1
         own = {

@@ -1,13 +1,13 @@
-"""Is the training learning? Measured without labels on videos that it never sees.
+"""Online metrics: label-free measurements on held-out videos during training.
 
-A fixed set of frames of held-out videos is embedded from time to time. From their features:
+A fixed set of frames of held-out videos is embedded at regular intervals. From their features:
 
     embedding_std      spread of the normalised features, 1 when isotropic, 0 when collapsed
-    rankme             how many directions the features use: exp(entropy of their singular values)
+    rankme             effective number of dimensions: exp(entropy of the singular values)
     same_shot_hit      nearest other frame is of the same shot
     same_video_hit     nearest frame of any other shot is of the same video
 
-each retrieval beside its chance. `advice` turns what is wrong into sentences.
+Each retrieval metric comes with its chance level. `advice` describes problems in sentences.
 """
 
 import math
@@ -23,22 +23,22 @@ from footage.models.backbone import Backbone
 from footage.models.preprocessing import normalise
 
 COLLAPSED_STD = 0.1
-"""Below this spread the features are as good as constant [ours]."""
+"""Below this spread, features are practically constant [ours]."""
 
 NARROW_STD = 0.5
-"""Below this spread features are on the way there [ours]."""
+"""Below this spread, features may be collapsing [ours]."""
 
 FEW_VIDEOS = 32
-"""With fewer training videos the video level has few negatives [ours]."""
+"""With fewer training videos, the video level has few negatives [ours]."""
 
 CHANCE_MARGIN = 0.02
-"""A level within this share of its chance value has learned nothing yet [ours]."""
+"""Relative distance from its chance value within which a level has learned nothing yet [ours]."""
 
 
 def compute(backbone: Backbone, frames: HeldOutFrames, device: torch.device) -> dict[str, float]:
-    """The numbers of this module's docstring, in evaluation mode and float32.
+    """Compute the metrics of the module's docstring, in evaluation mode and float32.
 
-    A retrieval for which no query exists (held-out videos of a single shot) is left out.
+    A retrieval metric without queries (held-out videos of a single shot) is omitted.
     """
     if len(frames.images) < 2:
         return {}
@@ -58,7 +58,7 @@ def compute(backbone: Backbone, frames: HeldOutFrames, device: torch.device) -> 
 
 
 class OnlineMetrics:
-    """Metrics of the same held-out frames, computed from time to time during training.
+    """Metrics of a fixed set of held-out frames, computed at intervals during training.
 
     Args:
         frames: Frames of the held-out videos.
@@ -72,7 +72,7 @@ class OnlineMetrics:
     def compute(
         self, backbone: Backbone, levels: Mapping[str, float]
     ) -> tuple[dict[str, float], list[str]]:
-        """The metrics, and advice that follows from them and from the recent losses."""
+        """Return the metrics, and advice that follows from them and from the recent losses."""
         metrics = compute(backbone, self.frames, next(backbone.parameters()).device)
         return metrics, advice(metrics, levels, self.chance)
 
@@ -80,7 +80,7 @@ class OnlineMetrics:
 def embed(
     backbone: Backbone, images: UInt8[Tensor, "N H W 3"], device: torch.device, batch: int = 128
 ) -> Float[Tensor, "N D"]:
-    """Features in evaluation mode and float32, on the CPU; the mode is put back."""
+    """Compute features in evaluation mode and float32, on the CPU; then restore the mode."""
     was_training = backbone.training
     backbone.eval()
     mean, std = backbone.preprocessing.mean, backbone.preprocessing.std
@@ -96,12 +96,12 @@ def embed(
 def advice(
     metrics: Mapping[str, float], levels: Mapping[str, float], chance: Mapping[str, float]
 ) -> list[str]:
-    """What is wrong, in plain words; empty when nothing is.
+    """Describe problems in sentences; empty if there are none.
 
     Args:
-        metrics: What `probe` gave.
-        levels: The recent mean value of each level's loss.
-        chance: What each level pays when the features say nothing.
+        metrics: Output of `compute`.
+        levels: Recent mean of each level's loss.
+        chance: Value of each level's loss for uninformative features.
     """
     found = []
     spread = metrics.get("embedding_std", 1.0)
@@ -125,12 +125,12 @@ def advice(
 
 
 def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> list[str]:
-    """What is wrong with the videos themselves, in plain words, before the first step.
+    """Describe problems of the training videos in sentences, before the first step.
 
     Args:
-        num_videos: Videos to train on.
-        num_split: Of them, those with too few shots, which are cut into parts.
-        batches_per_epoch: Batches until a video comes again.
+        num_videos: Number of training videos.
+        num_split: Number of training videos with too few shots, which are cut into parts.
+        batches_per_epoch: Number of batches per epoch.
     """
     found = []
     if num_videos < FEW_VIDEOS:

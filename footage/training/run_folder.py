@@ -1,6 +1,6 @@
 """Open a run folder for training: lock it, start, resume or extend its run, and save checkpoints.
 
-One process trains in a folder at a time. A folder that is new stays only if a step was taken.
+One process trains in a folder at a time. A new folder is kept only if a step was taken.
 """
 
 import contextlib
@@ -20,17 +20,17 @@ from footage.training.module import TrainState
 log = logging.getLogger(__name__)
 
 MOST_FAILED_SAVES = 3
-"""Training stops when this many checkpoints in a row cannot be written [ours]."""
+"""Training stops after this many failed checkpoints in a row [ours]."""
 _LOCK = ".lock"
 
 
 class RunFolder:
-    """A run folder that this process, or the first of its group, holds.
+    """A run folder that this process, or the first process of its group, has locked.
 
     Args:
         path: The folder.
         config: The run's configuration.
-        state: What is trained.
+        state: The training state.
     """
 
     def __init__(self, path: Path, config: TrainConfig, state: TrainState) -> None:
@@ -38,7 +38,7 @@ class RunFolder:
         self.config = config
         self.state = state
         self.step = 0
-        """Optimiser steps taken when the folder was opened."""
+        """Number of optimiser steps taken when the folder was opened."""
         self.saved_step = 0
         """Step of the newest checkpoint; 0 while there is none."""
         self._failed_saves = 0
@@ -51,13 +51,13 @@ class RunFolder:
     def save(self, step: int, flush: Callable[[], None], *, is_last: bool) -> None:
         """Write a checkpoint; called on every rank.
 
-        If it cannot be written, training continues and the next one is tried, because space may
-        be freed and the steps in between are not lost then. It stops after `MOST_FAILED_SAVES`
-        failures in a row, or at once if this is the last save. The previous checkpoint stays.
+        If it cannot be written, training continues and the next save is tried, because space may be
+        freed and no steps are lost until then. Training stops after `MOST_FAILED_SAVES` failures in
+        a row, or immediately if this is the last save. The previous checkpoint is kept.
 
         Args:
-            step: Optimiser steps taken.
-            flush: Forces the metrics of these steps to disk, before the checkpoint.
+            step: Number of optimiser steps taken.
+            flush: Syncs the metrics of these steps to disk, before the checkpoint.
             is_last: Whether training ends here.
 
         Raises:
@@ -108,7 +108,7 @@ class RunFolder:
 def opened(
     path: Path, record: dict[str, Any], config: TrainConfig, state: TrainState
 ) -> Iterator[RunFolder]:
-    """Open and lock a run folder, with the state of its newest checkpoint in `state`.
+    """Open and lock a run folder, and load its newest checkpoint into `state`.
 
     Args:
         path: The folder; created if it does not exist.
@@ -195,7 +195,7 @@ def _require_same_run(path: Path, there: dict[str, Any], here: dict[str, Any]) -
 
 
 def _extend(folder: RunFolder) -> None:
-    """Record in run.json that a shorter run is extended, and log what that changes."""
+    """Record in run.json that a shorter run is extended, and log the consequences."""
     record = layout.read_record(folder.path)
     steps, total = record["config"]["steps"], folder.config.steps
     if steps == total:

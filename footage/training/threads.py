@@ -1,4 +1,4 @@
-"""Choose the number of torch threads on a CPU, again whenever steps become slow.
+"""Choose the number of torch threads on a CPU, and again whenever steps become slow.
 
 The threads of a step wait for each other. When another process takes one of their cores, all of
 them wait for the slowest: two threads on two cores fall to a twentieth of their speed, while one
@@ -23,10 +23,10 @@ import torch
 log = logging.getLogger(__name__)
 
 SLOW = 2.0
-"""A step that takes this many times as long as the fastest one counts as slow [ours]."""
+"""A step is slow if it takes this many times as long as the fastest one [ours]."""
 
 FASTER = 0.9
-"""Another count must take less than this fraction of the time to be chosen [ours]."""
+"""Another count is chosen only if it takes less than this fraction of the time [ours]."""
 
 FIRST_STEPS = 3
 """Steps that measure the first count; the very first step also sets up the network [ours]."""
@@ -40,10 +40,10 @@ PATIENCE = 128
 
 @dataclass(slots=True)
 class _Trial:
-    """Counts that are being measured, one after the other."""
+    """A trial of several thread counts, one after the other."""
 
     before: int
-    """Number of threads when it began."""
+    """Number of threads before the trial."""
     towards: int
     """Direction in the list of counts: 1 to fewer threads, -1 to more."""
     steps: int = TRIAL_STEPS
@@ -60,10 +60,10 @@ class _Trial:
 
 
 class ThreadChoice:
-    """Decides the number of threads of each step from the durations of the steps before it.
+    """Choice of the number of threads for each step, from the durations of the steps before it.
 
     Args:
-        counts: Numbers of threads to choose from, the largest first. With one there is no choice.
+        counts: Candidate numbers of threads, the largest first. With one there is no choice.
         report: Called with one sentence whenever the number changes.
     """
 
@@ -81,7 +81,7 @@ class ThreadChoice:
         self._steps = 0
 
     def after_step(self, seconds: float) -> int:
-        """Record how long a step took.
+        """Record the duration of a step.
 
         Returns:
             The number of threads for the next step.
@@ -93,7 +93,7 @@ class ThreadChoice:
         return self.threads
 
     def _watch(self, seconds: float) -> None:
-        """Begin a trial if steps have become slow, or if it is time to try more threads."""
+        """Start a trial if steps have become slow, or if it is time to try more threads."""
         self._steps += 1
         self._fastest = min(self._fastest, seconds)
         self._slow = [*self._slow, seconds] if seconds > SLOW * self._fastest else []
@@ -117,7 +117,7 @@ class ThreadChoice:
             self._end(trial)
 
     def _next(self, trial: _Trial) -> None:
-        """Measure the next candidate; without one the trial is over."""
+        """Measure the next candidate; without one, end the trial."""
         place = self.counts.index(self.threads) + trial.towards
         if 0 <= place < len(self.counts):
             self.threads, trial.times, trial.steps = self.counts[place], [], TRIAL_STEPS
@@ -125,7 +125,7 @@ class ThreadChoice:
             self._end(trial)
 
     def _end(self, trial: _Trial) -> None:
-        """Settle on the fastest count; one that is hardly faster is not worth a change."""
+        """Choose the fastest count, unless the gain is too small."""
         best = trial.before
         for threads, seconds in trial.measured.items():
             if seconds < FASTER * trial.measured[best]:
@@ -143,7 +143,7 @@ class ThreadChoice:
 
 
 def candidates(most: int) -> list[int]:
-    """From `most` threads down to one, by halves."""
+    """Halve `most` threads repeatedly, down to one."""
     counts = [most]
     while counts[-1] > 1:
         counts.append(counts[-1] // 2)
@@ -155,7 +155,7 @@ def torch_threads(threads: int, *, adaptive: bool) -> Iterator[Callable[[float],
     """Set torch's number of threads while open, and restore it afterwards.
 
     Args:
-        threads: Number of threads; 0 begins with torch's own.
+        threads: Number of threads; 0 starts with torch's own.
         adaptive: Adapt the number to the speed of the steps.
 
     Yields:

@@ -2,8 +2,8 @@
 
 A process that is stopped, or stuck in a driver or on a file system, never reaches the collective
 operation that the others wait in, and nothing fails. So a thread of each process watches the steps.
-If none finishes for too long, it reports that, kills the other processes of the run on this
-machine, and ends its own. It also ends with the launcher, which processes of torchrun do not do.
+If no step finishes in time, the thread reports that, kills the other processes of the run on this
+machine, and ends its own. It also ends with the launcher, which torchrun's processes do not.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _TICK_SECONDS = 0.25
 
 
 class Watchdog:
-    """Watches the steps while open; does nothing in a single process without a launcher.
+    """Watch the steps while open; do nothing in a single process without a launcher.
 
     Args:
         seconds: Longest time between two calls of `progress`, from the first call on. Time in
@@ -93,7 +93,7 @@ class Watchdog:
 
 
 def _processes() -> dict[int, int]:
-    """Process ids of the ranks on this machine, by rank."""
+    """Return the process ids of the ranks on this machine, by rank."""
     machine = Path("/proc/sys/kernel/random/boot_id").read_text() + os.readlink("/proc/self/ns/pid")
     key = int.from_bytes(hashlib.sha256(machine.encode()).digest()[:7], "big")
     everyone = distributed.gather(torch.tensor([[os.getpid(), key]]).to(distributed.device()))
@@ -101,7 +101,7 @@ def _processes() -> dict[int, int]:
 
 
 def _state(pid: int) -> str:
-    """One letter, as in `ps`; empty if there is no such process."""
+    """Return the state letter that `ps` shows; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

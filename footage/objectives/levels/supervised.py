@@ -28,5 +28,5 @@ class SupervisedLevel(nn.Module):
         return classification(logits, labels, self.config.label_smoothing)
 
     def chance(self) -> float:
-        """Return the cross-entropy of a uniform prediction; lower is possible if classes are imbalanced."""
+        """Return the cross-entropy of a uniform prediction; imbalanced classes allow less."""
         return log(self.classify.out_features)

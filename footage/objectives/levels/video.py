@@ -53,7 +53,7 @@ class FutureLevel(nn.Module):
         return torch.stack(per_step).sum()
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """nce: 0, because of the 1/V in its formula. mse: 1 per step, the loss of the mean video."""
+        """Return 0 for nce, because of its 1/V, and 1 per step for mse, the loss of the mean."""
         return 0.0 if self.config.loss == "nce" else float(self.config.steps)
 
 

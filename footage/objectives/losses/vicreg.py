@@ -37,7 +37,7 @@ class VICRegConfig(EmbeddingLossConfig):
         return vicreg(embeddings, batch.rows, positives, *weights)
 
     def chance(self, shape: Shape, positives: PairPositives) -> float:  # noqa: ARG002
-        """Return the value for collapsed embeddings, with spread 0.01 instead of 1: see `vicreg`."""
+        """Return the value for collapsed embeddings, which have spread 0.01: see `vicreg`."""
         return 2 * 0.99 * self.variance
 
 

@@ -1,4 +1,4 @@
-"""What a metric logger is, and the registry of all of them."""
+"""The interface of metric loggers, and their registry."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +17,8 @@ class MetricsLogger(Protocol):
         """Record values of one step.
 
         Args:
-            step: Optimiser steps taken.
-            values: By name: "loss", "learning_rate", "images_per_second", ..., "level/NAME" for
+            step: Number of optimiser steps taken.
+            values: Values by name: "loss", "learning_rate", "images_per_second", ..., "level/NAME" for
                 each level, and "probe/NAME" for online metrics of held-out videos.
         """
 
@@ -26,7 +26,7 @@ class MetricsLogger(Protocol):
         """Write everything so far; called before each checkpoint."""
 
     def close(self) -> None:
-        """The run ends."""
+        """Close the logger at the end of the run."""
 
 
 LoggerFactory = Callable[[Path, int], MetricsLogger]

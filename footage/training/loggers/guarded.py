@@ -1,4 +1,4 @@
-"""Loggers that cannot end training: one that fails to write is switched off."""
+"""Loggers that cannot end training: a logger that fails to write is switched off."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,12 @@ log = logging.getLogger(__name__)
 
 
 class GuardedLoggers:
-    """Several loggers as one.
+    """Combine several loggers into one.
 
     Args:
         names: Names of the loggers.
         run: The run folder.
-        first_step: Steps already taken.
+        first_step: Number of steps already taken.
 
     Raises:
         UnknownNameError: There is no such logger.

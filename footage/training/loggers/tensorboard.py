@@ -21,7 +21,7 @@ class TensorBoard:
 
     Args:
         run: The run folder.
-        first_step: Steps already taken.
+        first_step: Number of steps already taken.
     """
 
     def __init__(self, run: Path, first_step: int) -> None:
@@ -30,7 +30,7 @@ class TensorBoard:
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._records = RecordWriter((folder / name).open("wb"))
         self._write(file_version="brain.Event:2")
-        # TensorBoard drops what an earlier file has of this step and those after it.
+        # This record makes TensorBoard drop the entries of earlier files from this step on.
         self._write(step=first_step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
