@@ -1,9 +1,9 @@
-"""What confinement costs where images are decoded, with and without it in turn.
+"""Measure the cost of the decoder sandbox for images, by running with and without it in turn.
 
     python benchmarks/confined.py --out confined.json
 
-Three sets of smooth, noisy images lie in the page cache. "squares" decodes and resizes to 224 px,
-"features" also runs a ResNet-18, and "views" makes a training view. Processor time is that of this
+Three sets of smooth, noisy images are in the page cache. "squares" decodes and resizes to 224 px,
+"features" also runs a ResNet-18, and "views" makes a training view. CPU time is that of this
 process and its decoders.
 """
 
@@ -41,7 +41,7 @@ SETS["png 64x64"] = ("PNG", 64, 64, 70)
 
 
 def images(kind: str, width: int, height: int, count: int) -> list[bytes]:
-    """Files of about the bytes that photographs of their size have."""
+    """Create files of about the size of photographs with these dimensions."""
     files = []
     for seed in range(count):
         random = np.random.default_rng(seed)
@@ -55,13 +55,13 @@ def images(kind: str, width: int, height: int, count: int) -> list[bytes]:
 
 
 def squares_here(paths: list[Path]) -> Iterator[Squares]:
-    """Squares that this process decodes, in one thread."""
+    """Yield squares decoded by this process, in one thread."""
     for path in paths:
         yield {SIZE: resized(read_image(path), SIZE)}
 
 
 def processor_seconds() -> float:
-    """Of this process and its confined decoders."""
+    """Return the CPU time of this process and its confined decoders."""
     children = subprocess.run(
         ["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False
     ).stdout.split()
@@ -69,14 +69,14 @@ def processor_seconds() -> float:
 
 
 def cost(work: Callable[[], object]) -> float:
-    """Processor seconds of some work."""
+    """Return the CPU seconds of some work."""
     began = processor_seconds()
     work()
     return processor_seconds() - began
 
 
 def ratios(here: Callable[[], object], confined: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of both, in turn, and the median of their ratios."""
+    """Return the milliseconds of both, measured in turn, and the median of their ratios."""
     confined()  # starts the decoders
     pairs = [(cost(here), cost(confined)) for _ in range(ROUNDS)]
     return {
@@ -87,7 +87,7 @@ def ratios(here: Callable[[], object], confined: Callable[[], object]) -> dict[s
 
 
 def measure(folder: Path, name: str) -> dict[str, dict[str, float]]:
-    """The three uses of one set, in milliseconds for all its images."""
+    """Measure the three uses of one set, in milliseconds for all its images."""
     files = images(*SETS[name])
     paths = [folder / f"{number}" for number in range(len(files))]
     for path, data in zip(paths, files, strict=True):
@@ -117,7 +117,7 @@ def measure(folder: Path, name: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("confined.json"))
     arguments = parser.parse_args()

@@ -1,10 +1,10 @@
-"""Hard cuts found by the adaptive detector in real clips that are spliced one behind another.
+"""Count the hard cuts that the adaptive detector finds in real clips spliced one after another.
 
     python benchmarks/cuts.py CLIPS... [--clips 60] [--per-video 6] [--seed 0]
 
-CLIPS are videos, or folders of them, of one shot each; a cut inside a clip counts as false. Frames
-are numbered through at 25 a second. Prints JSON, with repeated frames shown to the detector and
-left out, as it does by default.
+CLIPS are single-shot videos, or folders of them; a cut found inside a clip counts as false. Frame
+times assume 25 frames per second. Prints JSON for two cases: the detector sees repeated frames, or
+skips them, as it does by default.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TOLERANCE_SECONDS = 0.1
 
 
 def spliced_cuts(clips: Sequence[Path]) -> tuple[list[float], list[float]]:
-    """Times of the cuts that were found and of those that are there, in seconds."""
+    """Return the times of detected and of true cuts, in seconds."""
     detector, tiny, builder = AdaptiveCuts(), TinyFrames(), ShotBuilder(0.0, 0.5, 0.25)
     frames, starts = 0, []
     for clip in clips:
@@ -40,7 +40,7 @@ def spliced_cuts(clips: Sequence[Path]) -> tuple[list[float], list[float]]:
 
 
 def score(videos: Sequence[Sequence[Path]]) -> dict[str, int]:
-    """Counts of cuts found, missed and false over all spliced videos."""
+    """Count detected, missed and false cuts over all spliced videos."""
     counts = {"found": 0, "missed": 0, "false": 0}
     for clips in videos:
         found, true = spliced_cuts(clips)
@@ -53,7 +53,7 @@ def score(videos: Sequence[Sequence[Path]]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Splice, find, count."""
+    """Splice the clips, detect cuts and count them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips_from", nargs="+", metavar="CLIPS")
     parser.add_argument("--clips", type=int, default=60)

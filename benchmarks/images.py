@@ -1,9 +1,9 @@
-"""What it costs to open labelled images and to read them at random, by layout.
+"""Measure the cost of opening labelled images and reading them at random, by layout.
 
     python benchmarks/images.py --out images.json
 
 The images are smooth noise, 500 x 375 pixels. They are written to a temporary folder and read from
-the page cache, so the figures are of the layouts and not of a disk.
+the page cache, so the figures compare the layouts and not the disk.
 """
 
 import argparse
@@ -36,7 +36,7 @@ CLASSES = 10
 
 
 def drawn_images(number: int = 64) -> list[bytes]:
-    """JPEG files of about the bytes that photographs of their size have."""
+    """Create JPEG files of about the size of photographs with these dimensions."""
     files = []
     for seed in range(number):
         random = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def drawn_images(number: int = 64) -> list[bytes]:
 
 
 def write_layouts(root: Path, files: list[bytes]) -> dict[str, Path]:
-    """The same images as class folders, tar, saved Arrow and Parquet with groups of three sizes."""
+    """Write the images as class folders, tar, saved Arrow and Parquet with three group sizes."""
     images = [files[number % len(files)] for number in range(IMAGES)]
     for number, image in enumerate(images):
         path = root / "folders" / str(number % CLASSES) / f"{number}.jpg"
@@ -77,14 +77,14 @@ def write_layouts(root: Path, files: list[bytes]) -> dict[str, Path]:
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """CPU time of some work: other programs on the machine do not count."""
+    """Return the CPU time of some work, which other programs on the machine do not affect."""
     began = time.process_time()
     work()
     return 1e3 * (time.process_time() - began)
 
 
 def measured(layouts: dict[str, Path]) -> dict[str, dict[str, float]]:
-    """Milliseconds an image, median over rounds, each layout in every round."""
+    """Return the median milliseconds per image over rounds; each round measures each layout."""
     opening: dict[str, list[float]] = {}
     reading: dict[str, list[float]] = {}
     for number in range(ROUNDS):
@@ -105,7 +105,7 @@ def measured(layouts: dict[str, Path]) -> dict[str, dict[str, float]]:
 
 
 def views(files: list[bytes]) -> dict[str, float]:
-    """Milliseconds for a view of 224 px from an encoded image, by policy."""
+    """Return the milliseconds for a view of 224 px from an encoded image, by policy."""
     results = {}
     for policy in ("none", "randaugment", "autoaugment"):
         config = LabelledViewConfig(policy=policy)
@@ -125,7 +125,7 @@ def views(files: list[bytes]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("images.json"))
     arguments = parser.parse_args()

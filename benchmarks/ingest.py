@@ -1,10 +1,10 @@
-"""CPU time of `footage ingest` over that of decoding the same files and nothing else.
+"""Compare the CPU time of `footage ingest` with that of only decoding the same files.
 
     python benchmarks/ingest.py [VIDEOS...] [--repeats 5] > ingest.json
 
-Both sides use PyAV with one thread. Each is a process of its own and they take turns, so that a
-noisy machine hurts both. Without VIDEOS it renders a set of 360p H.264 clips with textured, moving
-shots and film grain, at a bit rate as web video has.
+Both sides use PyAV with one thread. Each runs in its own process and they alternate, so that a
+noisy machine affects both. Without VIDEOS it renders a set of 360p H.264 clips with textured,
+moving shots and film grain, at a bit rate typical of web video.
 """
 
 import argparse
@@ -47,7 +47,7 @@ FPS, SIZE = 30, (640, 360)
 
 
 def render(path: Path, seed: int, seconds: float) -> None:
-    """A clip of shots of some seconds: octaves of noise that pan and zoom, discs, grain."""
+    """Render a clip of a few shots: octaves of noise that pan and zoom, discs, grain."""
     random = np.random.default_rng(seed)
     with av.open(str(path), "w") as container:
         options = {"preset": "medium", "b": "700k", "threads": "1"}
@@ -66,7 +66,7 @@ def render(path: Path, seed: int, seconds: float) -> None:
 
 
 def shot(random: np.random.Generator, length: int):
-    """RGB frames of one rendered shot."""
+    """Yield the RGB frames of one rendered shot."""
     width, height = SIZE
     ground = np.zeros((2 * height, 2 * width, 3), np.float32)
     for octave in range(2, 9):
@@ -88,7 +88,7 @@ def shot(random: np.random.Generator, length: int):
 
 
 def cpu_seconds(program: str, *words: str) -> float:
-    """CPU time of a Python program and all its children."""
+    """Return the CPU time of a Python program and all its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     root = str(Path(__file__).parents[1])
     subprocess.run(
@@ -102,7 +102,7 @@ def cpu_seconds(program: str, *words: str) -> float:
 
 
 def measure(videos: list[str], repeats: int) -> dict[str, object]:
-    """Interleaved runs of both sides, with and without the time that starting takes."""
+    """Run both sides in turn; report times with and without the start-up."""
     times: dict[str, list[float]] = {
         name: [] for name in ("decode", "ingest", *map(_start, IMPORTS))
     }
@@ -129,7 +129,7 @@ def _start(name: str) -> str:
 
 
 def describe(videos: list[str]) -> dict[str, object]:
-    """What was measured, and on what."""
+    """Describe the measurement and its environment."""
     frames, pixels = 0, set()
     for path in videos:
         with av.open(path) as container:

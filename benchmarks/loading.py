@@ -1,12 +1,12 @@
-"""How fast views are made: images a second and core, and through the loader.
+"""Measure the speed of making views: images per second per core, and through the loader.
 
-Every figure of a round is measured before the next round begins, so that a machine whose speed
-drifts slows all of them alike; the median over rounds is reported, with CPU time where one process
+All figures of a round are measured before the next round starts, so that a machine whose speed
+drifts slows all of them alike. The median over rounds is reported, in CPU time where one process
 does the work.
 
     python benchmarks/loading.py --out loading.json [--store STORE]
 
-Without a store the frames are drawn: smooth noise, 340 x 256 pixels, about 30 kB of JPEG each.
+Without a store the frames are synthetic: smooth noise, 340 x 256 pixels, about 30 kB of JPEG each.
 """
 
 import argparse
@@ -35,7 +35,7 @@ WHOLE = 10_000
 
 
 def drawn_frames(number: int = 32) -> list[bytes]:
-    """Frames of stored size and of the bytes that video frames have."""
+    """Create frames with the dimensions and file sizes of stored video frames."""
     frames = []
     for seed in range(number):
         random = np.random.default_rng(seed)
@@ -50,13 +50,13 @@ def drawn_frames(number: int = 32) -> list[bytes]:
 
 
 def stored_frames(store: Store, number: int = 32) -> list[bytes]:
-    """First frames of shots spread over a store."""
+    """Return the first frames of shots spread over a store."""
     rows = np.linspace(0, store.shots.num_rows - 1, number).astype(int)
     return [store.encoded(int(row), [0])[0] for row in rows]
 
 
 def cases(jpegs: list[bytes]) -> dict[str, tuple[Callable[[int], object], int]]:
-    """What is timed: name -> (work on the n-th frame, images that it makes)."""
+    """Return the timed cases: name -> (work on the n-th frame, number of images that it makes)."""
 
     def views(size: int, number: int) -> Callable[[int], object]:
         config = AugmentConfig(size=size)
@@ -83,7 +83,7 @@ def cases(jpegs: list[bytes]) -> dict[str, tuple[Callable[[int], object], int]]:
 
 
 def per_core(jpegs: list[bytes]) -> dict[str, float]:
-    """Images a second of CPU time of one process, by case."""
+    """Return images per second of CPU time in one process, by case."""
     cv2.setNumThreads(0)
     rates: dict[str, list[float]] = {}
     for number in range(ROUNDS):
@@ -97,7 +97,7 @@ def per_core(jpegs: list[bytes]) -> dict[str, float]:
 
 
 def through_loader(store: Store, size: int, workers: int, steps: int) -> dict[str, float]:
-    """Images a second of wall time that reach the training process, and seconds to the first."""
+    """Return images per second of wall time after loading, and seconds to the first batch."""
     columns = (store.shots[name].to_pylist() for name in ("video", "num_frames"))
     config = SamplingConfig(videos_per_batch=8, shots_per_video=2)
     sampler = BatchSampler(shot_table(*columns), config, 0)
@@ -119,7 +119,7 @@ def through_loader(store: Store, size: int, workers: int, steps: int) -> dict[st
 
 
 def machine() -> dict[str, object]:
-    """Where and with which code the figures were taken."""
+    """Describe the machine and the version of the code."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -133,7 +133,7 @@ def machine() -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("loading.json"))
     parser.add_argument("--store", type=Path, help="also measure the loader on this store")

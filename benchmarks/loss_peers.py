@@ -1,11 +1,11 @@
-"""Our losses against the same losses of pytorch-metric-learning and lightly; `losses.py --peers`.
+"""Compare our losses with those of pytorch-metric-learning and lightly; see `losses.py --peers`.
 
-They are no dependencies of footage, and must not replace its torch. To install them beside it:
+These packages are not dependencies of footage, and must not replace its torch. To install them:
 
     pip install --no-deps pytorch-metric-learning lightly lightly-utils
 
-A row takes one leaf of N embeddings, 8 an identity unless it says 2; ours and theirs take turns on
-it, forward and backward. The ratio is the median over the turns of their time over ours.
+A row uses one leaf of N embeddings, 8 per identity unless the row states 2. Our loss and theirs run
+in turn, forward and backward. The ratio is the median over the rounds of their time over ours.
 """
 
 import statistics
@@ -22,27 +22,27 @@ from footage.objectives.losses.nce import multi_positive_nce
 from footage.objectives.losses.vicreg import vicreg
 
 MOST_BYTES = 8e9
-"""A peer that asks for more is left out."""
+"""A peer that needs more memory is skipped."""
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Row(NamedTuple):
-    """One loss of ours beside one of theirs."""
+    """One of our losses and its counterpart."""
 
     name: str
     peer: str
     ours: Loss
     theirs: Loss
     same: bool = True
-    """Whether the definitions agree, so that the values have to."""
+    """Whether the definitions agree, so that the values must, too."""
 
     peer_bytes: float = 0.0
-    """About what the peer wants, where that is a matter of N squared times more, or of N cubed."""
+    """Approximate memory of the peer, if it grows with N squared times more, or with N cubed."""
 
 
 def rows(num_embeddings: int, dimension: int) -> Iterator[Row]:
-    """The pairs of equal losses, for a leaf `N D` that lies in the order V S F A."""
+    """Yield the pairs of equal losses, for a leaf `N D` in the order V S F A."""
     yield from _metric_learning(num_embeddings)
     yield from _lightly(num_embeddings, dimension)
 
@@ -127,13 +127,13 @@ def _lightly(num_embeddings: int, dimension: int) -> Iterator[Row]:
 
 
 def _shots(flat: torch.Tensor, frames: int, views: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The leaf as `V S F A D` with one shot a video, and the numbers of the shots."""
+    """Return the leaf as `V S F A D` with one shot per video, and the indices of the shots."""
     embeddings = flat.view(-1, 1, frames, views, flat.shape[1])
     return embeddings, torch.arange(len(embeddings)).view(-1, 1)
 
 
 def compare(num_embeddings: int, dimension: int, repeats: int) -> list[dict[str, Any]]:
-    """Each row's times, and by how much value and gradient differ where they should not."""
+    """Return the times of each row, and the differences of values and gradients."""
     return [
         _measured(row, num_embeddings, dimension, repeats)
         for row in rows(num_embeddings, dimension)

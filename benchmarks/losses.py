@@ -1,11 +1,11 @@
-"""How long each loss takes, forward and backward, and how much memory it wants.
+"""Measure the time of each loss, forward and backward, and its memory.
 
     python -m benchmarks.losses [--embeddings 1024] [--repeats 5] [--peers] [--out losses.json]
 
-The losses of one size take turns, so that a noisy machine is noisy for all of them; the median over
-the turns is reported, next to one matrix of all similarities as a yardstick. Peak memory is that of
-a process of its own for each loss (Linux only). With --peers the same losses of other libraries
-take turns with ours; benchmarks/loss_peers.py says how to install them.
+The losses of one size run in turn, so that noise of the machine affects all of them. The median
+over the rounds is reported, next to one matrix of all similarities as a reference. Peak memory is
+that of a separate process per loss (Linux only). With --peers, the same losses of other libraries
+run in turn with ours; benchmarks/loss_peers.py explains how to install them.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PER_IDENTITY = 8
 
 
 def arguments(name: str, num_embeddings: int, dimension: int) -> dict[str, torch.Tensor]:
-    """Random tensors for a loss, by name: embeddings in shots of 8, 4 shots a video."""
+    """Create random tensors for a loss, by name: embeddings in shots of 8, 4 shots per video."""
     shots = num_embeddings // PER_IDENTITY
     scale = dimension**-0.5
     makers = {
@@ -55,19 +55,19 @@ def arguments(name: str, num_embeddings: int, dimension: int) -> dict[str, torch
 
 
 def yardstick(embeddings: torch.Tensor) -> torch.Tensor:
-    """One matrix of all similarities, forward and backward: no contrastive loss is cheaper."""
+    """Compute one matrix of similarities, forward and backward: no contrastive loss is cheaper."""
     return (embeddings @ embeddings.T).mean()
 
 
 def seconds(function, tensors: dict[str, torch.Tensor]) -> float:
-    """Wall time of one forward and backward."""
+    """Return the wall time of one forward and backward pass."""
     start = time.perf_counter()
     function(**tensors).backward()
     return time.perf_counter() - start
 
 
 def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, float]:
-    """Median milliseconds of each loss, taken in turns."""
+    """Return the median milliseconds of each loss, measured in turn."""
     cases = {
         name: (FUNCTIONS[name], arguments(name, num_embeddings, dimension)) for name in FUNCTIONS
     }
@@ -81,7 +81,7 @@ def timings(num_embeddings: int, dimension: int, repeats: int) -> dict[str, floa
 
 
 def peak_megabytes(name: str, num_embeddings: int, dimension: int) -> float:
-    """Resident memory that a loss adds at its peak, in a fresh process."""
+    """Return the peak resident memory that a loss adds, in a fresh process."""
     program = (
         "import sys; from benchmarks.losses import measure_here;"
         f"print(measure_here({name!r}, {num_embeddings}, {dimension}))"
@@ -93,7 +93,7 @@ def peak_megabytes(name: str, num_embeddings: int, dimension: int) -> float:
 
 
 def measure_here(name: str, num_embeddings: int, dimension: int) -> float:
-    """Megabytes by which the peak of this process grows over one forward and backward."""
+    """Return the megabytes by which one forward and backward pass raises this process's peak."""
     tensors = arguments(name, num_embeddings, dimension)
     before = _peak_kilobytes()
     FUNCTIONS[name](**tensors).backward()
@@ -101,7 +101,7 @@ def measure_here(name: str, num_embeddings: int, dimension: int) -> float:
 
 
 def _peak_kilobytes() -> int:
-    """Not getrusage: there a process begins at the peak of the one that started it."""
+    """Read the peak from /proc: getrusage would start at the peak of the parent process."""
     status = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 

@@ -1,4 +1,4 @@
-r"""The reference columns of the pocket suite: what a number on it has to be compared with.
+r"""The reference columns of the pocket suite, with which its results must be compared.
 
     footage evaluate pixels --suite pocket --data pocket --protocols pocket-fast --out R/pixels
     footage evaluate efficientnet-lite0.safetensors --suite pocket --data pocket --size 64 \
@@ -12,8 +12,8 @@ The first call collects all rows, with weights, commit and machine; the second p
 packages/pocket-suite/README.md. `benchmarks/reference_weights.py` writes the reference weights.
 
 The rule: a task stays in the suite's mean if the reference beats the same network with random
-weights by more than two standard errors of the difference, be it by a linear probe on frozen
-features or by fine-tuning. Test images are the same for both, which the errors do not use.
+weights by more than two standard errors of the difference, either with a linear probe on frozen
+features or with fine-tuning. Both use the same test images, which the errors do not exploit.
 """
 
 import argparse
@@ -46,10 +46,10 @@ COLUMNS = {
         "reference": "Lite0, ImageNet",
     },
 }
-"""Folders of results, and how the tables of each protocol call them."""
+"""Folders of results, and their column titles in the tables of each protocol."""
 PROTOCOLS = ("knn", FROZEN, TUNED)
 STANDARD_ERRORS = 2.0
-"""By so many the reference must win."""
+"""Minimum lead of the reference, in standard errors."""
 KEPT = (
     "task", "group", "value", "standard_error", "seed_values", "seed_rule", "sweep_size",
     "selected", "validation", "chance", "num_classes", "num_train", "num_val", "num_test", "size",
@@ -63,7 +63,7 @@ Cells = Mapping[tuple[str, str, str], Line]
 
 
 class Difference(NamedTuple):
-    """The reference less the untrained network, as shares."""
+    """Lead of the reference over the untrained network, as fractions."""
 
     value: float
     error: float
@@ -78,7 +78,7 @@ class Difference(NamedTuple):
 
 
 def collect(root: Path) -> dict[str, Any]:
-    """Every row below a folder of results, and what was judged on which machine."""
+    """Collect every row below a folder of results, with the models and the machine."""
     runs, lines = [], []
     for column in COLUMNS[FROZEN]:
         for protocol in PROTOCOLS:
@@ -105,7 +105,7 @@ def collect(root: Path) -> dict[str, Any]:
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
-    """JSON with a line for each run and each row."""
+    """Write JSON with one line per run and per row."""
     parts = [f' "collected": {json.dumps(found["collected"])}']
     for name in ("runs", "rows"):
         lines = ",\n".join("  " + json.dumps(line) for line in found[name])
@@ -119,12 +119,12 @@ def write(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def cells_of(lines: Iterable[Line]) -> dict[tuple[str, str, str], Line]:
-    """The rows by task, column and protocol."""
+    """Return the rows by task, column and protocol."""
     return {(line["task"], line["column"], line["protocol"]): line for line in lines}
 
 
 def difference(cells: Cells, task: str, protocol: str) -> Difference | None:
-    """Of reference and untrained network; None where one of them was not judged."""
+    """Compare the reference with the untrained network; None if one of them was not evaluated."""
     ours, theirs = (cells.get((task, column, protocol)) for column in ("reference", "untrained"))
     if ours is None or theirs is None:
         return None
@@ -133,13 +133,13 @@ def difference(cells: Cells, task: str, protocol: str) -> Difference | None:
 
 
 def wins_by(cells: Cells, task: str) -> list[str]:
-    """The protocols by which the reference wins."""
+    """Return the protocols by which the reference wins."""
     found = {protocol: difference(cells, task, protocol) for protocol in (FROZEN, TUNED)}
     return [protocol for protocol, each in found.items() if each is not None and each.wins]
 
 
 def dropped(cells: Cells) -> list[str]:
-    """Tasks that do not tell the reference from the untrained network, in the suite's order."""
+    """Return the tasks that do not separate reference and untrained network, in order."""
     return [
         task
         for task in tasks_of(cells)
@@ -148,7 +148,7 @@ def dropped(cells: Cells) -> list[str]:
 
 
 def undecided(cells: Cells) -> list[str]:
-    """Tasks on which frozen features do not tell them apart, and nothing was trained yet."""
+    """Return the tasks that frozen features do not separate and that were not fine-tuned yet."""
     return [
         task
         for task in tasks_of(cells)
@@ -157,7 +157,7 @@ def undecided(cells: Cells) -> list[str]:
 
 
 def tasks_of(cells: Cells) -> list[str]:
-    """All tasks that were judged, in the suite's order."""
+    """Return all evaluated tasks, in suite order."""
     judged = {task for task, _, _ in cells}
     return [row.name for row in TASKS if row.name in judged]
 
@@ -166,13 +166,13 @@ def tasks_of(cells: Cells) -> list[str]:
 
 
 def tables(cells: Cells) -> str:
-    """Both tables, Markdown: frozen features below a linear probe, and whole networks trained."""
+    """Format both tables as Markdown: linear probe on frozen features, and fine-tuning."""
     frozen, tuned = _table(cells, FROZEN), _table(cells, TUNED)
     return f"Frozen features, `{FROZEN}`:\n\n{frozen}\nTrained as a whole, `{TUNED}`:\n\n{tuned}"
 
 
 def _table(cells: Cells, protocol: str) -> str:
-    """Tasks that were judged by a protocol, dropped ones last, and means of those that count."""
+    """Format the tasks of a protocol, dropped ones last, and means of those that count."""
     judged = {task for task, _, each in cells if each == protocol}
     columns = [
         column
@@ -200,7 +200,7 @@ def _table(cells: Cells, protocol: str) -> str:
 
 
 def _means(cells: Cells, tasks: Sequence[str], protocol: str, columns: Sequence[str]) -> list[str]:
-    """Of chance, every column and the difference; empty where a task is missing."""
+    """Format means of chance, every column and the difference; empty if a task is missing."""
 
     def mean(of: Callable[[str], float | None]) -> str:
         values = [of(task) for task in tasks]
@@ -235,12 +235,12 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def read(path: Path) -> dict[tuple[str, str, str], Line]:
-    """The rows of a file that `write` wrote."""
+    """Read the rows of a file that `write` wrote."""
     return cells_of(json.loads(path.read_text())["rows"])
 
 
 def main() -> None:
-    """Gather results, or print the tables of what was gathered."""
+    """Collect results, or print the tables of collected results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, help="the JSON file")
     parser.add_argument("--collect", type=Path, help="folder of the results to gather first")

@@ -1,11 +1,11 @@
-"""What a step of each recipe costs, as a multiple of a step of `vivi-ex4` at the same scale.
+"""Measure the cost of a step of each recipe, relative to `vivi-ex4` at the same scale.
 
     python benchmarks/recipe_costs.py [--scale tiny] [--repeats 3] [--out costs.json]
 
-Backbone, heads, losses and optimiser on random pixels, forward and backward, without loading. The
-recipes take turns, and on a CPU the time is that of the process and not of the wall, so that a busy
-machine is fair to all of them; the median over the turns of the ratio to `vivi-ex4` in the same
-turn is reported.
+A step runs backbone, heads, losses and optimiser on random pixels, forward and backward, without
+loading. The recipes run in turn, and on a CPU the time is that of the process and not wall time, so
+that a busy machine affects all of them alike. The reported value is the median over rounds of the
+ratio to `vivi-ex4` in the same round.
 """
 
 import argparse
@@ -31,7 +31,7 @@ REFERENCE = "vivi-ex4"
 
 
 def state_of(config: TrainConfig, device: torch.device) -> TrainState:
-    """A learner before its first step."""
+    """Create the training state before the first step."""
     backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
     shots = config.sampling.shots_per_video
     objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
@@ -41,7 +41,7 @@ def state_of(config: TrainConfig, device: torch.device) -> TrainState:
 
 
 def batch_of(config: TrainConfig) -> Batch:
-    """Random pixels in the shape of a recipe's batch."""
+    """Create random pixels in the shape of a recipe's batch."""
     size, objective = config.augment.size, config.objective
     views = plan = images = labels = None
     if objective.has_unlabelled_level:
@@ -58,7 +58,7 @@ def batch_of(config: TrainConfig) -> Batch:
 
 
 def seconds_of_a_step(state: TrainState, batch: Batch) -> float:
-    """Time of one optimiser step."""
+    """Return the time of one optimiser step."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     began = clock()
     loss, _ = state.learner(batch)
@@ -88,7 +88,7 @@ def main() -> None:
     for _ in range(options.repeats):
         for method, config in configs.items():
             state, batch = state_of(config, device), batch_of(config)
-            seconds_of_a_step(state, batch)  # the first warms up
+            seconds_of_a_step(state, batch)  # warm-up
             turns[method].append(seconds_of_a_step(state, batch))
     ratios = {
         method: round(

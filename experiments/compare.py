@@ -6,12 +6,12 @@ r"""Which recipe learns more from the same videos? Several recipes, several seed
     python -m experiments.compare RESULTS.jsonl --store STORE --suite POCKET --arms ...
     python -m experiments.compare RESULTS.jsonl --table
 
-An arm is `recipe` or `recipe:label:setting=value,...`; all must see as many views of videos. Each
-arm and seed is trained, judged on held-out videos (retrieval) and on labelled folders or the pocket
-suite (kNN, linear probe), and leaves one line of JSON; lines that are there already are not made
-again, and a killed training goes on. `--processes` trains several arms side by side, on a GPU with
-many cores for one. A seed decides weights, batches, held-out videos and the split of labelled
-folders alike for all arms, so differences are taken seed by seed.
+An arm is `recipe` or `recipe:label:setting=value,...`; all must use the same number of video views.
+Each arm and seed is trained, evaluated on held-out videos (retrieval) and on labelled folders or
+the pocket suite (kNN, linear probe), and recorded as one line of JSON. Existing lines are skipped,
+and killed training resumes. `--processes` trains several arms in parallel, on a GPU with more CPU
+cores than one arm needs. A seed determines weights, batches, held-out videos and the split of
+labelled folders for all arms, so differences are paired by seed.
 """
 
 import argparse
@@ -44,14 +44,14 @@ RUNS = "-runs"
 
 
 class Arm(NamedTuple):
-    """A recipe with a few settings replaced, under a name of its own."""
+    """A recipe with a few settings replaced, under its own name."""
 
     recipe: str
     label: str
     settings: dict[str, Any]
 
     def config(self, common: Mapping[str, Any], seed: int) -> TrainConfig:
-        """The whole configuration; the arm's own settings win over the common ones."""
+        """Return the whole configuration; the arm's own settings override the common ones."""
         plain = configuration.to_dict(recipe(self.recipe))
         for path, value in {**common, **self.settings, "seed": seed}.items():
             *groups, name = path.split(".")
@@ -63,14 +63,14 @@ class Arm(NamedTuple):
 
 
 def read_arm(text: str) -> Arm:
-    """An arm from `recipe` or `recipe:label:setting=value,...`."""
+    """Parse an arm from `recipe` or `recipe:label:setting=value,...`."""
     name, _, rest = text.partition(":")
     label, _, settings = rest.partition(":")
     return Arm(name, label or name, read_settings(settings))
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """Settings from `dotted.name=value,...`; a value that is no JSON is a word."""
+    """Parse settings from `dotted.name=value,...`; a value that is not JSON is a string."""
     found = {}
     for name, equals, value in (item.partition("=") for item in text.split(",") if item):
         if not equals:
@@ -86,7 +86,7 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def check_views(arms: Sequence[Arm], common: Mapping[str, Any]) -> None:
-    """Refuse arms that do not see as many views of videos as the first."""
+    """Reject arms whose number of video views differs from that of the first."""
     configs = [arm.config(common, 0) for arm in arms]
     views = {
         arm.label: config.steps * config.sampling.images_per_batch
@@ -99,7 +99,7 @@ def check_views(arms: Sequence[Arm], common: Mapping[str, Any]) -> None:
 
 
 def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train and judge one arm with one seed."""
+    """Train and evaluate one arm with one seed."""
     config = arm.config(read_settings(options.common), seed)
     folder = run_folder(options.results, arm.label, seed)
     store = options.store if config.learns_from_videos else ""
@@ -121,7 +121,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "seed": seed,
         "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
         "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
-        # Of the steps alone, so that a training which was killed and went on counts whole.
+        # Sum the steps alone, so that training that was killed and resumed is counted in full.
         "train_seconds": round(
             sum(config.images_per_step / line["images_per_second"] for line in steps), 1
         ),
@@ -136,7 +136,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:
-    """What two lines of one arm and seed have in common if one is the other's repetition."""
+    """Return the settings that two lines of one arm and seed must share to be repetitions."""
     return {
         "recipe": arm.recipe,
         "settings": {**read_settings(options.common), **arm.settings},
@@ -145,17 +145,17 @@ def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_folder(results: str, label: str, seed: int) -> Path:
-    """Where the run of an arm and a seed lies, beside the results."""
+    """Return the run folder of an arm and a seed, next to the results."""
     return Path(f"{results}{RUNS}") / f"{re.sub('[ /]', '-', label)}-{seed}"
 
 
 def store_hash(store: str) -> str:
-    """What a store holds; empty without one."""
+    """Return the content hash of a store; empty without one."""
     return Store.open(store).content_hash if store else ""
 
 
 class Cell(NamedTuple):
-    """A share of right answers, and whose it is."""
+    """An accuracy, with its model, task and protocol."""
 
     task: str
     protocol: str
@@ -164,16 +164,16 @@ class Cell(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What labelled images say of a trained network and its baselines."""
+    """Accuracies of a trained network and its baselines on labelled images."""
 
     test: list[Cell]
     validation: list[Cell]
     groups: dict[str, str]
-    """Of the tasks of a suite."""
+    """Group of each task in a suite."""
 
 
 def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
-    """Judged on labelled folders, which the seed divides."""
+    """Evaluate on labelled folders, which the seed splits."""
     rows = evaluate(str(folder), labels=options.labelled, config=EvaluateConfig(seed=seed)).rows
     return Judged(
         [Cell(row.task, row.protocol, row.column, row.value) for row in rows],
@@ -188,7 +188,7 @@ def on_suite(
     options: argparse.Namespace,
     protocols: tuple[str, ...] = PROTOCOLS,
 ) -> Judged:
-    """Judged on the pocket suite, beside the same network untrained, which is judged once."""
+    """Evaluate on the pocket suite, along with the untrained network, which is evaluated once."""
     architecture = config.backbone.architecture
     settings = {"protocols": protocols, "size": config.augment.size}
     out = Path(f"{options.results}{RUNS}") / f"untrained-{architecture}"
@@ -230,12 +230,12 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> dict[str, Values]:
-    """Percent by measure and column; `model` is the trained network.
+    """Return percentages by measure and column; `model` is the trained network.
 
     Args:
-        probes: What the monitor found of the held-out videos, before the first step and at the end;
-            empty to leave the retrievals out.
-        judged: What was found on labelled images, on the part that is asked for.
+        probes: Online metrics of the held-out videos, before the first step and at the end;
+            empty to omit the retrieval measures.
+        judged: Accuracies on labelled images, on the requested split.
     """
     found: dict[str, Values] = {}
     before, after = (probes[0], probes[-1]) if probes else ({}, {})
@@ -258,7 +258,7 @@ def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> d
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The results that are there; a last line cut short by a kill is left out."""
+    """Read the existing results, except a last line truncated by a kill."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
@@ -266,11 +266,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def check_same(line: Line, wanted: Mapping[str, Any], results: str | Path) -> None:
-    """Refuse to take a line of `results` for done that was made in another way.
+    """Reject an existing line of `results` that was made with other settings.
 
     Args:
-        line: Of the file.
-        wanted: Another line, or what `made_with` knows of one before it is made.
+        line: A line of the file.
+        wanted: Another line, or the output of `made_with` for a line to be made.
         results: The file.
     """
     names = ("recipe", "settings", "store")
@@ -283,7 +283,7 @@ def check_same(line: Line, wanted: Mapping[str, Any], results: str | Path) -> No
 
 
 def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
-    """Every arm with the first seed, then with the second; what is done already is skipped."""
+    """Run every arm with the first seed, then with the second; existing results are skipped."""
     path = Path(options.results)
     there = read_lines(path)
     path.write_text("".join(json.dumps(line) + "\n" for line in there))
@@ -301,11 +301,11 @@ def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> None:
 
 
 def _lines(left: Sequence[tuple[Arm, int]], options: argparse.Namespace) -> Iterator[Line]:
-    """A line for each arm and seed, in the order in which they end."""
+    """Yield a line for each arm and seed, in the order of completion."""
     if options.processes == 1:
         yield from (run(arm, seed, options) for arm, seed in left)
         return
-    # Forked processes cannot use a GPU that their parent has touched.
+    # Forked processes cannot use a GPU that their parent has initialised.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
         ahead = [pool.submit(run, arm, seed, options) for arm, seed in left]
@@ -316,13 +316,13 @@ def _lines(left: Sequence[tuple[Arm, int]], options: argparse.Namespace) -> Iter
 def main(
     about: str, arms: Sequence[str] = (), common: str = "", *, equal_views: bool = True
 ) -> None:
-    """Run what is missing, or print what is there.
+    """Run what is missing, or print existing results.
 
     Args:
-        about: Says in its first line what is compared.
-        arms: What an experiment compares; the command line may name others.
-        common: Its settings of all arms.
-        equal_views: Refuse arms that see more views than others.
+        about: Description, whose first line names the comparison.
+        arms: Default arms; the command line can replace them.
+        common: Settings of all arms.
+        equal_views: Reject arms that use more views than others.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("results", help="one line of JSON for each arm and seed")

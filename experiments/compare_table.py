@@ -1,4 +1,4 @@
-"""The table of what `experiments/compare.py` found: every measure of every arm, with spread."""
+"""Format the results of `experiments/compare.py`: every measure of every arm, with spread."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +14,9 @@ Values = dict[str, float]
 
 
 def table(lines: Sequence[Line], part: str = "test") -> str:
-    """Markdown: every measure beside its baselines, then paired differences to the first arm.
+    """Format Markdown: every measure with its baselines, then paired differences to the first arm.
 
-    A cell is the mean over seeds with the smallest and the largest, where they differ; the
+    A cell is the mean over seeds, with the smallest and the largest value if they differ; the
     baselines are those of the first arm. A difference is the mean of the seeds' differences with
     its standard error.
     """
@@ -44,7 +44,7 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
 
 
 def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[str, Values]:
-    """And the means, for each protocol, over all labelled sets and over those of each group."""
+    """Add the means, for each protocol, over all labelled sets and over those of each group."""
     means = {}
     for protocol in PROTOCOLS:
         sets = {
@@ -66,14 +66,14 @@ def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[
 
 
 def _column(seeds: Mapping[int, Mapping[str, Values]], name: str, column: str) -> dict[int, float]:
-    """By seed, where the measure has that column."""
+    """Return the values by seed, where the measure has that column."""
     return {
         seed: found[name][column] for seed, found in seeds.items() if column in found.get(name, {})
     }
 
 
 def spread(values: Iterable[float]) -> str:
-    """Mean over seeds, and least and most where they differ."""
+    """Format the mean over seeds, with minimum and maximum if they differ."""
     found = list(values)
     if not found:
         return ""
@@ -82,12 +82,12 @@ def spread(values: Iterable[float]) -> str:
 
 
 def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
-    """The differences seed by seed, of seeds that both have."""
+    """Return the differences seed by seed, for seeds that both have."""
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
 
 def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
-    """Mean of the differences seed by seed, with its standard error where there are several."""
+    """Format the mean of the paired differences, with its standard error if there are several."""
     found = paired(ours, theirs)
     if len(found) < 2:
         return "".join(f"{value:+.1f}" for value in found)

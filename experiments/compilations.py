@@ -1,19 +1,19 @@
-"""Multi-shot videos with known cuts and dissolves, spliced out of single clips.
+"""Splice single clips into multi-shot videos with known cuts and dissolves.
 
     python -m experiments.compilations --clips CLIPS --out OUT [--seed 0]
 
 CLIPS is a folder of clips with a MANIFEST.csv that has at least the columns file, source_repo,
-seconds, width, height, fps, shots and subject. Written are
+seconds, width, height, fps, shots and subject. Output:
 
-    OUT/train/THEME/NN.mp4      videos of the sources to learn from
-    OUT/held-out/THEME/NN.mp4   videos of whole sources that are kept apart
-    OUT/truth.json              what every video is made of, and which sources are where
+    OUT/train/THEME/NN.mp4      videos of the training sources
+    OUT/held-out/THEME/NN.mp4   videos of whole held-out sources
+    OUT/truth.json              the pieces of every video, and the side of every source
 
 A theme is a source with enough clips, or a subject for the clips of smaller sources. Only clips of
-a single shot are spliced, so every transition is known. What cannot be spliced is written as it is:
-a clip of which the manifest counts more shots has cuts at unknown times (`is_known` is false).
-Of clips with the same pictures only the first is taken.
-The same call goes on with a killed run; another seed or manifest wants another folder.
+a single shot are spliced, so every transition is known. Other clips are copied unchanged: a clip
+with more shots in the manifest has cuts at unknown times (`is_known` is false). Of clips with the
+same pictures only the first is used.
+The same call resumes a killed run; another seed or manifest needs another folder.
 """
 
 import argparse
@@ -36,30 +36,30 @@ from experiments.splicing import Look, Piece, Splice, encode, even_frames, openi
 from footage.seeding import generator, hash_order
 
 MIXED = "mixed"
-"""The manifest's subject of clips that have no subject."""
+"""The manifest's value for clips without a subject."""
 COPY = 0.01
-"""Mean difference of two openings, 0 to 1, up to which one clip is a copy of the other."""
+"""Two clips are copies if their openings differ by at most this mean difference, 0 to 1."""
 SIDES = ("train", "held-out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What decides which videos are made."""
+    """Settings that determine which videos are made."""
 
     seed: int = 0
-    """Seed of all that is drawn."""
+    """Seed of all random draws."""
     held_out_fraction: float = 0.2
-    """Share of the sources that are kept apart, whole."""
+    """Fraction of the sources that are held out as a whole."""
     capped_subject: str = "robot"
-    """Sources of which most clips show this are capped."""
+    """Sources in which most clips show this subject are capped."""
     most_capped_clips: int = 8
-    """Clips taken of such a source."""
+    """Maximum number of clips from a capped source."""
     dissolve_share: float = 0.3
-    """Share of the transitions that are dissolves."""
+    """Fraction of the transitions that are dissolves."""
     short_side: int = 256
-    """Shorter side of a video in pixels, at most."""
+    """Maximum shorter side of a video, in pixels."""
     fewest_clips: int = 3
-    """Single-shot clips from which on a source is a theme of its own."""
+    """Minimum number of single-shot clips for a source to be its own theme."""
 
 
 class Clip(NamedTuple):
@@ -76,12 +76,12 @@ class Clip(NamedTuple):
 
     @property
     def can_be_spliced(self) -> bool:
-        """One shot, and long enough to be seen as one."""
+        """Whether it is a single shot, and long enough to be visible as one."""
         return self.shots == 1 and self.seconds >= 1.5
 
 
 class Compilation(NamedTuple):
-    """A video to be made: its pieces in order, and for each transition seconds of dissolve."""
+    """A planned video: its pieces in order, and the dissolve of each transition in seconds."""
 
     name: str
     theme: str
@@ -91,7 +91,7 @@ class Compilation(NamedTuple):
 
 
 def read_manifest(folder: Path) -> list[Clip]:
-    """The rows of the folder's MANIFEST.csv."""
+    """Read the rows of the folder's MANIFEST.csv."""
     with (folder / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
         return [
             Clip(
@@ -109,7 +109,7 @@ def read_manifest(folder: Path) -> list[Clip]:
 
 
 def without_copies(clips: Sequence[Clip], folder: Path) -> list[Clip]:
-    """The clips without those that begin with the pictures of an earlier one."""
+    """Return the clips without those that start with the pictures of an earlier one."""
     kept: list[Clip] = []
     openings: list[np.ndarray] = []
     for clip in sorted(clips):
@@ -124,7 +124,7 @@ def without_copies(clips: Sequence[Clip], folder: Path) -> list[Clip]:
 
 
 def held_out_sources(clips: Sequence[Clip], settings: Settings) -> list[str]:
-    """A share of the sources with many clips, of those with some, and of those with few."""
+    """Choose held-out sources among those with many clips, with some, and with few."""
     counts = collections.Counter(clip.source for clip in clips if clip.can_be_spliced)
     sizes = collections.defaultdict(list)
     for source in sorted({clip.source for clip in clips}):
@@ -140,7 +140,7 @@ def held_out_sources(clips: Sequence[Clip], settings: Settings) -> list[str]:
 
 
 def capped(clips: Sequence[Clip], settings: Settings) -> list[Clip]:
-    """The clips without what is too much of sources of the capped subject."""
+    """Return the clips, with sources of the capped subject reduced."""
     kept = []
     for source in sorted({clip.source for clip in clips}):
         own = [clip for clip in clips if clip.source == source]
@@ -151,7 +151,7 @@ def capped(clips: Sequence[Clip], settings: Settings) -> list[Clip]:
 
 
 def plan(clips: Sequence[Clip], settings: Settings) -> list[Compilation]:
-    """All videos, a pure function of the manifest and the settings."""
+    """Plan all videos, as a pure function of the manifest and the settings."""
     held_out = set(held_out_sources(clips, settings))
     sides: dict[str, list[Clip]] = {side: [] for side in SIDES}
     for clip in capped(clips, settings):
@@ -165,7 +165,7 @@ def plan(clips: Sequence[Clip], settings: Settings) -> list[Compilation]:
 
 
 def themes(clips: Sequence[Clip], settings: Settings) -> dict[str, list[Clip]]:
-    """Clips that belong together: of one source, of one subject, or one that stands alone."""
+    """Group clips by source or by subject; a clip without either is its own group."""
     counts = collections.Counter(clip.source for clip in clips if clip.can_be_spliced)
     subjects = collections.Counter(
         clip.subject
@@ -189,7 +189,7 @@ def themes(clips: Sequence[Clip], settings: Settings) -> dict[str, list[Clip]]:
 def theme_videos(
     side: str, theme: str, clips: Sequence[Clip], settings: Settings
 ) -> Iterator[Compilation]:
-    """The clips of a theme, dealt into videos of three to six pieces."""
+    """Distribute the clips of a theme over videos of three to six pieces."""
     if len(clips) == 1:
         piece = Piece(clips[0].file, 0.0, clips[0].seconds)
         yield Compilation(f"{side}/{theme}.mp4", theme, tuple(clips), (piece,), ())
@@ -212,7 +212,7 @@ def theme_videos(
 
 
 def ordered(clips: Sequence[Clip]) -> list[Piece]:
-    """Pieces so that no two neighbours are of one clip: first all first ones, then the second."""
+    """Order pieces so that neighbours are of different clips: all first pieces, then the second."""
     own = [pieces_of(clip) for clip in clips]
     turns = [
         [pieces[turn] for pieces in own if turn < len(pieces)] for turn in range(max(map(len, own)))
@@ -225,7 +225,7 @@ def ordered(clips: Sequence[Clip]) -> list[Piece]:
 
 
 def pieces_of(clip: Clip) -> list[Piece]:
-    """The clip as one piece; a long one as two or three of at most twelve seconds, evenly apart."""
+    """Return the clip as one piece; a long one as two or three, evenly spaced, of at most 12 s."""
     count = 1 + (clip.seconds >= 14) + (clip.seconds >= 40)
     stride = clip.seconds / count
     length = min(stride, 12.0) if count == 1 else min(stride * 0.8, 12.0)
@@ -243,7 +243,7 @@ def _slug(name: str) -> str:
 
 
 def look_of(clips: Sequence[Clip], short_side: int) -> Look:
-    """The most common shape and frame rate of the clips, no larger than allowed."""
+    """Return the most common shape and frame rate of the clips, within the size limit."""
     (width, height), _ = collections.Counter((c.width, c.height) for c in clips).most_common(1)[0]
     scale = min(1.0, short_side / min(width, height))
     fps, _ = collections.Counter(clip.fps for clip in clips).most_common(1)[0]
@@ -252,7 +252,7 @@ def look_of(clips: Sequence[Clip], short_side: int) -> Look:
 
 
 def make(video: Compilation, folder: Path, out: Path, settings: Settings) -> dict[str, Any]:
-    """Write one video; what is true of it."""
+    """Write one video; return its ground truth."""
     look = look_of(video.clips, settings.short_side)
     shots = (list(even_frames(folder / piece.clip, piece, look)) for piece in video.pieces)
     splice = Splice(shots, [round(value * look.fps) for value in video.dissolves], look.fps)
@@ -278,7 +278,7 @@ def _source(video: Compilation, piece: Piece) -> str:
 
 
 def make_all(folder: Path, out: Path, settings: Settings) -> dict[str, Any]:
-    """Write all videos that are not there yet, and after each of them the truth so far."""
+    """Write all missing videos, and update the ground truth after each of them."""
     clips = without_copies(read_manifest(folder), folder)
     videos = plan(clips, settings)
     held_out = held_out_sources(clips, settings)
@@ -298,7 +298,7 @@ def _digest(videos: Sequence[Compilation]) -> str:
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:
-    """How much there is on each side."""
+    """Count the videos on each side."""
     told = {}
     for side in SIDES:
         own = [one for name, one in found["videos"].items() if name.startswith(f"{side}/")]
@@ -313,7 +313,7 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make them and print how much there is."""
+    """Make the videos and print their counts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True, help="folder with MANIFEST.csv")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,12 +1,12 @@
-"""Which of the known cuts and dissolves an ingest finds, and what it keeps of each source.
+"""Measure which known cuts and dissolves an ingest detects, and what it keeps of each source.
 
     python -m experiments.cuts_found --videos OUT --store STORE --result RESULT.json
         [--side train] [--detector adaptive]
 
-OUT is what `compilations` wrote, or any folder with such a truth.json. Its videos are ingested into
-STORE unless they are there. A boundary counts as right within TOLERANCE_SECONDS of a hard cut, or
-of the stretch from the first mixed frame of a dissolve to the first frame after it; each of both is
-counted once. Only videos of which all cuts are known are judged.
+OUT is the output of `compilations`, or any folder with such a truth.json. Its videos are ingested
+into STORE unless they are already there. A boundary is correct within TOLERANCE_SECONDS of a hard
+cut, or of the interval from the first mixed frame of a dissolve to the first frame after it; each
+boundary and transition is matched at most once. Only videos with known cuts are evaluated.
 """
 
 import argparse
@@ -24,7 +24,7 @@ TOLERANCE_SECONDS = 0.25
 
 
 def matched(found: Sequence[float], transitions: Sequence[dict[str, Any]]) -> list[int]:
-    """For each true transition the number of the boundary that found it, or -1."""
+    """Return, for each true transition, the index of its matching boundary, or -1."""
     free = dict(enumerate(found))
     taken = []
     for one in transitions:
@@ -39,7 +39,7 @@ def matched(found: Sequence[float], transitions: Sequence[dict[str, Any]]) -> li
 
 
 def boundaries(store: Store) -> dict[str, list[float]]:
-    """Where the shots of each file begin but the first, in seconds from its first frame."""
+    """Return the start of each shot except the first, by file, in seconds from the first frame."""
     found: dict[str, list[float]] = {}
     for row in store.shots.to_pylist():
         found.setdefault(_path(row["video"]), []).append(row["start_seconds"])
@@ -47,7 +47,7 @@ def boundaries(store: Store) -> dict[str, list[float]]:
 
 
 def judged(truth: dict[str, Any], found: dict[str, list[float]]) -> dict[str, Any]:
-    """Recall of each kind, precision, and where the false boundaries are."""
+    """Compute the recall of each kind, the precision, and the positions of false boundaries."""
     there: collections.Counter[str] = collections.Counter()
     hits: collections.Counter[str] = collections.Counter()
     num_found, false = 0, {}
@@ -76,7 +76,7 @@ def judged(truth: dict[str, Any], found: dict[str, list[float]]) -> dict[str, An
 
 
 def kept(truth: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Videos, hours, shots and frames of each theme and of all, and what was not kept."""
+    """Count videos, hours, shots and frames of each theme and overall, and what was discarded."""
     fps = store.settings["frames_per_second"]
     rows = store.videos.to_pylist()
     themes: dict[str, collections.Counter[str]] = {}
@@ -131,7 +131,7 @@ def measure(videos: Path, store: Path, side: str, config: IngestConfig) -> dict[
 
 
 def main() -> None:
-    """Ingest, compare, write JSON."""
+    """Ingest, compare and write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--videos", type=Path, required=True, help="folder with truth.json")
     parser.add_argument("--store", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""What the pictures of results share: a dot for each seed, a tall mark for their mean."""
+"""Shared style of the result pictures: a dot for each seed, a tall mark for their mean."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ STYLE = {"svg.hashsalt": "footage", "font.size": 9, "text.color": INK}
 
 
 def frame(axes: Axes, title: str, unit: str) -> None:
-    """A title to the left, a grid to read values off, and no box."""
+    """Set the title at the left and a grid to read values from, without a box."""
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_xlabel(unit)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -23,18 +23,18 @@ def frame(axes: Axes, title: str, unit: str) -> None:
 
 
 def dots(axes: Axes, place: float, values: Sequence[float], colour: str) -> None:
-    """One arm: its seeds and their mean."""
+    """Draw one arm: its seeds and their mean."""
     axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.45, markersize=4.5)
     axes.plot([statistics.mean(values)], [place], "|", color=colour, markersize=9, mew=2)
 
 
 def places(row: float, many: int) -> list[float]:
-    """Of so many arms in a row, beneath each other around its middle."""
+    """Return the positions of several arms in a row, spread around its middle."""
     return [row + 0.22 * (index - (many - 1) / 2) for index in range(many)]
 
 
 def legend(marks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
-    """Of markers and colours by name."""
+    """Create a legend of markers and colours by name."""
     return [
         Line2D([], [], marker=mark, linestyle="", color=colour, label=name)
         for name, (mark, colour) in marks.items()

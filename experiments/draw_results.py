@@ -1,9 +1,9 @@
 """Draw results.svg for experiments/results.md; `python -m docs.generate` calls it.
 
-A row for each setting in which a recipe that learns from videos was compared with its controls:
-what each of them learned, how far the recipe is ahead on labelled tasks, and how far on held-out
-videos. A dot for each seed, a tall mark for their mean. The file carries a digest of what it shows,
-by which a test finds a picture that is out of date.
+One row per setting in which a recipe that learns from videos was compared with its controls: the
+accuracy of each, the recipe's lead on labelled tasks, and its lead on held-out videos. A dot for
+each seed, a tall mark for their mean. The file contains a digest of its data, by which a test
+detects an outdated picture.
 """
 
 import hashlib
@@ -28,23 +28,23 @@ PATH = Path(__file__).parent / "results.svg"
 
 
 class Setting(NamedTuple):
-    """Where a recipe and a control were both run."""
+    """A setting in which a recipe and a control were both run."""
 
     recipe: str
     words: str
     experiment: str
     suffix: str = ""
-    """Of the labels of its arms."""
+    """Suffix of its arms' labels."""
     rate: str = ""
-    """In the labels of its controls, where it is another than the recipe's."""
+    """Learning rate in the labels of its controls, if it differs from the recipe's."""
 
     @property
     def protocol(self) -> str:
-        """What judged its labelled tasks."""
+        """Return the protocol of its labelled tasks."""
         return EXPERIMENTS[self.experiment].protocol
 
     def arms(self) -> dict[str, Arm]:
-        """The untrained network, the recipe and the controls that were run."""
+        """Return the untrained network, the recipe and the existing controls."""
         found = {arm.label: arm for arm in arms_of(EXPERIMENTS[self.experiment])}
         kept = {name: found.get(name + self.suffix + self.rate) for name in CONTROLS}
         controls = {name: arm for name, arm in kept.items() if arm}
@@ -100,7 +100,7 @@ def draw(path: Path = PATH) -> Path:
 
 
 def digest() -> str:
-    """Of the arms and the numbers that the picture shows."""
+    """Return a digest of the arms and the numbers in the picture."""
     shown = [
         [setting.recipe, setting.words, name, arm.scores(setting.protocol), arm.scores(VIDEOS)]
         for setting in SETTINGS
@@ -110,7 +110,7 @@ def digest() -> str:
 
 
 def _absolute(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
-    """The accuracies of every arm, and that of the untrained network."""
+    """Draw the accuracy of every arm, and that of the untrained network."""
     scores = {name: arm.scores(measure).values() for name, arm in arms.items()}
     axes.plot([statistics.mean(scores.pop("untrained"))], [row], "d", color=BASE, markersize=6)
     for place, (name, values) in zip(places(row, len(scores)), scores.items(), strict=True):
@@ -118,7 +118,7 @@ def _absolute(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
 
 
 def _ahead(axes: Axes, row: int, arms: dict[str, Arm], measure: str) -> None:
-    """The differences to each control, seed by seed; none where this was not measured."""
+    """Draw the differences to each control, seed by seed; empty if they were not measured."""
     ours = arms[OURS].scores(measure)
     controls = [name for name in arms if name not in ("untrained", OURS)]
     for place, name in zip(places(row, len(controls)), controls, strict=True):

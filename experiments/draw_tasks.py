@@ -1,8 +1,8 @@
 """Draw tasks.svg for experiments/results.md; `python -m docs.generate` calls it.
 
-Task by task, how far the default recipe is ahead of its controls on videos with cuts: what it helps
-and what it costs. A dot for each seed, a tall mark for their mean. The file carries a digest of
-what it shows, by which a test finds a picture that is out of date.
+The lead of the default recipe over its controls on videos with cuts, task by task: where it helps
+and where it costs accuracy. A dot for each seed, a tall mark for their mean. The file contains a
+digest of its data, by which a test detects an outdated picture.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ OURS = "vivi-ex4"
 PATH = Path(__file__).parent / "tasks.svg"
 PROTOCOLS = {"linear": "Linear probe", "knn": "Nearest neighbours"}
 GAP = 0.6
-"""Rows between tasks of found images and rendered ones."""
+"""Gap between tasks of found images and rendered ones, in rows."""
 
 
 def draw(path: Path = PATH) -> Path:
@@ -48,13 +48,13 @@ def draw(path: Path = PATH) -> Path:
 
 
 def tasks(arms: dict[str, Arm]) -> list[str]:
-    """Those of found images first."""
+    """Return the tasks, those of found images first."""
     groups = next(iter(arms[OURS].lines.values()))["groups"]
     return sorted(groups, key=lambda task: task not in FOUND)
 
 
 def digest() -> str:
-    """Of the numbers that the picture shows."""
+    """Return a digest of the numbers in the picture."""
     arms = _arms()
     shown = [
         [task, protocol, control, _ahead(arms, control, f"{protocol}, {task}")]
@@ -70,5 +70,5 @@ def _arms() -> dict[str, Arm]:
 
 
 def _ahead(arms: dict[str, Arm], control: str, measure: str) -> list[float]:
-    """Seed by seed."""
+    """Return the lead over a control, seed by seed."""
     return paired(arms[OURS].scores(measure), arms[control].scores(measure))

@@ -1,12 +1,13 @@
-"""Frames of a world: a box with pictures on its faces, and lit triangles that throw shadows in it.
+"""Frames of a world: a box with textured faces, and lit triangles that cast shadows in it.
 
-    box        each pixel's ray leaves the box through one face          exact, for all pixels
-    triangles  painted far to near with the number of each, by OpenCV    a number for each pixel
-    shading    normals and pictures between the corners, one far lamp    for the pixels covered
-    shadows    the same triangles painted as the lamp sees them          nearest depth, soft mask
+    box        each pixel's ray leaves the box through one face           exact, for all pixels
+    triangles  painted far to near with their indices, by OpenCV          an index for each pixel
+    shading    normals and textures interpolated, one distant lamp        for the pixels covered
+    shadows    the same triangles painted from the lamp's point of view   nearest depth, soft mask
 
-A painter in C is several times as fast as an exact rasteriser in numpy. It is wrong only where
-triangles intersect, by about the size of a triangle. Everything is drawn at twice the size.
+The painter's algorithm in C is several times as fast as an exact rasteriser in numpy. It is wrong
+only where triangles intersect, by about the size of a triangle. Everything is drawn at twice the
+size.
 """
 
 from typing import NamedTuple
@@ -23,22 +24,22 @@ from experiments.film_world import World
 OVERSAMPLING = 2
 SHADOW_SIDE = 160
 NEAREST = 0.15
-"""Metres before the camera from which on a triangle is drawn."""
+"""Minimum distance of drawn triangles from the camera, in metres."""
 CLEARANCE = 0.12
-"""Metres by which something must be nearer to the lamp to throw a shadow on a thing."""
+"""Minimum distance, in metres, between an object and one it casts a shadow on."""
 SHIFT = 4
-"""Bits behind the point of what OpenCV takes for a corner."""
+"""Number of fractional bits in OpenCV's corner coordinates."""
 
 Frame = UInt8[np.ndarray, "H W 3"]
 Vector = Float[np.ndarray, " 3"]
 
 
 _LEFT_TO_RIGHT = np.asarray([-1, 1, 1, -1, 1, 1], np.float32)
-"""Whether x or y grows to the right on the picture of each face."""
+"""Direction, from left to right on the texture of each face, in which x or y grows."""
 
 
 class Lamp(NamedTuple):
-    """A far lamp; angles in radians, the azimuth from +x towards +y."""
+    """A distant lamp; angles in radians, the azimuth from +x towards +y."""
 
     azimuth: float
     elevation: float
@@ -46,7 +47,7 @@ class Lamp(NamedTuple):
 
     @property
     def towards(self) -> Vector:
-        """Unit vector to the lamp."""
+        """Return the unit vector to the lamp."""
         flat = np.cos(self.elevation)
         return np.asarray(
             [flat * np.cos(self.azimuth), flat * np.sin(self.azimuth), np.sin(self.elevation)]
@@ -54,7 +55,7 @@ class Lamp(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a thing is: on the floor, turned by its yaw."""
+    """Position and yaw of an object on the floor."""
 
     x: float
     y: float
@@ -63,7 +64,7 @@ class Standing(NamedTuple):
 
 
 class Stage:
-    """A world and those of its things that a shot shows, ready to be drawn again and again."""
+    """A world and the objects that a shot shows, ready to be drawn repeatedly."""
 
     def __init__(self, setting: World, things: list[Thing]) -> None:
         self.setting = setting
@@ -83,7 +84,7 @@ class Stage:
     def draw(
         self, standing: list[Standing], camera: Camera, lamp: Lamp, size: tuple[int, int]
     ) -> tuple[Frame, Int[np.ndarray, " things"]]:
-        """The frame, and how much of it each of the shot's own things covers, in pixels."""
+        """Draw the frame; also return how many pixels each of the shot's own objects covers."""
         fine = (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING)
         props = [Standing(*map(float, row)) for row in self.setting.prop_places]
         posed = self._posed([*standing, *props])
@@ -113,7 +114,7 @@ class Stage:
     def _box(
         self, camera: Camera, lamp: Lamp, shadow: "_Shadow", size: tuple[int, int]
     ) -> Float[np.ndarray, "H W 3"]:
-        """What would be seen without any thing, with the shadows of the shot's own."""
+        """Draw the box without objects, but with the shadows of the shot's own objects."""
         place = self.setting.place
         half_x, half_y, height = map(np.float32, (*place.half, place.height))
         eye_x, eye_y, eye_z = camera.place.astype(np.float32)
@@ -126,7 +127,7 @@ class Stage:
         face[(face == 5) & (ray_z < 0)] = 4
         hit = np.stack([ray_x * reach + eye_x, ray_y * reach + eye_y, ray_z * reach + eye_z])
         x, y, z = hit[0] / half_x, hit[1] / half_y, hit[2] / height
-        # Where on the face's picture that is, -1 to 1 from the left and 0 to 1 from the top.
+        # Position on the face's texture, -1 to 1 from the left and 0 to 1 from the top.
         along = np.where(face < 2, y, x) * _LEFT_TO_RIGHT[face]
         down = np.where(face < 4, 1 - z, (1 - y) / 2)
         edge = np.float32(FACE_TEXELS - 1)
@@ -138,7 +139,7 @@ class Stage:
         return colours * (light / np.float32(255))
 
     def _face_gains(self, lamp: Lamp) -> Float[np.ndarray, "2 6 3"]:
-        """What comes from everywhere and what from the lamp, for each face."""
+        """Return the ambient light and the lamp's light on each face."""
         inward = np.asarray([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1]])
         fall = np.maximum(inward @ lamp.towards, 0) * lamp.strength
         shines = np.asarray(self.setting.place.shines)
@@ -150,12 +151,12 @@ class Stage:
     def _number_of_each_pixel(
         self, posed: Surface, camera: Camera, size: tuple[int, int]
     ) -> Int[np.ndarray, "H W"]:
-        """Which triangle each pixel shows; -1 where there is none."""
+        """Return the index of the triangle in each pixel; -1 where there is none."""
         seen = (posed.points - camera.place) @ camera.axes.T
         depth = np.maximum(seen[:, 2], 1e-3)
         image = seen[:, :2] / depth[:, None] * camera.focal * size[1] + np.asarray(size) / 2
         self._corners = image
-        # Pixels count downwards, so a triangle that faces the camera turns the other way.
+        # Pixel rows grow downwards, so triangles facing the camera have the opposite orientation.
         wanted = _turning(image, posed.faces, size, -1)
         near, middle, far = (seen[posed.faces[wanted, corner], 2] for corner in range(3))
         before = np.minimum(np.minimum(near, middle), far) > NEAREST
@@ -173,7 +174,7 @@ class Stage:
         shadow: "_Shadow",
         size: tuple[int, int],
     ) -> Float[np.ndarray, "n 3"]:
-        """Lambert's law and Blinn's highlight on the pictures of the parts."""
+        """Shade with Lambert's law and Blinn's highlight on the textures of the parts."""
         corner = posed.faces[number]
         weights = _weights(self._corners[corner], pixel, size[0])
 
@@ -195,7 +196,7 @@ class Stage:
 
 
 class _Shadow:
-    """The shot's own things as the lamp sees them, from far away; props throw no shadow."""
+    """Shadow map of the shot's own objects; props cast no shadow."""
 
     def __init__(self, points: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "T 3"], lamp: Lamp):
         towards = lamp.towards
@@ -215,7 +216,7 @@ class _Shadow:
         self._mask = cv2.GaussianBlur(mask, (0, 0), 1.5)
 
     def reaching(self, points: Float[np.ndarray, "3 H W"]) -> Float[np.ndarray, "H W"]:
-        """Which share of the lamp's light reaches points of the box, behind all things."""
+        """Return the fraction of the lamp's light that reaches points of the box."""
         columns, rows = (
             sum(np.float32(axis[n] * self._scale) * points[n] for n in range(3)) + np.float32(shift)
             for axis, shift in zip(self._axes[:2], self._shift, strict=True)
@@ -224,7 +225,7 @@ class _Shadow:
         return 1 - cv2.remap(self._mask, columns, rows, cv2.INTER_LINEAR, **outside)
 
     def seen_by_lamp(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        """1 for points of the things that the lamp sees, else 0."""
+        """Return 1 for points of the objects that the lamp illuminates, else 0."""
         seen = points @ self._axes.T
         place = np.round(seen[:, :2] * self._scale + self._shift).astype(np.int64)
         column, row = np.clip(place, 0, SHADOW_SIDE - 1).T
@@ -237,7 +238,7 @@ def _turning(
     size: tuple[int, int],
     sense: int,
 ) -> Int[np.ndarray, " n"]:
-    """Triangles that turn one way in the image and may have pixels in it."""
+    """Select triangles of one orientation in the image that may cover pixels."""
     (x0, y0), (x1, y1), (x2, y2) = (image[faces[:, corner]].T for corner in range(3))
     turns = sense * ((x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0)) > 0
     inside = (np.maximum(np.maximum(x0, x1), x2) > 0) & (np.maximum(np.maximum(y0, y1), y2) > 0)
@@ -253,9 +254,9 @@ def _painted(
     size: tuple[int, int],
     empty: float,
 ) -> Float[np.ndarray, "H W"]:
-    """Triangles filled with their values one after the other."""
+    """Fill triangles with their values, one after the other."""
     picture = np.full((size[1], size[0]), empty, np.float32)
-    # OpenCV's pixels have their centres on whole numbers.
+    # OpenCV's pixel centres have integer coordinates.
     fixed = np.clip(np.round((image - 0.5) * 2**SHIFT), -(2**20), 2**20).astype(np.int32)
     for corners, value in zip(fixed[faces], values.tolist(), strict=True):
         cv2.fillConvexPoly(picture, corners, value, cv2.LINE_8, SHIFT)
@@ -267,15 +268,15 @@ def _sampled(
     columns: Float[np.ndarray, " n"],
     rows: Float[np.ndarray, " n"],
 ) -> UInt8[np.ndarray, "n 3"]:
-    """The picture's colours between its pixels."""
-    # OpenCV refuses maps without a pixel and maps of more than 32767 rows.
+    """Interpolate the texture's colours between its pixels."""
+    # OpenCV rejects empty maps and maps of more than 32767 rows.
     shape = (len(columns) // 256 + 1, 256)
     maps = [np.resize(values.astype(np.float32), shape) for values in (columns, rows)]
     return cv2.remap(picture, *maps, cv2.INTER_LINEAR).reshape(-1, 3)[: len(columns)]
 
 
 def _rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "3 H W"]:
-    """The directions in which the pixels look, none along an axis."""
+    """Return the view directions of the pixels, none of them parallel to an axis."""
     width, height = size
     x = ((np.arange(width) + 0.5 - width / 2) / height).astype(np.float32)
     y = ((np.arange(height) + 0.5 - height / 2) / height).astype(np.float32)
@@ -288,7 +289,7 @@ def _rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "3 H W"]:
 def _weights(
     corners: Float[np.ndarray, "n 3 2"], pixel: Int[np.ndarray, " n"], width: int
 ) -> Float[np.ndarray, "n 3"]:
-    """How near each pixel is to each corner of its triangle, as shares of 1."""
+    """Return the barycentric weights of each pixel in its triangle."""
     rows, columns = np.divmod(pixel, width)
     at = np.stack([columns + 0.5, rows + 0.5], axis=1) - corners[:, 0]
     one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]

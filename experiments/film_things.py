@@ -1,10 +1,11 @@
-"""Objects of rendered films: closed surfaces out of a few formulas, joined to things with a front.
+"""Objects of rendered films: closed surfaces from a few formulas, combined to have a front.
 
-A part is a grid of points bent into a superquadric, a turned profile, a bevelled star or a tube; a
-thing is several parts, placed so that it looks different from every side: that is what makes its
-turning visible. Nothing here is a mesh of somebody else, nor a plain cube, ball, cone or ring.
+A part is a grid of points bent into a superquadric, a solid of revolution, a bevelled star or a
+tube. A thing consists of several parts, placed so that it looks different from every side, which
+makes its rotation visible. Nothing here is someone else's mesh, or a plain cube, ball, cone or
+ring.
 
-Lengths are in metres, z is up, the front is towards -y, and a thing stands on z = 0.
+Lengths are in metres, z is up, the front faces -y, and a thing stands on z = 0.
 """
 
 from collections.abc import Callable
@@ -18,14 +19,14 @@ from footage.synthetic.art import TEXTURES, noise, painted
 from footage.synthetic.world import random_colours
 
 TEXELS = 64
-"""Side of the picture that covers a part."""
+"""Side of a part's texture, in pixels."""
 
 Grid = Float[np.ndarray, "rows columns 3"]
 Vector = Float[np.ndarray, " 3"]
 
 
 class Surface(NamedTuple):
-    """Triangles of a part or of many: normals point outwards, `across` is 0 to 1 on the picture."""
+    """Triangles of one or more parts: normals point outwards, `across` is 0 to 1 on the texture."""
 
     points: Float[np.ndarray, "V 3"]
     normals: Float[np.ndarray, "V 3"]
@@ -35,7 +36,7 @@ class Surface(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """An object and the pictures on its parts."""
+    """An object with the textures of its parts."""
 
     family: str
     surface: Surface
@@ -44,12 +45,12 @@ class Thing(NamedTuple):
 
     @property
     def radius(self) -> float:
-        """Metres from the upright axis to the farthest point."""
+        """Return the distance in metres from the upright axis to the farthest point."""
         return float(np.hypot(*self.surface.points[:, :2].T).max())
 
     @property
     def height(self) -> float:
-        """Metres from the ground."""
+        """Return the height in metres from the ground."""
         return float(self.surface.points[:, 2].max())
 
 
@@ -57,12 +58,12 @@ class Thing(NamedTuple):
 
 
 def closed(grid: Grid, middle: Vector | None = None) -> Surface:
-    """The surface of a grid whose columns go around; its normals point away from the middle."""
+    """Return the surface of a grid with cyclic columns; its normals point away from the middle."""
     rows, columns = grid.shape[:2]
     along = np.gradient(grid, axis=0)
     wrapped = np.concatenate([grid[:, -2:-1], grid, grid[:, 1:2]], axis=1)
     around = wrapped[:, 2:] - wrapped[:, :-2]
-    # At a pole the way around has no length: the next ring knows it.
+    # At a pole the tangent has length zero: use that of the next ring.
     around[0], around[-1] = around[1], around[-2]
     normals = np.cross(around, along).reshape(-1, 3)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -100,7 +101,7 @@ def superquadric(up: float, round_about: float, size: Vector, taper: float, bend
 
 
 def turned(profile: Float[np.ndarray, "n 2"], folds: int = 0, depth: float = 0.0) -> Surface:
-    """A profile of (radius, height) taken around, its outline waved in folds."""
+    """Revolve a profile of (radius, height); folds modulate its outline."""
     angle = np.linspace(-np.pi, np.pi, 19)
     smooth = np.linspace(0, len(profile) - 1, 2 * len(profile) - 1)
     stops = np.arange(len(profile))
@@ -113,7 +114,7 @@ def turned(profile: Float[np.ndarray, "n 2"], folds: int = 0, depth: float = 0.0
 
 
 def star(folds: int, depth: float, thickness: float, second: float) -> Surface:
-    """A thick plate with a star's or a gear's outline and bevelled rims, lying flat."""
+    """Return a thick, horizontal plate with a star's or a gear's outline and bevelled rims."""
     angle = np.linspace(-np.pi, np.pi, 33)
     outline = 1 + depth * np.tanh(2.5 * np.cos(folds * angle)) + second * np.cos(angle)
     steps = ((0, -1), (0.85, -1), (0.95, -0.9), (1, 0), (0.95, 0.9), (0.85, 1), (0, 1))
@@ -124,7 +125,7 @@ def star(folds: int, depth: float, thickness: float, second: float) -> Surface:
 
 
 def tube(path: Float[np.ndarray, "n 3"], thick: float, thin: float, flat: float = 1.0) -> Surface:
-    """A tube along a path in the plane x = 0, from one thickness to another, maybe flattened."""
+    """Return a tube along a path in the plane x = 0, with tapering thickness, maybe flattened."""
     ahead = np.gradient(path, axis=0)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
     sideways = np.asarray([1.0, 0.0, 0.0])
@@ -140,13 +141,13 @@ def tube(path: Float[np.ndarray, "n 3"], thick: float, thin: float, flat: float 
 
 
 def arc(radius: float, begin: float, end: float, stretch: float = 1.0) -> Float[np.ndarray, "7 3"]:
-    """A bow in the plane x = 0, from one angle (radians above +y) to another."""
+    """Return an arc in the plane x = 0, from one angle (radians above +y) to another."""
     angle = np.linspace(begin, end, 7)
     return np.stack([0 * angle, radius * np.cos(angle), stretch * radius * np.sin(angle)], axis=1)
 
 
 def moved(part: Surface, place: tuple[float, ...], turn: tuple[float, ...] = (0, 0, 0)) -> Surface:
-    """The part turned about x, then y, then z (radians), and put somewhere."""
+    """Rotate the part about x, then y, then z (radians), and translate it."""
     matrix = np.eye(3)
     for axis, angle in enumerate(turn):
         step = np.eye(3)
@@ -160,7 +161,7 @@ def moved(part: Surface, place: tuple[float, ...], turn: tuple[float, ...] = (0,
 
 
 def joined(parts: list[Surface]) -> Surface:
-    """Many surfaces as one; parts are numbered through."""
+    """Combine many surfaces into one; parts are numbered consecutively."""
     points = np.cumsum([0, *(len(one.points) for one in parts)])
     numbers = np.cumsum([0, *(one.part.max() + 1 for one in parts)])
     return Surface(
@@ -176,7 +177,7 @@ def joined(parts: list[Surface]) -> Surface:
 
 
 def _body(random: np.random.Generator, *size: float) -> Surface:
-    """A superquadric that is clearly none of the plain solids."""
+    """Return a superquadric that clearly differs from the plain solids."""
     extent = np.asarray(size) * random.uniform(0.8, 1.25, 3)
     up, round_about = random.uniform(0.35, 1.4, 2)
     taper = random.choice([-1, 1]) * random.uniform(0.2, 0.5)
@@ -184,7 +185,7 @@ def _body(random: np.random.Generator, *size: float) -> Surface:
 
 
 def _profile(random: np.random.Generator, height: float, wide: float) -> Float[np.ndarray, "n 2"]:
-    """A profile that swells and narrows."""
+    """Return a profile that widens and narrows."""
     count = int(random.integers(4, 7))
     radius = wide * random.uniform(0.35, 1.0, count)
     radius[int(random.integers(count))] = wide
@@ -286,7 +287,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], list[Surface]]] = {
 
 
 def thing(random: np.random.Generator) -> Thing:
-    """An object drawn at random, about a metre large."""
+    """Generate a random object, about one metre in size."""
     family = str(random.choice(sorted(FAMILIES)))
     surface = joined(FAMILIES[family](random))
     points = surface.points - [0, 0, surface.points[:, 2].min()]
@@ -303,7 +304,7 @@ def thing(random: np.random.Generator) -> Thing:
 def _picture(
     random: np.random.Generator, colours: Float[np.ndarray, "3 3"]
 ) -> UInt8[np.ndarray, "texels texels 3"]:
-    """What covers a part: two of the object's colours in a pattern, or nearly plain."""
+    """Return a part's texture: two of the object's colours in a pattern, or almost plain."""
     first, second = random.permutation(3)[:2]
     if random.random() < 0.35:
         pattern = noise(random, TEXELS, TEXELS)

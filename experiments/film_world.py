@@ -1,8 +1,8 @@
-"""Worlds of rendered films: a room or a place outdoors, what stands in it, and its light.
+"""Worlds of rendered films: a room or an outdoor place, its objects and its light.
 
-A place is a box seen from inside; indoors its faces are papered walls with things on them, outdoors
-they are a landscape that shines by itself. A world is kept by all shots of a video. Colours come
-from palettes that worlds share, so no colour tells which video a frame is of.
+A place is a box seen from inside. Indoors its faces are papered walls with things on them; outdoors
+they are a landscape that emits its own light. All shots of a video share a world. Colours come from
+palettes that worlds share, so colour does not identify a video.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from footage.synthetic.art import TEXTURES, noise, painted
 from footage.synthetic.world import PALETTES
 
 TEXELS = 320
-"""Side of the picture on each face of the box, whatever the face's shape."""
+"""Side of the texture on each face of the box, whatever the face's shape."""
 
 Colours = Float[np.ndarray, "tones 3"]
 Picture = Float[np.ndarray, "H W 3"]
@@ -30,27 +30,27 @@ class Place(NamedTuple):
     """Half of its extent along x and y, in metres."""
     height: float
     faces: UInt8[np.ndarray, "6 texels texels 3"]
-    """Pictures on +x, -x, +y, -y, floor and ceiling; walls as they are seen from inside."""
+    """Textures on +x, -x, +y, -y, floor and ceiling; walls as seen from inside."""
     shines: tuple[bool, ...]
-    """Which faces are not lit but shine."""
+    """Whether each face emits light instead of being lit."""
 
 
 class World(NamedTuple):
-    """What all shots of one video share."""
+    """Properties that all shots of one video share."""
 
     place: Place
     palette: str
     cast: list[Thing]
     props: list[Thing]
     prop_places: Float[np.ndarray, "props 4"]
-    """x, y, yaw and scale of what never moves."""
+    """x, y, yaw and scale of objects that never move."""
     tint: Float[np.ndarray, " 3"]
     """Colour of the lamp."""
     ambient: float
 
 
 def world(random: np.random.Generator) -> World:
-    """A world drawn at random."""
+    """Generate a random world."""
     kind = str(random.choice(sorted(KINDS)))
     palette = str(random.choice(sorted(PALETTES)))
     colours = np.stack([_colour(code) for code in PALETTES[palette]])
@@ -87,19 +87,19 @@ def _texture(random: np.random.Generator, height: int, width: int) -> Float[np.n
 
 def _bytes(pictures: list[Picture]) -> UInt8[np.ndarray, "6 texels texels 3"]:
     stacked = np.round(np.clip(np.stack(pictures), 0, 1) * 255).astype(np.uint8)
-    # A frame has fewer pixels than the faces it shows: what is finer than these would flicker.
+    # A frame has fewer pixels than the faces it shows: finer details would flicker.
     return np.stack([cv2.GaussianBlur(picture, (0, 0), 0.8) for picture in stacked])
 
 
 def _ground(random: np.random.Generator, low: Colours, high: Colours) -> Picture:
-    """A floor: a texture, darker towards the walls."""
+    """Return a floor: a texture, darker towards the walls."""
     floor = painted(_texture(random, TEXELS, TEXELS), low, high)
     grain = noise(random, TEXELS, TEXELS, 12)[..., None]
     return floor * (0.85 + 0.3 * grain) * _corners()[..., None]
 
 
 def _corners() -> Float[np.ndarray, "texels texels"]:
-    """Less light comes to where faces meet."""
+    """Return the darkening towards the edges of a face."""
     across = np.abs(np.linspace(-1, 1, TEXELS))
     near = np.clip((np.maximum(across[:, None], across[None]) - 0.75) / 0.25, 0, 1)
     return 1 - 0.3 * near**2
@@ -123,7 +123,7 @@ def _room(random: np.random.Generator, colours: Colours) -> Place:
 
 
 def _wall(random: np.random.Generator, paper: Picture, colours: Colours) -> Picture:
-    """A papered wall with some of a window, a door, a shelf and pictures, and a skirting board."""
+    """Return a papered wall with a window, a door, a shelf or pictures, and a skirting board."""
     wall = paper.copy()
     left = int(random.integers(5, 40))
     while left < TEXELS - 60:
@@ -138,7 +138,7 @@ def _wall(random: np.random.Generator, paper: Picture, colours: Colours) -> Pict
 
 
 def _frame(inner: Picture, colour: Colours, thick: int) -> Picture:
-    """Paint a frame; what is inside it."""
+    """Paint a frame around a picture."""
     inner[:] = colour
     return inner[thick:-thick, thick:-thick]
 
@@ -188,7 +188,7 @@ FITTINGS = {"window": _window, "door": _door, "picture": _picture, "shelf": _she
 
 
 def _outdoors(random: np.random.Generator, colours: Colours) -> Place:
-    """Hills or houses all around under a sky; the same skyline runs over the four walls."""
+    """Return hills or houses all around under a sky; one skyline runs over the four walls."""
     half = np.full(2, random.uniform(9, 12))
     height = float(half[0] * 0.9)
     horizon = int(TEXELS * 0.9)

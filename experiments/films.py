@@ -1,17 +1,17 @@
-"""Rendered films with known factors: a world for a video, a camera and its objects for a shot.
+"""Rendered films with known factors: one world per video, one camera and set of objects per shot.
 
     python -m experiments.films --out OUT [--videos 360] [--seed 0]
 
     video   place, palette, cast of three to five objects, tint of the light   same in all shots
-    shot    which objects, where they stand, camera, height of the lamp        changes at every cut
+    shot    choice and positions of objects, camera, height of the lamp        changes at every cut
     frame   yaw of each object, camera's orbit and distance, lamp's azimuth    changes smoothly
 
-so the shot level has orientation and lighting to learn. Written are OUT/film-NNN.mp4 with its
-factors frame by frame in OUT/factors/film-NNN.json, and OUT/truth.json, last, in the form that
-`cuts_found` reads. The same call goes on with a killed run. The same seed gives the same frames.
+so that the shot level can learn orientation and lighting. Output: OUT/film-NNN.mp4, its factors
+frame by frame in OUT/factors/film-NNN.json, and finally OUT/truth.json in the form that
+`cuts_found` reads. The same call resumes a killed run. The same seed gives the same frames.
 
-Ours, and disjoint from the tasks of the pocket suite: no mesh, photograph, texture or plain solid
-of these is used. Angles are in degrees, lengths in metres.
+All content is ours, and disjoint from the tasks of the pocket suite: none of their meshes,
+photographs, textures or plain solids is used. Angles are in degrees, lengths in metres.
 """
 
 import argparse
@@ -37,40 +37,40 @@ from footage.video.decode import Video
 FPS = 6
 SIZES = ((128, 128), (144, 112), (160, 120))
 FOCAL = (0.95, 1.5)
-"""Focal lengths in heights of the frame, from wide to narrow."""
+"""Focal lengths in frame heights, from wide to narrow."""
 
 
 class Course(NamedTuple):
-    """A value at the begin of a shot and at its end, eased in and out."""
+    """A value at the start of a shot and at its end, eased in and out."""
 
     start: float
     end: float
 
     def at(self, share: float) -> float:
-        """The value at a moment, 0 to 1."""
+        """Return the value at a time from 0 to 1."""
         eased = 0.6 * share + 0.4 * (3 * share**2 - 2 * share**3)
         return self.start + (self.end - self.start) * eased
 
 
 class Role(NamedTuple):
-    """What one object does in a shot."""
+    """Motion of one object in a shot."""
 
     cast: int
-    """Its number in the world's cast."""
+    """Index of the object in the world's cast."""
     x: Course
     y: Course
     yaw: Course
 
 
 class Shot(NamedTuple):
-    """Everything that is drawn anew at a cut."""
+    """Everything that changes at a cut."""
 
     num_frames: int
     roles: tuple[Role, ...]
     move: str
-    """What the camera does: a key of `MOVES`."""
+    """Camera move: a key of `MOVES`."""
     azimuth: Course
-    """Of the camera, as seen from what it looks at."""
+    """Azimuth of the camera, seen from its target."""
     elevation: Course
     distance: Course
     target: tuple[float, float, float]
@@ -81,14 +81,14 @@ class Shot(NamedTuple):
 
 
 MOVES = {"orbit": ((25, 90), 1.15), "dolly": ((5, 30), 1.7), "hold": ((0, 8), 1.05)}
-"""Degrees that the camera goes round, and by which factor at most it comes near or goes away."""
+"""Orbit of the camera in degrees, and the maximum factor of its change of distance."""
 
 
 # --- plan ---------------------------------------------------------------------------------------
 
 
 def shot(random: np.random.Generator, setting: World, num_frames: int) -> Shot:
-    """A shot of a world."""
+    """Generate a shot of a world."""
     count = int(random.integers(1, min(3, len(setting.cast)) + 1))
     chosen = random.choice(len(setting.cast), count, replace=False)
     middle = random.uniform(-0.7, 0.7, 2)
@@ -120,10 +120,10 @@ def shot(random: np.random.Generator, setting: World, num_frames: int) -> Shot:
 def _roles(
     random: np.random.Generator, setting: World, chosen: np.ndarray, middle: np.ndarray
 ) -> Iterator[Role]:
-    """The objects around the middle, none in another; all turn, some walk a little."""
+    """Place the objects around the middle without overlap; all rotate, some move a little."""
     begin, count = random.uniform(0, 2 * np.pi), len(chosen)
     widest = max(setting.cast[number].radius for number in chosen)
-    # Neighbours on the circle are apart by two radii and what both of them may walk.
+    # Neighbours on the circle are two radii apart, plus the distance that both may move.
     radius = 0.0 if count == 1 else (widest + 0.12) / math.sin(np.pi / count)
     for place, number in enumerate(chosen):
         angle = begin + 2 * np.pi * place / count
@@ -140,7 +140,7 @@ def _roles(
 
 
 def plan(seed: int, number: int) -> tuple[World, list[Shot], tuple[int, int]]:
-    """The world of a video, its shots and the size of its frames."""
+    """Return the world of a video, its shots and the size of its frames."""
     random = generator("films", seed, number)
     setting = world(random)
     lengths = random.uniform(3.5, 8.5, int(random.integers(3, 7)))
@@ -154,7 +154,7 @@ def plan(seed: int, number: int) -> tuple[World, list[Shot], tuple[int, int]]:
 
 
 def frames(setting: World, one: Shot, size: tuple[int, int]) -> Iterator[tuple[Frame, dict]]:
-    """The frames of a shot, each with its factors."""
+    """Yield the frames of a shot, each with its factors."""
     cast = [setting.cast[role.cast] for role in one.roles]
     stage = Stage(_without_props_before_the_camera(setting, one), cast)
     for number in range(one.num_frames):
@@ -196,7 +196,7 @@ def _camera(setting: World, one: Shot, share: float) -> Camera:
 
 
 def _without_props_before_the_camera(setting: World, one: Shot) -> World:
-    """The world without what the camera would come too near to in this shot."""
+    """Return the world without props that come too close to the camera in this shot."""
     eyes = np.stack([_camera(setting, one, share).place[:2] for share in (0, 0.25, 0.5, 0.75, 1)])
     gaps = np.linalg.norm(eyes[:, None] - setting.prop_places[None, :, :2], axis=-1).min(axis=0)
     room = [
@@ -209,12 +209,12 @@ def _without_props_before_the_camera(setting: World, one: Shot) -> World:
 
 
 def _degrees(angle: float) -> float:
-    """The angle in -180 to 180."""
+    """Wrap the angle to -180 to 180."""
     return round((angle + 180) % 360 - 180, 2)
 
 
 def film(seed: int, number: int, path: Path) -> dict[str, Any]:
-    """Draw and encode one video; all its factors."""
+    """Draw and encode one video; return all its factors."""
     setting, shots, size = plan(seed, number)
     factors: list[list[dict]] = []
 
@@ -248,7 +248,7 @@ def film(seed: int, number: int, path: Path) -> dict[str, Any]:
 
 
 def truth_of(factors: dict[str, Any]) -> dict[str, Any]:
-    """What `cuts_found` wants to know of a video."""
+    """Return the ground truth of a video for `cuts_found`."""
     ends = np.cumsum([one["num_frames"] for one in factors["shots"]]) / FPS
     cuts = [round(float(end), 6) for end in ends[:-1]]
     return {
@@ -261,7 +261,7 @@ def truth_of(factors: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
-    """Draw all videos that are not there yet; more of them may be asked for later."""
+    """Draw all missing videos; a later call can ask for more."""
     made_with = {"seed": seed}
     truth.read(out, made_with)
     videos = {}
@@ -277,7 +277,7 @@ def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
 
 
 def sheet(out: Path, path: Path, rows: int = 8) -> None:
-    """A picture of the first films: a row each, four frames of each of three shots."""
+    """Draw an overview of the first films: one row each, four frames of each of three shots."""
     strips = []
     for number in range(rows):
         shots = json.loads((out / "factors" / f"film-{number:03}.json").read_text())["shots"]
@@ -294,7 +294,7 @@ def sheet(out: Path, path: Path, rows: int = 8) -> None:
 
 
 def main() -> None:
-    """Draw them and print how much there is."""
+    """Draw the films and print their counts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--videos", type=int, default=360)

@@ -1,12 +1,11 @@
-r"""Does it last when the whole network is fine-tuned? Arms of another experiment, judged once more.
+r"""Does the lead persist under fine-tuning? Evaluate arms of another experiment again.
 
     python -m experiments.finalists TUNED.jsonl --of RESULTS.jsonl --suite POCKET \
         --labels vivi-ex4 frames-as-images --seeds 0
 
-RESULTS.jsonl is what an experiment such as `levels.py` wrote, with its runs beside it. Each task
-fine-tunes every weight with the suite's `pocket-finetune`; the same network from random weights
-stands beside it. Lines that are there already are not made again. A network takes eight minutes of
-one core.
+RESULTS.jsonl is the output of an experiment such as `levels.py`, with its runs next to it. Each
+task fine-tunes every weight with the suite's `pocket-finetune`; the same network with random
+weights is the baseline. Existing lines are skipped. A network takes eight minutes on one core.
 """
 
 import argparse
@@ -25,7 +24,7 @@ PROTOCOLS = ("pocket-finetune",)
 
 
 def finalists(of: Path, labels: Sequence[str], seeds: Sequence[int]) -> list[Line]:
-    """The lines of an experiment that are asked for, in its order.
+    """Return the requested lines of an experiment, in its order.
 
     Raises:
         ConfigError: It has no such arm with such a seed.
@@ -42,7 +41,7 @@ def finalists(of: Path, labels: Sequence[str], seeds: Sequence[int]) -> list[Lin
 
 
 def tune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
-    """The same arm and seed with what fine-tuning finds in the place of what was found."""
+    """Return the same arm and seed with the results of fine-tuning in place of the earlier ones."""
     began = time.perf_counter()
     config = read_arm(f"{line['recipe']}:{line['label']}").config(line["settings"], line["seed"])
     folder = run_folder(options.of, line["label"], line["seed"])

@@ -3,25 +3,29 @@ r"""What does each level of the loss teach? One network, equal views, the levels
     python -m experiments.levels RESULTS.jsonl --store STORE --suite POCKET --seeds 0 1 2
     python -m experiments.levels RESULTS.jsonl --table
 
-The paper's recipe, `vivi-ex4`, its video level with order or future shots alone, rotation instead
-of exemplars, no video level, no shot level, `frames-as-images`, which does not know the videos at
-all, and `vivi-full`, which has all levels; two views of each frame beside two frames of each shot,
-four views of one frame instead of shots, one shot each of twice as many videos, a head with a
-hidden layer, and frames of a shot that lie further apart. Then the recipes and both controls with a
-third of the learning rate and with three times as much, and with more and less noise of colours.
-Every arm takes 1000 steps and 128,000 views at the tiny scale, with a RegNetX of 200 MFLOP, for it
-is four times as fast as the recipe's ResNet-18 on a CPU and all arms want three seeds; in fp32 on
-every processor. An arm takes 13 minutes of one core, and its evaluation 3.
+The arms vary the levels of the paper's recipe, `vivi-ex4`: its video level with order or future
+shots alone, rotation instead of exemplars, no video level, and no shot level. Further arms are
+`frames-as-images`, which does not use the structure of videos, and `vivi-full`, which has all
+levels.
+
+Other arms use two views of each frame in addition to two frames of each shot, four views of one
+frame instead of shots, one shot each of twice as many videos, a head with a hidden layer, or frames
+of a shot that are further apart. The recipes and both controls also run with a third of the
+learning rate, with three times as much, and with more and less colour noise.
+
+Every arm takes 1000 steps and 128,000 views at the tiny scale, in fp32 on every processor. The
+network is a RegNetX of 200 MFLOP: it is four times as fast as the recipe's ResNet-18 on a CPU, and
+all arms need three seeds. An arm takes 13 minutes on one core, and its evaluation 3.
 """
 
 from experiments.compare import main
 from experiments.structure import batch, rates
 
 FOUR_VIEWS = f"{batch(16, 2, 1, 4)},objective.frame_shot.positives=frame"
-"""Views of one frame in the place of the frames of a shot."""
+"""Views of one frame in place of the frames of a shot."""
 
 MLP = "objective.frame_shot.projection=mlp"
-"""A head with a hidden layer between the features and what is compared."""
+"""A projection head with a hidden layer."""
 
 GAP = (
     f"ex-frame-tiny:ex-frame, 64 videos:{batch(64, 1, 1, 2)}",
@@ -30,7 +34,7 @@ GAP = (
     f"frames-as-images-tiny:frames-as-images, mlp:{MLP}",
     "vivi-ex4-tiny:vivi-ex4, stride 4:sampling.frame_stride=4",
 )
-"""What might be why `frames-as-images` is ahead of arms with shots."""
+"""Possible reasons why `frames-as-images` is ahead of arms with shots."""
 
 RATES = tuple(
     arm
@@ -45,14 +49,14 @@ NOISE = {
     "gentle colour": "augment.brightness=0.2,augment.contrast=0.2,augment.saturation=0.1,"
     "augment.hue=0.05,augment.grey_probability=0.1",
 }
-"""Views less alike in colour, as strongly as SimCLR's, and more alike, by a half."""
+"""Views with more colour variation, as strong as SimCLR's, and with half as much."""
 
 COLOURS = tuple(
     f"{method}-tiny:{method}, {name}:{settings}"
     for method in ("vivi-ex4", "frames-as-images", "ex-frame")
     for name, settings in NOISE.items()
 )
-"""Whether colours are a shortcut: frames of a shot share theirs, as views of a frame do."""
+"""Test whether colours are a shortcut: frames of a shot share theirs, as views of a frame do."""
 
 ARMS = (
     "vivi-ex4-tiny:vivi-ex4",

@@ -1,13 +1,13 @@
-r"""Do the levels of the loss earn more when training is longer and shots are many?
+r"""Do the levels of the loss help more when training is longer and there are many shots?
 
     python -m experiments.longer RESULTS.jsonl --store STORE --suite POCKET
     python -m experiments.longer RESULTS.jsonl --table
 
-The arms of `levels.py` in the network of the tiny scale, a ResNet-18, after 2000 steps and 256,000
-views: twice the length of the recipe. `frames-as-images` has the batch that suited it best, 32
-frames in 4 views. STORE may hold the real clips or the rendered films (`films.py`), whose videos
-have four to five shots each. Made for a GPU with many cores, where most of the time goes into
-decoding and arms train side by side: add `--processes 16`.
+The arms of `levels.py` with the network of the tiny scale, a ResNet-18, after 2000 steps and
+256,000 views: twice the length of the recipe. `frames-as-images` has the batch that suited it best,
+32 frames in 4 views. STORE may contain the real clips or the rendered films (`films.py`), whose
+videos have four to five shots each. On a GPU with many cores most of the time goes into decoding,
+so train arms in parallel: add `--processes 16`.
 """
 
 from experiments.compare import main

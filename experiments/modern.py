@@ -3,11 +3,11 @@ r"""Do modern losses learn more from video than the paper's, and does the video 
     python -m experiments.modern RESULTS.jsonl --store STORE --suite POCKET --seeds 0 1 2
     python -m experiments.modern RESULTS.jsonl --table
 
-Multi-positive InfoNCE, VICReg and self-distillation over the frames of a shot, each with
-future-shot prediction by a transformer and without it. Network, steps and views are those of
-`levels.py`, whose first arms they stand beside. Then the shipped recipe and its two controls in a
-small ViT with patches of 16 pixels, at three times the cost of the other arms, with their learning
-rate; the recipe and `frames-as-images` with a third of it, too.
+Multi-positive InfoNCE, VICReg and self-distillation over the frames of a shot, each with and
+without future-shot prediction by a transformer. Network, steps and views are those of `levels.py`,
+with whose first arms they are compared. Further arms train the shipped recipe and its two controls
+with a small ViT with patches of 16 pixels, at three times the cost of the other arms, with their
+learning rate; the recipe and `frames-as-images` also with a third of it.
 """
 
 from experiments.compare import main
@@ -24,7 +24,7 @@ TRANSFORMERS = (
     f"vivi-ex4-tiny:vivi-ex4, ViT-Ti/16, slower:{VIT},{SLOWER}",
     f"frames-as-images-tiny:frames-as-images, ViT-Ti/16, slower:{VIT},{SLOWER}",
 )
-"""The default recipe and its controls in another kind of network."""
+"""The default recipe and its controls with another kind of network."""
 
 ARMS = (
     "vivi-nce-tiny:vivi-nce",

@@ -1,13 +1,13 @@
-"""Trains a network on a folder of frames with LightlyTrain, and writes it as a folder for timm.
+"""Train a network on a folder of frames with LightlyTrain, and write it as a folder for timm.
 
     python -m venv PEER
     PEER/bin/pip install lightly-train==0.18.0 timm
     PEER/bin/python experiments/peer_lightly.py FRAMES --method simclr --out OUT
 
-It needs an environment of its own and imports nothing of footage. Network, image size, views and
+The script needs its own environment and does not import footage. Network, image size, views and
 seed are those of `levels.py`; optimiser, augmentation and schedule are LightlyTrain's defaults.
-SimCLR takes two views of an image, DINO two global ones (its local crops are off, for they would
-be views more), so a batch is 64 images.
+SimCLR takes two views of an image, DINO two global ones (its local crops are off, because they
+would add views), so a batch is 64 images.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def write(out: Path) -> None:
-    """The trained network as timm reads it from a folder."""
+    """Write the trained network as a folder for timm."""
     state = out / "state.pt"
     lightly_train.export(
         out=state,

@@ -1,14 +1,14 @@
-r"""What would a peer make of the same frames? They are dumped as images, and its network is judged.
+r"""How does a peer perform on the same frames? Dump them as images, and evaluate its network.
 
     python -m experiments.peers frames --store STORE --seed 0 --out frames-0
     PEER/bin/python experiments/peer_lightly.py frames-0 --method simclr --out simclr-0
     python -m experiments.peers judge RESULTS.jsonl --model simclr-0 --seed 0 \
         --label "LightlyTrain SimCLR" --store STORE --suite POCKET
 
-The middle command belongs to an environment of the peer's own. The frames are those of the videos
-that the arms of `levels.py` train on with that seed; what is held out stays held out. `judge`
-appends a line as `experiments/compare.py` writes it, so its table shows both: give it both files
-joined by `cat`.
+The second command runs in the peer's own environment. The frames are those of the videos on which
+the arms of `levels.py` train with that seed; held-out videos stay held out. `judge` appends a line
+in the format of `experiments/compare.py`, whose table shows both if given both files joined by
+`cat`.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from footage.training.config import TrainConfig
 
 
 def configuration_of(seed: int) -> TrainConfig:
-    """Of the arms of `levels.py`: what is held out, and network and image size."""
+    """Return the configuration of `levels.py`: held-out videos, network and image size."""
     return Arm("vivi-ex4-tiny", "", {}).config(read_settings(COMMON), seed)
 
 
 def held_out_videos(store: Store, config: TrainConfig) -> list[str]:
-    """The videos that a run with this configuration would not train on."""
+    """Return the videos that a run with this configuration holds out."""
     ids = list(dict.fromkeys(store.shots["video"].to_pylist()))
     return [
         ids[number] for number in hold_out(ids, config.held_out_fraction, config.seed).nonzero()[0]
@@ -41,7 +41,7 @@ def held_out_videos(store: Store, config: TrainConfig) -> list[str]:
 
 
 def dump(store: Store, config: TrainConfig, out: Path) -> int:
-    """Write the stored JPEGs of every training video as they are; how many they are."""
+    """Write the stored JPEGs of every training video unchanged; return their number."""
     held_out = set(held_out_videos(store, config))
     out.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -56,7 +56,7 @@ def dump(store: Store, config: TrainConfig, out: Path) -> int:
 
 
 def judge(options: argparse.Namespace) -> Line:
-    """A line of results for a model that was trained elsewhere on the dumped frames."""
+    """Return a line of results for a model that was trained elsewhere on the dumped frames."""
     config = configuration_of(options.seed)
     judged = on_suite(config, options.model, options)
     store = Store.open(options.store)
@@ -87,7 +87,7 @@ def judge(options: argparse.Namespace) -> Line:
 
 
 def main() -> None:
-    """Dump frames, or judge a model."""
+    """Dump frames, or evaluate a model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     frames, judged = verbs.add_parser("frames"), verbs.add_parser("judge")

@@ -1,8 +1,8 @@
-"""experiments/results.md: the words of results_words.md with the tables of the committed results.
+"""experiments/results.md: the text of results_words.md with the tables of the committed results.
 
-A line `@table NAME` becomes the table of that experiment, `@together NAME` one that has tasks and
-held-out videos in one mean, `@kinds NAME` one that has rendered tasks apart from the others,
-`@tuned NAME` one that has the validation parts first, `@cost NAME` a line of what it cost.
+A line `@table NAME` becomes the table of that experiment, `@together NAME` one that averages tasks
+and held-out videos, `@kinds NAME` one that separates rendered tasks from the others, `@tuned NAME`
+one with the validation splits first, and `@cost NAME` a line with its cost.
 """
 
 import re
@@ -19,43 +19,43 @@ from experiments.compare_table import difference, spread
 WORDS = Path(__file__).with_name("results_words.md")
 RESULTS = Path(__file__).parent / "results"
 GROUPS = {"natural": 4, "specialized": 1, "structured": 8}
-"""How many tasks of the pocket suite each group has."""
+"""Number of the pocket suite's tasks in each group."""
 FOUND = ("fashion", "clipart", "landcover")
 """The tasks of the pocket suite whose images were found; the other ten were rendered for it."""
 KINDS = {"found": "3 found", "rendered": "10 rendered"}
 RETRIEVALS = ("same shot", "same video, another shot")
 ALSO = " + "
-"""Between measures of which one mean is taken."""
+"""Separator of measures that are averaged together."""
 EQUALLY = " / "
-"""Between halves of a mean that count alike, however many measures each has."""
+"""Separator of means with equal weight, however many measures each contains."""
 VIDEOS = ALSO.join(RETRIEVALS)
 VALIDATION = "validation: "
-"""Before a measure: of the part by which settings are chosen."""
+"""Prefix of a measure on the split by which settings are chosen."""
 DIRECTIVE = re.compile(r"^@(table|together|kinds|tuned|cost) (\w+)$", re.MULTILINE)
 
 Line = Mapping[str, Any]
 
 
 class Experiment(NamedTuple):
-    """Which results make a table."""
+    """The results that a table shows."""
 
     files: tuple[str, ...]
     base: str
-    """The arm that the others are compared with, seed by seed."""
+    """The arm with which the others are compared, seed by seed."""
     arms: tuple[str, ...] = ()
-    """Which arms of those results; empty: all."""
+    """Arms to show; all if empty."""
     protocol: str = "linear"
-    """What judged them; beside the linear probe stand nearest neighbours and the retrievals."""
+    """Protocol of the labelled tasks; `linear` also shows kNN and retrievals."""
     seeds: tuple[int, ...] = ()
-    """Which seeds of those arms; empty: all."""
+    """Seeds to show; all if empty."""
 
 
 AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
-"""The paper's recipe and its controls; those of the levels were run on another processor, too."""
+"""The paper's recipe and its controls; those of the levels were also run on another processor."""
 SLOWER = ("frames-as-images, learning rate 0.0003", "ex-frame, learning rate 0.0003")
-"""The controls at the rate that is their best by tasks and videos, half and half."""
+"""The controls at their best learning rate by tasks and videos, half and half."""
 ONE_BY_ONE = ("ex-shot", "vivi-ex4, future only", "vivi-ex4, order only", "vivi-rot")
-"""Arms that lack a level, or have another."""
+"""Arms that lack a level, or use another one."""
 
 EXPERIMENTS = {
     "structure": Experiment(("structure-clips.jsonl",), "frames-as-images"),
@@ -144,7 +144,7 @@ EXPERIMENTS = {
 
 
 NAMED_LATER = {"vivi-ex4, frame level too": "vivi-full"}
-"""Arms that have become recipes, as they were called when they were run."""
+"""Arms that have become recipes, by their names in the results."""
 
 
 class Arm(NamedTuple):
@@ -155,13 +155,13 @@ class Arm(NamedTuple):
     column: str = "model"
 
     def scores(self, measure: str) -> dict[int, float]:
-        """Percent by seed; see `score`. A seed without this measure is left out."""
+        """Return percentages by seed; see `score`. A seed without this measure is left out."""
         found = {seed: score(line, self.column, measure) for seed, line in self.lines.items()}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Render the page."""
     write = {"table": table, "together": together, "kinds": kinds, "tuned": tuned, "cost": cost}
     return DIRECTIVE.sub(
         lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
@@ -169,16 +169,16 @@ def page() -> str:
 
 
 def score(line: Line, column: str, measure: str) -> float | None:
-    """A retrieval, a mean over labelled tasks (`linear`, `knn, natural`, ...), or a mean of both.
+    """Return a retrieval, a mean over tasks (`linear`, `knn, natural`, ...), or a mean of both.
 
     Args:
-        line: Of an arm and a seed.
-        column: Of the trained network or of a baseline.
-        measure: Several, joined by `ALSO`, are one mean over all that is measured; such means,
-            joined by `EQUALLY`, are averaged once more. `VALIDATION` before one reads that part.
+        line: Results of an arm and a seed.
+        column: The trained network or a baseline.
+        measure: Several, joined by `ALSO`, are averaged together; such means, joined by
+            `EQUALLY`, are averaged again. The prefix `VALIDATION` selects that split.
 
     Returns:
-        Percent; None where this line lacks one of them.
+        Percent; None if this line lacks one of them.
     """
     means = []
     for half in measure.split(EQUALLY):
@@ -190,7 +190,7 @@ def score(line: Line, column: str, measure: str) -> float | None:
 
 
 def _measured(line: Line, column: str, measure: str) -> list[float]:
-    """Of a retrieval one number, else one for each task."""
+    """Return one number for a retrieval, else one per task."""
     found = line["validation" if measure.startswith(VALIDATION) else "test"]
     if measure in RETRIEVALS:
         return [found[measure][column]] if measure in found else []
@@ -208,7 +208,7 @@ def _measured(line: Line, column: str, measure: str) -> list[float]:
 
 
 def arms_of(experiment: Experiment) -> list[Arm]:
-    """Chance, the untrained network, and every arm in the order of its experiment."""
+    """Return chance, the untrained network, and every arm in the order of its experiment."""
     lines = [line for name in experiment.files for line in read_lines(RESULTS / name)]
     found: dict[str, dict[int, Line]] = {}
     for line in lines:
@@ -222,7 +222,7 @@ def arms_of(experiment: Experiment) -> list[Arm]:
 
 
 def _label(line: Line) -> str:
-    """Of an arm, by the recipe that it has become."""
+    """Return the label of an arm, by the recipe that it has become."""
     label = line["label"]
     for before, now in NAMED_LATER.items():
         label = label.replace(before, now)
@@ -230,7 +230,7 @@ def _label(line: Line) -> str:
 
 
 def table(experiment: Experiment) -> str:
-    """Every arm, its means, and how far its mean is from the base's."""
+    """Format every arm, its means, and the difference of its mean from the base's."""
     protocol = experiment.protocol
     measures = {"mean of 13": protocol}
     measures |= {f"{group}, {size}": f"{protocol}, {group}" for group, size in GROUPS.items()}
@@ -240,7 +240,7 @@ def table(experiment: Experiment) -> str:
 
 
 def together(experiment: Experiment) -> str:
-    """Tasks, held-out videos, and both in one mean; beside each how far it is from the base's."""
+    """Format tasks, held-out videos, and the mean of both, each compared with the base."""
     measures = {
         "13 tasks": experiment.protocol,
         "2 of held-out videos": VIDEOS,
@@ -251,7 +251,7 @@ def together(experiment: Experiment) -> str:
 
 
 def kinds(experiment: Experiment) -> str:
-    """Tasks of images that were found and of rendered ones; beside each how far from the base."""
+    """Format tasks of found and of rendered images, each compared with the base."""
     measures = {
         f"{words}, {head}": f"{protocol}, {kind}"
         for kind, words in KINDS.items()
@@ -261,7 +261,7 @@ def kinds(experiment: Experiment) -> str:
 
 
 def tuned(experiment: Experiment) -> str:
-    """What a setting is chosen by, in two columns, and beside it what is then said of it."""
+    """Format the two columns by which a setting is chosen, followed by the test results."""
     measures = {
         "validation parts, linear and kNN": f"{VALIDATION}linear{ALSO}{VALIDATION}knn",
         "linear and videos, half and half": f"{VALIDATION}linear{EQUALLY}{VIDEOS}",
@@ -273,7 +273,7 @@ def tuned(experiment: Experiment) -> str:
 
 
 def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:
-    """Every arm with these measures, by their heads; beside some how far it is from the base."""
+    """Format every arm with these measures, by heading; some are compared with the base."""
     arms = arms_of(experiment)
     base = next(arm for arm in arms if arm.label == experiment.base)
     heads = []
@@ -294,7 +294,7 @@ def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequen
 
 
 def cost(experiment: Experiment) -> str:
-    """Views and minutes of an arm, machine and commit."""
+    """Format views and minutes of an arm, machine and commit."""
     lines = [line for arm in arms_of(experiment)[2:] for line in arm.lines.values()]
     minutes = [line["train_seconds"] / 60 for line in lines]
     views = sorted({line["views"] for line in lines})
@@ -311,7 +311,7 @@ def cost(experiment: Experiment) -> str:
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
-    """Processor, and the GPU that the arms of one command shared."""
+    """Format the processor, and the GPU that the arms of one command shared."""
     processor, accelerator = machine["processor"], machine["accelerator"]
     if accelerator == "none":
         return processor
@@ -319,5 +319,5 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def _commit(name: str) -> str:
-    """Short, and whether there were changes that it does not hold."""
+    """Shorten a commit, and note uncommitted changes."""
     return name[:7] + (" with changes" if name.endswith("-dirty") else "")

@@ -1,12 +1,12 @@
-r"""Does more help: views seen, and hours of video? With the structure of videos and without.
+r"""Do more views and more hours of video help, with the structure of videos and without it?
 
     python -m experiments.scaling RESULTS.jsonl --store STORE --suite POCKET --seeds 0
     python -m experiments.scaling RESULTS.jsonl --table
 
-`vivi-ex4` and `frames-as-images` after 250, 500 and 2000 steps of 128 views; those of 1000 steps
-are in `levels.py`, with the same network; of 2000 there is a third, `vivi-full`. Then both after
-1000 steps on a half and on a quarter of the training videos, which are had by holding out more:
-what is held out differs, so the retrievals of these arms compare with no others.
+`vivi-ex4` and `frames-as-images` run for 250, 500 and 2000 steps of 128 views; those of 1000 steps
+are in `levels.py`, with the same network. At 2000 steps there is a third arm, `vivi-full`. Both
+also run for 1000 steps on a half and on a quarter of the training videos, by holding out more.
+Their held-out videos differ, so the retrievals of these arms are not comparable with others.
 """
 
 from experiments.compare import main
@@ -15,7 +15,7 @@ from experiments.levels import COMMON
 METHODS = ("vivi-ex4", "frames-as-images")
 STEPS = (250, 500, 2000)
 SHARES = {"half": 0.55, "a quarter": 0.775}
-"""Of the videos, held out: 90 % are trained on otherwise, here 45 % and 22.5 %."""
+"""Fractions of held-out videos: normally 90 % are trained on, here 45 % and 22.5 %."""
 
 ARMS = (
     *(

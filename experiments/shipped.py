@@ -1,17 +1,19 @@
-r"""What a user gets: recipes at the tiny scale as shipped, in their own network and length.
+r"""What does a user get? Recipes at the tiny scale as shipped, with their own network and length.
 
     python -m experiments.shipped RESULTS.jsonl --store STORE --suite POCKET --seeds 0 1
     python -m experiments.shipped RESULTS.jsonl --table
 
-The default recipe, `vivi-ex4`, and the one with all three levels, `vivi-full`, beside two controls,
-`ex-frame` and `frames-as-images`: a ResNet-18, 1000 steps and 128,000 views, with nothing changed
-but what the machine needs. Batches are written out, so that a later default cannot pass for this
-one. Then `vivi-ex4` without its video level, with two views of each frame of half as many videos,
-and with a video level that counts five and 25 times as much; then the default and both controls
-with a third of the learning rate and with three times as much. STORE holds the real clips, nearly
-all of them one shot, or videos with cuts: films (`films.py`) and compilations of those clips
-(`compilations.py`) in one folder. An arm takes 14 minutes of one core that computes in bfloat16,
-and its evaluation 3.
+The default recipe, `vivi-ex4`, and the one with all three levels, `vivi-full`, are compared with
+two controls, `ex-frame` and `frames-as-images`: a ResNet-18, 1000 steps and 128,000 views, with
+nothing changed except what the machine needs. Batches are given in full, so that a later default
+does not change the arms.
+
+Further arms are `vivi-ex4` without its video level, with two views of each frame of half as many
+videos, and with a video level that has five and 25 times the weight. The default and both controls
+also run with a third of the learning rate and with three times as much. STORE contains the real
+clips, nearly all of them one shot, or videos with cuts: films (`films.py`) and compilations of
+those clips (`compilations.py`) in one folder. An arm takes 14 minutes on one core that computes in
+bfloat16, and its evaluation 3.
 """
 
 from experiments.compare import main
@@ -28,7 +30,7 @@ LAMBDAS = tuple(
     f"objective.future.weight={weight},objective.order.weight={weight}"
     for weight in (0.2, 1.0)
 )
-"""How much the video level counts; 0.04 is the recipe's."""
+"""Weight of the video level; 0.04 is the recipe's."""
 
 RATES = tuple(arm for shipped in SHIPPED[1:] for arm in rates(shipped))
 """The default and both controls, tuned with the same budget; 0.001 is the recipes'."""

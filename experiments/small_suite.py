@@ -1,10 +1,10 @@
-"""The pocket suite in the size at which it is judged: a quarter of the bytes, the same numbers.
+"""Shrink the pocket suite to the size of its evaluation: a quarter of the bytes, the same results.
 
     python -m experiments.small_suite --suite POCKET --out OUT --size 64
 
 Every image is resized as an evaluation would resize it and written as lossless WebP, so that an
-evaluation at that size sees the same pixels; at any other size it would not. For machines to which
-a whole suite does not travel.
+evaluation at that size sees the same pixels; at any other size it would not. Use it for machines to
+which the whole suite is too large to copy.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Frames of several clips as one video: scaled alike, in even time, joined by cuts and dissolves.
+"""Splice frames of several clips into one video: same size and frame rate, cuts and dissolves.
 
 clip A    aaaaaaaaaa
 clip B             bbbbbbbbbb        a dissolve mixes the last frames of the one with
@@ -20,16 +20,16 @@ from footage.video.scaling import Scaler, TinyFrames
 
 MOST_PIXELS = 10**8
 MOST_SECONDS_REPEATED = 1.0
-"""A clip that ends earlier than its manifest says is held for no longer than this."""
+"""Maximum time for which the last frame of a clip shorter than in its manifest is repeated."""
 
 SLACK = 1e-3
-"""Seconds: a frame that is due at this very moment is shown, whatever times are rounded to."""
+"""Tolerance for frame times in seconds, against rounding."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
 
 class Piece(NamedTuple):
-    """A stretch of a clip, in seconds of the clip from its first frame."""
+    """An interval of a clip, in seconds from its first frame."""
 
     clip: str
     start_seconds: float
@@ -37,9 +37,9 @@ class Piece(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """How one shot becomes the next: from the first mixed frame to the first one of the new shot.
+    """Transition between shots: from the first mixed frame to the first one of the new shot.
 
-    A hard cut begins and ends with the first frame of the new shot.
+    A hard cut starts and ends with the first frame of the new shot.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Transition(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What all pieces of a video are made alike in."""
+    """Common size and frame rate of all pieces of a video."""
 
     width: int
     height: int
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 
 def even_frames(path: Path, piece: Piece, look: Look) -> Iterator[Picture]:
-    """A piece at the video's size and frame rate: at each moment the frame shown then."""
+    """Resample a piece to the video's size and frame rate: at each time the frame shown then."""
     count = max(1, round((piece.end_seconds - piece.start_seconds) * look.fps))
     moments = [piece.start_seconds + float(number / look.fps) + SLACK for number in range(count)]
     shown: Picture | None = None
@@ -78,7 +78,7 @@ def even_frames(path: Path, piece: Piece, look: Look) -> Iterator[Picture]:
 
 
 def opening(path: Path) -> Float[np.ndarray, " n"]:
-    """The first second of a clip in three tiny pictures, 0 to 1, by which copies are known."""
+    """Return the first second of a clip as three tiny pictures, 0 to 1, to detect copies."""
     tiny, seen = TinyFrames(), []
     with Video(path, MOST_PIXELS) as video:
         for frame in video.frames():
@@ -90,7 +90,7 @@ def opening(path: Path) -> Float[np.ndarray, " n"]:
 
 
 def covering(image: Picture, width: int, height: int) -> Picture:
-    """The middle of a picture, scaled so that it just covers the given size."""
+    """Scale a picture so that it just covers the given size, and crop its middle."""
     scale = max(width / image.shape[1], height / image.shape[0])
     size = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
     if size != (image.shape[1], image.shape[0]):
@@ -101,12 +101,12 @@ def covering(image: Picture, width: int, height: int) -> Picture:
 
 
 class Splice:
-    """Frames of shots one behind another; `transitions` is whole once they were all taken.
+    """Concatenate frames of shots; `transitions` is complete once all frames were consumed.
 
     Args:
         shots: The frames of each shot.
-        dissolves: For each shot but the first how many frames it shares with the one before; 0 is
-            a hard cut. Shared frames are at most a third of the shorter shot.
+        dissolves: For each shot except the first, the number of frames shared with the previous
+            one; 0 is a hard cut. At most a third of the shorter shot is shared.
         fps: Frames per second, for the times of the transitions.
     """
 
@@ -136,21 +136,21 @@ class Splice:
 
 
 def mixed(before: list[Picture], after: list[Picture]) -> Iterator[Picture]:
-    """Equally many frames of both, the share of the second growing evenly."""
+    """Mix equally many frames of both, with linearly increasing weight of the second."""
     for number, (old, new) in enumerate(zip(before, after, strict=True), start=1):
         share = number / (len(before) + 1)
         yield cv2.addWeighted(old, 1 - share, new, share, 0)
 
 
 def encode(path: Path, frames: Iterable[Picture], look: Look, quality: int = 23) -> None:
-    """Write H.264 in MP4, aside and then renamed; the same frames give the same bytes."""
+    """Write H.264 in MP4, then rename it into place; the same frames give the same bytes."""
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(partial), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=look.fps)
         stream.width, stream.height, stream.pix_fmt = look.width, look.height, "yuv420p"
         stream.codec_context.thread_count = 1
-        # A constant quantiser: rate control gives other bytes from one run to the next.
+        # Use a constant quantiser: rate control gives different bytes from one run to the next.
         stream.options = {"preset": "veryfast", "qp": str(quality)}
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))

@@ -3,11 +3,11 @@
     python -m experiments.structure RESULTS.jsonl --store STORE --suite POCKET --seeds 0
     python -m experiments.structure RESULTS.jsonl --table
 
-Four arms of 1000 steps and 128,000 views, each written out in full, so that later defaults change
-none of them: `vivi-ex4` as it is shipped; the shot level alone, on two views of two frames;
+Four arms of 1000 steps and 128,000 views, each written out in full, so that later defaults do not
+change them: `vivi-ex4` as it is shipped; the shot level alone, on two views of two frames;
 `frames-as-images`, which sees the same frames without their videos, in its best batch; and
-`vivi-ex4` as it was shipped before, with few videos a batch and small crops. An arm takes 15
-minutes of one busy core, and its evaluation 4.
+`vivi-ex4` as it was shipped before, with few videos per batch and small crops. An arm takes 15
+minutes on one busy core, and its evaluation 4.
 """
 
 from experiments.compare import main
@@ -16,14 +16,14 @@ GENTLE = "augment.crop_scale_min=0.5"
 
 
 def batch(videos: int, shots: int, frames: int, views: int = 1) -> str:
-    """Settings of V, S, F and A."""
+    """Return the settings of V, S, F and A."""
     sizes = {"videos_per_batch": videos, "shots_per_video": shots, "views_per_frame": views}
     sizes |= {"frames_per_shot": frames}
     return ",".join(f"sampling.{name}={size}" for name, size in sizes.items())
 
 
 def rates(arm: str) -> tuple[str, ...]:
-    """An arm with a third of the tiny scale's learning rate, and with three times as much."""
+    """Return an arm with a third of the tiny scale's learning rate, and with three times it."""
     recipe, label, *settings = arm.split(":")
     return tuple(
         f"{recipe}:{label}, learning rate {rate}:"

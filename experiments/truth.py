@@ -1,4 +1,4 @@
-"""JSON beside videos that a script makes: what is true of them, and what they were made with."""
+"""Ground truth and settings, as JSON next to the videos that a script makes."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ FILE = "truth.json"
 
 
 def read(out: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
-    """What was written before; None in a new folder.
+    """Read the ground truth of a folder; None in a new folder.
 
     Raises:
-        ConfigError: The folder holds videos that were made in another way.
+        ConfigError: The folder contains videos that were made with other settings.
     """
     path = out / FILE
     if not path.exists():
@@ -28,7 +28,7 @@ def read(out: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write aside, then rename."""
+    """Write to a temporary file, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), "utf-8")

@@ -1,6 +1,6 @@
 """Draw the sheet of controlled scenes: `python docs/images/draw_factors.py`, from the checkout.
 
-A row a factor, the anchor frame in the middle of each scene's five columns.
+One row per factor, with the anchor frame in the middle of each scene's five columns.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ SCENES = (0, 5)
 
 
 def main() -> None:
-    """Write factors.jpg beside this file."""
+    """Write factors.jpg next to this file."""
     scenes = [controlled(SceneKey(0, number, SIZE)) for number in SCENES]
     names = list(scenes[0].shots)
     width = LABEL + len(scenes) * (5 * SIZE + GAP) - GAP

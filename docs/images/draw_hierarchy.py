@@ -1,6 +1,6 @@
 """Draw the README's picture, for light and for dark pages: `python docs/images/draw_hierarchy.py`.
 
-Video, shots, frames, views and the one tensor V S F A D, all on the same twelve columns.
+Video, shots, frames, views and the single tensor V S F A D, all on the same twelve columns.
 """
 
 from pathlib import Path
@@ -16,22 +16,22 @@ THEMES = {
 
 
 def rect(x: float, y: float, width: float, height: float, fill: str, rest: str = "") -> str:
-    """A filled rectangle."""
+    """Draw a filled rectangle."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" {rest}/>'
 
 
 def path(points: str, fill: str, rest: str = "") -> str:
-    """A filled path."""
+    """Draw a filled path."""
     return f'<path d="{points}" fill="{fill}" {rest}/>'
 
 
 def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
-    """One line of text; `kind` is a class of the style sheet."""
+    """Draw one line of text; `kind` is a class of the style sheet."""
     return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{words}</text>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str, rest: str = "") -> str:
-    """A thin line."""
+    """Draw a thin line."""
     return (
         f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" stroke="{colour}" '
         f'stroke-width="1.4" {rest}/>'
@@ -39,7 +39,7 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str, rest: str = ""
 
 
 def balloon(x: float, y: float, size: float) -> str:
-    """The object that comes back in every shot."""
+    """Draw the object that appears in every shot."""
     return (
         f'<g transform="translate({x:g} {y:g}) scale({size:g})">'
         + path("M-5 14 L5 14 L3 24 L-3 24 Z", "#8a5a2b")
@@ -52,7 +52,7 @@ def balloon(x: float, y: float, size: float) -> str:
 
 
 def valley(time: float) -> str:
-    """Shot one: hills in daylight, the balloon rising."""
+    """Draw shot one: hills in daylight, the balloon rising."""
     return (
         rect(0, 0, *SCENE, "#bfe3f2")
         + '<circle cx="132" cy="22" r="11" fill="#ffe08a"/>'
@@ -64,7 +64,7 @@ def valley(time: float) -> str:
 
 
 def sea(time: float) -> str:
-    """Shot two: the coast at dusk, a boat passing."""
+    """Draw shot two: the coast at dusk, a boat passing."""
     shift = 46 * time
     return (
         rect(0, 0, *SCENE, "#f6b48f")
@@ -80,7 +80,7 @@ def sea(time: float) -> str:
 
 
 def street(time: float) -> str:
-    """Shot three: houses at night, the balloon close by."""
+    """Draw shot three: houses at night, the balloon in close-up."""
     houses = ((4, 40, 34), (42, 26, 30), (76, 46, 28), (108, 30, 46))
     drawn = rect(0, 0, *SCENE, "#26314f") + '<circle cx="24" cy="18" r="8" fill="#f1ead2"/>'
     for number, (x, top, width) in enumerate(houses):
@@ -98,11 +98,11 @@ def street(time: float) -> str:
 
 SCENES = (valley, sea, street)
 KEPT = (0, 2)
-"""Which of the four frames of each shot are sampled in the picture."""
+"""Indices of the sampled frames of each shot."""
 
 
 def definitions() -> str:
-    """The twelve frames, drawn once each and used many times."""
+    """Define the twelve frames, each drawn once and used many times."""
     frames = "".join(
         f'<g id="s{shot}f{frame}">{SCENES[shot](frame / 3)}</g>'
         for shot in range(3)
@@ -119,7 +119,7 @@ def definitions() -> str:
 def picture(
     name: str, x: float, y: float, width: float, height: float, box: str = "", rest: str = ""
 ) -> str:
-    """A frame, or the part of it that `box` names, at a place of the page."""
+    """Place a frame, or the part of it inside `box`, on the page."""
     box = box or f"0 0 {SCENE[0]} {SCENE[1]}"
     return (
         f'<svg x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" viewBox="{box}" '
@@ -128,17 +128,17 @@ def picture(
 
 
 def heading(y: float, words: str, below: str) -> str:
-    """The label at the left of a row."""
+    """Draw the label at the left of a row."""
     return text(20, y, words, "head") + text(20, y + 20, below, "note")
 
 
 def shot_left(shot: int) -> float:
-    """Where the columns of a shot begin."""
+    """Return the left edge of a shot's columns."""
     return LEFT + shot * (SHOT + GAP)
 
 
 def video_row(theme: dict[str, str]) -> str:
-    """The film: twelve frames without a gap, and where its cuts are."""
+    """Draw the film: twelve frames without a gap, with its cuts."""
     width, height, top = 3 * SHOT + 2 * GAP, 62, 34
     frame = width / 12
     drawn = rect(LEFT - 8, top - 13, width + 16, height + 26, "#1c2128", 'rx="6"')
@@ -157,7 +157,7 @@ def video_row(theme: dict[str, str]) -> str:
 
 
 def shots_row(theme: dict[str, str]) -> str:
-    """The three shots apart; the frames that are sampled, bright."""
+    """Draw the three shots separately, with the sampled frames highlighted."""
     top, height, drawn = 160, 42, ""
     frame = SHOT / 4
     for shot, colour in enumerate(SHOT_COLOURS):
@@ -174,11 +174,11 @@ def shots_row(theme: dict[str, str]) -> str:
             for view in range(2):
                 x = left + (KEPT.index(kept) * 2 + view + 0.5) * frame
                 drawn += line(middle, top + height + 10, x, 250, theme["line"])
-    return heading(176, "shots", "S a video,") + text(20, 214, "F frames each", "note") + drawn
+    return heading(176, "shots", "S per video,") + text(20, 214, "F frames each", "note") + drawn
 
 
 def views_row() -> str:
-    """Two views of every sampled frame: another crop, another colour, a flip."""
+    """Draw two views of every sampled frame: another crop, another colour, a flip."""
     crops = ("18 6 88 88", "52 8 84 84", "30 0 100 100", "60 14 80 80")
     filters = (
         "",
@@ -193,11 +193,11 @@ def views_row() -> str:
             choice = (number + shot) % 4
             x = shot_left(shot) + number * frame + (frame - 54) / 2
             drawn += picture(name, x, 252, 54, 54, crops[choice], filters[choice])
-    return heading(276, "views", "A a frame") + drawn
+    return heading(276, "views", "A per frame") + drawn
 
 
 def tensor(theme: dict[str, str]) -> str:
-    """The embedding tensor: one column of D numbers a view, one sheet a video."""
+    """Draw the embedding tensor: one column of D numbers per view, one sheet per video."""
     top, cell, rows, frame = 356, 17, 6, SHOT / 4
     drawn = ""
     for sheet in (2, 1):
@@ -214,7 +214,7 @@ def tensor(theme: dict[str, str]) -> str:
             drawn += line(x + 20, 309, x + 20, top - 26, theme["line"])
             drawn += rect(x, top, 40, rows * cell - 2, theme["ghost"], 'rx="3"')
             for row in range(rows):
-                # Alike along a shot, and a little less so along a video: what is to be learned.
+                # Similar along a shot, and slightly less so along a video: the goal of training.
                 strength = 0.35 + 0.6 * ((row * 37 + shot * 11 + number * 3) % 10) / 10
                 drawn += rect(
                     x, top + row * cell, 40, cell - 2, colour, f'opacity="{strength:.2f}" rx="2"'
@@ -229,7 +229,7 @@ def tensor(theme: dict[str, str]) -> str:
 
 
 def bracket(x1: float, x2: float, y: float, colour: str) -> str:
-    """A bracket under the columns from x1 to x2."""
+    """Draw a bracket under the columns from x1 to x2."""
     return (
         f'<path d="M{x1:g} {y - 7:g} V{y:g} H{x2:g} V{y - 7:g}" fill="none" stroke="{colour}" '
         'stroke-width="1.6"/>'
@@ -237,7 +237,7 @@ def bracket(x1: float, x2: float, y: float, colour: str) -> str:
 
 
 def axes(theme: dict[str, str]) -> str:
-    """Which columns each level of the loss compares."""
+    """Draw the columns that each level of the loss compares."""
     frame, drawn = SHOT / 4, ""
     for shot, colour in enumerate(SHOT_COLOURS):
         left = shot_left(shot)
@@ -252,7 +252,7 @@ def axes(theme: dict[str, str]) -> str:
     notes = (
         (482, "frame level", "views agree"),
         (530, "shot level", "frames agree"),
-        (578, "video level", "the next shot foreseen"),
+        (578, "video level", "the next shot predicted"),
     )
     for y, words, below in notes:
         drawn += text(20, y, words, "level") + text(20, y + 17, below, "note")
@@ -260,7 +260,7 @@ def axes(theme: dict[str, str]) -> str:
 
 
 def page(theme: dict[str, str]) -> str:
-    """The whole picture."""
+    """Draw the whole picture."""
     font = 'ui-sans-serif,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif'
     style = (
         f"text{{font-family:{font};fill:{theme['ink']}}}"
@@ -282,7 +282,7 @@ def page(theme: dict[str, str]) -> str:
 
 
 def main() -> None:
-    """Write both pictures beside this script."""
+    """Write both pictures next to this script."""
     for name, theme in THEMES.items():
         (Path(__file__).parent / f"hierarchy-{name}.svg").write_text(page(theme), encoding="utf-8")
 

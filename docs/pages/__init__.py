@@ -1,1 +1,1 @@
-"""One module for each page that is written out of the code."""
+"""Modules that generate documentation pages from the code, one per page."""

@@ -1,4 +1,4 @@
-"""Every departure that the docstrings of the code confess to with `Deviation:`."""
+"""List every departure from a paper that a docstring marks with `Deviation:`."""
 
 import ast
 import re
@@ -13,17 +13,17 @@ _SENTENCE = re.compile(r"\bDeviation: (.*?)\.(?= |$)")
 
 
 class Deviation(NamedTuple):
-    """One sentence, and whose docstring says it."""
+    """One sentence, and the docstring that contains it."""
 
     path: str
-    """Of the file, within the repository."""
+    """Path of the file in the repository."""
     owner: str
     """Class, function or field; empty for the module itself."""
     text: str
 
 
 def deviations() -> list[Deviation]:
-    """All of them, by file and in the order of the file."""
+    """Return all deviations, by file and in the order of the file."""
     return [
         Deviation(path.relative_to(LIBRARY.parent).as_posix(), owner, sentence)
         for path in sorted(LIBRARY.rglob("*.py"))
@@ -33,7 +33,7 @@ def deviations() -> list[Deviation]:
 
 
 def _docstrings(node: ast.AST, owner: str) -> Iterator[tuple[str, str]]:
-    """Every text that stands alone, with what it is about: the owner, or the field before it."""
+    """Yield every docstring with its subject: the owner, or the field before it."""
     about = owner
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
@@ -44,6 +44,6 @@ def _docstrings(node: ast.AST, owner: str) -> Iterator[tuple[str, str]]:
 
 
 def _field(node: ast.AST) -> str:
-    """The name that a statement assigns; empty for other statements."""
+    """Return the name that a statement assigns; empty for other statements."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return targets[0].id if isinstance(targets[0], ast.Name) else ""

@@ -17,7 +17,7 @@ date.
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Render the page."""
     return HEAD + "\n".join(_entry(name) for name in FUNCTIONS)
 
 
@@ -47,6 +47,6 @@ def _entry(name: str) -> str:
 
 
 def _part(text: str, name: str) -> str:
-    """The text behind `name:`, with its continuation lines, which are indented."""
+    """Return the text after `name:`, with its indented continuation lines."""
     found = re.search(rf"^{name}: (.*(?:\n +.*)*)", text, flags=re.MULTILINE)
     return " ".join(found.group(1).split()) if found else ""

@@ -1,4 +1,4 @@
-"""docs/paper-map.md: where in the code each piece of the paper is, in the paper's order."""
+"""docs/paper-map.md: the code for each piece of the paper, in the paper's order."""
 
 from docs.pages import paper_method, paper_practice
 from docs.pages.deviations import Deviation, deviations
@@ -7,39 +7,39 @@ from docs.pages.references import link
 
 HEAD = """# Paper map
 
-Generated from `docs/pages/` by `python -m docs.generate`, which fails when a name of the code is no
-longer there; a test keeps it up to date.
+Generated from `docs/pages/` by `python -m docs.generate`, which fails when a name in the code no
+longer exists; a test keeps it up to date.
 
 The paper is Tschannen et al., *Self-Supervised Learning of Video-Induced Visual Invariances*, CVPR
 2020 ([arXiv 1912.02783](https://arxiv.org/abs/1912.02783)). Its authors published no code. Rows
-come in the paper's order. How a piece is known:
+follow the paper's order. Confidence in each piece:
 
 - **paper**: certain, from the paper or from code that the same laboratory published;
 - **recalled**: from memory of the paper, with confidence from 0 to 1 where there is an estimate;
 - **ours**: our choice.
 
-A value behind a name is the field's default, or the choice that is meant; a recipe may set another.
-*not yet*: footage does not have it.
+A value after a name is the field's default, or the relevant choice; a recipe may set another.
+*not yet*: not implemented in footage.
 """
 SECTIONS = {**paper_method.SECTIONS, **paper_practice.SECTIONS}
 """The rows of the map under their headings."""
 
 
 def page() -> str:
-    """The page as it should be.
+    """Render the page.
 
     Raises:
-        ValueError: A row refers to something that is not there.
+        ValueError: A row refers to something that does not exist.
     """
     parts = [HEAD]
     for heading, rows in SECTIONS.items():
         table = "\n".join(_line(row) for row in rows)
         parts.append(
-            f"## {heading}\n\n| piece | known | where | what is different here |\n"
+            f"## {heading}\n\n| piece | confidence | code | deviation |\n"
             f"| --- | --- | --- | --- |\n{table}\n"
         )
     listed = "\n".join(_item(deviation) for deviation in deviations())
-    parts.append(f"## Every `Deviation:` of the code\n\n{listed}\n")
+    parts.append(f"## All deviations marked in the code\n\n{listed}\n")
     return "\n".join(parts)
 
 

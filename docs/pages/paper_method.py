@@ -5,7 +5,7 @@ from docs.pages.paper_row import Row
 SECTIONS = {
     "The hierarchy": [
         Row(
-            "a video is a sequence of shots, a shot a run of frames between two cuts",
+            "a video is a sequence of shots, a shot is a run of frames between two cuts",
             "paper",
             "store.reader:Store video.shots:ShotBuilder data.sampling:BatchPlan",
         ),
@@ -53,13 +53,13 @@ SECTIONS = {
         Row("ehat[v,k+m], predicted shot", "paper", "models.heads:FutureShotPredictor.forward"),
         Row("g, critic", "paper", "objectives.config:FutureConfig.critic"),
         Row(
-            "M, frames of a shot that are alike",
+            "M, frames of a shot with one identity",
             "paper",
             "data.sampling:SamplingConfig.frames_per_shot",
         ),
         Row("M_steps, shots ahead", "recalled .75", "objectives.config:FutureConfig.steps"),
         Row(
-            "K shots x L frames a video",
+            "K shots x L frames per video",
             "recalled .3",
             "data.sampling:SamplingConfig.shots_per_video "
             "data.sampling:SamplingConfig.frames_per_shot",
@@ -96,18 +96,18 @@ SECTIONS = {
             "attention pooling as the alternative",
             "recalled .7",
             "objectives.config:ObjectiveConfig.pooling['attention'] models.heads:ShotPooling",
-            "one linear score a view, which begins as the mean [ours]",
+            "one linear score per view, initialised to the mean [ours]",
         ),
     ],
     "Frame and shot losses": [
         Row(
-            "rotation: each frame turned by 0 to 3 quarters, a linear head says by how many",
+            "rotation: each frame is rotated by 0 to 3 quarters, which a linear head predicts",
             "recalled .8",
             "objectives.losses.rotation:RotationConfig "
             "objectives.levels.rotation:RotationLevel "
             "objectives.objective:Objective.rotations training.module:rotated "
             "objectives.losses.classification:classification",
-            "a view is shown in one of the four, a shot's views evenly in all",
+            "each view is shown in one rotation, the views of a shot evenly in all four",
         ),
         Row(
             "rotation reaches shots only through pooling and the video losses",
@@ -126,7 +126,7 @@ SECTIONS = {
             "recalled .8",
             "objectives.losses.exemplar:triplet objectives.mining:mine "
             "objectives.losses.exemplar:ExemplarConfig.mining['semi-hard']",
-            "where no negative is farther than the positive, the farthest of all",
+            "if no negative is farther than the positive, the farthest one",
         ),
         Row(
             "Ex(1), exemplar of single frames",
@@ -141,7 +141,7 @@ SECTIONS = {
             "objectives.losses.exemplar:ExemplarConfig.margin",
         ),
         Row(
-            "embedding of 1000 by one linear layer (same code)",
+            "1000-dimensional embedding by one linear layer (same code)",
             "paper",
             "objectives.config:FrameShotConfig.embedding_dim models.heads:Projection",
         ),
@@ -155,7 +155,7 @@ SECTIONS = {
             "inception crop, flip, HSV colour noise, grey two times in three (same code)",
             "paper",
             "data.views:EXEMPLAR data.views:draw recipes.scales:SCALES['paper']",
-            "hue turns in YIQ; strengths of the colours and the tiny scale's views are ours",
+            "hue is rotated in YIQ; colour strengths and the tiny scale's views are ours",
         ),
         Row(
             "batch-hard mining, sampling by hardness, soft hinge (s4l)",
@@ -165,15 +165,15 @@ SECTIONS = {
             "objectives.losses.exemplar:ExemplarConfig.hinge['soft']",
             "distances are squared",
         ),
-        Row("8 views of an image (s4l)", "paper", "recipes.methods:METHODS['sup-ex']", "4 views"),
+        Row("8 views per image (s4l)", "paper", "recipes.methods:METHODS['sup-ex']", "4 views"),
         Row(
-            "parts that a shot was cut into are one identity, never negatives of each other",
+            "parts of one shot share an identity and are never negatives of each other",
             "ours",
             "objectives.positives:identities "
             "data.sampling:SamplingConfig.short_video_policy['split']",
         ),
         Row(
-            "views of one frame alike beside frames of one shot, each in a head of its own",
+            "views of a frame and frames of a shot as positives, in separate heads",
             "ours",
             "objectives.config:FrameConfig objectives.config:ObjectiveConfig.frame",
         ),
@@ -192,7 +192,7 @@ SECTIONS = {
             "objectives.losses.classification:shot_order objectives.levels.video:OrderLevel",
         ),
         Row(
-            "its predictor: an MLP of the whole sequence, or an LSTM",
+            "order predictor: an MLP over the whole sequence, or an LSTM",
             "recalled .6",
             "models.heads:OrderPredictor objectives.config:OrderConfig.predictor['mlp'] "
             "objectives.config:OrderConfig.predictor['lstm']",
@@ -204,7 +204,7 @@ SECTIONS = {
             "models.heads:FutureShotPredictor "
             "objectives.config:FutureConfig.predictor['lstm'] "
             "objectives.config:FutureConfig.steps",
-            "every k from which k + m still lies in the video predicts, not one",
+            "every k with k + m in the video predicts, instead of one",
         ),
         Row(
             "sum over m",
@@ -228,20 +228,20 @@ SECTIONS = {
             "negatives: shots of other videos of the global batch",
             "recalled .75",
             "objectives.losses.future_shots:future_shot_nce distributed:gather",
-            "those at the same place of their video",
+            "those at the same position in their video",
         ),
         Row("LSTM of width 256", "recalled .35", "objectives.config:FutureConfig.hidden_dim"),
         Row(
-            "a fully connected layer of 512 first",
+            "preceded by a fully connected layer of 512",
             "recalled .35",
             "objectives.config:FutureConfig.embedding_dim",
-            "targets are mapped by it too; a ReLU on the reader's side only",
+            "targets are mapped by it too; a ReLU only at the predictor's input",
         ),
         Row(
-            "a model takes order or future shots",
+            "a model uses order or future shots",
             "recalled",
             "recipes.methods:METHODS['vivi-ex4']",
-            "the VIVI recipes take both; --objective.order.weight 0 leaves one",
+            "the VIVI recipes use both; --objective.order.weight 0 leaves one",
         ),
         Row(
             "regression of the future shot",
@@ -258,7 +258,7 @@ SECTIONS = {
     ],
     "Co-training": [
         Row(
-            "each step a batch of labelled images of another domain beside the videos",
+            "each step adds a batch of labelled images from another domain to the videos",
             "paper",
             "training.datasets:open_data images.dataset:open_images "
             "data.image_sampler:ImageSampler "
@@ -269,7 +269,7 @@ SECTIONS = {
             "10 % or all of the labels",
             "paper",
             "training.config:TrainConfig.label_fraction data.label_subset:label_fraction",
-            "which 10 %: a hash of each name, the same share of every class [ours]",
+            "selection of the 10 %: by a hash of each name, stratified by class [ours]",
         ),
         Row(
             "linear head with cross-entropy, weight gamma",
@@ -293,7 +293,7 @@ SECTIONS = {
             "ours",
             "training.config:LabelledConfig.statistics['separate'] "
             "training.config:LabelledConfig.statistics['joint'] training.module:TrainModule",
-            "unknown of the paper; the running averages follow both",
+            "not stated in the paper; the running averages follow both",
         ),
         Row(
             "label smoothing",

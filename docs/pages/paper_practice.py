@@ -3,7 +3,7 @@
 from docs.pages.paper_row import Row
 
 ROWS = "evaluation.averages:published"
-"""Where published rows are read; the numbers lie beside it as data."""
+"""Module that reads published rows; the numbers are stored as data next to it."""
 
 SECTIONS = {
     "Networks": [
@@ -11,7 +11,7 @@ SECTIONS = {
             "ResNet-50 v2 (pre-activation) with batch norm",
             "paper",
             "models.config:BackboneConfig.architecture",
-            "timm's",
+            "implementation of timm",
         ),
         Row(
             '"Big", R50x3: three times as wide',
@@ -19,13 +19,13 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-ex4-big'] models.config:BackboneConfig.options",
         ),
         Row(
-            "pooled features before the heads are transferred",
+            "the pooled features before the heads are transferred",
             "paper",
             "models.backbone:Backbone.forward models.load:Model commands.export:export",
         ),
         Row("any 2-D network of timm, ViT included", "ours", "models.backbone:build"),
         Row(
-            "from random or given weights",
+            "random or given initial weights",
             "ours",
             "training.config:TrainConfig.init models.initial_weights:initial_weights",
         ),
@@ -39,7 +39,7 @@ SECTIONS = {
             "VIVI-Ex(4)-Co-Big",
             "recalled",
             "recipes.methods:METHODS['vivi-ex4-co'] models.config:BackboneConfig.options",
-            "no recipe of its own: --backbone.options width_factor 3",
+            "no separate recipe: --backbone.options width_factor 3",
         ),
         Row(
             "Ex-YT-F: exemplar, views of one frame", "paper", "recipes.methods:METHODS['ex-frame']"
@@ -47,14 +47,20 @@ SECTIONS = {
         Row("Ex-YT-S: exemplar, frames of one shot", "paper", "recipes.methods:METHODS['ex-shot']"),
         Row("supervised", "paper", "recipes.methods:METHODS['sup']"),
         Row(
-            "Sup-Rotation", "paper", "recipes.methods:METHODS['sup-rot']", "views are a second draw"
+            "Sup-Rotation",
+            "paper",
+            "recipes.methods:METHODS['sup-rot']",
+            "views are drawn a second time",
         ),
         Row(
-            "Sup-Exemplar", "paper", "recipes.methods:METHODS['sup-ex']", "4 views of a second draw"
+            "Sup-Exemplar",
+            "paper",
+            "recipes.methods:METHODS['sup-ex']",
+            "4 views, drawn a second time",
         ),
         Row("Semi-Exemplar-10 %", "paper", "recipes.methods:METHODS['semi-ex']", "4 views"),
         Row(
-            "frames as images: the same frames, their videos shuffled away",
+            "frames as images: the same frames, shuffled across videos",
             "ours",
             "recipes.methods:METHODS['frames-as-images'] "
             "data.sampling:SamplingConfig.structure['shuffled']",
@@ -66,35 +72,35 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-dino']",
         ),
         Row(
-            "all three levels, frames and shots in a head each",
+            "all three levels, with separate heads for frames and shots",
             "ours",
             "recipes.methods:METHODS['vivi-full']",
         ),
     ],
     "Data": [
         Row(
-            "YouTube-8M's training part, about 3.7 million videos",
+            "YouTube-8M's training set, about 3.7 million videos",
             "paper",
             "commands.ingest:ingest",
-            "none of it is here; any folder of videos is taken",
+            "not included; any folder of videos works",
         ),
         Row(
-            "about 1 frame a second",
+            "about 1 frame per second",
             "recalled .6",
             "ingestion.config:IngestConfig.frames_per_second",
-            "give --frames-per-second 1 for the paper's",
+            "use --frames-per-second 1 for the paper's",
         ),
         Row(
-            "shots by a simple detector of changes of the colour histogram",
+            "shots from a simple detector of colour histogram changes",
             "recalled .65",
             "video.detectors.adaptive:AdaptiveCuts ingestion.config:IngestConfig.detector",
-            "adaptive differences of frames (PySceneDetect) and fades, or TransNet v2",
+            "adaptive frame differences (PySceneDetect) and fades, or TransNet v2",
         ),
         Row(
-            "K shots x L frames a video, K and L between 4 and 8",
+            "K shots x L frames per video, K and L between 4 and 8",
             "recalled .3",
             "data.sampling:SamplingConfig recipes.scales:SCALES['paper']",
-            "the low end of both; what becomes of shorter videos is ours",
+            "the low end of both; the handling of shorter videos is ours",
         ),
         Row("224 px", "recalled", "data.views:AugmentConfig.size recipes.scales:SCALES['paper']"),
     ],
@@ -108,23 +114,23 @@ SECTIONS = {
             "linear warm-up over 5k steps",
             "recalled .25-.5",
             "optim.schedules:ScheduleConfig.warmup_fraction optim.schedules:learning_rate",
-            "a share of the run, 5 of 120 at the paper's scale",
+            "a fraction of the run, 5/120 at the paper's scale",
         ),
         Row(
             "step-wise decay",
             "recalled .25-.5",
             "optim.schedules:ScheduleConfig.name['steps'] "
             "optim.schedules:ScheduleConfig.decay_fractions",
-            "the places are ours",
+            "the positions are ours",
         ),
         Row(
-            "hundreds of videos a batch",
+            "hundreds of videos per batch",
             "recalled .25-.5",
             "recipes.scales:SCALES['paper'] data.sampling:SamplingConfig.videos_per_batch",
-            "the low end of it",
+            "the low end",
         ),
         Row(
-            "2048 labelled images a batch",
+            "2048 labelled images per batch",
             "recalled .25-.5",
             "recipes.scales:SCALES['paper'] training.config:LabelledConfig.images_per_batch",
         ),
@@ -133,7 +139,7 @@ SECTIONS = {
             "a slice of a TPU pod",
             "recalled .25-.5",
             "distributed:init_from_env distributed:gather",
-            "GPUs under torchrun; losses see the whole batch, batch norm that of one process",
+            "GPUs under torchrun; losses use the global batch, batch norm that of one process",
         ),
         Row(
             "BiT: 0.03 for 256 images, momentum 0.9, weight decay 1e-4, 5000 steps of warm-up",
@@ -144,7 +150,7 @@ SECTIONS = {
             "stands in for VIVI's own rate, which is unknown",
         ),
         Row(
-            "gradients clipped at norm 1, bfloat16 in the backbone where the device has it",
+            "gradients clipped at norm 1, bfloat16 in the backbone if the device supports it",
             "ours",
             "training.config:TrainConfig.gradient_clip training.config:TrainConfig.precision",
         ),
@@ -174,21 +180,21 @@ SECTIONS = {
             "3. modest gains in robustness: ImageNet-Vid-Robust, YTBB-Robust",
             "paper",
             "invariance.robustness:robustness",
-            "the measure, on labelled videos of your own; neither set is here, nor any gain shown",
+            "the metric, on your own labelled videos; neither data set is included, nor any gain",
         ),
         Row(
-            "invariance measured: levels of a video, and one rendered factor at a time",
+            "invariance profile: levels of a video, and one rendered factor at a time",
             "ours",
             "invariance.video_levels:profile_of invariance.factors:factors",
         ),
         Row(
-            "frozen features judged by kNN and linear probe, on labelled images of your own",
+            "frozen features evaluated by kNN and linear probe on your own labelled images",
             "ours",
             "commands.evaluate:evaluate evaluation.probes:knn evaluation.probes:linear",
             "not comparable with VTAB",
         ),
         Row(
-            "collapse and shortcuts watched while training, on videos held out",
+            "online metrics for collapse and shortcuts on held-out videos",
             "ours",
             "training.online_metrics:compute metrics.representation:retrieval "
             "objectives.objective:Objective.chance",
@@ -199,7 +205,7 @@ SECTIONS = {
             "protocol: ResNet-50, 1000 examples, sweep of 4 points, resize to 224",
             "paper",
             "evaluation.protocols:PROTOCOLS['lightweight']",
-            "selects as the second version of VTAB does; these baselines are of the first",
+            "selects as VTAB version 2 does; these baselines: version 1",
         ),
         Row("scratch: mean 43.1, natural 27.9, specialised 68.9, structured 43.6", "paper", ROWS),
         Row("jigsaw: 52.5, 44.0, 76.5, 47.9", "paper", ROWS),
@@ -211,7 +217,7 @@ SECTIONS = {
         Row("sup-exemplar: 67.7, 73.7, 83.1, 54.7", "paper", ROWS),
         Row("sup-rotation: 68.0, 73.6, 83.1, 55.5", "paper", ROWS),
         Row(
-            "a larger sweep alone lifts supervised to 71.2: never mix sweeps",
+            "a larger sweep alone raises supervised to 71.2: never mix sweeps",
             "recalled",
             "evaluation.averages:one_identity",
         ),

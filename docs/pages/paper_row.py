@@ -1,4 +1,4 @@
-"""One line of the paper map."""
+"""One row of the paper map."""
 
 import re
 from typing import NamedTuple
@@ -8,13 +8,13 @@ MARK = re.compile(r"paper|recalled( \.\d+(-\.\d+)?)?|ours")
 
 
 class Row(NamedTuple):
-    """A piece of the paper and where it lies."""
+    """A piece of the paper and its place in the code."""
 
     piece: str
-    """What the paper says, or what we add to it."""
+    """What the paper states, or what we add to it."""
     mark: str
-    """How it is known, as `MARK` allows."""
+    """Confidence in the piece; see `MARK`."""
     places: str
-    """References, as `docs.pages.references` reads them, between spaces; empty: not yet there."""
+    """References for `docs.pages.references`, separated by spaces; empty: not implemented."""
     departs: str = ""
-    """What is different here."""
+    """Deviation of our code."""

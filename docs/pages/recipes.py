@@ -1,4 +1,4 @@
-"""docs/recipes.md: what every recipe is, from the docstrings and values of METHODS and SCALES."""
+"""docs/recipes.md: every recipe, from the docstrings and values of METHODS and SCALES."""
 
 import inspect
 
@@ -13,16 +13,16 @@ Generated from `footage/recipes/methods.py` and `footage/recipes/scales.py` by
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 A recipe is a method at a scale: `METHOD` alone is at the paper's scale, `METHOD-gpu` and
-`METHOD-tiny` are smaller. Where each piece of the paper is: [paper-map.md](paper-map.md). What was
-measured: [experiments.md](../experiments/notebook.md).
+`METHOD-tiny` are smaller. The code for each piece of the paper: [paper-map.md](paper-map.md).
+Measurements: [experiments.md](../experiments/notebook.md).
 
-In the tables V S F A are the videos of a batch, shots a video, frames a shot and views a frame,
-over all processes together; B are its labelled images. Where the levels without labels look at
-still images, V counts those.
+In the tables, V S F A are videos per batch, shots per video, frames per shot and views per frame,
+over all processes together; B is the number of labelled images per batch. If the unlabelled levels
+use still images, V counts those.
 
 ## Scales
 
-Costs are those of `vivi-ex4`.
+Costs refer to `vivi-ex4`.
 """
 COLUMNS = (
     "recipe", "network", "px", "steps", "V S F A", "B", "views seen", "labelled views seen",
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Render the page."""
     scales = "\n".join(_scale(name) for name in SCALES)
     methods = "\n".join(_method(name) for name in METHODS)
     return f"{HEAD}\n{scales}\n## Methods\n\n{_contents()}\n{methods}"
@@ -77,7 +77,7 @@ def _cells(name: str, config: TrainConfig) -> tuple[str, ...]:
 
 
 def _command(name: str) -> str:
-    """The command of a recipe's notes."""
+    """Return the command in a recipe's notes."""
     (line,) = (line for line in RECIPES[name].notes.splitlines() if line.startswith("Command: "))
     return line.removeprefix("Command: ")
 
@@ -91,7 +91,7 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def _marks(lines: list[str]) -> str:
-    """Docstring lines as Markdown: a mark such as `Deviation:` begins a paragraph of its own."""
+    """Format docstring lines as Markdown: a mark such as `Deviation:` starts a new paragraph."""
     marks = ("Cost:", "Views:", "Recalled:", "Deviation:")
     text = "\n".join(f"\n{line}" if line.startswith(marks) else line for line in lines)
     return text.replace("\n\n\n", "\n\n")

@@ -1,4 +1,4 @@
-"""References from a document into the code, as text that breaks when the code moves.
+"""References from a document into the code, which fail when the code moves.
 
 objectives.losses:future_shot_nce                  a function, class or constant of a module
 objectives.levels.video:FutureConfig.hidden_dim    a field, with its default; or a method
@@ -17,10 +17,10 @@ _REFERENCE = re.compile(r"(?P<module>[\w.]+):(?P<names>[\w.]+)(?:\['(?P<choice>[
 
 
 def link(reference: str) -> str:
-    """A reference as a Markdown link of a page in docs/, once it is certain that it leads there.
+    """Convert a reference to a Markdown link for a page in docs/, after checking its target.
 
     Raises:
-        ValueError: It names a module, a thing, a field or a choice that does not exist.
+        ValueError: It names a module, an object, a field or a value that does not exist.
     """
     found = _REFERENCE.fullmatch(reference)
     if found is None:
@@ -44,7 +44,7 @@ def link(reference: str) -> str:
 
 
 class _Shown(str):
-    """What stands behind a name: the value of a field."""
+    """Text shown after a name: the value of a field."""
 
 
 def _owner(home: Any, names: str) -> tuple[Any, str]:  # noqa: ANN401 - modules and classes
@@ -55,7 +55,7 @@ def _owner(home: Any, names: str) -> tuple[Any, str]:  # noqa: ANN401 - modules 
 
 
 def _value(owner: Any, name: str, choice: str | None) -> Any:  # noqa: ANN401 - whatever is named
-    """The thing that a name stands for; of a field what is to be shown behind its name."""
+    """Return the object that a name refers to; for a field, the text shown after its name."""
     fields = {}
     if dataclasses.is_dataclass(owner):
         fields = {field.name: field.default for field in dataclasses.fields(owner)}

@@ -1,4 +1,4 @@
-"""docs/sandbox.md: what hostile code in a decoder cannot do, from the attacks of the tests."""
+"""docs/sandbox.md: what hostile code in a decoder cannot do, from the attacks in the tests."""
 
 from footage.sandbox.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURCE_LIMITS, SECCOMP
 from tests.sandbox.attacks import ATTACKS, Attack
@@ -71,7 +71,7 @@ TAIL = """
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Render the page."""
     kinds = dict.fromkeys(attack.kind for attack in ATTACKS)
     head = "| action | " + " | ".join(COLUMNS) + " |\n|" + " --- |" * (len(COLUMNS) + 1) + "\n"
     tables = [

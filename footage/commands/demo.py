@@ -100,7 +100,7 @@ class DemoReport(NamedTuple):
         measured = list(comparisons(self.rows))
         better = sum(each.against("untrained") == BETTER for each in measured)
         lines = [
-            f"What {config['steps']} steps without labels taught a {_architecture(config)}",
+            f"Results: {_architecture(config)} after {config['steps']} steps without labels",
             "",
             f"{'trained, compared with':>103}",
             f"{'accuracy in percent':44}{'chance':>8}{'pixels':>8}{'untrained':>11}{'trained':>9}"
@@ -112,8 +112,8 @@ class DemoReport(NamedTuple):
             "Nearest frames: retrieval in held-out videos. Other rows: labelled images.",
             *textwrap.wrap(pixels_ahead(measured), LINE),
             "",
-            "Where it is",
-            f"  page to look at    {self.page}",
+            "Output",
+            f"  report             {self.page}",
             f"  weights            {self.exported.path}",
             f"                     {self.exported.usage}",
             f"  run                {self.run}",
@@ -211,7 +211,7 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
 
 
 def _objective(*, is_rendered: bool) -> ObjectiveConfig:
-    """Return the levels of the recipe, plus the order of shots if most videos have a visible one."""
+    """Return the levels of the recipe, plus shot order if it is visible in most videos."""
     base = recipe(RECIPE).objective
     return dataclasses.replace(base, order=OrderConfig()) if is_rendered else base
 

@@ -192,7 +192,7 @@ def _kind(copy: LocalCopy) -> Kind:
 def _items(
     found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
 ) -> Iterator[_Item]:
-    """Yield rows in the order of the files and count them in `kinds`; images decode in the sandbox."""
+    """Yield rows in the order of the files and count `kinds`; images decode in the sandbox."""
     ahead = BATCHES_AHEAD * config.batch_size
 
     def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:

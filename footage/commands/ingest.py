@@ -136,7 +136,7 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
 
 
 def _settings_of_work(store: Path) -> dict[str, Any] | None:
-    """Return the settings of an interrupted first ingest; its finished videos are useless without."""
+    """Return the settings of an interrupted first ingest, without which its videos are useless."""
     if not any((store / ".work" / "videos").glob("*.parquet")):
         return None
     try:
@@ -176,7 +176,7 @@ def _work(
 
 
 def _executor(tasks: Sequence[IngestTask], config: IngestConfig) -> Executor:
-    """Return worker processes; only those that fetch get the environment, which may contain secrets."""
+    """Return worker processes; only those that fetch get the environment with its credentials."""
     fetches = any(task.source.url for task in tasks)
     environment = None if fetches else interpreters.minimal_environment()
     return EXECUTORS.find(config.executor)(min(config.workers, len(tasks)), environment)

@@ -125,7 +125,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _pictures(runs: Sequence[Run], config: ReportConfig) -> StorePictures:
-    """Return pictures from the store of the first run on videos, or the reason why there are none."""
+    """Return pictures from the store of the first run on videos, or why there are none."""
     first = next((run for run in runs if run.record["store"]), None)
     if first is None:
         return without_pictures("None of these runs was trained on videos.")

@@ -92,15 +92,15 @@ def train(
         data = open_data(config, store, labels)
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
-        config, state, words = _first_state(config, data, device)
-        record = _record(config, recipe, data, state, words)
+        config, state, weights_origin = _first_state(config, data, device)
+        record = _record(config, recipe, data, state, weights_origin)
         with run_folder.opened(run, record, config, state) as folder:
             if folder.is_complete:
                 log.info("all %d steps are done; a larger --steps extends the run", folder.step)
             else:
-                distributed.on_main(lambda: _keep_labels(folder.path, data))
+                distributed.on_main(lambda: _save_label_subset(folder.path, data))
                 if distributed.rank() == 0:
-                    _report_start(config, data, words, device, folder.step)
+                    _log_setup(config, data, weights_origin, device, folder.step)
                 _train(folder, data, device, record["chance"])
     distributed.shutdown()
     return folder.path
@@ -131,8 +131,8 @@ def _train(
                 state.learner.backbone, {}
             )  # no advice before the first step
             training_log.probe(0, values, [])
-        for batch, waited in _timed(loader):
-            began = time.perf_counter()
+        for batch, wait_seconds in _timed(loader):
+            start = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
             state.remember_buffers()
@@ -149,17 +149,17 @@ def _train(
             )
             state.update(rate, teacher_decay=_teacher_decay(config, step))
 
-            computed = time.perf_counter() - began
-            after_step(computed)
-            took = waited + computed
+            compute_seconds = time.perf_counter() - start
+            after_step(compute_seconds)
+            step_seconds = wait_seconds + compute_seconds
             training_log.step(
                 done,
                 {name: float(value) for name, value in levels.items()},
                 loss=float(loss.detach()),
                 learning_rate=rate,
                 gradient_norm=float(norm),
-                images_per_second=config.images_per_step / took,
-                data_wait=waited / took,
+                images_per_second=config.images_per_step / step_seconds,
+                data_wait=wait_seconds / step_seconds,
             )
             last = done == config.steps
             if is_main and (last or done % config.metrics_every == 0):
@@ -227,7 +227,7 @@ def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
 def _threads(
     config: TrainConfig, device: torch.device
 ) -> AbstractContextManager[Callable[[float], None]]:
-    """Choose torch's threads; adaptive only for one process, because several wait for each other."""
+    """Set torch's threads; adapt them only in a single process, as several wait for each other."""
     is_alone = device.type == "cpu" and not distributed.is_distributed()
     return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
 
@@ -246,10 +246,10 @@ def _loader(config: TrainConfig, data: Data, first_step: int, device: torch.devi
 
 def _timed(loader: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
     """Yield each batch with the seconds that the loop waited for it."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     for batch in loader:
-        yield batch, time.perf_counter() - began
-        began = time.perf_counter()
+        yield batch, time.perf_counter() - start
+        start = time.perf_counter()
 
 
 def _seed_torch(seed: int, step: int) -> None:
@@ -269,7 +269,7 @@ def _teacher_decay(config: TrainConfig, step: int) -> float:
 
 
 def _record(
-    config: TrainConfig, recipe: str, data: Data, state: TrainState, words: str
+    config: TrainConfig, recipe: str, data: Data, state: TrainState, weights_origin: str
 ) -> dict[str, Any]:
     """Return the content of run.json."""
     return {
@@ -277,7 +277,7 @@ def _record(
         "config": configuration.to_dict(config),
         **data.record,
         "seed": config.seed,
-        "model": describe(Model("", state.learner.backbone, words)),
+        "model": describe(Model("", state.learner.backbone, weights_origin)),
         "chance": state.learner.objective.chance(config.views_shape),
         **environment(),
     }
@@ -294,16 +294,16 @@ def _stopped(number: int, step: int, steps: int) -> FootageError:
     )
 
 
-def _keep_labels(run: Path, data: Data) -> None:
+def _save_label_subset(run: Path, data: Data) -> None:
     if data.images:
         write_share(run / layout.LABELS, data.images.images, data.picked)
 
 
-def _report_start(
-    config: TrainConfig, data: Data, words: str, device: torch.device, first_step: int
+def _log_setup(
+    config: TrainConfig, data: Data, weights_origin: str, device: torch.device, first_step: int
 ) -> None:
     network = config.backbone.architecture
-    log.info("%s from %s on %s in %s", network, words, device, config.precision)
+    log.info("%s from %s on %s in %s", network, weights_origin, device, config.precision)
     if data.images:
         images = data.images.images
         log.info(
@@ -343,14 +343,14 @@ def _not_finite(
     if distributed.rank() != first % distributed.world_size():
         return PeerError(FootageError.exit_code)
     parts = ", ".join(f"{name} {float(value):.4g}" for name, value in levels.items())
-    seen = ""
+    videos_note = ""
     if data.videos and batch.plan:
         names = data.videos.frames.shots["video"]
         videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
-        seen = f"; videos of the batch: {', '.join(videos)}, ..."
+        videos_note = f"; videos of the batch: {', '.join(videos)}, ..."
     return FootageError(
         f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
-        f" {saved}{seen}",
+        f" {saved}{videos_note}",
         "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
     )
 

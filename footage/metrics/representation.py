@@ -44,7 +44,7 @@ def paired_distances(
 
 
 def uniformity(distance: Float[Tensor, "N N"]) -> float:
-    """Measure the evenness of features on the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
+    """Measure how evenly features fill the sphere: log of the mean of exp(-2 |f - g|^2) over pairs.
 
     Wang & Isola 2020, equation 2 with t = 2 (https://arxiv.org/abs/2005.10242). 0 for one point,
     about -4 for a uniform sphere of many dimensions; lower is more even.
@@ -57,7 +57,7 @@ def uniformity(distance: Float[Tensor, "N N"]) -> float:
 
 
 def embedding_std(features: Float[Tensor, "N D"]) -> float:
-    """Return the mean standard deviation over the axes of the normalised features, times sqrt(D)."""
+    """Return the mean standard deviation over axes of the normalised features, times sqrt(D)."""
     normalised = torch.nn.functional.normalize(features.double(), dim=1)
     return float(normalised.std(dim=0).mean()) * math.sqrt(features.shape[1])
 

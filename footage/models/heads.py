@@ -173,14 +173,16 @@ class FutureShotPredictor(nn.Module):
     def forward(
         self, shots: ShotEmbeddings
     ) -> list[tuple[Float[Tensor, "V _ E"], Float[Tensor, "V _ E"]]]:
-        """Return predictions and targets for each step m = 1, 2, ..., at the S - m valid positions.
+        """Return predictions and targets for each step m = 1, 2, ..., at the S - m valid places.
 
-        At position k the predictor has read the shots 1..k and predicts shot k + m. The inner product
-        of a prediction with a target is the critic's value: its matrix is already applied.
+        At place k the predictor has read the shots 1..k and predicts shot k + m. The inner
+        product of a prediction with a target is the critic's value: its matrix is already applied.
         """
         targets = self.embed(shots)
         states = self.read(torch.relu(targets))
-        states = states[0] if isinstance(states, tuple) else states  # an LSTM also returns its memory
+        states = (
+            states[0] if isinstance(states, tuple) else states
+        )  # an LSTM also returns its memory
         num_shots = shots.shape[1]
         return [
             (self.critic(predict(states[:, : num_shots - step])), targets[:, step:])

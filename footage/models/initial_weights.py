@@ -55,12 +55,12 @@ def initial_weights(
             f"init = {init!r} does not name any weights",
             f"give a timm name with its tag (such as {init}.a1_in1k), a run or a .safetensors file",
         )
-    found = load.load(init, size=size)
-    there = found.backbone
-    architecture = there.architecture.partition(".")[0]  # without the tag of its weights
-    if (architecture, there.options) != (config.architecture, dict(config.options)):
+    initial = load.load(init, size=size)
+    backbone = initial.backbone
+    architecture = backbone.architecture.partition(".")[0]  # without the tag of its weights
+    if (architecture, backbone.options) != (config.architecture, dict(config.options)):
         log.info("%s of init replaces %s", architecture, config.architecture)
-    return InitialWeights(there.train(), found.start, _heads(path, classes))
+    return InitialWeights(backbone.train(), initial.start, _heads(path, classes))
 
 
 def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from footage.optim.config import OptimizerConfig
 
 
 def build(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Build the optimiser of all trainable parameters, grouped by whether they have weight decay."""
+    """Build the optimiser with two groups of parameters: with and without weight decay."""
     groups = _groups(parameters, config)
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)

@@ -239,7 +239,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    """Rename a checkpoint to a hidden name before removing it, so that a kill cannot truncate it."""
+    """Rename a checkpoint to a hidden name before removing it, so that a kill leaves no part."""
     hidden = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.partial")
     checkpoint.rename(hidden)
     files.remove(hidden)

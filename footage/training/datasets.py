@@ -116,7 +116,7 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
         raise ConfigError(
             f"--labels {images!r} has no effect: objective.supervised.weight is 0, so the labels "
             "are not used",
-            "take vivi-ex4-co, or set --objective.supervised.weight 1",
+            "use vivi-ex4-co, or set --objective.supervised.weight 1",
         )
 
 
@@ -137,7 +137,7 @@ def _check_enough(num_images: int, config: TrainConfig) -> None:
     wanted = config.sampling.videos_per_batch
     if num_images < wanted:
         raise ConfigError(
-            f"a batch takes {wanted} images without looking at their labels, but there are only "
+            f"a batch needs {wanted} images for the unlabelled levels, but there are only "
             f"{num_images}",
             f"set sampling.videos_per_batch to at most {num_images}, or give more images",
         )

@@ -43,7 +43,7 @@ class LoadingConfig:
     """Settings of the loader; they do not affect the content of batches."""
 
     workers: int = 2
-    """Decoding and augmenting processes per training process; 0 uses the training process itself."""
+    """Worker processes per training process; 0 decodes and augments in the training process."""
     pin_memory: bool = False
     """Put batches into page-locked memory, from which a GPU copies faster."""
 

@@ -135,7 +135,7 @@ class TrainingLog:
         return "  ".join([*parts, f"{rate:.0f} images/s", f"data wait {wait:.0%}"])
 
     def _images_per_second(self) -> float:
-        """Return the harmonic mean over the recent steps, because each has the same number of images."""
+        """Return the harmonic mean over recent steps, which have equal numbers of images."""
         seconds = [1 / values["images_per_second"] for values in self.recent]
         return len(seconds) / sum(seconds)
 

@@ -145,7 +145,7 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> l
         )
     if batches_per_epoch < 2:
         found.append(
-            "every batch holds nearly all videos: the negatives never change; "
+            "every batch contains nearly all videos: the negatives never change; "
             "lower videos_per_batch or ingest more"
         )
     return found

@@ -173,20 +173,20 @@ def _removed_unless_used(path: Path, existed: bool) -> Iterator[None]:
         raise
 
 
-def _require_same_run(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+def _require_same_run(path: Path, existing: dict[str, Any], requested: dict[str, Any]) -> None:
     def decisive(record: dict[str, Any]) -> dict[str, Any]:
         free = ("compute", "steps")
         config = {key: value for key, value in record["config"].items() if key not in free}
         hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
         return {**config, **hashes}
 
-    differ = list(configuration.differences(decisive(here), decisive(there)))
+    differ = list(configuration.differences(decisive(requested), decisive(existing)))
     if differ:
         raise ConfigError(
             f"{str(path)!r} contains a run with different settings: {'; '.join(differ[:5])}",
             "choose another --out, or use the same settings",
         )
-    steps, wanted = there["config"]["steps"], here["config"]["steps"]
+    steps, wanted = existing["config"]["steps"], requested["config"]["steps"]
     if wanted < steps:
         raise ConfigError(
             f"{str(path)!r} contains a run of {steps} steps, but --steps is {wanted}",

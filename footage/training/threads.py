@@ -89,10 +89,10 @@ class ThreadChoice:
         if self._trial is not None:
             self._measure(self._trial, seconds)
         elif len(self.counts) > 1:
-            self._watch(seconds)
+            self._detect_slowdown(seconds)
         return self.threads
 
-    def _watch(self, seconds: float) -> None:
+    def _detect_slowdown(self, seconds: float) -> None:
         """Start a trial if steps have become slow, or if it is time to try more threads."""
         self._steps += 1
         self._fastest = min(self._fastest, seconds)

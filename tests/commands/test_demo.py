@@ -136,7 +136,7 @@ def test_the_demo_runs_offline_and_twice_is_once(tmp_path):
     )
     first = demo(out=tmp_path, config=config)
     summary = first.summary()
-    assert "Where it is" in summary
+    assert "Output" in summary
     for question in QUESTIONS.values():
         assert question in summary
     assert str(first.page) in summary

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Level(Protocol):
-    """A head and a loss: a torch module that turns a batch into one number."""
+    """A head and a loss: a torch module that maps a batch to one number."""
 
     name: str
     """Name of the level's loss in logs and reports, such as "video/order"."""

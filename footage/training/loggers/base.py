@@ -18,8 +18,8 @@ class MetricsLogger(Protocol):
 
         Args:
             step: Number of optimiser steps taken.
-            values: Values by name: "loss", "learning_rate", "images_per_second", ..., "level/NAME" for
-                each level, and "probe/NAME" for online metrics of held-out videos.
+            values: Values by name: "loss", "learning_rate", "images_per_second", ...,
+                "level/NAME" for each level, and "probe/NAME" for online metrics of held-out videos.
         """
 
     def flush(self) -> None:
