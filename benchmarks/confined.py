@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from footage.data.image_views import LabelledViewConfig, labelled_view_of
-from footage.evaluation.features import Squares, forward, model_column, read_squares
+from footage.evaluation.features import Squares, forward, model_extractor, read_squares
 from footage.images.confined import shared
 from footage.images.decode import Encoded, read_image
 from footage.images.opening import opened
@@ -92,8 +92,8 @@ def measure(folder: Path, name: str) -> dict[str, dict[str, float]]:
     paths = [folder / f"{number}" for number in range(len(files))]
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
-    columns = {
-        "model": model_column(models.load("resnet18", size=SIZE, seed=0), torch.device("cpu"))
+    extractors = {
+        "model": model_extractor(models.load("resnet18", size=SIZE, seed=0), torch.device("cpu"))
     }
     config = LabelledViewConfig()
 
@@ -108,7 +108,8 @@ def measure(folder: Path, name: str) -> dict[str, dict[str, float]]:
     return {
         "squares": ratios(lambda: list(squares_here(paths)), lambda: list(confined())),
         "features": ratios(
-            lambda: forward(squares_here(paths), columns), lambda: forward(confined(), columns)
+            lambda: forward(squares_here(paths), extractors),
+            lambda: forward(confined(), extractors),
         ),
         "views": ratios(
             lambda: views(Encoded(data, key) for key, data in named), lambda: views(opened(named))

@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from footage.errors import ConfigError, FootageError
+from footage.evaluation import earlier
 from footage.evaluation.averages import GROUPS
-from footage.evaluation.suite_results import read_rows
+from footage.evaluation.results import read_rows
 from footage.runs.environment import environment
 from footage.suites.pocket import TASKS
 
@@ -91,7 +92,7 @@ def collect(root: Path) -> dict[str, Any]:
             )
             runs.append(
                 {"column": column, "protocol": protocol, "date": written.date().isoformat()}
-                | told["identity"]["contender"]
+                | earlier.evaluation(told)["identity"]["model"]
                 | told["environment"]
             )
             for row in read_rows(folder):

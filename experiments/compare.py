@@ -176,8 +176,8 @@ def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
     """Evaluate on labelled folders, which the seed splits."""
     rows = evaluate(str(folder), labels=options.labelled, config=EvaluateConfig(seed=seed)).rows
     return Judged(
-        [Cell(row.task, row.protocol, row.column, row.value) for row in rows],
-        [Cell(row.task, row.protocol, row.column, row.validation) for row in rows],
+        [Cell(row.task, row.protocol, row.role, row.value) for row in rows],
+        [Cell(row.task, row.protocol, row.role, row.validation) for row in rows],
         {},
     )
 

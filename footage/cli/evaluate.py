@@ -31,8 +31,8 @@ def _evaluate(
         Positional,
         required(
             "MODEL",
-            "Run, exported file or folder, or timm model name. With --suite also FILE.onnx, or"
-            " pixels for the images themselves.",
+            "Run, exported file or folder, FILE.onnx, or timm model name. With --suite also a"
+            " baseline: pixels or chance.",
         ),
     ],
     *,
@@ -64,20 +64,22 @@ def _evaluate(
     Rerun to resume.
     """
     from footage.commands.evaluate import evaluate
-    from footage.evaluation.comparisons import table
-    from footage.evaluation.suite_tables import suite_tables
+    from footage.evaluation.tables import tables
 
     if suite and labels:
         raise UsageError("--labels and --suite cannot be combined", "evaluate on each separately")
-    if suite:
-        on_suite = evaluate(model, suite=suite, data=data, out=out, config=config)
-        views, files = suite_tables(on_suite.rows, on_suite.summaries), on_suite.files
-    else:
-        found = evaluate(model, labels=flat(labels), out=out, config=config, overwrite=overwrite)
-        views, files = [table(found.rows)], found.files
-    for view in views:
+    results = evaluate(
+        model,
+        labels=flat(labels),
+        suite=suite,
+        data=data,
+        out=out,
+        config=config,
+        overwrite=overwrite,
+    )
+    for view in tables(results.rows, results.summaries):
         show(view)
-    for path in files:
+    for path in results.files:
         print(path)
     if (Path(model) / layout.RUN).is_file():
         log.info("next: footage report %s --out report.html", shlex.quote(model))

@@ -31,6 +31,7 @@ from footage.commands.train import train
 from footage.errors import FootageError
 from footage.evaluation.comparisons import (
     BETTER,
+    ROLES,
     UNCLEAR,
     WORSE,
     Comparison,
@@ -38,7 +39,7 @@ from footage.evaluation.comparisons import (
     pixels_ahead,
 )
 from footage.evaluation.config import EvaluateConfig
-from footage.evaluation.results import COLUMNS, ResultRow
+from footage.evaluation.results import ResultRow
 from footage.ingestion.report import IngestReport
 from footage.models.config import BackboneConfig
 from footage.objectives.config import ObjectiveConfig, OrderConfig
@@ -292,8 +293,8 @@ def _line(measured: Comparison) -> str:
     if measured.task in TASKS:
         words += f", {PROTOCOL_WORDS[measured.protocol]}"
     chance, pixels, untrained, trained = (
-        f"{100 * measured.cells[column].value:.1f}" for column in COLUMNS
+        f"{100 * measured.cells[role].value:.1f}" for role in ROLES
     )
-    verdicts = [SHORT[measured.against(column)] for column in ("untrained", "pixels")]
+    verdicts = [SHORT[measured.against(baseline)] for baseline in ("untrained", "pixels")]
     cells = f"{chance:>8}{pixels:>8}{untrained:>11}{trained:>9}"
     return f"  {words:42}{cells}  {verdicts[0]:>11}{verdicts[1]:>9}"

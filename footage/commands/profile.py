@@ -22,13 +22,13 @@ from footage.errors import ConfigError
 from footage.evaluation.dataset import open_task
 from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import (
-    Column,
+    FeatureExtractor,
     extract,
-    model_column,
-    pixel_column,
+    model_extractor,
+    pixel_extractor,
     refuse_unreadable,
 )
-from footage.evaluation.probes import PROTOCOLS, Examples
+from footage.evaluation.probes import PROBES, Examples
 from footage.evaluation.training_data import training_data
 from footage.invariance.config import ProfileConfig
 from footage.invariance.factors import FRAME_SIZE, factors, scene_distances
@@ -64,7 +64,7 @@ class Profiles(NamedTuple):
 class _Compared(NamedTuple):
     """The models and baselines that are compared."""
 
-    columns: dict[str, Column]
+    extractors: dict[str, FeatureExtractor]
     described: dict[str, dict[str, Any]]
     baselines: list[str]
     weights: list[str]
@@ -148,7 +148,7 @@ def _measured(
     compared: _Compared,
     config: ProfileConfig,
 ) -> tuple[dict[str, Any], list[Profiled]]:
-    """The measured data, and the results by model."""
+    """The measured data, and the results by extractor."""
     measured: dict[str, Any] = {"settings": dataclasses.asdict(config)}
     profiles: dict[str, Any] = {}
     moved: dict[str, Any] = {}
@@ -171,7 +171,7 @@ def _measured(
             factors=moved.get(name, {}),
             robustness=held.get(name, {}),
         )
-        for name in compared.columns
+        for name in compared.extractors
     ]
     return measured, results
 
@@ -196,7 +196,7 @@ def _check_asked(
 def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
     """Raw pixels, each architecture untrained, then the models."""
     device = models.best_device()
-    columns = {PIXELS: pixel_column()}
+    extractors = {PIXELS: pixel_extractor()}
     described: dict[str, dict[str, Any]] = {PIXELS: {}}
     loaded = [models.load(spec, size=config.size, seed=config.seed) for spec in specs]
     untrained = {}
@@ -209,20 +209,20 @@ def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
     for model in untrained.values():
         taken[model.name] = taken.get(model.name, 0) + 1
         again = f" ({taken[model.name]})" if taken[model.name] > 1 else ""
-        columns[model.name + again] = model_column(model, device)
+        extractors[model.name + again] = model_extractor(model, device)
         described[model.name + again] = models.describe(model)
-    baselines = list(columns)
+    baselines = list(extractors)
     for model in loaded:
-        columns[model.name] = model_column(model, device)
+        extractors[model.name] = model_extractor(model, device)
         described[model.name] = models.describe(model)
     weights = [weights_digest(model.backbone) for model in loaded]
-    return _Compared(columns, described, baselines, weights)
+    return _Compared(extractors, described, baselines, weights)
 
 
 def _on_store(
     store: Store, specs: Sequence[str], compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Profiles by column, and what they were measured on."""
+    """Profiles by extractor, and what they were measured on."""
     eligible, unchecked = _unseen(store, specs)
     if not eligible:
         raise ConfigError(
@@ -238,7 +238,7 @@ def _on_store(
         seed=config.seed,
     )
     features = frame_features(
-        store, chosen, compared.columns, seed=config.seed, batch_size=config.batch_size
+        store, chosen, compared.extractors, seed=config.seed, batch_size=config.batch_size
     )
     data = {
         "path": str(store.path),
@@ -285,9 +285,9 @@ def _content(video: str) -> str:
 
 
 def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Factors by column, and what they were measured on."""
+    """Factors by extractor, and what they were measured on."""
     found = scene_distances(
-        compared.columns, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
+        compared.extractors, scenes=config.scenes, seed=config.seed, batch_size=config.batch_size
     )
     moved = {name: factors(each, seed=config.seed) for name, each in found.items()}
     return moved, {"scenes": config.scenes, "frame_size": FRAME_SIZE}
@@ -296,7 +296,7 @@ def _on_scenes(compared: _Compared, config: ProfileConfig) -> tuple[dict[str, An
 def _on_videos(
     videos: Path, labels: Path, compared: _Compared, config: ProfileConfig
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Robustness by model and protocol, and the labelled videos."""
+    """Robustness by extractor and protocol, and the labelled videos."""
     task = open_task(labels, config.seed)
     asked = open_videos(videos, task.classes, reach=config.reach)
     sizes = [len(task.train.paths), len(task.val.paths), len(asked.paths)]
@@ -308,7 +308,7 @@ def _on_videos(
         parts = (Examples(train, answers[0]), Examples(val, answers[1]))
         found[name] = {
             protocol: robustness(
-                PROTOCOLS[protocol](*parts, len(task.classes)), frames, asked, seed=config.seed
+                PROBES[protocol](*parts, len(task.classes)), frames, asked, seed=config.seed
             )
             for protocol in config.protocols
         }
@@ -323,6 +323,6 @@ def _on_videos(
 def _read(
     paths: Sequence[Path], compared: _Compared, config: ProfileConfig, asked: VideoSet
 ) -> Mapping[str, torch.Tensor]:
-    extracted = extract(paths, compared.columns, batch_size=config.batch_size)
+    extracted = extract(paths, compared.extractors, batch_size=config.batch_size)
     refuse_unreadable(extracted.unreadable, len(paths), asked.name)
     return extracted.features

@@ -1,1 +1,1 @@
-"""Labelled images: how they are read and split, how frozen features are judged, what is found."""
+"""Evaluate models on labelled folders, suites of tasks and held-out videos, next to baselines."""

@@ -15,21 +15,19 @@ from msgspec import Meta
 
 from footage import configuration
 from footage.errors import ConfigError
+from footage.evaluation.dataset import OTHER
 from footage.evaluation.fields import Count, Record, Text
-from footage.evaluation.suite_results import GENERATION, SuiteRow
+from footage.evaluation.results import GENERATION, ResultRow
 from footage.io.documents import Document
 
 Rule = Literal["tasks", "groups"]
-
-OTHER: Final = "other"
-"""Group of a task that no table knows; it enters no average of a suite that has a table."""
 
 GROUPS: Final = ("natural", "specialized", "structured", OTHER)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What two numbers must have in common before they stand in one table."""
+    """What numbers must have in common to be compared in one table."""
 
     suite: str
     protocol: str
@@ -82,7 +80,7 @@ class Published(Record, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """What a row must share to stand beside it."""
+        """What a row must share to be compared with it."""
         return Identity(
             suite=self.suite,
             protocol=self.protocol,
@@ -104,8 +102,8 @@ PUBLISHED: Final = Document[PublishedFile](
 )
 
 
-def identity(row: SuiteRow) -> Identity:
-    """What other rows must share to stand beside this one."""
+def identity(row: ResultRow) -> Identity:
+    """What other rows must share to be compared with this one."""
     return Identity(
         suite=row.suite,
         protocol=row.protocol,
@@ -155,12 +153,12 @@ def one_averaging(averages: Sequence[Average]) -> str:
     return rules[0]
 
 
-def summarise(rows: Sequence[SuiteRow], rule: Rule = "tasks") -> Summary:
+def summarise(rows: Sequence[ResultRow], rule: Rule = "tasks") -> Summary:
     """The averages of one model's rows.
 
     Args:
-        rows: One for each task; those of group `other` stand aside where there are others.
-        rule: `tasks` weighs every task alike, `groups` every group.
+        rows: One for each task; those of group `other` are ignored where there are others.
+        rule: `tasks` weighs all tasks equally, `groups` all groups.
 
     Raises:
         ConfigError: The rows are of several kinds or models, or a task comes twice.
@@ -201,7 +199,7 @@ def summarise(rows: Sequence[SuiteRow], rule: Rule = "tasks") -> Summary:
 
 
 def published(kind: Identity | None = None) -> list[Published]:
-    """Published rows: all of them, or those that may stand beside rows of one identity."""
+    """Published rows: all of them, or those that can be compared with rows of one identity."""
     data = (resources.files("footage.evaluation") / "published.json").read_bytes()
     rows = PUBLISHED.parse(data, "footage/evaluation/published.json").rows
     return [row for row in rows if kind is None or row.identity == kind]

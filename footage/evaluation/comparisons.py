@@ -1,4 +1,4 @@
-"""A model next to its baselines: the numbers of one measure, what they mean, and a terminal table.
+"""A model compared with its baselines: the numbers of one measure, and what they mean.
 
 better                 the 95 % interval of the difference lies above 0
 worse                  it lies below 0
@@ -8,25 +8,20 @@ no clear difference    it contains 0
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-
-from footage.evaluation.results import (
-    COLUMNS,
-    MAJORITY,
-    NEAREST,
-    ResultRow,
-    is_untrained,
-    warnings,
-)
-from footage.metrics.intervals import difference, percent
+from footage.evaluation.models import BASELINES
+from footage.evaluation.probes import MAJORITY
+from footage.evaluation.results import MODEL, ResultRow
+from footage.metrics.intervals import difference
 
 BETTER: Final = "better"
 WORSE: Final = "worse"
 UNCLEAR: Final = "no clear difference"
 
-BASELINES: Final = {"untrained": "the untrained network", "pixels": "raw pixels"}
-"""Columns that a model is compared with, in words."""
+ROLES: Final = (*BASELINES, MODEL)
+"""What is compared, weakest first."""
+
+IN_WORDS: Final = {"untrained": "the untrained network", "pixels": "raw pixels"}
+"""The baselines that a verdict names."""
 
 
 class Comparison(NamedTuple):
@@ -35,11 +30,11 @@ class Comparison(NamedTuple):
     task: str
     protocol: str
     cells: Mapping[str, ResultRow]
-    """By column: at least `untrained` and `model`."""
+    """By role; `model` is always there."""
 
-    def against(self, column: str) -> str:
+    def against(self, baseline: str) -> str:
         """`BETTER`, `WORSE` or `UNCLEAR`."""
-        ours, theirs = self.cells["model"], self.cells[column]
+        ours, theirs = self.cells[MODEL], self.cells[baseline]
         low, high = difference(ours.value, ours.num_test, theirs.value, theirs.num_test)
         return BETTER if low > 0 else WORSE if high < 0 else UNCLEAR
 
@@ -47,9 +42,9 @@ class Comparison(NamedTuple):
     def verdict(self) -> str:
         """All baselines in a phrase, such as `better than the untrained network and raw pixels`."""
         found: dict[str, list[str]] = {}
-        for column, words in BASELINES.items():
-            if column in self.cells:
-                found.setdefault(self.against(column), []).append(words)
+        for baseline, words in IN_WORDS.items():
+            if baseline in self.cells:
+                found.setdefault(self.against(baseline), []).append(words)
         return "; ".join(
             f"{verdict} {'from' if verdict == UNCLEAR else 'than'} {' and '.join(names)}"
             for verdict, names in found.items()
@@ -57,16 +52,16 @@ class Comparison(NamedTuple):
 
 
 def comparisons(rows: Sequence[ResultRow]) -> Iterator[Comparison]:
-    """Every task and protocol for which the model and the untrained network were measured."""
+    """Every task and protocol for which the model was measured."""
     for task, protocol in dict.fromkeys(
         (row.task, row.protocol) for row in rows if row.protocol != MAJORITY
     ):
         cells = {
-            row.column: row
+            row.role: row
             for row in rows
             if row.task == task and row.protocol in (protocol, MAJORITY)
         }
-        if {"model", "untrained"} <= set(cells):
+        if MODEL in cells:
             yield Comparison(task, protocol, cells)
 
 
@@ -84,34 +79,3 @@ def pixels_ahead(measured: Iterable[Comparison]) -> str:
         "alone give the answer: training varies both on purpose, so that the backbone does not "
         "rely on them."
     )
-
-
-def table(rows: Sequence[ResultRow]) -> RenderableType:
-    """Results as terminal tables: one line per task and protocol, one column per `COLUMNS`."""
-    retrieval = [row for row in rows if row.protocol == NEAREST]
-    labelled = [row for row in rows if row.protocol != NEAREST]
-    titled = {
-        "held-out videos: nearest frame is a right one, percent [95 % interval]": retrieval,
-        "top-1 accuracy on the test part, percent [95 % interval]": labelled,
-    }
-    views = [_table(title, part) for title, part in titled.items() if part]
-    return Group(*views, *warnings(rows))
-
-
-def _table(title: str, rows: Sequence[ResultRow]) -> Table:
-    counted = "shots" if rows[0].protocol == NEAREST else "test images"
-    view = Table(title=title)
-    view.add_column("task")
-    view.add_column("protocol")
-    for column in (*COLUMNS, "model - untrained", counted):
-        view.add_column(column, justify="right")
-    for task, protocol, cells in comparisons(rows):
-        gain = 100 * (cells["model"].value - cells["untrained"].value)
-        view.add_row(
-            task,
-            protocol,
-            *(percent(cells[name].value, cells[name].interval) for name in COLUMNS),
-            "same network" if is_untrained(cells) else f"{gain:+.1f}",
-            str(cells["model"].num_test),
-        )
-    return view

@@ -40,14 +40,18 @@ class Part(NamedTuple):
     labels: Int[np.ndarray, " N"]
 
 
+OTHER: Final = "other"
+"""Group of a task that belongs to no suite; it enters no average of a suite that has a table."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A labelled data set whose split is settled."""
+    """A labelled data set with a fixed split: three lists of image files that never mix."""
 
     name: str
-    """The folder's or the list's name."""
-    classes: tuple[str, ...]
-    """Class names; a label is a position in it."""
+    """Name of the folder or list; in a suite, as in its table, such as "dsprites_loc"."""
+    num_classes: int
+    """Declared; the head never follows from the labels seen."""
     train: Part
     """What a classifier may fit."""
     val: Part
@@ -56,6 +60,16 @@ class Task:
     """What is read once, at the end."""
     split: str
     """The rule by which the three parts came about, in words."""
+    classes: tuple[str, ...] = ()
+    """Class names in the order of their numbers; empty where they are unknown."""
+    group: str = OTHER
+    """natural, specialized, structured, or other."""
+    deviations: tuple[str, ...] = ()
+    """Differences from the exact protocol, such as "lossy JPEG dump"."""
+    images: str = ""
+    """Digest of images and labels; empty before they are read."""
+    fitted_images: str = ""
+    """The same of the training and validation part."""
 
     @property
     def num_images(self) -> int:
@@ -112,7 +126,7 @@ def _stratified_task(name: str, classes: dict[str, list[Path]], seed: int) -> Ta
             part.extend((paths[index], label) for index in chosen)
     train, val, test = (_part(items) for items in parts)
     rule = f"60/20/20 per class, seed {seed}"
-    return Task(name=name, classes=order, train=train, val=val, test=test, split=rule)
+    return _task(name, order, train, val, test, rule)
 
 
 def _task_with_own_splits(
@@ -133,20 +147,27 @@ def _task_with_own_splits(
     drawn: list[_Item]
     if val is None or test is None:
         kept, drawn = _draw_validation(numbered[train], seed)
-        judged = test if test is not None else val
-        assert judged is not None  # open_task comes here only with one of the two
-        rule += f"; {judged.name}/ is the test part, 20 % of {train.name}/ the validation part"
+        unseen = test if test is not None else val
+        assert unseen is not None  # open_task comes here only with one of the two
+        rule += f"; {unseen.name}/ is the test part, 20 % of {train.name}/ the validation part"
         rule += f", seed {seed}"
-        test_items = numbered[judged]
+        test_items = numbered[unseen]
     else:
         drawn, test_items = numbered[val], numbered[test]
+    return _task(name, order, _part(kept), _part(drawn), _part(test_items), rule)
+
+
+def _task(
+    name: str, classes: tuple[str, ...], train: Part, val: Part, test: Part, split: str
+) -> Task:
     return Task(
         name=name,
-        classes=order,
-        train=_part(kept),
-        val=_part(drawn),
-        test=_part(test_items),
-        split=rule,
+        num_classes=len(classes),
+        classes=classes,
+        train=train,
+        val=val,
+        test=test,
+        split=split,
     )
 
 

@@ -1,16 +1,17 @@
 """Frozen features of many images: decoded in confinement, made square, forwarded in batches.
 
-One pass over the files serves several columns at once, so that a model, the same network untrained
-and the raw pixels see the very same decoded image and no file is decoded twice.
+One pass over the files serves several extractors, so that a model and its baselines get the very
+same decoded images and no file is decoded twice.
 """
 
 import collections
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from footage.models.load import Model
 from footage.models.preprocessing import normalise
 from footage.shapes import Features, Images
 
+Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,7 +38,7 @@ BATCHES_AHEAD = 2
 """Decoded images that wait for the network, in batches; bounds the memory of a long list."""
 
 
-class Column(NamedTuple):
+class FeatureExtractor(NamedTuple):
     """One way to turn a batch of square images into features."""
 
     size: int
@@ -50,25 +52,26 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-class Extracted(NamedTuple):
-    """Features of the readable images by column, and the images that were not readable."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extracted(Generic[Key]):
+    """Features of the readable images by extractor, and the images that were not readable."""
 
-    features: dict[str, Float[Tensor, "N _"]]
+    features: dict[Key, Float[Tensor, "N _"]]
     unreadable: list[Unreadable]
 
 
 def extract(
     paths: Sequence[Path],
-    columns: Mapping[str, Column],
+    extractors: Mapping[Key, FeatureExtractor],
     *,
     batch_size: int = 64,
     advance: Callable[[float], None] = lambda _: None,
-) -> Extracted:
+) -> Extracted[Key]:
     """Features of image files in the order of the paths, in memory, on the CPU.
 
     Args:
         paths: Image files.
-        columns: What to compute of each image, by name.
+        extractors: What to compute for each image, by a name or another key.
         batch_size: Images in one forward pass.
         advance: Called with the number of images done since its last call, for a progress bar.
     """
@@ -76,15 +79,15 @@ def extract(
 
     def readable() -> Iterator[dict[int, RawImage]]:
         ahead = BATCHES_AHEAD * batch_size
-        for item in read_squares(paths, sizes_of(columns), ahead=ahead):
+        for item in read_squares(paths, sizes_of(extractors), ahead=ahead):
             if isinstance(item, Unreadable):
                 unreadable.append(item)
             else:
                 yield item
             advance(1)
 
-    features = forward(readable(), columns, batch_size=batch_size)
-    return Extracted(features, unreadable)
+    features = forward(readable(), extractors, batch_size=batch_size)
+    return Extracted(features=features, unreadable=unreadable)
 
 
 def read_squares(
@@ -110,26 +113,29 @@ def read_squares(
 
 
 def forward(
-    images: Iterable[Mapping[int, RawImage]], columns: Mapping[str, Column], *, batch_size: int = 64
-) -> dict[str, Float[Tensor, "N _"]]:
-    """Features by column, on the CPU, of images that come one by one; none when there is none.
+    images: Iterable[Mapping[int, RawImage]],
+    extractors: Mapping[Key, FeatureExtractor],
+    *,
+    batch_size: int = 64,
+) -> dict[Key, Float[Tensor, "N _"]]:
+    """Features by extractor, on the CPU, of images that come one by one; none when there is none.
 
     Args:
-        images: Each in every size that a column wants, by size.
-        columns: What to compute of each image, by name.
+        images: Each in every size that an extractor needs, by size.
+        extractors: What to compute for each image, by a name or another key.
         batch_size: Images in one forward pass.
     """
-    collected: dict[str, list[Tensor]] = {name: [] for name in columns}
+    collected: dict[Key, list[Tensor]] = {name: [] for name in extractors}
     for batch in batches(images, batch_size):
-        for name, column in columns.items():
-            pixels = np.stack([image[column.size] for image in batch])
-            collected[name].append(column.function(pixels))
+        for name, extractor in extractors.items():
+            pixels = np.stack([image[extractor.size] for image in batch])
+            collected[name].append(extractor.function(pixels))
     return {name: torch.cat(parts) for name, parts in collected.items() if parts}
 
 
-def sizes_of(columns: Mapping[str, Column]) -> list[int]:
-    """The sizes in which an image is wanted, each once."""
-    return sorted({column.size for column in columns.values()})
+def sizes_of(extractors: Mapping[Key, FeatureExtractor]) -> list[int]:
+    """The sizes in which an image is needed, each once."""
+    return sorted({extractor.size for extractor in extractors.values()})
 
 
 def refuse_unreadable(unreadable: Sequence[Unreadable], total: int, name: str) -> None:
@@ -146,7 +152,7 @@ def refuse_unreadable(unreadable: Sequence[Unreadable], total: int, name: str) -
         )
 
 
-def model_column(model: Model, device: torch.device) -> Column:
+def model_extractor(model: Model, device: torch.device) -> FeatureExtractor:
     """Pooled features of a backbone, in float32, its layers in evaluation mode."""
     backbone = model.backbone.to(device).eval()
 
@@ -155,14 +161,19 @@ def model_column(model: Model, device: torch.device) -> Column:
             features: Features = backbone(network_input(pixels, model, device))
         return features.float().cpu()
 
-    return Column(model.preprocessing.size, function)
+    return FeatureExtractor(model.preprocessing.size, function)
 
 
-def pixel_column(size: int = 16) -> Column:
+def pixel_extractor(size: int = 16) -> FeatureExtractor:
     """The pixels themselves, on the scale 0 to 1: what a task gives away without any network."""
-    return Column(
+    return FeatureExtractor(
         size, lambda pixels: torch.from_numpy(pixels.reshape(len(pixels), -1)).float() / 255
     )
+
+
+def constant_extractor(size: int = 16) -> FeatureExtractor:
+    """No information: one zero per image."""
+    return FeatureExtractor(size, lambda pixels: torch.zeros(len(pixels), 1))
 
 
 def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Images:

@@ -7,9 +7,8 @@ No label is needed: the store records the shot and the video of every frame. One
 is a query, because two frames of one shot would ask nearly the same question twice.
 """
 
-import hashlib
-import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,25 +16,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from footage import configuration
 from footage.errors import ConfigError
-from footage.evaluation.columns import baselines
-from footage.evaluation.digests import DIGITS, weights_digest
+from footage.evaluation import models
+from footage.evaluation.dataset import OTHER
 from footage.evaluation.features import forward, sizes_of
+from footage.evaluation.folders import FILE_BYTES, Evaluated, digest_of, header_of
 from footage.evaluation.held_out_frames import HeldOutFrames, held_out_frames
-from footage.evaluation.labelled import FILE_BYTES, Evaluated
-from footage.evaluation.results import (
-    COLUMNS,
-    NEAREST,
-    SCHEMA_VERSION,
-    ResultRow,
-    read_rows,
-    write_rows,
-)
+from footage.evaluation.models import CHANCE, EvaluatedModel, with_baselines
+from footage.evaluation.results import GENERATION, NEAREST, ResultRow, read_rows, write_file
+from footage.evaluation.runner import fields_of_model
 from footage.images.resize import resized
 from footage.io import files
 from footage.metrics.representation import answers, distances
-from footage.models import load as models
+from footage.models.load import best_device
 from footage.runs import layout
 from footage.store.reader import Store
 
@@ -48,7 +41,7 @@ TASKS: Final = ("same shot", "same video")
 """Names of the two tasks in result rows."""
 
 
-def evaluate_held_out(run: Path, model: models.Model, *, seed: int, overwrite: bool) -> Evaluated:
+def evaluate_held_out(run: Path, model: EvaluatedModel, *, overwrite: bool) -> Evaluated:
     """Retrieval in the held-out videos of a run, computed or read from an earlier evaluation.
 
     The result is kept in the run's folder.
@@ -56,11 +49,10 @@ def evaluate_held_out(run: Path, model: models.Model, *, seed: int, overwrite: b
     Args:
         run: The run's folder.
         model: The model that the run trained.
-        seed: Of the untrained network.
-        overwrite: Compute it even if it is there.
+        overwrite: Compute it even if a result exists.
 
     Returns:
-        A row per task and column; none for a task that no frame can be a query of.
+        A row per task and model, baselines first; none for a task without a query.
 
     Raises:
         ConfigError: The run held out no videos.
@@ -74,24 +66,21 @@ def evaluate_held_out(run: Path, model: models.Model, *, seed: int, overwrite: b
             "train with --held-out-fraction 0.1 on a store of at least two videos",
         )
     store = Store.open(record["store"])
-    identity = [
-        SCHEMA_VERSION, weights_digest(model.backbone),
-        configuration.to_dict(model.preprocessing), store.content_hash, record["held_out"], seed,
-    ]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:DIGITS]
+    frozen = models.frozen(model, torch.device("cpu"))
+    digest = digest_of(frozen.described, store.content_hash, record["held_out"], model.seed)
     path = run / layout.EVALUATIONS / f"held-out-videos-{digest}.json"
     if path.exists() and not overwrite:
         log.info("already evaluated: %s", path)
         return Evaluated(read_rows(path), [path])
     files.require_space(path, FILE_BYTES, "a file of results")
     frames = held_out_frames(
-        store, record["held_out"], size=model.preprocessing.size, frames=MOST_FRAMES
+        store, record["held_out"], size=frozen.extractor.size, frames=MOST_FRAMES
     )
-    rows = retrieval_rows(model, frames, seed=seed)
+    rows = retrieval_rows(model, frames)
     if not rows:
         log.warning("the held-out videos have too few frames to search in")
         return Evaluated([], [])
-    return Evaluated(rows, [write_rows(path, models.describe(model), rows, [digest])])
+    return Evaluated(rows, [write_file(path, header_of(frozen), rows, [digest])])
 
 
 class Question(NamedTuple):
@@ -120,51 +109,57 @@ def questions(frames: HeldOutFrames) -> list[Question]:
     ]
 
 
-def retrieval_rows(model: models.Model, frames: HeldOutFrames, *, seed: int) -> list[ResultRow]:
-    """One row per task and column; none for a task without a query.
+def retrieval_rows(model: EvaluatedModel, frames: HeldOutFrames) -> list[ResultRow]:
+    """One row per task and model, baselines first; none for a task without a query.
 
     Args:
         model: The model under test.
         frames: Frames of videos that training did not see.
-        seed: Of the untrained network.
     """
     if len(frames.images) < 2:
         return []
-    columns, described = baselines(model, seed=seed)
-    sizes = sizes_of(columns)
+    device = best_device()
+    loaded = {each: models.frozen(each, device) for each in with_baselines(model)}
+    extractors = {each: frozen.extractor for each, frozen in loaded.items()}
+    sizes = sizes_of(extractors)
     squares = ({size: resized(image, size) for size in sizes} for image in frames.images.numpy())
-    features = forward(squares, columns)
-    distance = {name: distances(features[name]) for name in columns}
-    distance["chance"] = distance["pixels"]  # chance depends on no features
+    features = forward(squares, extractors)
+    distance = {each: distances(features[each]) for each in loaded}
     queries = _first_of_each_shot(frames)
     return [
-        _row(question, name, distance[name], queries, frames, described[name] | {"seed": seed})
+        _row(question, each, frozen.described, distance[each], queries, frames)
         for question in questions(frames)
-        for name in COLUMNS
+        for each, frozen in loaded.items()
         if bool((question.can_be_asked & queries).any())
     ]
 
 
 def _row(
     question: Question,
-    column: str,
+    model: EvaluatedModel,
+    described: Mapping[str, Any],
     distance: Float[Tensor, "N N"],
     queries: Bool[Tensor, " N"],
     frames: HeldOutFrames,
-    described: dict[str, Any],
 ) -> ResultRow:
     found = answers(distance, question.right, question.allowed)
     asked = question.can_be_asked & queries
     count = int(asked.sum())
-    value = float((found.chance if column == "chance" else found.hit)[asked].mean())
+    chance = float(found.chance[asked].mean())
+    value = chance if model.baseline == CHANCE else float(found.hit[asked].mean())
     groups = frames.shots if question.task == TASKS[0] else frames.videos
     return ResultRow(
-        column=column,
+        suite="",
         task=question.task,
+        group=OTHER,
+        model=described["model"],
+        baseline=model.baseline,
         protocol=NEAREST,
         metric="hit rate",
         value=value,
         standard_error=(value * (1 - value) / count) ** 0.5,
+        seed_values=(value,),
+        chance=chance,
         validation=value,
         selected={},
         num_classes=len(set(groups.tolist())),
@@ -172,7 +167,15 @@ def _row(
         num_val=0,
         num_test=count,
         split="held-out videos, one query per shot",
-        **described,
+        deviations=(),
+        missing={},
+        sweep_size=0,
+        seed_rule="one run",
+        generation=GENERATION,
+        seed=model.seed,
+        resize="area",
+        precision="float32",
+        **fields_of_model(described),
     )
 
 

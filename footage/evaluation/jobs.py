@@ -1,14 +1,15 @@
-"""What one item of work of an evaluation does; each leaves its result as a file in the ledger.
+"""The jobs of an evaluation; each leaves its result as a file in the records.
 
     select   fine-tune one setting on the training part, record its accuracy on the validation part
     final    fine-tune the selected setting on both with one seed, and read the test part once
-    frozen   extract a task's features, fit every classifier asked for, read the test part once each
+    frozen   extract the features of a task's images by all models in one pass, fit every classifier
+             asked for, and read the test part once with each
 
-An item is a pure function of the model, the task, the setting and the seed, so it may be killed and
-done again. Only `final` and `frozen` are given the test part, sealed; what selects never is.
+A job is a pure function of the model, the task, the setting and the seed, so it may be killed and
+repeated. Only `final` and `frozen` are given the test part, as a `TestSet`; selection never is.
 
-    LEDGER/select/TASK/0.json    one file per setting, see `records`
-    LEDGER/test/TASK/...         see `sealed`
+    RECORDS/select/TASK/0.json    one file per setting, see `records`
+    RECORDS/test/TASK/...         see `test_set`
 """
 
 from collections.abc import Callable, Sequence
@@ -19,48 +20,47 @@ import numpy as np
 import torch
 
 from footage.errors import ConfigError
-from footage.evaluation import models, probes
+from footage.evaluation import models
 from footage.evaluation.features import extract, refuse_unreadable
 from footage.evaluation.finetune import classify_files, classify_pixels, fine_tune, read_part
-from footage.evaluation.models import Contender
-from footage.evaluation.probes import Examples
+from footage.evaluation.models import EvaluatedModel
+from footage.evaluation.probes import MAJORITY, PROBES, Examples, Fitted, majority
 from footage.evaluation.protocols import Protocol, Setting
-from footage.evaluation.records import TRIED, Choice, Tried, publish, read
-from footage.evaluation.test_set import Answers, SealedTest, Visible, check_digest
+from footage.evaluation.records import TRIED, Selection, Tried, folder_name, publish, read
+from footage.evaluation.test_set import Answers, TestSet, TrainVal, check_digest
 from footage.shapes import Features
 
 Advance = Callable[[float], None]
 
 
-class Place(NamedTuple):
-    """Where and with what an item works."""
+class JobContext(NamedTuple):
+    """Where and with what a job works."""
 
-    contender: Contender
-    ledger: Path
+    model: EvaluatedModel
+    protocol: Protocol
+    records: Path
     device: torch.device
     batch_size: int
 
 
-def try_setting(
-    place: Place, task: Visible, protocol: Protocol, number: int, advance: Advance
-) -> None:
-    """Record how one setting of the grid does on the validation part; one that diverges gets 0."""
-    model = models.load(place.contender, seed=0)
-    size = model.preprocessing.size
+def try_setting(context: JobContext, task: TrainVal, number: int, advance: Advance) -> None:
+    """Record the accuracy of one setting on the validation part; a diverged one counts as 0."""
+    model = models.load(context.model, seed=0)
+    protocol, size = context.protocol, model.preprocessing.size
     train, val = read_part(task.train, size, task.name), read_part(task.val, size, task.name)
     setting = protocol.settings[number]
-    tuned = fine_tune(model, train, task.num_classes, protocol, setting, 0, place.device, advance)
-    answers = classify_pixels(tuned.classifier, val.pixels, model.preprocessing, place.batch_size)
+    tuned = fine_tune(model, train, task.num_classes, protocol, setting, 0, context.device, advance)
+    answers = classify_pixels(tuned.classifier, val.pixels, model.preprocessing, context.batch_size)
     validation = 0.0 if tuned.diverged else float((answers == val.labels).mean())
     record = Tried(
         digest=task.digest, validation=validation, diverged=tuned.diverged, images=task.images
     )
-    publish(TRIED, _setting_path(place.ledger, task, number), record)
+    publish(TRIED, _setting_path(context.records, task, number), record)
 
 
-def tried(ledger: Path, task: Visible, number: int) -> bool:
+def tried(records: Path, task: TrainVal, number: int) -> bool:
     """Whether a setting's accuracy on the validation part is recorded."""
-    path = _setting_path(ledger, task, number)
+    path = _setting_path(records, task, number)
     found = read(TRIED, path)
     if found is not None:
         check_digest(found.digest, task.digest, "lists of images", path)
@@ -68,80 +68,84 @@ def tried(ledger: Path, task: Visible, number: int) -> bool:
     return found is not None
 
 
-def choose(ledger: Path, task: Visible, protocol: Protocol) -> tuple[int, Choice]:
+def select(records: Path, task: TrainVal, protocol: Protocol) -> tuple[int, Selection]:
     """The setting with the best accuracy on the validation part; the first among equals.
 
     Raises:
-        ConfigError: A setting was not tried yet.
+        ConfigError: A setting has not been tried yet.
     """
     validations: list[float] = []
     for number in range(len(protocol.settings)):
-        found = read(TRIED, _setting_path(ledger, task, number))
+        found = read(TRIED, _setting_path(records, task, number))
         if found is None:
             raise ConfigError(f"setting {number} of {protocol.name} was not tried on {task.name}")
         validations.append(found.validation)
     best = int(np.argmax(validations))
-    return best, Choice(_in_words(best, protocol.settings[best]), validations[best])
+    return best, Selection(_in_words(best, protocol.settings[best]), validations[best])
 
 
-def finish(
-    place: Place,
-    task: Visible,
-    test: SealedTest,
-    protocol: Protocol,
-    seed: int,
-    advance: Advance,
-) -> None:
+def finish(context: JobContext, task: TrainVal, test: TestSet, seed: int, advance: Advance) -> None:
     """Fine-tune the selected setting on both parts and read the test part."""
-    number, choice = choose(place.ledger, task, protocol)
-    model = models.load(place.contender, seed=seed)
+    protocol = context.protocol
+    number, selection = select(context.records, task, protocol)
+    model = models.load(context.model, seed=seed)
     preprocessing = model.preprocessing
     both = read_part(task.both, preprocessing.size, task.name)
     setting = protocol.settings[number]
-    tuned = fine_tune(model, both, task.num_classes, protocol, setting, seed, place.device, advance)
+    tuned = fine_tune(
+        model, both, task.num_classes, protocol, setting, seed, context.device, advance
+    )
 
     def classify(paths: Sequence[Path]) -> Answers:
-        return classify_files(tuned.classifier, paths, preprocessing, task.name, place.batch_size)
+        return classify_files(tuned.classifier, paths, preprocessing, task.name, context.batch_size)
 
-    test.score(seed, choice, classify)
+    test.score(seed, selection, classify)
 
 
-def judge_frozen(
-    place: Place, task: Visible, tests: Sequence[tuple[Protocol, SealedTest]], advance: Advance
+def evaluate_frozen(
+    contexts: Sequence[JobContext], task: TrainVal, tests: Sequence[TestSet], advance: Advance
 ) -> None:
-    """Fit classifiers to features that are extracted once for all of them, and read each test part.
+    """Fit classifiers to features, and read the test part once with each.
+
+    Every image file is decoded once for all models.
 
     Args:
-        place: The contender and the device; its ledger is not used.
+        contexts: Models and frozen protocols; device and batch size are those of the first.
         task: What is fitted and selected on.
-        tests: Protocols that are still to do, each with its own seal.
-        advance: Called with shares of the work.
+        tests: The test part, for each of the contexts.
+        advance: Called with the fraction of the images read since its last call.
     """
-    column = models.frozen(place.contender, place.device).column
-    known: dict[Sequence[Path], Features] = {}
+    device, batch_size = contexts[0].device, contexts[0].batch_size
+    extractors = {
+        model: models.frozen(model, device).extractor
+        for model in dict.fromkeys(context.model for context in contexts)
+    }
+    parts = (task.train.paths, task.val.paths, tests[0].paths)
+    paths = [path for part in parts for path in part]
+    extracted = extract(
+        paths, extractors, batch_size=batch_size, advance=lambda count: advance(count / len(paths))
+    )
+    refuse_unreadable(extracted.unreadable, len(paths), task.name)
+    labels = [torch.from_numpy(part.labels) for part in (task.train, task.val)]
+    for context, test in zip(contexts, tests, strict=True):
+        features = torch.split(extracted.features[context.model], [len(part) for part in parts])
+        train, val = (Examples(*each) for each in zip(features[:2], labels, strict=True))
+        adapt = context.protocol.adapt
+        probe = majority if adapt == MAJORITY else PROBES[adapt]
+        fitted = probe(train, val, task.num_classes)
+        unseen = features[2]
 
-    def features(paths: Sequence[Path]) -> Features:
-        if paths not in known:
-            extracted = extract(paths, {"": column}, batch_size=place.batch_size)
-            refuse_unreadable(extracted.unreadable, len(paths), task.name)
-            known[paths] = extracted.features[""]
-        return known[paths]
+        def classify(
+            _: Sequence[Path], fitted: Fitted = fitted, unseen: Features = unseen
+        ) -> Answers:
+            return fitted.predict(unseen).numpy()
 
-    train = Examples(features(task.train.paths), torch.from_numpy(task.train.labels))
-    val = Examples(features(task.val.paths), torch.from_numpy(task.val.labels))
-    for protocol, test in tests:
-        fitted = probes.PROTOCOLS[protocol.adapt](train, val, task.num_classes)
-
-        def classify(paths: Sequence[Path], fitted: probes.Fitted = fitted) -> Answers:
-            return fitted.predict(features(paths)).numpy()
-
-        selected: dict[str, float | str] = dict(fitted.selected)
-        test.score(protocol.seeds[0], Choice(selected, fitted.validation_accuracy), classify)
-        advance(1 / len(tests))
+        selection = Selection(dict(fitted.selected), fitted.validation_accuracy)
+        test.score(context.protocol.seeds[0], selection, classify)
 
 
-def _setting_path(ledger: Path, task: Visible, number: int) -> Path:
-    return ledger / "select" / task.name / f"{number}.json"
+def _setting_path(records: Path, task: TrainVal, number: int) -> Path:
+    return records / "select" / folder_name(task.name) / f"{number}.json"
 
 
 def _in_words(number: int, setting: Setting) -> dict[str, float | str]:

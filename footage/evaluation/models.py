@@ -1,12 +1,14 @@
-"""Models that a suite can evaluate: backbones, ONNX files, functions and raw pixels.
+"""Models that can be evaluated: backbones, ONNX files, functions and the baselines.
 
     runs/first, file.safetensors, resnet50.a1_in1k    a backbone: frozen or fine-tuned
     model.onnx, a Python function                     features only: frozen protocols
     pixels                                            the image itself, 16 x 16
+    chance                                            nothing: the most common class is predicted
 
-How pixels are normalised and how large they are belongs to the model, and stands in every row.
+Normalisation and size of the input belong to the model, and every row records them.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,55 +19,85 @@ from torch import Tensor
 
 from footage.errors import ConfigError
 from footage.evaluation import onnx
-from footage.evaluation.columns import PIXEL_SIZE
 from footage.evaluation.digests import weights_digest
-from footage.evaluation.features import Column, RawBatch, model_column, pixel_column
+from footage.evaluation.features import (
+    FeatureExtractor,
+    RawBatch,
+    constant_extractor,
+    model_extractor,
+    pixel_extractor,
+)
 from footage.evaluation.training_data import NOTHING, TrainingData, training_data, unknown
 from footage.io.walk import text
 from footage.models import load as models
 from footage.models.config import Preprocessing
 from footage.models.preprocessing import normalise
+from footage.runs import layout
 from footage.shapes import Features, Images
 
 FeatureFunction = Callable[[Images], Features]
 
+CHANCE: Final = "chance"
 PIXELS: Final = "pixels"
-UNTRAINED: Final = " untrained"
-"""What the name of a network with random weights in place of its own ends with."""
+RANDOM: Final = "untrained"
+BASELINES: Final = (CHANCE, PIXELS, RANDOM)
+"""What a model is compared with, weakest first."""
 
-UNKNOWN: Final = Preprocessing(size=0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-"""Of a function or a file that was given without any."""
+UNTRAINED: Final = f" {RANDOM}"
+"""Suffix of the name of a network with random weights in place of its own."""
+
+PIXEL_SIZE: Final = 16
+"""Height and width of the raw-pixel baseline."""
+
+_AS_IT_IS: Final = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+UNKNOWN: Final = Preprocessing(size=0, mean=_AS_IT_IS[0], std=_AS_IT_IS[1])
+"""Preprocessing of a function or a file that was given without any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contender:
-    """A model to be judged, before it is loaded; it travels to worker processes."""
+class EvaluatedModel:
+    """A model under test or a baseline, before it is loaded; it is sent to worker processes."""
 
     model: str | FeatureFunction
-    """A MODEL argument, or a function from normalised images to features."""
+    """A MODEL argument, `chance`, `pixels`, or a function from normalised images to features."""
     size: int = 0
     """Input pixels; 0 keeps the model's own."""
     untrained: bool = False
-    """The same network with random weights."""
+    """Whether to replace its weights by random ones."""
     preprocessing: Preprocessing = UNKNOWN
-    """Of a function, or of an ONNX file that does not say; other models know theirs."""
+    """Preprocessing of a function, or of an ONNX file without any; other models have their own."""
+    seed: int = 0
+    """Seed of random weights, for frozen features."""
 
     @property
     def name(self) -> str:
-        """As results call it."""
+        """Its name in results."""
         if isinstance(self.model, str):
             return self.model + UNTRAINED * self.untrained
         return getattr(self.model, "__name__", type(self.model).__name__)
 
     @property
+    def baseline(self) -> str:
+        """One of `BASELINES`; empty for a model under test."""
+        if self.untrained:
+            return RANDOM
+        return str(self.model) if self.model in BASELINES else ""
+
+    @property
     def has_backbone(self) -> bool:
-        """Whether it can be trained further."""
-        return isinstance(self.model, str) and not self._is_onnx and self.model != PIXELS
+        """Whether it can be fine-tuned."""
+        return isinstance(self.model, str) and not self._is_onnx and self.model not in BASELINES
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the run that trained it; None if it is not a run."""
+        path = Path(str(self.model))
+        return path if (path / layout.RUN).is_file() else None
 
     @property
     def training_data(self) -> TrainingData:
         """The data it was trained on, as far as that is recorded."""
-        if self.untrained:
+        if self.baseline:
             return NOTHING
         return training_data(self.model) if isinstance(self.model, str) else unknown(self.name)
 
@@ -74,76 +106,96 @@ class Contender:
         return isinstance(self.model, str) and self.model.endswith(".onnx")
 
 
-class Frozen(NamedTuple):
-    """A way to features, and what it is, as JSON values."""
-
-    column: Column
-    described: dict[str, Any]
-
-
-def load(contender: Contender, seed: int) -> models.Model:
-    """The backbone of a contender, on the CPU.
-
-    Args:
-        contender: Which.
-        seed: Of random weights, where it has such.
+def with_baselines(model: EvaluatedModel) -> tuple[EvaluatedModel, ...]:
+    """The baselines that a model is compared with, then the model.
 
     Raises:
-        ConfigError: It is no backbone, or does not exist.
+        ConfigError: It is a baseline itself.
+    """
+    if model.baseline:
+        raise ConfigError(
+            f"{model.name!r} is a baseline, which every model is compared with",
+            "choose a model, or evaluate the baseline alone on a suite",
+        )
+    untrained = (dataclasses.replace(model, untrained=True),) if model.has_backbone else ()
+    return (EvaluatedModel(model=CHANCE), EvaluatedModel(model=PIXELS), *untrained, model)
+
+
+class Frozen(NamedTuple):
+    """A model as an extractor of features, and its description as JSON values."""
+
+    extractor: FeatureExtractor
+    described: dict[str, Any]
+    feature_dim: int = 0
+    """Of a backbone; 0 where it is not known in advance."""
+
+
+def load(model: EvaluatedModel, seed: int) -> models.Model:
+    """The backbone of a model, on the CPU.
+
+    Args:
+        model: The model to load.
+        seed: Seed of random weights.
+
+    Raises:
+        ConfigError: It has no backbone, or does not exist.
         CheckpointError: It cannot be read.
     """
-    if not isinstance(contender.model, str) or not contender.has_backbone:
+    if not isinstance(model.model, str) or not model.has_backbone:
         raise ConfigError(
-            f"{contender.name} only provides features and cannot be fine-tuned",
+            f"{model.name} only provides features and cannot be fine-tuned",
             "use --protocols linear or knn, or a run, an exported file or a timm name",
         )
-    model = models.load(contender.model, size=contender.size, seed=seed)
-    return models.untrained(model, seed=seed) if contender.untrained else model
+    loaded = models.load(model.model, size=model.size, seed=seed)
+    return models.untrained(loaded, seed=seed) if model.untrained else loaded
 
 
-def frozen(contender: Contender, device: torch.device) -> Frozen:
-    """The features of a contender and what it is.
+def frozen(model: EvaluatedModel, device: torch.device) -> Frozen:
+    """The features of a model, and its description.
 
     Raises:
         ConfigError: It cannot be loaded, or its preprocessing is unknown.
         CheckpointError: It cannot be read.
     """
-    if contender.has_backbone:
-        model = load(contender, seed=0)
-        return Frozen(model_column(model, device), _of_model(contender, model))
-    if contender.model == PIXELS:
-        described = _described(
-            contender,
-            "raw pixels",
-            Preprocessing(size=PIXEL_SIZE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
-        )
-        return Frozen(pixel_column(PIXEL_SIZE), described)
-    if isinstance(contender.model, str):
-        opened = onnx.open_file(Path(contender.model), contender.preprocessing, contender.size)
-        column = _function_column(opened.function, opened.preprocessing, torch.device("cpu"))
-        return Frozen(column, _described(contender, opened.start, opened.preprocessing))
-    return _of_function(contender, contender.model, device)
-
-
-def describe(contender: Contender) -> dict[str, Any]:
-    """What a contender is, as JSON values, with a digest of its weights where it has any."""
-    return frozen(contender, torch.device("cpu")).described
-
-
-def _of_function(contender: Contender, function: FeatureFunction, device: torch.device) -> Frozen:
-    preprocessing = contender.preprocessing
-    if preprocessing == UNKNOWN:
+    if model.has_backbone:
+        return _of_backbone(model, load(model, seed=model.seed), device)
+    if model.model == CHANCE:
+        described = _described(model, "most common class", UNKNOWN)
+        return Frozen(constant_extractor(PIXEL_SIZE), described)
+    if model.model == PIXELS:
+        preprocessing = dataclasses.replace(UNKNOWN, size=PIXEL_SIZE)
+        return Frozen(pixel_extractor(PIXEL_SIZE), _described(model, "raw pixels", preprocessing))
+    if isinstance(model.model, str):
+        opened = onnx.open_file(Path(model.model), model.preprocessing, model.size)
+        extractor = _function_extractor(opened.function, opened.preprocessing, torch.device("cpu"))
+        return Frozen(extractor, _described(model, opened.start, opened.preprocessing))
+    if model.preprocessing == UNKNOWN:
         raise ConfigError(
-            f"the function {contender.name} was given without its preprocessing",
+            f"the function {model.name} was given without its preprocessing",
             "add preprocessing=footage.Preprocessing(size=224, mean=(...), std=(...))",
         )
-    column = _function_column(function, preprocessing, device)
-    return Frozen(column, _described(contender, "a Python function", preprocessing))
+    extractor = _function_extractor(model.model, model.preprocessing, device)
+    return Frozen(extractor, _described(model, "a Python function", model.preprocessing))
 
 
-def _function_column(
+def describe(model: EvaluatedModel) -> dict[str, Any]:
+    """The description of a model as JSON values, with a digest of its weights if it has any."""
+    return frozen(model, torch.device("cpu")).described
+
+
+def _of_backbone(model: EvaluatedModel, loaded: models.Model, device: torch.device) -> Frozen:
+    backbone = loaded.backbone
+    described = _described(model, loaded.start, loaded.preprocessing) | {
+        "architecture": backbone.architecture,
+        "options": dict(backbone.options),
+        "weights": weights_digest(backbone),
+    }
+    return Frozen(model_extractor(loaded, device), described, backbone.feature_dim)
+
+
+def _function_extractor(
     function: FeatureFunction, preprocessing: Preprocessing, device: torch.device
-) -> Column:
+) -> FeatureExtractor:
     def features(pixels: RawBatch) -> Features:
         batch = torch.from_numpy(pixels)
         images = normalise(batch, preprocessing.mean, preprocessing.std, device)
@@ -152,24 +204,16 @@ def _function_column(
         if found.ndim != 2 or len(found) != len(pixels):
             raise ConfigError(
                 f"features of {len(pixels)} images have shape {tuple(found.shape)}",
-                "give one vector an image: (images, features)",
+                "return one vector per image: (images, features)",
             )
         return found.float().cpu()
 
-    return Column(preprocessing.size, features)
+    return FeatureExtractor(preprocessing.size, features)
 
 
-def _of_model(contender: Contender, model: models.Model) -> dict[str, Any]:
-    return _described(contender, model.start, model.preprocessing) | {
-        "architecture": model.backbone.architecture,
-        "options": dict(model.backbone.options),
-        "weights": weights_digest(model.backbone),
-    }
-
-
-def _described(contender: Contender, start: str, preprocessing: Preprocessing) -> dict[str, Any]:
+def _described(model: EvaluatedModel, start: str, preprocessing: Preprocessing) -> dict[str, Any]:
     return {
-        "model": text(contender.name),
+        "model": text(model.name),
         "architecture": "",
         "start": text(start),
         "size": preprocessing.size,

@@ -1,8 +1,8 @@
 """Fit classifiers to frozen features: k nearest neighbours and a linear probe.
 
-A protocol takes the training and the validation part, chooses its settings by accuracy on the
-validation part alone, fits again on both, and returns a `Fitted`. The test part is no argument of
-any protocol, so selection cannot see it; whoever holds a `Fitted` reads the test part once.
+A probe takes the training and the validation part, selects its settings by accuracy on the
+validation part alone, fits again on both, and returns a `Fitted`. The test part is not an argument
+of a probe, so selection cannot see it.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,9 @@ from typing import Final, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+MAJORITY: Final = "majority"
+"""Name of the probe that ignores the features."""
 
 FeatureRows = Float[Tensor, "N D"]
 Labels = Int[Tensor, " N"]
@@ -52,13 +55,14 @@ class Fitted(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """Share of right answers in [0, 1] and its standard error, 0 at the extremes."""
+    """Fraction of right answers and its standard error, which is 0 at the extremes."""
 
     value: float
     standard_error: float
 
 
-Protocol = Callable[[Examples, Examples, int], Fitted]
+Probe = Callable[[Examples, Examples, int], Fitted]
+"""Fits a classifier to a training part and a validation part with a number of classes."""
 
 
 def accuracy(predicted: Labels, labels: Labels) -> Accuracy:
@@ -68,14 +72,14 @@ def accuracy(predicted: Labels, labels: Labels) -> Accuracy:
 
 
 def majority(train: Examples, val: Examples, num_classes: int) -> Fitted:
-    """Answer the commonest class: what chance can reach without looking at an image."""
+    """Predict the most common class: the accuracy that is possible without any image."""
     counts = torch.bincount(train.joined(val).labels, minlength=num_classes)
     # The smallest class number among equals, on every device alike.
-    commonest = int((counts == counts.max()).nonzero()[0, 0])
-    on_validation = float((val.labels == commonest).double().mean())
+    most_common = int((counts == counts.max()).nonzero()[0, 0])
+    on_validation = float((val.labels == most_common).double().mean())
 
     def predict(features: FeatureRows) -> Labels:
-        return torch.full((len(features),), commonest, device=features.device)
+        return torch.full((len(features),), most_common, device=features.device)
 
     return Fitted(predict, {}, on_validation)
 
@@ -253,5 +257,5 @@ def _row_space(features: FeatureRows) -> Float[Tensor, "D R"]:
     return basis
 
 
-PROTOCOLS: Final[dict[str, Protocol]] = {"knn": knn, "linear": linear}
-"""The ways to judge frozen features, by the name that stands in a result row."""
+PROBES: Final[dict[str, Probe]] = {"knn": knn, "linear": linear}
+"""The probes of features, by the name of their protocol."""

@@ -1,4 +1,4 @@
-"""The named ways to turn a backbone and a thousand labels into one number, as values in one dict.
+"""The named ways to evaluate a model on a task, as values in one dict.
 
 A protocol is a grid of settings, the seeds of the final runs, and how these become one number.
 Every one selects by the validation part after training on the training part, trains the selected
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from footage.errors import ConfigError, UnknownNameError
-from footage.evaluation.probes import INVERSE_PENALTIES, NEIGHBOURS, TEMPERATURES
+from footage.evaluation.probes import INVERSE_PENALTIES, MAJORITY, NEIGHBOURS, TEMPERATURES
 from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
 from footage.seeding import generator
@@ -37,11 +37,11 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:
-    """A way to judge a model on a task; its name stands in every row of results."""
+    """A way to evaluate a model on a task; every row of results records its name."""
 
     name: str
-    adapt: Literal["fine-tune", "linear", "knn"]
-    """Train the whole network below a zero-initialised linear head, or fit frozen features."""
+    adapt: Literal["fine-tune", "linear", "knn", "majority"]
+    """Train the whole network below a zero-initialised linear head, or the name of a probe."""
     settings: tuple[Setting, ...] = ()
     """The grid of a fine-tuning; classifiers on frozen features bring their own."""
     seeds: tuple[int, ...] = (0,)
@@ -145,6 +145,9 @@ One seed, and six passes over the images.
 
 LINEAR: Final = Protocol(name="linear", adapt="linear", resize="area")
 KNN: Final = Protocol(name="knn", adapt="knn", resize="area")
+
+CHANCE: Final = Protocol(name=MAJORITY, adapt=MAJORITY, resize="area")
+"""The only protocol of the baseline `chance`; it cannot be asked for."""
 
 HEAVY_TRIALS: Final = 100
 

@@ -1,4 +1,4 @@
-"""The files that a suite evaluation keeps so that it can resume; each is written once.
+"""The files that an evaluation keeps so that it can resume; each is written once.
 
 PROTOCOL/evaluation.json               which model is evaluated, and how
 PROTOCOL/select/TASK/N.json            accuracy of one setting on the validation part
@@ -6,19 +6,27 @@ PROTOCOL/test/TASK/SEED.answers.json   a classifier's answers, before a label wa
 PROTOCOL/test/TASK/SEED.json           their accuracy
 """
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
+
 from footage.errors import ConfigError
+from footage.evaluation import earlier
 from footage.evaluation.fields import Count, Environment, Hash, Record, Share, Text
 from footage.io.documents import Document
 
 Content = TypeVar("Content")
 
+LONGEST_NAME: Final = 255
+"""Maximum length of a folder's name, in bytes."""
+
 _HINT: Final = "remove it to compute it again"
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """The result of selection, which uses no test part."""
 
     selected: dict[str, float | Text]
@@ -32,7 +40,7 @@ class Answered(Record, frozen=True):
 
     digest: Hash
     """Digest of the lists of images."""
-    choice: Choice
+    selection: Selection = msgspec.field(name="choice")
     answers: list[Count]
     """Class numbers, in the order of the list."""
     images: Hash = ""
@@ -56,7 +64,7 @@ class Tried(Record, frozen=True):
     images: Hash = ""
 
 
-class Evaluated(Record, frozen=True):
+class Evaluation(Record, frozen=True):
     """The evaluation whose results the folder of a protocol contains."""
 
     identity: dict[str, Any]
@@ -72,12 +80,20 @@ SCORED: Final = Document[Scored](
 TRIED: Final = Document[Tried](
     schema=Tried, name="a stored accuracy of a setting", error=ConfigError, hint=_HINT
 )
-EVALUATED: Final = Document[Evaluated](
-    schema=Evaluated,
+EVALUATION: Final = Document[Evaluation](
+    schema=Evaluation,
     name="the description of an evaluation",
     error=ConfigError,
     hint="remove the folder it is in and evaluate again",
+    migrate=earlier.evaluation,
 )
+
+
+def folder_name(task: str) -> str:
+    """The folder of a task; the name itself unless it is too long for a folder."""
+    if len(os.fsencode(task)) <= LONGEST_NAME:
+        return task
+    return f"{task[:60]}-{hashlib.sha256(task.encode()).hexdigest()[:16]}"
 
 
 def publish(document: Document[Content], path: Path, record: Any) -> Content:  # noqa: ANN401

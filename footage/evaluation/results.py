@@ -1,6 +1,9 @@
-"""Result rows: one number each, with all that it depends on, in JSON files.
+"""Result rows: one number each, with all that it depends on, and the files that contain them.
 
-Rows of different tasks, protocols or splits are never averaged here; each carries its own identity.
+    photos-DIGEST.json    a model and its baselines on labelled images or held-out videos
+    results.jsonl         a model on the tasks of a suite; results.parquet has the same rows
+
+Rows of different kinds are never averaged here; each carries its own identity, see `averages`.
 """
 
 import datetime
@@ -9,53 +12,69 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from footage.errors import CheckpointError
+from footage.evaluation import earlier
 from footage.evaluation.fields import (
     Count,
     DescribedModel,
     Environment,
     Hash,
     Pixels,
+    Positive,
     Record,
     Seed,
     Share,
     Text,
 )
 from footage.evaluation.leakage import Leakage, sentences
+from footage.io import files
 from footage.io.documents import Document
 from footage.metrics.intervals import few_images, wilson
 from footage.runs.environment import environment
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+"""Version of the JSON file."""
 
-COLUMNS: Final = ("chance", "pixels", "untrained", "model")
-"""What stands side by side for every task, weakest first."""
+LINES: Final = "results.jsonl"
+PARQUET: Final = "results.parquet"
 
-MAJORITY: Final = "majority"
-"""The protocol of the column `chance` on labelled images."""
+MODEL: Final = "model"
+"""Role of a model under test."""
 
 NEAREST: Final = "nearest frame"
 """The protocol of retrieval in held-out videos, which needs no labels."""
 
+GENERATION: Final = "v2"
+"""Of the VTAB protocol: settings are selected on 200 of the 1000 images. v1 has no such part."""
+
 
 class ResultRow(Record, frozen=True):
-    """One number and all that it depends on."""
+    """The accuracy of one model on the test part of one task, under one protocol."""
 
-    model: Text
-    """The MODEL argument, or the baseline in words."""
-    column: Text
-    """One of `COLUMNS`."""
+    suite: Text
+    """Name of the suite; empty for labelled images and held-out videos."""
     task: Text
+    group: Text
+    model: Text
+    """The name of the model or baseline."""
+    baseline: Text
+    """One of `models.BASELINES`; empty for a model under test."""
     protocol: Text
     metric: Text
     value: Share
     """Fraction in [0, 1]."""
     standard_error: Share
-    """Of the value, from the number of test images alone; 0 at the extremes, see `interval`."""
+    """Standard error of one run by the number of test images; 0 at the extremes, see `interval`."""
+    seed_values: tuple[Share, ...]
+    """The value of each seed, in the order of the rule."""
+    chance: Share
+    """Accuracy of always predicting the most common class of the training and validation part."""
     validation: Share
     """The same metric on the validation part, by which the setting was selected."""
-    selected: Mapping[str, float]
+    selected: Mapping[str, float | Text]
     """The selected setting."""
     num_classes: Count
     num_train: Count
@@ -63,34 +82,53 @@ class ResultRow(Record, frozen=True):
     num_test: Count
     split: Text
     """How the three parts came about, in words."""
+    deviations: tuple[Text, ...]
+    """Differences from the exact task."""
+    missing: Mapping[Text, Text]
+    """Tasks of the suite without a row here, and their groups."""
+    sweep_size: Count
+    """Settings that were tried on the validation part."""
+    seed_rule: Text
+    """How several runs became one number."""
+    generation: Text
     seed: Seed
+    """Seed of random weights."""
     architecture: Text
-    start: Text
+    weights_origin: Text
     """Where the weights come from, in words."""
     size: Pixels
     """Input height and width in pixels."""
+    mean: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
+    resize: Text
+    precision: Text
     images: Hash = ""
-    """Digest of the task's images and labels; empty in files of version 1."""
+    """Digest of the task's images and labels; empty in results of earlier versions."""
     weights: Hash = ""
-    """Digest of the network's weights; empty without a network and in files of version 1."""
+    """Digest of the network's weights; empty without a network."""
     leakage: Leakage | None = None
-    """Test images that were seen before; None in files of version 1, where none was looked for."""
+    """Test images that were seen before; None in results of earlier versions."""
     interval: tuple[Share, Share] = (0.0, 1.0)
-    """95 % interval of the value (Wilson); follows from it and the number of test images."""
+    """95 % interval of one run (Wilson); follows from value and number of test images."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
 
+    @property
+    def role(self) -> str:
+        """The baseline, or `MODEL`."""
+        return self.baseline or MODEL
+
 
 class ResultFile(Record, frozen=True):
-    """Content of one file."""
+    """Content of a JSON file."""
 
     schema_version: Count
     model: DescribedModel
     environment: Environment
     rows: list[ResultRow]
     evaluations: tuple[Hash, ...] = ()
-    """For each task what its rows depend on, as a digest; empty in files of version 1."""
+    """For each task a digest of what its rows depend on; empty in files of version 1."""
     warnings: tuple[Text, ...] = ()
     """What a reader must know, in sentences; see `warnings`."""
     written: Text = ""
@@ -103,18 +141,27 @@ RESULTS: Final = Document[ResultFile](
     error=CheckpointError,
     hint="remove it and run `footage evaluate` again",
     version_key="schema_version",
-    versions=(1, SCHEMA_VERSION),
+    versions=(1, 2, SCHEMA_VERSION),
+    migrate=earlier.result_file,
+)
+
+ROWS: Final = Document[ResultRow](
+    schema=ResultRow,
+    name="a row of evaluation results",
+    error=CheckpointError,
+    hint="remove it and run `footage evaluate` again",
+    migrate=earlier.suite_row,
 )
 
 
-def write_rows(
+def write_file(
     path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow], evaluations: Sequence[str] = ()
 ) -> Path:
-    """Write result rows to a JSON file, complete or not at all.
+    """Write rows to a JSON file, complete or not at all.
 
     Args:
         path: The JSON file.
-        model: What `model.describe` returns for the evaluated model.
+        model: Description of the model under test, see `DescribedModel`.
         rows: The results.
         evaluations: What the rows of each task depend on, as digests.
 
@@ -134,33 +181,67 @@ def write_rows(
     return path
 
 
-def read_rows(path: str | Path) -> list[ResultRow]:
-    """The result rows of a file that `evaluate` wrote.
+def write_lines(folder: Path, rows: Sequence[ResultRow]) -> list[Path]:
+    """Write rows as JSON lines and as Parquet; the same rows give the same bytes.
 
     Raises:
-        CheckpointError: The file is missing, damaged or of another version.
+        OutputError: A file cannot be written.
     """
-    return RESULTS.read(Path(path)).rows
+    lines, parquet = folder / LINES, folder / PARQUET
+    ROWS.write_lines(lines, rows)
+    flat = [
+        {
+            key: msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+            for key, value in msgspec.to_builtins(row).items()
+        }
+        for row in rows
+    ]
+    with files.atomic_write(parquet) as temporary:
+        pq.write_table(pa.Table.from_pylist(flat), temporary, write_page_checksum=True)
+    return [lines, parquet]
+
+
+def read_rows(path: str | Path) -> list[ResultRow]:
+    """The rows of a JSON file, of a results.jsonl, or of the folder that contains one.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of a later version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path /= LINES
+    if path.suffix == ".jsonl":
+        return ROWS.read_lines(path, appended=False)
+    return RESULTS.read(path).rows
 
 
 def is_untrained(cells: Mapping[str, ResultRow]) -> bool:
-    """Whether the columns `model` and `untrained` are the same random network."""
-    model, untrained = cells["model"], cells["untrained"]
+    """Whether the roles `model` and `untrained` are the same random network."""
+    model, untrained = cells[MODEL], cells["untrained"]
     if model.weights:
         return model.weights == untrained.weights
-    return model.start == untrained.start
+    return model.weights_origin == untrained.weights_origin
 
 
 def warnings(rows: Sequence[ResultRow]) -> list[str]:
-    """What a reader must know of these rows: few images, images seen before, random weights."""
-    models = [row for row in rows if row.column == "model"]
-    found = [few_images((row.task, row.num_test) for row in models)]
+    """What a reader must know of these rows: few images, images seen before, random weights.
+
+    The same sentence about several tasks is given once.
+    """
+    evaluated = [row for row in rows if not row.baseline] or list(rows)
+    found = [few_images((row.task, row.num_test) for row in evaluated)]
     # Held-out videos were left out of training by their ids, which are digests of their content.
-    for row in {row.task: row for row in models if row.protocol != NEAREST}.values():
-        found += sentences(row.task, row.leakage, row.num_test)
-    for row in models:
-        cells = {each.column: each for each in rows if each.task == row.task}
-        if "untrained" in cells and is_untrained(cells | {"model": row}):
+    by_task = {row.task: row for row in evaluated if row.protocol != NEAREST}
+    reasons: dict[str, list[str]] = {}
+    for task, row in by_task.items():
+        for sentence in sentences("", row.leakage, row.num_test):
+            reasons.setdefault(sentence, []).append(task)
+    for sentence, tasks in reasons.items():
+        named = "all tasks" if len(tasks) == len(by_task) > 1 else ", ".join(tasks)
+        found.append(named + sentence)
+    for row in evaluated:
+        cells = {each.role: each for each in rows if each.task == row.task}
+        if "untrained" in cells and is_untrained(cells | {MODEL: row}):
             found.append(
                 f"{row.model} has random weights: the columns model and untrained are the same"
                 " network. Evaluate a run, or a timm name with its tag, such as resnet18.a1_in1k."

@@ -1,18 +1,18 @@
-"""A whole evaluation of one model on a suite: items of work, over processes, resumable.
+"""Evaluate models on tasks: jobs, over processes, resumable.
 
-Items are done in two rounds, for a final run needs the whole selection of its task. What is already
-in the ledger is not done again, so that the same command goes on where it was killed, and ends in
-the same table.
+Jobs run in two rounds, because a final run needs the whole selection of its task. A job whose
+result is recorded is not repeated, so the same call resumes after a kill and ends in the same rows.
+Each entry, a model under one protocol, has a folder of records:
 
-    OUT/PROTOCOL/evaluation.json    what is judged and how; another model or setting is refused
-    OUT/PROTOCOL/select/ test/      the ledger: see `stages`
-    OUT/PROTOCOL/results.jsonl      one row a task, and results.parquet the same
+    RECORDS/evaluation.json    the model, the protocol and the suite; others are refused
+    RECORDS/select/ test/      the records of the jobs, see `jobs`
+    RECORDS/results.jsonl      one row per task, and results.parquet the same
 """
 
 import dataclasses
 import functools
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,16 +21,16 @@ import torch
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.evaluation import jobs, models
-from footage.evaluation.averages import OTHER
-from footage.evaluation.digests import task_images
+from footage.evaluation import jobs, models, protocols
+from footage.evaluation.dataset import OTHER, Task
+from footage.evaluation.digests import TaskImages, task_images
+from footage.evaluation.jobs import Advance, JobContext
 from footage.evaluation.leakage import Compared, Leakage, leakage
-from footage.evaluation.models import Contender
+from footage.evaluation.models import CHANCE, EvaluatedModel
 from footage.evaluation.protocols import Protocol
-from footage.evaluation.records import EVALUATED, publish
-from footage.evaluation.suite import Suite, SuiteTask
-from footage.evaluation.suite_results import GENERATION, LINES, SuiteRow, read_rows, write_rows
-from footage.evaluation.test_set import Score, SealedTest, visible
+from footage.evaluation.records import EVALUATION, publish
+from footage.evaluation.results import GENERATION, LINES, ResultRow, read_rows, write_lines
+from footage.evaluation.test_set import Score, TestSet, train_val
 from footage.io import files
 from footage.processes.executors import LocalProcesses
 from footage.runs.environment import environment
@@ -39,51 +39,72 @@ IDENTITY: Final = "evaluation.json"
 SCHEMA_VERSION: Final = 1
 
 TRAINING_COST: Final = 3.0
-"""A training image costs about three forward passes; decides only the shown time left."""
+"""A training image costs about three forward passes; it decides only the time left on display."""
+
+
+class Entry(NamedTuple):
+    """A model under one protocol, and the folder of its records."""
+
+    model: EvaluatedModel
+    protocol: Protocol
+    records: Path
+
+
+def entry(model: EvaluatedModel, protocol: Protocol, records: Path) -> Entry:
+    """An entry; the protocol decides the size of the input where the model does not."""
+    size = model.size or protocol.size
+    return Entry(dataclasses.replace(model, size=size), protocol, records)
+
+
+def protocols_of(model: EvaluatedModel, asked: Sequence[Protocol]) -> Sequence[Protocol]:
+    """The protocols of a model: those asked for, but for chance its own."""
+    return (protocols.CHANCE,) if model.baseline == CHANCE else asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class Evaluation:
     """All that a worker process needs; sent once."""
 
-    contender: Contender
-    tasks: tuple[SuiteTask, ...]
-    protocols: tuple[Protocol, ...]
+    entries: tuple[Entry, ...]
+    tasks: tuple[Task, ...]
     out: Path
+    """The folder of the lock; the records are in it."""
     batch_size: int
-    workers: int
+    workers: int = 1
+    suite: str = ""
+    """Name in results; empty for labelled images."""
+    table: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Every task that the suite must have, and its group."""
 
-    def place(self, protocol: Protocol, number: int) -> jobs.Place:
-        """Where an item works; items are spread over the GPUs by their number."""
-        size = self.contender.size or protocol.size
+    def context(self, number: int, order: int) -> JobContext:
+        """What the job of an entry works with; jobs are spread over the GPUs by their order."""
         gpus = torch.cuda.device_count()
-        return jobs.Place(
-            contender=dataclasses.replace(self.contender, size=size),
-            ledger=self.out / protocol.name,
-            device=torch.device("cuda", number % gpus) if gpus else torch.device("cpu"),
+        return JobContext(
+            *self.entries[number],
+            device=torch.device("cuda", order % gpus) if gpus else torch.device("cpu"),
             batch_size=self.batch_size,
         )
 
 
-class Item(NamedTuple):
+class Job(NamedTuple):
     """One piece of work."""
 
     kind: Literal["select", "final", "frozen"]
     task: int
-    """Its place in the job."""
-    protocol: int
-    """Its place in the job; of a frozen item it says nothing."""
+    """Index of the task."""
+    entry: int
+    """Index of the entry; a frozen job does all entries of frozen protocols."""
     number: int
     """The setting of a selection, the seed of a final run."""
     cost: float
-    """In forward passes of one image, about."""
+    """Approximate cost in forward passes of one image."""
 
 
 class Progress(NamedTuple):
-    """What is told while items are done."""
+    """Progress callbacks."""
 
     start: Callable[[float, float], None]
-    """Called once with the cost of all items and of those that are already done."""
+    """Called once with the cost of all jobs and of those that are already done."""
     advance: Callable[[float], None]
     """Called with the cost done since its last call."""
 
@@ -92,90 +113,82 @@ SILENT: Final = Progress(lambda *_: None, lambda _: None)
 
 
 def run(
-    job: Job, suite: Suite, table: Mapping[str, str], progress: Progress = SILENT
-) -> list[SuiteRow]:
-    """Run all remaining items, and write and return the rows of the suite.
+    evaluation: Evaluation,
+    progress: Progress = SILENT,
+    images: Mapping[str, TaskImages] | None = None,
+) -> list[ResultRow]:
+    """Run all remaining jobs, write the rows of each entry to its records, and return them.
 
     Args:
-        job: The model under test, the protocols, and the output folder.
-        suite: For its name and its tasks.
-        table: Every task that the suite must have, and its group.
+        evaluation: Models, protocols and tasks.
         progress: Progress callbacks.
+        images: Image files of the tasks by name, if they have been read already.
 
     Raises:
-        ConfigError: OUT contains results of a different evaluation, a model cannot be evaluated by
-            a protocol, or images cannot be read.
+        ConfigError: The records are of a different evaluation, a model cannot be evaluated by a
+            protocol, or images cannot be read.
         BusyError: Another process is writing there.
     """
-    if job.workers > 1 and not isinstance(job.contender.model, str):
+    entries = evaluation.entries
+    if evaluation.workers > 1 and any(callable(each.model.model) for each in entries):
         raise ConfigError(
             "a Python function cannot be evaluated with multiple workers", "use workers=1"
         )
-    described = {each.name: _identify(job, suite, each) for each in job.protocols}
-    job, seen = _with_images(job)
-    with files.exclusive(job.out / ".lock", job.out):
-        rounds = _items(job, ("frozen", "select")), _items(job, ("final",))
-        left = [item for items in rounds for item in items if not _done(job, item)]
-        total = sum(item.cost for items in rounds for item in items)
-        progress.start(total, total - sum(item.cost for item in left))
-        for items in rounds:
-            _do(job, [item for item in items if item in left], progress)
+    described = _identify(evaluation)
+    evaluation, seen = _with_images(evaluation, images)
+    with files.exclusive(evaluation.out / ".lock", evaluation.out):
+        rounds = _jobs(evaluation, ("frozen", "select")), _jobs(evaluation, ("final",))
+        left = [job for jobs in rounds for job in jobs if not _done(evaluation, job)]
+        total = sum(job.cost for jobs in rounds for job in jobs)
+        progress.start(total, total - sum(job.cost for job in left))
+        for jobs_of_round in rounds:
+            _do(evaluation, [job for job in jobs_of_round if job in left], progress)
         rows = []
-        for protocol in job.protocols:
-            found = collect(job, suite.name, protocol, described[protocol.name], table, seen)
-            write_rows(job.out / protocol.name, found)
+        for each in entries:
+            found = _collect(evaluation, each, described[each.model], seen[each.model.name])
+            write_lines(each.records, found)
             rows += found
     return rows
 
 
-def _with_images(job: Job) -> tuple[Job, dict[str, Leakage]]:
-    """The job with a digest of each task's images, and the test images that were seen before."""
-    images = [task_images(task.num_classes, task.train, task.val, task.test) for task in job.tasks]
+def _with_images(
+    evaluation: Evaluation, images: Mapping[str, TaskImages] | None
+) -> tuple[Evaluation, dict[str, dict[str, Leakage]]]:
+    """The evaluation with digests of images, and the test images that each model saw before."""
+    images = images or {
+        task.name: task_images(task.num_classes, task.train, task.val, task.test)
+        for task in evaluation.tasks
+    }
     tasks = tuple(
-        dataclasses.replace(task, images=each.digest, fitted_images=each.fitted_digest)
-        for task, each in zip(job.tasks, images, strict=True)
+        dataclasses.replace(
+            task,
+            images=images[task.name].digest,
+            fitted_images=images[task.name].fitted_digest,
+        )
+        for task in evaluation.tasks
     )
-    compared = {
-        task.name: Compared(task.test, each) for task, each in zip(tasks, images, strict=True)
-    }
-    seen = leakage(compared, job.contender.training_data)
-    return dataclasses.replace(job, tasks=tasks), seen
+    compared = {task.name: Compared(task.test, images[task.name]) for task in tasks}
+    by_name = {each.model.name: each.model for each in evaluation.entries}
+    seen = {name: leakage(compared, model.training_data) for name, model in by_name.items()}
+    return dataclasses.replace(evaluation, tasks=tasks), seen
 
 
-def collect(
-    job: Job,
-    suite: str,
-    protocol: Protocol,
+def _collect(
+    evaluation: Evaluation,
+    entry: Entry,
     described: Mapping[str, Any],
-    table: Mapping[str, str],
     seen: Mapping[str, Leakage],
-) -> list[SuiteRow]:
-    """A row for each task whose runs are all in the ledger, tasks of earlier calls included."""
-    ledger = job.out / protocol.name
-    rows = {row.task: row for row in read_rows(ledger)} if (ledger / LINES).exists() else {}
-    precision = "bfloat16" if torch.cuda.is_available() and not protocol.frozen else "float32"
-    shared = {
-        "suite": suite,
-        "protocol": protocol.name,
-        "sweep_size": protocol.sweep_size,
-        "seed_rule": protocol.seed_rule,
-        "generation": GENERATION,
-        "missing": {},
-        "resize": protocol.resize,
-        "precision": precision,
-        **{name: described[name] for name in ("model", "architecture", "start", "size")},
-        "mean": tuple(described["mean"]),
-        "std": tuple(described["std"]),
-        "weights": described.get("weights", ""),
-    }
-    for task in job.tasks:
-        test = SealedTest(task, ledger)
-        found = [test.recorded(seed) for seed in protocol.seeds]
-        scores = [score for score in found if score is not None]
-        if len(scores) == len(found):
-            rows[task.name] = _row(
-                task, protocol, scores, shared | {"leakage": seen.get(task.name)}
-            )
+) -> list[ResultRow]:
+    """A row for each task whose runs are all recorded, tasks of earlier calls included."""
+    known = read_rows(entry.records) if (entry.records / LINES).exists() else []
+    rows = {row.task: row for row in known}
+    for task in evaluation.tasks:
+        test = TestSet(task, entry.records)
+        scores = [test.recorded(seed) for seed in entry.protocol.seeds]
+        whole = [score for score in scores if score is not None]
+        if len(whole) == len(scores):
+            rows[task.name] = _row(evaluation.suite, task, entry, whole, described, seen[task.name])
+    table = evaluation.table
     missing = {name: group for name, group in table.items() if name not in rows}
     order = [name for name in table if name in rows] + sorted(rows.keys() - table.keys())
     return [
@@ -185,144 +198,194 @@ def collect(
 
 
 def _row(
-    task: SuiteTask, protocol: Protocol, scores: list[Score], shared: Mapping[str, Any]
-) -> SuiteRow:
+    suite: str,
+    task: Task,
+    entry: Entry,
+    scores: Sequence[Score],
+    described: Mapping[str, Any],
+    seen: Leakage,
+) -> ResultRow:
+    protocol = entry.protocol
     values = [score.accuracy for score in scores]
     value = float(
         statistics.median(values) if protocol.aggregate == "median" else statistics.fmean(values)
     )
     num_test = len(task.test.paths)
-    return SuiteRow(
+    return ResultRow(
+        suite=suite,
         task=task.name,
         group=task.group,
+        model=described["model"],
+        baseline=entry.model.baseline,
+        protocol=protocol.name,
+        metric="top-1",
         value=value,
         standard_error=(value * (1 - value) / num_test) ** 0.5,
         seed_values=tuple(values),
         chance=scores[0].chance,
-        validation=scores[0].choice.validation,
-        selected=scores[0].choice.selected,
+        validation=scores[0].selection.validation,
+        selected=scores[0].selection.selected,
         num_classes=task.num_classes,
         num_train=len(task.train.paths),
         num_val=len(task.val.paths),
         num_test=num_test,
-        marks=task.marks,
+        split=task.split,
+        deviations=task.deviations,
+        missing={},
+        sweep_size=protocol.sweep_size,
+        seed_rule=protocol.seed_rule,
+        generation=GENERATION,
+        seed=entry.model.seed,
+        resize=protocol.resize,
+        precision="bfloat16" if torch.cuda.is_available() and not protocol.frozen else "float32",
         images=task.images,
-        **shared,
+        leakage=seen,
+        **fields_of_model(described),
     )
 
 
-# --- items -------------------------------------------------------------------------------------
+def fields_of_model(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row that describe its network."""
+    return {
+        "architecture": described["architecture"],
+        "weights_origin": described["start"],
+        "size": described["size"],
+        "mean": tuple(described["mean"]),
+        "std": tuple(described["std"]),
+        "weights": described.get("weights", ""),
+    }
 
 
-def _items(job: Job, kinds: tuple[str, ...]) -> list[Item]:
-    items = []
-    for place, task in enumerate(job.tasks):
-        seen, num_test = len(task.train.paths) + len(task.val.paths), len(task.test.paths)
-        if any(protocol.frozen for protocol in job.protocols):
-            items.append(Item("frozen", place, 0, 0, float(seen + num_test)))
-        for order, protocol in enumerate(job.protocols):
+# --- jobs --------------------------------------------------------------------------------------
+
+
+def _jobs(evaluation: Evaluation, kinds: tuple[str, ...]) -> list[Job]:
+    listed = []
+    for place, task in enumerate(evaluation.tasks):
+        num_test = len(task.test.paths)
+        if any(entry.protocol.frozen for entry in evaluation.entries):
+            listed.append(Job("frozen", place, 0, 0, float(task.num_images)))
+        for number, (_, protocol, _) in enumerate(evaluation.entries):
             costs = [
                 TRAINING_COST * setting.steps * setting.batch_size for setting in protocol.settings
             ]
-            items += [Item("select", place, order, n, cost) for n, cost in enumerate(costs)]
+            listed += [Job("select", place, number, n, cost) for n, cost in enumerate(costs)]
             if not protocol.frozen:
                 mean = sum(costs) / len(costs) + num_test
-                items += [Item("final", place, order, seed, mean) for seed in protocol.seeds]
-    return [item for item in items if item.kind in kinds]
+                listed += [Job("final", place, number, seed, mean) for seed in protocol.seeds]
+    return [job for job in listed if job.kind in kinds]
 
 
-def _done(job: Job, item: Item) -> bool:
-    task, protocol = job.tasks[item.task], job.protocols[item.protocol]
-    ledger = job.out / protocol.name
-    if item.kind == "frozen":
-        return not _frozen_left(job, task)
-    if item.kind == "select":
-        return jobs.tried(ledger, visible(task), item.number)
-    return SealedTest(task, ledger).recorded(item.number) is not None
+def _done(evaluation: Evaluation, job: Job) -> bool:
+    task, entry = evaluation.tasks[job.task], evaluation.entries[job.entry]
+    if job.kind == "frozen":
+        return not _frozen_left(evaluation, task)
+    if job.kind == "select":
+        return jobs.tried(entry.records, train_val(task), job.number)
+    return TestSet(task, entry.records).recorded(job.number) is not None
 
 
-def _frozen_left(job: Job, task: SuiteTask) -> list[tuple[Protocol, SealedTest]]:
-    tests = [(each, SealedTest(task, job.out / each.name)) for each in job.protocols if each.frozen]
-    return [(each, test) for each, test in tests if test.recorded(each.seeds[0]) is None]
+def _frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
+    """The test part for each entry, by index, that is frozen and not recorded yet."""
+    tests = {
+        number: TestSet(task, entry.records)
+        for number, entry in enumerate(evaluation.entries)
+        if entry.protocol.frozen
+    }
+    return {
+        number: test
+        for number, test in tests.items()
+        if test.recorded(evaluation.entries[number].protocol.seeds[0]) is None
+    }
 
 
-def _do(job: Job, items: list[Item], progress: Progress) -> None:
-    if job.workers == 1:
-        for item in items:
-            perform(job, item, functools.partial(_advance, progress, item.cost))
+def _do(evaluation: Evaluation, left: Sequence[Job], progress: Progress) -> None:
+    if evaluation.workers == 1:
+        for job in left:
+            perform(evaluation, job, functools.partial(_advance, progress, job.cost))
         return
-    for outcome in LocalProcesses(job.workers).run(functools.partial(_work, job), items):
+    processes = LocalProcesses(evaluation.workers)
+    for outcome in processes.run(functools.partial(_work, evaluation), left):
         if outcome.failure:
+            task = evaluation.tasks[outcome.task.task].name
             raise ConfigError(
-                f"{outcome.task.kind} of {job.tasks[outcome.task.task].name}: {outcome.failure}",
+                f"{outcome.task.kind} of {task}: {outcome.failure}",
                 "it may need more memory: lower --workers; what is done is kept",
             )
         progress.advance(outcome.task.cost)
 
 
-def _advance(progress: Progress, cost: float, share: float) -> None:
-    progress.advance(cost * share)
+def _advance(progress: Progress, cost: float, fraction: float) -> None:
+    progress.advance(cost * fraction)
 
 
-def _work(job: Job, item: Item) -> None:
-    """In a worker process: cores are shared out, for the numbers depend on threads as time does."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // job.workers))
-    perform(job, item, lambda _: None)
+def _work(evaluation: Evaluation, job: Job) -> None:
+    """In a worker process: share the cores, for the numbers depend on threads as time does."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // evaluation.workers))
+    perform(evaluation, job, lambda _: None)
 
 
-def perform(job: Job, item: Item, advance: Callable[[float], None]) -> None:
-    """Do one item; its result lies in the ledger afterwards.
+def perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
+    """Do one job; its result is recorded afterwards.
 
     Raises:
         ConfigError: It cannot be done, or does not fit into the memory of the GPU.
     """
     try:
-        _perform(job, item, advance)
+        _perform(evaluation, job, advance)
     except torch.OutOfMemoryError as error:
-        protocol, task = job.protocols[item.protocol].name, job.tasks[item.task].name
+        protocol = evaluation.entries[job.entry].protocol.name
+        task = evaluation.tasks[job.task].name
         raise ConfigError(
             f"{protocol} on {task} does not fit into the GPU's memory: {str(error)[:100]}",
             "give fewer --workers or a smaller --size and another --out; what is done is kept",
         ) from error
 
 
-def _perform(job: Job, item: Item, advance: Callable[[float], None]) -> None:
-    task, protocol = job.tasks[item.task], job.protocols[item.protocol]
-    if item.kind == "frozen":
-        left = _frozen_left(job, task)
+def _perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
+    task = evaluation.tasks[job.task]
+    if job.kind == "frozen":
+        left = _frozen_left(evaluation, task)
         if left:
-            jobs.judge_frozen(job.place(left[0][0], item.task), visible(task), left, advance)
-    elif item.kind == "select":
-        place = job.place(protocol, item.number)
-        jobs.try_setting(place, visible(task), protocol, item.number, advance)
+            contexts = [evaluation.context(number, job.task) for number in left]
+            jobs.evaluate_frozen(contexts, train_val(task), list(left.values()), advance)
+        return
+    context = evaluation.context(job.entry, job.number)
+    if job.kind == "select":
+        jobs.try_setting(context, train_val(task), job.number, advance)
     else:
-        place = job.place(protocol, item.number)
-        test = SealedTest(task, place.ledger)
-        jobs.finish(place, visible(task), test, protocol, item.number, advance)
+        test = TestSet(task, context.records)
+        jobs.finish(context, train_val(task), test, job.number, advance)
 
 
-# --- the folder --------------------------------------------------------------------------------
+# --- the records -------------------------------------------------------------------------------
 
 
-def _identify(job: Job, suite: Suite, protocol: Protocol) -> dict[str, Any]:
-    """Write what is judged and how, or compare it with what was begun there."""
-    contender = job.place(protocol, 0).contender
-    if not protocol.frozen and not contender.has_backbone:
-        models.load(contender, seed=0)  # says what is wrong
-    described = models.describe(contender)
-    wanted = {
-        "schema_version": SCHEMA_VERSION,
-        "suite": suite.name,
-        "contender": described,
-        "protocol": configuration.to_dict(protocol),
-    }
-    path = job.out / protocol.name / IDENTITY
-    found = publish(EVALUATED, path, {"identity": wanted, "environment": environment()})
-    different = list(configuration.differences(wanted, found.identity))
-    if different:
-        raise ConfigError(
-            f"{path.parent} contains results for a different model or configuration: "
-            f"{'; '.join(different[:3])}",
-            "choose another --out",
-        )
+def _identify(evaluation: Evaluation) -> dict[EvaluatedModel, dict[str, Any]]:
+    """Describe the models, and compare them with those whose records exist.
+
+    Raises:
+        ConfigError: The records are of a different evaluation.
+    """
+    for model, protocol, _ in evaluation.entries:
+        if not protocol.frozen and not model.has_backbone:
+            models.load(model, seed=0)  # raises the error that explains why it cannot
+    by_model = dict.fromkeys(each.model for each in evaluation.entries)
+    described = {model: models.describe(model) for model in by_model}
+    here = environment()
+    for model, protocol, records in evaluation.entries:
+        wanted = {
+            "schema_version": SCHEMA_VERSION,
+            "suite": evaluation.suite,
+            "model": described[model],
+            "protocol": configuration.to_dict(protocol),
+        }
+        found = publish(EVALUATION, records / IDENTITY, {"identity": wanted, "environment": here})
+        different = list(configuration.differences(wanted, found.identity))
+        if different:
+            raise ConfigError(
+                f"{records} contains results for a different model or configuration: "
+                f"{'; '.join(different[:3])}",
+                "choose another --out",
+            )
     return described

@@ -1,12 +1,12 @@
-"""The test part of a task behind a seal: it answers once for each protocol and seed, on disk.
+"""The test set of a task: it answers once for each model, protocol and seed, on disk.
 
-    Visible      what fitting and selection are given: it has no test part
-    SealedTest   the test part: hands its images to one classifier, stores the answers, and only
-                 then looks at its labels
+    TrainVal   what fitting and selection are given: training and validation part, no test part
+    TestSet    the test part: asks one classifier for its answers, stores them, and only then looks
+               at its labels
 
-Answers and accuracy are files of their own that are written once, see `records`. A kill between the
-two costs nothing: the answers are counted again, no second classifier is asked. A classifier of
-another choice is refused for good.
+Answers and accuracy are separate files that are written once, see `records`. A kill between the two
+costs nothing: the stored answers are counted, and no second classifier is asked. A classifier with
+another selection is refused.
 """
 
 import hashlib
@@ -19,23 +19,31 @@ import numpy as np
 from jaxtyping import Int
 
 from footage.errors import ConfigError
-from footage.evaluation.dataset import Part
-from footage.evaluation.records import ANSWERED, SCORED, Answered, Choice, Scored, publish, read
-from footage.evaluation.suite import SuiteTask
+from footage.evaluation.dataset import Part, Task
+from footage.evaluation.records import (
+    ANSWERED,
+    SCORED,
+    Answered,
+    Scored,
+    Selection,
+    folder_name,
+    publish,
+    read,
+)
 
 Answers = Int[np.ndarray, " N"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Visible:
-    """A task as those see it who fit and select."""
+class TrainVal:
+    """The parts of a task that fitting and selection may use."""
 
     name: str
     num_classes: int
     train: Part
     val: Part
     images: str
-    """Digest of its images; empty before they were read."""
+    """Digest of its images; empty before they are read."""
 
     @property
     def both(self) -> Part:
@@ -45,39 +53,44 @@ class Visible:
 
     @property
     def digest(self) -> str:
-        """Of its lists of images."""
+        """Digest of its lists of images."""
         return digest(self.num_classes, (self.train, self.val))
 
     @property
-    def commonest(self) -> int:
-        """The commonest class of both parts, the smallest number among equals."""
+    def most_common(self) -> int:
+        """The most common class of both parts; the smallest number among equals."""
         return int(np.bincount(self.both.labels, minlength=self.num_classes).argmax())
 
 
 class Score(NamedTuple):
-    """What one read of a test part gave."""
+    """The result of reading a test part once."""
 
     accuracy: float
     chance: float
-    """Accuracy of always answering the commonest class that was seen."""
-    choice: Choice
+    """Accuracy of always predicting the most common class of the other parts."""
+    selection: Selection
 
 
-class SealedTest:
+class TestSet:
     """The test part of one task for one model and protocol.
 
     Args:
-        task: Where the test part is taken from.
-        folder: The ledger of the model and protocol.
+        task: The task; only its test part is kept.
+        records: Folder of the records of one model under one protocol.
     """
 
-    def __init__(self, task: SuiteTask, folder: Path) -> None:
+    def __init__(self, task: Task, records: Path) -> None:
         self.__part = task.test
         self.name = task.name
-        self._commonest = visible(task).commonest
+        self._most_common = train_val(task).most_common
         self._digest = digest(task.num_classes, (task.train, task.val, task.test))
         self._images = task.images
-        self._folder = folder / "test" / task.name
+        self._folder = records / "test" / folder_name(task.name)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files, without their labels."""
+        return self.__part.paths
 
     def recorded(self, seed: int) -> Score | None:
         """The score that the stored answers of a seed give, or None where none are stored.
@@ -98,50 +111,53 @@ class SealedTest:
                 "remove it to compute it again",
             )
         found = read(SCORED, self._folder / f"{seed}.json") or self._count(seed, answered)
-        return Score(found.accuracy, found.chance, answered.choice)
+        return Score(found.accuracy, found.chance, answered.selection)
 
     def score(
-        self, seed: int, choice: Choice, classify: Callable[[Sequence[Path]], Answers]
+        self, seed: int, selection: Selection, classify: Callable[[Sequence[Path]], Answers]
     ) -> Score:
-        """Read the test part with one classifier, or give what that reading once gave.
+        """Read the test part with one classifier, or return the score of an earlier reading.
 
         Args:
-            seed: Of the final run.
-            choice: What was selected; a later call with another choice is refused.
-            classify: Class numbers of image files, in order; asked once.
+            seed: Seed of the final run.
+            selection: The selected setting; a later call with another one is refused.
+            classify: Returns class numbers of image files, in order; called at most once.
 
         Raises:
-            ConfigError: The test part was already read for this seed with another choice.
+            ConfigError: The test part was already read for this seed with another selection.
         """
         if self.recorded(seed) is None:
             answers = classify(self.__part.paths)
             record = Answered(
-                digest=self._digest, choice=choice, answers=answers.tolist(), images=self._images
+                digest=self._digest,
+                selection=selection,
+                answers=answers.tolist(),
+                images=self._images,
             )
             publish(ANSWERED, self._folder / f"{seed}.answers.json", record)
         found = self.recorded(seed)
         assert found is not None
-        if found.choice != choice:
+        if found.selection != selection:
             raise ConfigError(
-                f"the test part of {self.name} was already read with {found.choice.selected}, "
-                f"and is now asked again with {choice.selected}",
+                f"the test part of {self.name} was already read with {found.selection.selected}, "
+                f"and is now asked again with {selection.selected}",
                 "select by the validation part; for another protocol give another --out",
             )
         return found
 
     def _count(self, seed: int, answered: Answered) -> Scored:
-        """The one place where labels of a test part are looked at."""
+        """The one place where labels of a test part are read."""
         labels = self.__part.labels
-        found = {
+        score = {
             "accuracy": float((np.array(answered.answers) == labels).mean()),
-            "chance": float((labels == self._commonest).mean()),
+            "chance": float((labels == self._most_common).mean()),
         }
-        return publish(SCORED, self._folder / f"{seed}.json", found)
+        return publish(SCORED, self._folder / f"{seed}.json", score)
 
 
-def visible(task: SuiteTask) -> Visible:
+def train_val(task: Task) -> TrainVal:
     """A task without its test part."""
-    return Visible(
+    return TrainVal(
         name=task.name,
         num_classes=task.num_classes,
         train=task.train,
@@ -151,7 +167,7 @@ def visible(task: SuiteTask) -> Visible:
 
 
 def digest(num_classes: int, parts: Sequence[Part]) -> str:
-    """Of lists of images; where the suite's folder stands does not matter."""
+    """Digest of lists of images; it does not depend on where the folder is."""
     hashed = hashlib.sha256(str(num_classes).encode())
     for part in parts:
         hashed.update("\n".join("/".join(path.parts[-3:]) for path in part.paths).encode())
@@ -160,7 +176,7 @@ def digest(num_classes: int, parts: Sequence[Part]) -> str:
 
 
 def check_digest(found: str, wanted: str, what: str, where: Path) -> None:
-    """Refuse a record that was made with other images; an empty digest is not known.
+    """Refuse a record of other images; an empty digest is unknown and matches any.
 
     Raises:
         ConfigError: The digests differ.

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from footage.data.views import resized
-from footage.evaluation.features import Column, RawImage, forward, in_threads, sizes_of
+from footage.evaluation.features import FeatureExtractor, RawImage, forward, in_threads, sizes_of
 from footage.metrics.bootstrap import Estimate, divided, estimate, fraction, share
 from footage.metrics.representation import paired_distances
 from footage.synthetic.factors import (
@@ -51,23 +51,23 @@ class Factor:
 
 
 def scene_distances(
-    columns: Mapping[str, Column],
+    extractors: Mapping[str, FeatureExtractor],
     *,
     scenes: int,
     seed: int,
     batch_size: int = 64,
     frame_size: int = FRAME_SIZE,
 ) -> dict[str, SceneDistances]:
-    """Render scenes and measure, by column, how far each factor moves the features.
+    """Render scenes and measure, by extractor, how far each factor moves the features.
 
     Args:
-        columns: The models.
+        extractors: The models.
         scenes: Number of scenes.
         seed: Seed of the scenes.
         batch_size: Images per forward pass.
         frame_size: Height and width of the rendered frames, in pixels.
     """
-    sizes = sizes_of(columns)
+    sizes = sizes_of(extractors)
 
     def images() -> Iterator[dict[int, RawImage]]:
         keys = [SceneKey(seed, number, frame_size) for number in range(scenes)]
@@ -75,7 +75,7 @@ def scene_distances(
             for frame in _frames(rendered):
                 yield {size: resized(frame, size) for size in sizes}
 
-    features = forward(images(), columns, batch_size=batch_size)
+    features = forward(images(), extractors, batch_size=batch_size)
     return {
         name: _distances(found.reshape(scenes, -1, found.shape[1]))
         for name, found in features.items()

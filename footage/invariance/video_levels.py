@@ -25,7 +25,7 @@ from footage.data.views import AugmentConfig, augment_jpeg, decode_resized
 from footage.errors import ConfigError
 from footage.evaluation.features import (
     BATCHES_AHEAD,
-    Column,
+    FeatureExtractor,
     RawImage,
     forward,
     in_threads,
@@ -143,16 +143,16 @@ def choose_frames(
 def frame_features(
     store: Store,
     chosen: Sequence[ChosenFrame],
-    columns: Mapping[str, Column],
+    extractors: Mapping[str, FeatureExtractor],
     *,
     seed: int,
     batch_size: int = 64,
 ) -> dict[str, FrameFeatures]:
-    """Extract features of the chosen frames and of two views of each, by column.
+    """Extract features of the chosen frames and of two views of each, by extractor.
 
     Views are a function of the seed, the frame and the size, so models do not affect each other.
     """
-    sizes = sizes_of(columns)
+    sizes = sizes_of(extractors)
 
     def read(encoded: tuple[ChosenFrame, bytes]) -> list[dict[int, RawImage]]:
         frame, jpeg = encoded
@@ -167,7 +167,7 @@ def frame_features(
         for images_of_frame in in_threads(encoded, read, ahead=BATCHES_AHEAD * batch_size):
             yield from images_of_frame
 
-    features = forward(images(), columns, batch_size=batch_size)
+    features = forward(images(), extractors, batch_size=batch_size)
     return {
         name: FrameFeatures(found[0::3], found[1::3], found[2::3])
         for name, found in features.items()

@@ -8,9 +8,10 @@ a checksum, so that any reader detects a flipped bit.
 import errno
 import hashlib
 import json
+import logging
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,8 @@ from footage.io import files
 from footage.io.retry import retried
 
 Content = TypeVar("Content")
+
+log = logging.getLogger(__name__)
 
 CHECKSUM = "checksum"
 """Key that holds the checksum of the rest of an object; files of earlier versions have none."""
@@ -44,6 +47,8 @@ class Document(Generic[Content]):
     """Top-level key of the version; empty for documents without one."""
     versions: tuple[int, ...] = ()
     """Versions that can be read."""
+    migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """Converts the content of an earlier version; returns the same object if it is current."""
     most_bytes: int = MOST_BYTES
     """A larger file is refused before it is read."""
 
@@ -57,13 +62,9 @@ class Document(Generic[Content]):
 
     def parse(self, data: bytes | str, name: str) -> Content:
         """Read one document from bytes; `name` is its name in errors."""
-        try:
-            value = msgspec.json.decode(data)
-            if isinstance(value, dict):
-                self._check(value, name)
-            content: Content = msgspec.convert(value, self.schema, strict=True)
-        except (ValueError, RecursionError, TypeError) as error:
-            raise self._bad(name, _reason(error)) from error
+        content, is_earlier = self._parsed(data, name)
+        if is_earlier:
+            _notice(name)
         return content
 
     def read_lines(self, path: Path, *, appended: bool = True) -> list[Content]:
@@ -77,10 +78,13 @@ class Document(Generic[Content]):
         lines = self._bytes(path).split(b"\n")
         if lines[-1] and not appended:
             raise self._bad(str(path), "its last line has no newline")
-        return [
-            self.parse(line, f"line {number} of {path}")
+        parsed = [
+            self._parsed(line, f"line {number} of {path}")
             for number, line in enumerate(lines[:-1], start=1)
         ]
+        if any(is_earlier for _, is_earlier in parsed):
+            _notice(str(path))
+        return [content for content, _ in parsed]
 
     def write(self, path: Path, value: Any, *, replace: bool = True) -> None:  # noqa: ANN401
         """Write one document as indented JSON with a checksum.
@@ -103,6 +107,18 @@ class Document(Generic[Content]):
     def write_lines(self, path: Path, values: Iterable[Any]) -> None:
         """Write a file of one document per line."""
         files.write_text(path, "".join(self.line(value) for value in values))
+
+    def _parsed(self, data: bytes | str, name: str) -> tuple[Content, bool]:
+        """One document, and whether it was converted from an earlier version."""
+        try:
+            value = current = msgspec.json.decode(data)
+            if isinstance(value, dict):
+                self._check(value, name)
+                current = self.migrate(value) if self.migrate else value
+            content: Content = msgspec.convert(current, self.schema, strict=True)
+        except (ValueError, LookupError, RecursionError, TypeError) as error:
+            raise self._bad(name, _reason(error)) from error
+        return content, current is not value
 
     def _signed(self, value: Any) -> dict[str, Any]:  # noqa: ANN401
         plain = msgspec.to_builtins(value)
@@ -175,9 +191,15 @@ def checksum(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
+def _notice(name: str) -> None:
+    log.info("%s was written by an earlier version of footage; converted on reading", name)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeError):
         return "not UTF-8"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
     return " ".join(str(error).split())

@@ -9,10 +9,8 @@ import msgspec
 
 from footage import configuration
 from footage.errors import CheckpointError
-from footage.evaluation import suite_results
 from footage.evaluation.models import UNTRAINED
-from footage.evaluation.results import RESULTS, ResultRow
-from footage.evaluation.suite_results import SuiteRow
+from footage.evaluation.results import LINES, RESULTS, ResultRow, read_rows
 from footage.invariance import results
 from footage.invariance.results import ProfileFile
 from footage.runs import layout
@@ -34,7 +32,7 @@ class Run:
     """Probe lines of metrics.jsonl that hold a value."""
     rows: list[ResultRow]
     """Results on labelled images and held-out videos."""
-    suite_rows: list[SuiteRow]
+    suite_rows: list[ResultRow]
     """Results on suites."""
     num_older: int = 0
     """Number of older rows that a newer evaluation of the same images replaces."""
@@ -97,7 +95,7 @@ class SuiteResults(NamedTuple):
     """A model's results on suites, and its name on the page."""
 
     name: str
-    rows: list[SuiteRow]
+    rows: list[ResultRow]
 
 
 class GatheredProfile(NamedTuple):
@@ -114,7 +112,7 @@ def is_run(path: Path) -> bool:
 
 def holds_results(path: Path) -> bool:
     """Whether `footage evaluate --suite` wrote this folder for one model."""
-    return any(path.glob(f"*/{suite_results.LINES}"))
+    return any(path.glob(f"*/{LINES}"))
 
 
 def gather_suite_results(path: Path) -> SuiteResults:
@@ -123,8 +121,8 @@ def gather_suite_results(path: Path) -> SuiteResults:
     Raises:
         CheckpointError: A file is damaged.
     """
-    files = sorted(path.glob(f"*/{suite_results.LINES}"))
-    rows = [row for file in files for row in suite_results.read_rows(file)]
+    files = sorted(path.glob(f"*/{LINES}"))
+    rows = [row for file in files for row in read_rows(file)]
     return SuiteResults(rows[0].model.removesuffix(UNTRAINED), rows)
 
 
@@ -177,7 +175,7 @@ def _read(path: Path, name: str) -> Run:
     files = sorted((path / layout.EVALUATIONS).glob("*.json"))
     every = sorted((RESULTS.read(file) for file in files), key=lambda content: content.written)
     rows = newest([row for content in every for row in content.rows])
-    suites = sorted((path / layout.EVALUATIONS).glob(f"*/*/{suite_results.LINES}"))
+    suites = sorted((path / layout.EVALUATIONS).glob(f"*/*/{LINES}"))
     return Run(
         path=path,
         name=name,
@@ -186,7 +184,7 @@ def _read(path: Path, name: str) -> Run:
         probes=[line for line in lines if line.get("probe")],
         rows=rows,
         num_older=sum(len(content.rows) for content in every) - len(rows),
-        suite_rows=[row for file in suites for row in suite_results.read_rows(file)],
+        suite_rows=[row for file in suites for row in read_rows(file)],
     )
 
 
@@ -198,7 +196,7 @@ def newest(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """
     kept: dict[tuple[object, ...], ResultRow] = {}
     for row in rows:
-        kept[row.task, row.protocol, row.column, row.num_test, row.images] = row
+        kept[row.task, row.protocol, row.role, row.num_test, row.images] = row
     known = {key[:-1] for key in kept if key[-1]}
     return [row for key, row in kept.items() if key[-1] or key[:-1] not in known]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from footage.data.views import decode, resized
-from footage.evaluation.features import batches, model_column
+from footage.evaluation.features import batches, model_extractor
 from footage.models.load import Model, best_device
 from footage.reporting.thumbnails import ShownFrame
 from footage.store.reader import Store, evenly
@@ -82,11 +82,11 @@ def _nearest(
 
 
 def _features(model: Model, frames: Sequence[ShownFrame]) -> Float[Tensor, "N D"]:
-    column = model_column(model, best_device())
+    extractor = model_extractor(model, best_device())
     parts = []
     for batch in batches(frames, 64):
-        pixels = [resized(decode(frame.jpeg, column.size), column.size) for frame in batch]
-        parts.append(column.function(np.stack(pixels)))
+        pixels = [resized(decode(frame.jpeg, extractor.size), extractor.size) for frame in batch]
+        parts.append(extractor.function(np.stack(pixels)))
     return torch.cat(parts)
 
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from footage.errors import ConfigError
-from footage.evaluation.suite_results import write_rows
+from footage.evaluation.results import write_lines
 from footage.suites.pocket import COUNTED, TASKS
-from tests.evaluation.suite_results import row
+from tests.evaluation.rows import row
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "pocket-reference.json"
@@ -74,9 +74,9 @@ def test_rows_are_gathered_with_weights_and_commit(tmp_path):
         reference["collect"](tmp_path)
     folder = tmp_path / "untrained" / "linear"
     made = [msgspec.structs.replace(row("caltech101", 0.5), task="fashion", suite="pocket")]
-    write_rows(folder, made)
+    write_lines(folder, made)
     told = {
-        "identity": {"contender": {"model": "lite0", "weights": "abc"}},
+        "identity": {"model": {"model": "lite0", "weights": "abc"}},
         "environment": {"commit": "123"},
     }
     (folder / "evaluation.json").write_text(json.dumps(told))

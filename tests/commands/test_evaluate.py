@@ -4,13 +4,16 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from rich.console import Console
 
-from footage.commands.evaluate import EvaluateConfig, Evaluation, evaluate
+from footage.commands.evaluate import EvaluateConfig, Results, evaluate
 from footage.errors import CheckpointError, ConfigError
-from footage.evaluation.comparisons import table
+from footage.evaluation.comparisons import ROLES
 from footage.evaluation.leakage import Leakage
-from footage.evaluation.results import COLUMNS, read_rows
+from footage.evaluation.results import read_rows
+from footage.evaluation.tables import tables
+from footage.models.backbone import Preprocessing
 from tests.support.labelled_shapes import drawn
 
 TINY = "test_resnet"
@@ -20,17 +23,17 @@ KINDS = ("bars", "disc", "slab")
 
 
 @pytest.fixture(scope="module")
-def evaluation(shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+def evaluation(shapes_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     out = tmp_path_factory.mktemp("out") / "deep" / "results.json"
     return evaluate(TINY, labels=[shapes_folder], out=out, config=CONFIG)
 
 
 def test_the_model_stands_next_to_chance_pixels_and_the_untrained_network(
-    evaluation: Evaluation,
+    evaluation: Results,
 ) -> None:
-    assert [(row.column, row.protocol) for row in evaluation.rows] == [
+    assert [(row.role, row.protocol) for row in evaluation.rows] == [
         ("chance", "majority"),
-        *((column, protocol) for column in COLUMNS[1:] for protocol in ("knn", "linear")),
+        *((role, protocol) for role in ROLES[1:] for protocol in ("knn", "linear")),
     ]
     for row in evaluation.rows:
         assert 0 <= row.value <= 1
@@ -41,13 +44,13 @@ def test_the_model_stands_next_to_chance_pixels_and_the_untrained_network(
     assert chance.standard_error == pytest.approx((1 / 3 * 2 / 3 / 24) ** 0.5)
 
 
-def test_rows_come_back_from_the_file_as_they_were(evaluation: Evaluation) -> None:
+def test_rows_come_back_from_the_file_as_they_were(evaluation: Results) -> None:
     assert read_rows(evaluation.files[0]) == evaluation.rows
     content = json.loads(evaluation.files[0].read_text())
     assert content["model"]["architecture"] == TINY
 
 
-def test_the_same_seed_gives_the_same_rows(evaluation: Evaluation, shapes_folder: Path) -> None:
+def test_the_same_seed_gives_the_same_rows(evaluation: Results, shapes_folder: Path) -> None:
     again = evaluate(TINY, labels=[shapes_folder], config=CONFIG)
     assert again.rows == evaluation.rows
     assert again.files == []
@@ -56,9 +59,9 @@ def test_the_same_seed_gives_the_same_rows(evaluation: Evaluation, shapes_folder
 
 
 def test_a_random_model_of_the_same_seed_is_its_own_untrained_column(
-    evaluation: Evaluation,
+    evaluation: Results,
 ) -> None:
-    values = {(row.column, row.protocol): row.value for row in evaluation.rows}
+    values = {(row.role, row.protocol): row.value for row in evaluation.rows}
     for protocol in CONFIG.protocols:
         assert values["model", protocol] == values["untrained", protocol]
 
@@ -87,9 +90,9 @@ def test_other_test_labels_change_nothing_but_the_accuracy(tmp_path: Path) -> No
     assert [row.value for row in ours] != [row.value for row in others]
 
 
-def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
+def test_the_table_has_a_line_for_each_protocol(evaluation: Results) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(table(evaluation.rows))
+    console.print(*tables(evaluation.rows, evaluation.summaries))
     text = console.export_text()
     knn = next(line for line in text.splitlines() if "knn" in line)
     chance, _, _, _, gain, images = (cell.strip() for cell in knn.split("│")[3:-1])
@@ -97,6 +100,21 @@ def test_the_table_has_a_line_for_each_protocol(evaluation: Evaluation) -> None:
     assert (gain, images) == ("same network", "24")
     assert "test_resnet has random weights: the columns model and untrained are the same" in text
     assert "Very small test sets, fewer than 50 images: shapes (24)" in text
+
+
+def test_a_function_is_compared_with_chance_and_pixels(shapes_folder: Path) -> None:
+    def mean_colour(images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+    wanted = Preprocessing(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    config = EvaluateConfig(protocols=("linear",))
+    found = evaluate(mean_colour, labelled=shapes_folder, preprocessing=wanted, config=config)
+    assert [(row.role, row.model) for row in found.rows] == [
+        ("chance", "chance"), ("pixels", "pixels"), ("model", "mean_colour"),
+    ]  # fmt: skip
+    assert found.rows[-1].size == 16
+    with pytest.raises(ConfigError, match="'pixels' is a baseline"):
+        evaluate("pixels", labelled=shapes_folder, config=config)
 
 
 def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_path: Path) -> None:

@@ -5,17 +5,19 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 from rich.console import Console
 
 from footage import cli
-from footage.commands.evaluate import EvaluateConfig, Evaluation, evaluate
+from footage.commands.evaluate import EvaluateConfig, Results, evaluate
 from footage.commands.train import train
 from footage.errors import BusyError, CheckpointError, OutputError
-from footage.evaluation.comparisons import table
+from footage.evaluation import jobs, runner, test_set
 from footage.evaluation.results import read_rows
+from footage.evaluation.tables import tables
 from footage.io import files
 from footage.objectives.config import SupervisedConfig
 from footage.reporting.inputs import gather
@@ -23,6 +25,7 @@ from footage.reporting.sections.results import section, verdict
 from footage.runs import layout
 from footage.store.reader import Store
 from footage.training.config import LabelledConfig
+from tests.evaluation.rows import version_2
 from tests.support.training import smallest
 
 CONFIG = EvaluateConfig(protocols=("linear",))
@@ -60,9 +63,9 @@ def stored(run: Path) -> list[Path]:
     return sorted((run / layout.EVALUATIONS).glob("*.json"))
 
 
-def text_of(evaluation: Evaluation) -> str:
+def text_of(evaluation: Results) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table(evaluation.rows))
+    console.print(*tables(evaluation.rows, evaluation.summaries))
     return console.export_text()
 
 
@@ -70,12 +73,12 @@ def test_test_images_that_were_trained_on_are_told_everywhere(
     run: Path, shapes_folder: Path
 ) -> None:
     evaluation = evaluate(str(run), labels=[shapes_folder], config=CONFIG)
-    (model,) = [row for row in evaluation.rows if row.column == "model"]
+    (model,) = [row for row in evaluation.rows if not row.baseline]
     listed = (run / layout.LABELS).read_text()
     assert model.leakage is not None
     assert 0 < model.leakage.images <= 24
     assert listed.count("\n") == 60
-    others = [row for row in evaluation.rows if row.column != "model"]
+    others = [row for row in evaluation.rows if row.baseline]
     assert all(row.leakage and row.leakage.images == 0 for row in others)
     words = f"{model.leakage.images} of 24 test images are among the labelled images that the model"
     assert words in text_of(evaluation)
@@ -133,6 +136,58 @@ def test_the_same_evaluation_is_recognised_wherever_the_images_lie(
     evaluate(str(run), labels=[moved], config=CONFIG, overwrite=True)
     assert len(stored(run)) == 4
     assert before.st_ino not in [path.stat().st_ino for path in stored(run)]
+
+
+def test_results_of_an_earlier_version_are_reused(
+    run: Path, shapes_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    (path,) = stored(run)
+    content = json.loads(path.read_text())
+    rows = [version_2(row) for row in first.rows]
+    del content["checksum"]
+    path.write_text(json.dumps(content | {"schema_version": 2, "rows": rows}))
+    before = path.read_bytes()
+    monkeypatch.setattr(runner, "run", None)  # would fail if it was called
+    assert evaluate(str(run), labelled=[shapes_folder], config=CONFIG) == first
+    assert path.read_bytes() == before
+
+
+def test_after_a_kill_only_what_is_missing_is_computed(
+    run: Path, shapes_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, left = test_set.publish, [5]  # answers and accuracy of two models, and answers
+
+    def stopping(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return publish(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(test_set, "publish", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    assert stored(run) == []
+    (records,) = (run / layout.EVALUATIONS).glob(".*")
+    kept = {path: path.stat().st_ino for path in records.rglob("*.answers.json")}
+    assert len(kept) == 3
+    seen: list[int] = []
+
+    def counting(*arguments: Any) -> None:
+        seen.append(len(arguments[0]))
+        evaluate_frozen(*arguments)
+        if len(seen) == 1:
+            assert all(path.stat().st_ino == node for path, node in kept.items())
+
+    evaluate_frozen = jobs.evaluate_frozen
+    monkeypatch.setattr(jobs, "evaluate_frozen", counting)
+    resumed = evaluate(str(run), labelled=[shapes_folder], config=CONFIG)
+    assert seen == [1]  # the model itself
+    assert not records.exists()
+    again = evaluate(str(run), labelled=[shapes_folder], config=CONFIG, overwrite=True)
+    assert again.rows == resumed.rows
+    assert seen == [1, 4]
 
 
 def test_a_damaged_file_in_the_run_is_one_error_with_a_cure(run: Path, shapes_folder: Path) -> None:

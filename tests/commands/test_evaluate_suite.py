@@ -16,13 +16,13 @@ from sklearn.preprocessing import StandardScaler
 
 import footage
 from footage import cli
-from footage.commands.evaluate import SUITES, EvaluateConfig, SuiteEvaluation
+from footage.commands.evaluate import SUITES, EvaluateConfig, Results
 from footage.errors import ConfigError
 from footage.evaluation import models
+from footage.evaluation.dataset import Task
 from footage.evaluation.features import extract
-from footage.evaluation.models import Contender
-from footage.evaluation.suite import SuiteTask
-from footage.evaluation.suite_results import read_rows
+from footage.evaluation.models import EvaluatedModel
+from footage.evaluation.results import read_rows
 from footage.models.config import Preprocessing
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab.folder import open_suite
@@ -85,6 +85,14 @@ def test_tasks_that_a_table_wants_are_missing_and_give_no_mean(
     said = capsys.readouterr().out
     assert "no mean: 2 tasks are missing: caltech101, cifar" in said
     assert "mean of" not in said.replace("no mean", "")
+
+
+def test_chance_is_evaluated_like_a_model(data: Path, here: Path) -> None:
+    found = footage.evaluate("chance", suite="folder", data=data)
+    assert {(row.baseline, row.protocol) for row in found.rows} == {("chance", "majority")}
+    assert [row.value for row in found.rows] == [row.chance for row in found.rows]
+    assert found.summaries["majority"].headline[0].averaging == "mean of 2 tasks"
+    assert [path.name for path in found.files] == ["majority"]
 
 
 def test_a_folder_without_any_task_of_the_suite_is_refused(
@@ -154,14 +162,14 @@ def test_a_task_that_was_dropped_is_neither_demanded_nor_averaged(
     ]
     config = EvaluateConfig(protocols=("linear",), size=32)
 
-    def judged() -> SuiteEvaluation:
+    def evaluated() -> Results:
         return footage.evaluate("test_resnet", suite="pocket", data=data, out="out", config=config)
 
     monkeypatch.setitem(SUITES, "pocket", ("pocket", rows))
-    before = judged().summaries["linear"].headline[0]
+    before = evaluated().summaries["linear"].headline[0]
     assert before.averaging == "mean of 2 tasks"
     monkeypatch.setitem(SUITES, "pocket", ("pocket", rows[:1]))
-    found = judged()
+    found = evaluated()
     after = found.summaries["linear"].headline[0]
     assert (after.averaging, after.value) == ("mean of 1 tasks", found.rows[0].value)
     assert [(row.task, row.group) for row in found.rows] == [
@@ -169,7 +177,7 @@ def test_a_task_that_was_dropped_is_neither_demanded_nor_averaged(
         ("second", "other"),
     ]
     config = dataclasses.replace(config, tasks=("first",))
-    assert [row.group for row in judged().rows] == ["structured", "other"]
+    assert [row.group for row in evaluated().rows] == ["structured", "other"]
 
 
 def write_digits(folder: Path) -> Path:
@@ -193,11 +201,11 @@ def write_digits(folder: Path) -> Path:
     return folder
 
 
-def features_by_part(task: SuiteTask, contender: Contender) -> list[tuple[np.ndarray, np.ndarray]]:
+def features_by_part(task: Task, model: EvaluatedModel) -> list[tuple[np.ndarray, np.ndarray]]:
     """Features and labels of training, validation and test part."""
-    column = models.frozen(contender, torch.device("cpu")).column
+    extractor = models.frozen(model, torch.device("cpu")).extractor
     return [
-        (extract(part.paths, {"": column}).features[""].double().numpy(), part.labels)
+        (extract(part.paths, {"": extractor}).features[""].double().numpy(), part.labels)
         for part in (task.train, task.val, task.test)
     ]
 
@@ -215,7 +223,7 @@ def test_the_linear_probe_of_a_suite_agrees_with_scikit_learn_within_half_a_poin
     config = EvaluateConfig(protocols=("linear",), size=32)
     found = footage.evaluate("test_resnet", suite="folder", data=data, config=config)
     for row, task in zip(found.rows, open_suite(data, ()).tasks, strict=True):
-        train, val, test = features_by_part(task, Contender(model="test_resnet", size=32))
+        train, val, test = features_by_part(task, EvaluatedModel(model="test_resnet", size=32))
         score = fitted(float(row.selected["C"]), train, val).score(*test)
         assert abs(score - row.value) <= 0.005
 
@@ -226,7 +234,7 @@ def test_so_does_the_selection_of_its_strength_on_digits(here: Path) -> None:
     (row,) = footage.evaluate("pixels", suite="folder", data=data, config=config).rows
     assert (row.num_classes, row.num_train, row.num_val, row.num_test) == (10, 400, 200, 600)
     (task,) = open_suite(data, ()).tasks
-    train, val, test = features_by_part(task, Contender(model="pixels"))
+    train, val, test = features_by_part(task, EvaluatedModel(model="pixels"))
     grid = [10.0**exponent for exponent in range(-6, 3)]
     validation = [fitted(strength, train).score(*val) for strength in grid]
     strength = grid[int(np.argmax(validation))]

@@ -14,7 +14,7 @@ import footage
 from footage.commands import export as export_module
 from footage.commands.export import export
 from footage.errors import BusyError, CheckpointError, ConfigError, OutputError
-from footage.evaluation.features import model_column
+from footage.evaluation.features import model_extractor
 from footage.io import files, tensors
 from footage.models import load as models
 from footage.models.export import safetensors
@@ -33,7 +33,7 @@ def test_an_export_is_a_model_again_with_its_preprocessing(
     size = original.preprocessing.size
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     cpu = torch.device("cpu")
-    ours, theirs = (model_column(model, cpu).function(pixels) for model in (original, again))
+    ours, theirs = (model_extractor(model, cpu).function(pixels) for model in (original, again))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 

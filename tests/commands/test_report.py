@@ -16,7 +16,7 @@ from footage.commands.profile import ProfileConfig, profile
 from footage.commands.report import ReportConfig, report
 from footage.commands.train import train
 from footage.errors import CheckpointError, ConfigError
-from footage.evaluation.suite_results import write_rows
+from footage.evaluation.results import write_lines
 from footage.models import load as models
 from footage.objectives.objective import Objective
 from footage.recipes import methods
@@ -29,7 +29,7 @@ from footage.store import commit
 from footage.store import writer as store_writing
 from footage.store.reader import Store
 from footage.training.config import ComputeConfig
-from tests.evaluation.suite_results import suite
+from tests.evaluation.rows import suite
 from tests.support import synthetic
 from tests.support.labelled_shapes import draw_shapes
 
@@ -272,8 +272,8 @@ def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
     run: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(run, tmp_path / "first")
-    write_rows(copy / "evaluations" / "vtab-1k" / "lightweight", suite(model="runs/first"))
-    write_rows(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
+    write_lines(copy / "evaluations" / "vtab-1k" / "lightweight", suite(model="runs/first"))
+    write_lines(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
     written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL)
     words = " ".join(" ".join(_read(written).texts).split())
     assert "task group chance first resnet50.a1_in1k deviations" in words

@@ -1,16 +1,17 @@
-"""A suite of two tiny tasks in the PETL folder layout, and a tiny protocol to judge it by."""
+"""A suite of two tiny tasks in the PETL folder layout, and a tiny protocol to evaluate with."""
 
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 
 from footage.evaluation import runner
-from footage.evaluation.models import Contender
+from footage.evaluation.models import EvaluatedModel
 from footage.evaluation.protocols import VTAB_DECAYS, Protocol, Setting
-from footage.evaluation.suite_results import SuiteRow
+from footage.evaluation.results import ResultRow
 from footage.optim.config import OptimizerConfig
 from footage.suites.vtab.folder import open_suite
 from tests.support.labelled_shapes import drawn
@@ -44,7 +45,7 @@ def write_task(folder: Path, seed: int = 0) -> Path:
 
 
 def relabel(folder: Path, shift: int = 1) -> None:
-    """Turn the labels of the test list round, and nothing else."""
+    """Change the labels of the test list, and nothing else."""
     path = folder / "test.txt"
     words = [line.split() for line in path.read_text().splitlines()]
     path.write_text("".join(f"{name} {(int(label) + shift) % 3}\n" for name, label in words))
@@ -73,25 +74,34 @@ def tiny(**changes: object) -> Protocol:
     return dataclasses.replace(TINY, **changes)  # type: ignore[arg-type]
 
 
-def job(data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY) -> runner.Job:
-    """The tiny network, to be judged by one protocol on all tasks of a folder."""
-    return runner.Job(
-        contender=Contender(model="test_resnet", size=32),
-        tasks=open_suite(data, ()).tasks,
-        protocols=(protocol,),
+def evaluation(
+    data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY, **changes: Any
+) -> runner.Evaluation:
+    """The tiny network, evaluated by one protocol on all tasks of a folder."""
+    suite = open_suite(data, ())
+    made = runner.Evaluation(
+        entries=(
+            runner.entry(
+                EvaluatedModel(model="test_resnet", size=32), protocol, out / protocol.name
+            ),
+        ),
+        tasks=suite.tasks,
         out=out,
         batch_size=8,
         workers=workers,
+        suite=suite.name,
+        table=dict.fromkeys(("first", "second"), "other"),
     )
+    return dataclasses.replace(made, **changes)
 
 
-def judge(data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY) -> list[SuiteRow]:
-    """All rows of the job; they are in OUT/PROTOCOL afterwards, too."""
-    table = dict.fromkeys(("first", "second"), "other")
-    made = job(data, out, workers=workers, protocol=protocol)
-    return runner.run(made, open_suite(data, ()), table)
+def evaluate(
+    data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY
+) -> list[ResultRow]:
+    """All rows of the evaluation; they are in OUT/PROTOCOL afterwards, too."""
+    return runner.run(evaluation(data, out, workers=workers, protocol=protocol))
 
 
 if __name__ == "__main__":  # what the tests of being killed start
     torch.set_num_threads(1)
-    judge(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))
+    evaluate(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

@@ -15,8 +15,8 @@ from footage.evaluation.averages import (
     summarise,
 )
 from footage.evaluation.protocols import PROTOCOLS
-from footage.evaluation.suite_results import SuiteRow, read_rows, write_rows
-from tests.evaluation.suite_results import VTAB, row, suite
+from footage.evaluation.results import ResultRow, read_rows, write_lines
+from tests.evaluation.rows import VTAB, row, suite
 
 
 def test_the_mean_of_tasks_is_not_the_mean_of_groups() -> None:
@@ -76,10 +76,10 @@ def test_rows_of_two_models_or_one_task_twice_are_not_averaged() -> None:
 def test_rows_come_back_from_json_lines_and_parquet(tmp_path: Path) -> None:
     import polars
 
-    files = write_rows(tmp_path, suite())
+    files = write_lines(tmp_path, suite())
     assert read_rows(tmp_path) == suite()
     table = polars.read_parquet(files[1])
-    assert table.shape == (19, len(msgspec.structs.fields(SuiteRow)))
+    assert table.shape == (19, len(msgspec.structs.fields(ResultRow)))
     assert table["task"].to_list() == list(VTAB)
     files[0].write_text('{"suite"')
     with pytest.raises(CheckpointError, match="run `footage evaluate` again"):

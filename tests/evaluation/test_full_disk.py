@@ -8,21 +8,20 @@ import pytest
 
 from footage.errors import OutputError
 from footage.evaluation import records
-from footage.evaluation.results import write_rows
-from footage.evaluation.suite_results import write_rows as write_suite
+from footage.evaluation.results import write_file, write_lines
 from footage.invariance.results import write_profiles
 from footage.io import files
 from footage.reporting.profile_picture import draw_profiles
 from footage.suites.vtab import manifest
-from tests.evaluation.suite_results import suite
-from tests.evaluation.test_result_files import DESCRIBED, HASH, row
+from tests.evaluation.rows import HASH, labelled, suite
+from tests.evaluation.test_result_files import DESCRIBED
 from tests.reporting.test_invariance import MEASURED, MODELS
 from tests.support.file_sizes import file_size_limit
 
-ANSWERED = records.Answered(digest=HASH, choice=records.Choice({}, 0.5), answers=[1] * 500)
+ANSWERED = records.Answered(digest=HASH, selection=records.Selection({}, 0.5), answers=[1] * 500)
 WRITERS: dict[str, Callable[[Path], Any]] = {
-    "labelled": lambda folder: write_rows(folder / "a.json", DESCRIBED, [row()] * 9),
-    "suite": lambda folder: write_suite(folder, suite()),
+    "labelled": lambda folder: write_file(folder / "a.json", DESCRIBED, [labelled()] * 9),
+    "suite": lambda folder: write_lines(folder, suite()),
     "profile": lambda folder: write_profiles(folder / "profile.json", MEASURED, MODELS),
     "picture": lambda folder: draw_profiles(folder / "profile.svg", MODELS),
     "answers": lambda folder: records.publish(records.ANSWERED, folder / "0.json", ANSWERED),

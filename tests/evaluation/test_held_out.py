@@ -8,11 +8,12 @@ from footage.commands.evaluate import EvaluateConfig, evaluate
 from footage.commands.train import train
 from footage.errors import ConfigError
 from footage.evaluation import held_out
-from footage.evaluation.features import Column
+from footage.evaluation.comparisons import ROLES
+from footage.evaluation.features import FeatureExtractor
 from footage.evaluation.held_out import TASKS, questions, retrieval_rows
 from footage.evaluation.held_out_frames import HeldOutFrames
-from footage.evaluation.results import COLUMNS, NEAREST
-from footage.models import load as models
+from footage.evaluation.models import EvaluatedModel, Frozen
+from footage.evaluation.results import NEAREST
 from footage.runs import layout
 from tests.support.training import smallest
 
@@ -47,17 +48,15 @@ def test_the_hit_rate_is_that_of_one_query_per_shot(monkeypatch):
                (255, 40, 0), (255, 45, 0), (0, 255, 0), (5, 255, 0)]  # fmt: skip
     images = torch.tensor(colours, dtype=torch.uint8)[:, None, None, :].expand(-1, 8, 8, -1)
     asked = frames([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2, 3, 3], images)
-    column = Column(8, lambda batch: torch.from_numpy(batch.mean(axis=(1, 2))).float())
-    names = ("pixels", "untrained", "model")
-    described = {"model": "m", "architecture": "", "start": "", "size": 8}
-    monkeypatch.setattr(
-        held_out,
-        "baselines",
-        lambda *_, **__: (dict.fromkeys(names, column), dict.fromkeys(COLUMNS, described)),
-    )
+    extractor = FeatureExtractor(8, lambda batch: torch.from_numpy(batch.mean(axis=(1, 2))).float())
+    described = {
+        "model": "m", "architecture": "", "start": "", "size": 8,
+        "mean": [0.5] * 3, "std": [0.5] * 3,
+    }  # fmt: skip
+    monkeypatch.setattr(held_out.models, "frozen", lambda *_: Frozen(extractor, described))
     rows = {
-        (row.task, row.column): row
-        for row in retrieval_rows(models.load("test_resnet"), asked, seed=0)
+        (row.task, row.role): row
+        for row in retrieval_rows(EvaluatedModel(model="test_resnet"), asked)
     }
     shot, video = (rows[task, "model"] for task in TASKS)
     assert (shot.value, shot.num_test, shot.num_classes) == (1.0, 4, 4)
@@ -70,14 +69,14 @@ def test_the_hit_rate_is_that_of_one_query_per_shot(monkeypatch):
 
 def test_a_video_of_one_shot_asks_no_question_about_videos(run):
     asked = frames([0, 0, 1, 1], [0, 0, 1, 1], torch.randint(0, 255, (4, 64, 64, 3)).byte())
-    rows = retrieval_rows(models.load(str(run)), asked, seed=0)
+    rows = retrieval_rows(EvaluatedModel(model=str(run)), asked)
     assert {row.task for row in rows} == {TASKS[0]}
 
 
 def test_evaluate_keeps_the_rows_in_the_run_and_finds_them_again(run, monkeypatch):
     found = evaluate(run, config=HELD_OUT)
-    assert {(row.task, row.column) for row in found.rows} == {
-        (task, column) for task in TASKS for column in COLUMNS
+    assert {(row.task, row.role) for row in found.rows} == {
+        (task, role) for task in TASKS for role in ROLES
     }
     assert {row.protocol for row in found.rows} == {NEAREST}
     (path,) = found.files
@@ -113,4 +112,4 @@ def test_what_cannot_be_done_is_one_error(run, tiny_store, tmp_path, model, more
 def test_a_question_that_cannot_be_answered_wrongly_is_not_asked(run):
     images = torch.randint(0, 255, (3, 64, 64, 3)).byte()
     alone = frames([0, 0, 0], [0, 0, 0], images)
-    assert retrieval_rows(models.load(str(run)), alone, seed=0) == []
+    assert retrieval_rows(EvaluatedModel(model=str(run)), alone) == []

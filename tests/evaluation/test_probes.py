@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from footage.evaluation import probes
-from footage.evaluation.probes import PROTOCOLS, Examples
+from footage.evaluation.probes import PROBES, Examples
 
 
 def _examples(
@@ -105,26 +105,26 @@ def test_knn_does_not_depend_on_how_many_queries_are_held_at_once(
     assert torch.equal(chunked.predict(TEST.features), expected)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", PROBES)
 def test_separable_classes_are_learned_and_shuffled_labels_are_not(name: str) -> None:
     wide = [_examples(n, spread=2.0, seed=seed) for n, seed in ((300, 1), (150, 2), (600, 3))]
-    fitted = PROTOCOLS[name](wide[0], wide[1], 6)
+    fitted = PROBES[name](wide[0], wide[1], 6)
     assert probes.accuracy(fitted.predict(wide[2].features), wide[2].labels).value > 0.9
     shuffled = [Examples(part.features, part.labels.roll(1)) for part in wide]
-    fitted = PROTOCOLS[name](shuffled[0], shuffled[1], 6)
+    fitted = PROBES[name](shuffled[0], shuffled[1], 6)
     assert probes.accuracy(fitted.predict(shuffled[2].features), shuffled[2].labels).value < 0.35
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", PROBES)
 def test_a_protocol_works_with_three_images_and_a_class_missing_from_train(name: str) -> None:
     part = Examples(torch.randn(3, 4), torch.tensor([0, 2, 2]))
-    assert PROTOCOLS[name](part, part, 3).predict(torch.randn(5, 4)).shape == (5,)
+    assert PROBES[name](part, part, 3).predict(torch.randn(5, 4)).shape == (5,)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", PROBES)
 def test_features_that_never_change_break_nothing(name: str) -> None:
     dead = [Examples(torch.zeros_like(part.features), part.labels) for part in (TRAIN, VAL)]
-    predicted = PROTOCOLS[name](*dead, 6).predict(torch.zeros_like(TEST.features))
+    predicted = PROBES[name](*dead, 6).predict(torch.zeros_like(TEST.features))
     assert ((predicted >= 0) & (predicted < 6)).all()
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,18 @@ import pytest
 import torch
 
 from footage.errors import BusyError, ConfigError
-from footage.evaluation import jobs, records, runner, test_set
+from footage.evaluation import features, jobs, records, runner, test_set
 from footage.evaluation.averages import summarise
-from footage.evaluation.models import Contender
+from footage.evaluation.models import EvaluatedModel, with_baselines
 from footage.evaluation.protocols import KNN, LINEAR, Protocol
 from footage.evaluation.records import ANSWERED, TRIED
-from footage.evaluation.suite_results import read_rows
-from footage.evaluation.test_set import visible
+from footage.evaluation.results import read_rows
+from footage.evaluation.test_set import train_val
 from footage.io.documents import Document
 from footage.io.files import exclusive
 from footage.suites.vtab.folder import open_suite
 from tests.evaluation import miniature
-from tests.evaluation.miniature import TINY, judge, tiny
+from tests.evaluation.miniature import TINY, evaluate, tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,12 +50,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of an evaluation that nobody disturbed."""
     out = tmp_path_factory.mktemp("whole")
-    judge(data, out)
+    evaluate(data, out)
     return out
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file of a ledger but the one that names the machine."""
+    """Every file of the records but the one that names the machine."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -77,12 +77,12 @@ def test_rows_say_what_they_rest_on_and_come_back_from_their_file(whole: Path) -
 def test_the_selected_setting_is_the_first_of_the_best_on_validation(
     data: Path, whole: Path
 ) -> None:
-    task = visible(open_suite(data, ()).tasks[0])
+    task = train_val(open_suite(data, ()).tasks[0])
     tried = [TRIED.read(whole / f"tiny/select/first/{n}.json") for n in range(2)]
     validations = [found.validation for found in tried]
-    number, choice = jobs.choose(whole / "tiny", task, TINY)
+    number, selection = jobs.select(whole / "tiny", task, TINY)
     assert number == validations.index(max(validations))
-    assert choice.validation == max(validations)
+    assert selection.validation == max(validations)
 
 
 def test_other_test_labels_change_nothing_but_the_accuracy(
@@ -91,7 +91,7 @@ def test_other_test_labels_change_nothing_but_the_accuracy(
     other = shutil.copytree(data, tmp_path / "data")
     for name in ("first", "second"):
         miniature.relabel(other / name)
-    judge(other, tmp_path / "out")
+    evaluate(other, tmp_path / "out")
     for name in ("first", "second"):
         selected = f"tiny/select/{name}"
         assert files(tmp_path / "out" / selected) == files(whole / selected)
@@ -101,7 +101,7 @@ def test_other_test_labels_change_nothing_but_the_accuracy(
                 for out in (whole, tmp_path / "out")
             ]
             assert answers[0].answers == answers[1].answers
-            assert answers[0].choice == answers[1].choice
+            assert answers[0].selection == answers[1].selection
 
 
 @pytest.mark.parametrize("protocol", [LINEAR, KNN], ids=lambda protocol: protocol.name)
@@ -113,21 +113,21 @@ def test_frozen_protocols_answer_alike_whatever_the_test_labels_say(
         miniature.relabel(other / name)
     found = []
     for source, out in ((data, tmp_path / "a"), (other, tmp_path / "b")):
-        judge(source, out, protocol=protocol)
+        evaluate(source, out, protocol=protocol)
         answers = [ANSWERED.read(path) for path in sorted(out.rglob("*.answers.json"))]
-        found.append([(each.choice, each.answers) for each in answers])
+        found.append([(each.selection, each.answers) for each in answers])
     assert len(found[0]) == 2
     assert found[0] == found[1]
 
 
 def test_settings_are_tried_without_the_images_of_the_test_part(data: Path, tmp_path: Path) -> None:
     blind = shutil.copytree(data, tmp_path / "data")
-    job = miniature.job(blind, tmp_path / "out")
+    evaluation = miniature.evaluation(blind, tmp_path / "out")
     shutil.rmtree(blind / "first" / "images" / "test")
-    for item in runner._items(job, ("select",)):
-        runner.perform(job, item, lambda _: None)
+    for job in runner._jobs(evaluation, ("select",)):
+        runner.perform(evaluation, job, lambda _: None)
     with pytest.raises(ConfigError, match="18 of 18 images of first cannot be read"):
-        runner.perform(job, runner._items(job, ("final",))[0], lambda _: None)
+        runner.perform(evaluation, runner._jobs(evaluation, ("final",))[0], lambda _: None)
 
 
 def test_a_stop_at_any_record_leaves_no_trace(
@@ -147,7 +147,7 @@ def test_a_stop_at_any_record_leaves_no_trace(
     while True:
         left[0] = 1 + stops % 2  # one or two records further each time
         try:
-            judge(data, tmp_path)
+            evaluate(data, tmp_path)
         except KeyboardInterrupt:
             stops += 1
             continue
@@ -167,35 +167,53 @@ def test_after_a_kill_processes_end_in_the_table_of_an_undisturbed_one(
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "tiny" / "results.jsonl").exists()
-    judge(data, tmp_path, workers=2)
+    evaluate(data, tmp_path, workers=2)
     left = {name: content for name, content in files(tmp_path).items() if "/." not in name}
     assert left == files(whole)
 
 
 def test_only_a_whole_suite_has_a_mean(data: Path, tmp_path: Path) -> None:
-    suite = open_suite(data, ())
     table = {"first": "other", "second": "other", "third": "other"}
-    rows = runner.run(miniature.job(data, tmp_path, protocol=LINEAR), suite, table)
+    rows = runner.run(miniature.evaluation(data, tmp_path, protocol=LINEAR, table=table))
     summary = summarise(rows)
     assert (summary.headline, summary.missing) == ((), ("third",))
 
 
-def test_tasks_may_be_judged_one_after_another(data: Path, tmp_path: Path) -> None:
-    table = {"first": "other", "second": "other"}
+def test_tasks_may_be_evaluated_one_after_another(data: Path, tmp_path: Path) -> None:
     for name in ("second", "first"):
-        suite = open_suite(data, (), name="both", only=[name])
-        contender = Contender(model="test_resnet", size=32)
-        job = runner.Job(
-            contender=contender,
-            tasks=suite.tasks,
-            protocols=(LINEAR,),
-            out=tmp_path,
-            batch_size=8,
-            workers=1,
-        )
-        rows = runner.run(job, suite, table)
+        tasks = open_suite(data, (), only=[name]).tasks
+        rows = runner.run(miniature.evaluation(data, tmp_path, protocol=LINEAR, tasks=tasks))
     assert [row.task for row in rows] == ["first", "second"]
     assert all(row.missing == {} for row in rows)
+
+
+def test_images_are_decoded_once_for_all_models_and_frozen_protocols(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    read_squares = features.read_squares
+
+    def counting(paths: Sequence[Path], *more: Any, **options: Any) -> Any:
+        decoded.extend(paths)
+        return read_squares(paths, *more, **options)
+
+    monkeypatch.setattr(features, "read_squares", counting)
+    compared = with_baselines(EvaluatedModel(model="test_resnet", size=32))
+    entries = tuple(
+        runner.entry(model, protocol, tmp_path / model.name / protocol.name)
+        for model in compared
+        for protocol in runner.protocols_of(model, (KNN, LINEAR))
+    )
+    evaluation = miniature.evaluation(data, tmp_path, entries=entries)
+    rows = runner.run(evaluation)
+    assert len(rows) == 2 * (1 + 3 * 2)
+    assert len(decoded) == len(set(decoded)) == sum(task.num_images for task in evaluation.tasks)
+    chance = [row for row in rows if row.baseline == "chance"]
+    assert {(row.protocol, row.value == row.chance) for row in chance} == {("majority", True)}
+    decoded.clear()
+    shutil.rmtree(tmp_path / "pixels" / "knn" / "test" / "first")
+    assert runner.run(evaluation) == rows
+    assert len(decoded) == evaluation.tasks[0].num_images
 
 
 def test_a_folder_with_the_results_of_something_else_is_refused(
@@ -204,7 +222,7 @@ def test_a_folder_with_the_results_of_something_else_is_refused(
     out = shutil.copytree(whole, tmp_path / "out")
     other = tiny(settings=miniature.settings(0.1))
     with pytest.raises(ConfigError, match=r"for a different model or configuration: protocol\."):
-        judge(data, out, protocol=other)
+        evaluate(data, out, protocol=other)
 
 
 def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) -> None:
@@ -212,7 +230,7 @@ def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) ->
         exclusive(tmp_path / ".lock", tmp_path),
         pytest.raises(BusyError, match=f"is being written by process {os.getpid()}"),
     ):
-        judge(data, tmp_path, protocol=LINEAR)
+        evaluate(data, tmp_path, protocol=LINEAR)
 
 
 def test_what_does_not_fit_into_memory_is_told_in_one_line(
@@ -223,7 +241,7 @@ def test_what_does_not_fit_into_memory_is_told_in_one_line(
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", exhausted)
     with pytest.raises(ConfigError, match="tiny on first does not fit into the GPU") as caught:
-        judge(data, tmp_path)
+        evaluate(data, tmp_path)
     assert "--workers" in caught.value.hint
 
 
@@ -233,5 +251,5 @@ def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path, worker
     (broken / "first/images/train800/000003.png").write_bytes(b"junk")
     told = r"1 of 24 images of first cannot be read: .*000003"
     with pytest.raises(ConfigError, match=told) as caught:
-        judge(broken, tmp_path / "out", workers=workers)
+        evaluate(broken, tmp_path / "out", workers=workers)
     assert "fix or remove them" in caught.value.hint

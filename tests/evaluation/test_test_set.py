@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from footage.errors import ConfigError
-from footage.evaluation import jobs
-from footage.evaluation.records import SCORED, Choice, Scored, publish, read
-from footage.evaluation.suite import SuiteTask
-from footage.evaluation.test_set import SealedTest, visible
+from footage.evaluation import jobs, test_set
+from footage.evaluation.dataset import Task
+from footage.evaluation.records import SCORED, Scored, Selection, folder_name, publish, read
+from footage.evaluation.test_set import train_val
 from footage.suites.vtab.folder import open_folder_task
 from tests.evaluation import miniature
 
-CHOICE = Choice({"C": 1.0}, 0.5)
+SELECTION = Selection({"C": 1.0}, 0.5)
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> SuiteTask:
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     return open_folder_task(miniature.write_task(tmp_path_factory.mktemp("sealed") / "first"))
 
 
@@ -35,68 +35,66 @@ class Counting:
 
 
 def test_the_test_part_is_read_by_one_classifier_however_often_it_is_asked_for(
-    task: SuiteTask, tmp_path: Path
+    task: Task, tmp_path: Path
 ) -> None:
     classify = Counting()
-    scores = [SealedTest(task, tmp_path).score(0, CHOICE, classify) for _ in range(3)]
+    scores = [test_set.TestSet(task, tmp_path).score(0, SELECTION, classify) for _ in range(3)]
     assert classify.asked == 1
     assert scores == [scores[0]] * 3
     assert scores[0].accuracy == pytest.approx(1 / 3)
     assert scores[0].chance == pytest.approx(1 / 3)
-    assert SealedTest(task, tmp_path).recorded(1) is None
+    assert test_set.TestSet(task, tmp_path).recorded(1) is None
 
 
-def test_a_second_choice_is_refused_for_the_same_seed(task: SuiteTask, tmp_path: Path) -> None:
-    test = SealedTest(task, tmp_path)
-    test.score(0, CHOICE, Counting())
+def test_a_second_selection_is_refused_for_the_same_seed(task: Task, tmp_path: Path) -> None:
+    test = test_set.TestSet(task, tmp_path)
+    test.score(0, SELECTION, Counting())
     with pytest.raises(ConfigError, match="was already read with"):
-        test.score(0, Choice({"C": 2.0}, 0.5), Counting())
+        test.score(0, Selection({"C": 2.0}, 0.5), Counting())
 
 
 def test_answers_are_on_disk_before_any_label_is_looked_at(
-    task: SuiteTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(self: SealedTest, seed: int, answered: object) -> None:
+    def killed(self: test_set.TestSet, seed: int, answered: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(SealedTest, "_count", killed)
+        patch.setattr(test_set.TestSet, "_count", killed)
         with pytest.raises(KeyboardInterrupt):
-            SealedTest(task, tmp_path).score(0, CHOICE, Counting())
+            test_set.TestSet(task, tmp_path).score(0, SELECTION, Counting())
     assert [path.name for path in tmp_path.rglob("*.json")] == ["0.answers.json"]
     again = Counting()
-    score = SealedTest(task, tmp_path).score(0, CHOICE, again)
+    score = test_set.TestSet(task, tmp_path).score(0, SELECTION, again)
     assert again.asked == 0
     assert score.accuracy == pytest.approx(1 / 3)
 
 
-def test_other_lists_of_images_are_refused(task: SuiteTask, tmp_path: Path) -> None:
-    SealedTest(task, tmp_path / "ledger").score(0, CHOICE, Counting())
+def test_other_lists_of_images_are_refused(task: Task, tmp_path: Path) -> None:
+    test_set.TestSet(task, tmp_path / "records").score(0, SELECTION, Counting())
     folder = shutil.copytree(task.train.paths[0].parents[2], tmp_path / "first")
-    assert SealedTest(open_folder_task(folder), tmp_path / "ledger").recorded(0) is not None
+    assert test_set.TestSet(open_folder_task(folder), tmp_path / "records").recorded(0) is not None
     miniature.relabel(folder)
     with pytest.raises(ConfigError, match="other lists of images"):
-        SealedTest(open_folder_task(folder), tmp_path / "ledger").recorded(0)
+        test_set.TestSet(open_folder_task(folder), tmp_path / "records").recorded(0)
 
 
-def test_what_selects_is_given_no_test_part(task: SuiteTask) -> None:
-    seen = visible(task)
+def test_what_selects_is_given_no_test_part(task: Task) -> None:
+    seen = train_val(task)
     mentioned = [path for part in (seen.train, seen.val, seen.both) for path in part.paths]
     assert not set(mentioned) & set(task.test.paths)
     assert not hasattr(seen, "test")
-    for function in (jobs.try_setting, jobs.choose, jobs.tried):
-        assert {"SealedTest", "SuiteTask"}.isdisjoint(map(str, function.__annotations__.values()))
+    for function in (jobs.try_setting, jobs.select, jobs.tried):
+        assert {"TestSet", "Task"}.isdisjoint(map(str, function.__annotations__.values()))
 
 
-def test_a_protocol_that_selects_on_the_test_part_is_caught(
-    task: SuiteTask, tmp_path: Path
-) -> None:
-    test = SealedTest(task, tmp_path)
+def test_a_protocol_that_selects_on_the_test_part_is_caught(task: Task, tmp_path: Path) -> None:
+    test = test_set.TestSet(task, tmp_path)
 
     def leaking_selection() -> int:
         def accuracy(setting: int) -> float:
-            choice = Choice({"setting": float(setting)}, 0.0)
-            return test.score(0, choice, lambda paths: np.full(len(paths), setting)).accuracy
+            selection = Selection({"setting": float(setting)}, 0.0)
+            return test.score(0, selection, lambda paths: np.full(len(paths), setting)).accuracy
 
         return max(range(3), key=accuracy)
 
@@ -110,3 +108,10 @@ def test_a_record_is_written_once_and_the_first_one_counts(tmp_path: Path) -> No
     assert publish(SCORED, tmp_path / "a" / "b.json", second) == first
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
     assert read(SCORED, tmp_path / "absent.json") is None
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_shortened_and_stays_unique() -> None:
+    assert folder_name("photos") == "photos"
+    long = [folder_name("x" * 300 + end) for end in "ab"]
+    assert len(set(long)) == 2
+    assert max(map(len, long)) < 100

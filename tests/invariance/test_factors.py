@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from footage.evaluation.features import Column, pixel_column
+from footage.evaluation.features import FeatureExtractor, pixel_extractor
 from footage.invariance.factors import factors, scene_distances
 from footage.synthetic.factors import FACTORS, MOVES, SceneKey, controlled
 
@@ -46,11 +46,11 @@ def test_features_that_never_change_have_no_ratio():
 
 
 def test_distances_are_those_of_the_rendered_frames():
-    columns = {"pixels": pixel_column(SIZE), "coarse": pixel_column(8)}
-    found = scene_distances(columns, scenes=2, seed=3, batch_size=7, frame_size=SIZE)
+    extractors = {"pixels": pixel_extractor(SIZE), "coarse": pixel_extractor(8)}
+    found = scene_distances(extractors, scenes=2, seed=3, batch_size=7, frame_size=SIZE)
     shots = controlled(SceneKey(3, 1, SIZE))
-    assert set(found) == set(columns)
-    pixels = columns["pixels"].function
+    assert set(found) == set(extractors)
+    pixels = extractors["pixels"].function
     for name in MOVES:
         assert found["coarse"][name].shape == (2, len(shots.shots[name]))
         expected = torch.nn.functional.cosine_similarity(
@@ -67,7 +67,9 @@ def test_features_that_know_no_scale_are_invariant_to_contrast_alone():
         means = (torch.from_numpy(pixels).float() @ luma).flatten(1)
         return means - means.mean(dim=1, keepdim=True)
 
-    measured = scene_distances({"grey": Column(24, grey)}, scenes=3, seed=0, frame_size=SIZE)
+    measured = scene_distances(
+        {"grey": FeatureExtractor(24, grey)}, scenes=3, seed=0, frame_size=SIZE
+    )
     found = factors(measured["grey"], seed=0)
     assert found["contrast"].ratio.value < 0.2
     assert found["contrast"].ratio.value < found["background"].ratio.value / 5

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from footage.errors import ConfigError
-from footage.evaluation.features import pixel_column
+from footage.evaluation.features import pixel_extractor
 from footage.invariance.video_levels import (
     ChosenFrame,
     FrameFeatures,
@@ -144,9 +144,11 @@ def test_only_eligible_videos_are_looked_at(tiny_store):
 def test_frames_of_a_store_become_features_and_one_model_changes_no_other(tiny_store):
     names = sorted(set(tiny_store.shots["video"].to_pylist()))
     chosen = choose_frames(tiny_store, names, videos=3, shots=2, frames=2, seed=0)
-    alone = frame_features(tiny_store, chosen, {"a": pixel_column(16)}, seed=0, batch_size=5)["a"]
-    columns = {"b": pixel_column(8), "a": pixel_column(16)}
-    beside = frame_features(tiny_store, chosen, columns, seed=0)["a"]
+    alone = frame_features(tiny_store, chosen, {"a": pixel_extractor(16)}, seed=0, batch_size=5)[
+        "a"
+    ]
+    extractors = {"b": pixel_extractor(8), "a": pixel_extractor(16)}
+    beside = frame_features(tiny_store, chosen, extractors, seed=0)["a"]
     assert alone.plain.shape == (12, 3 * 16 * 16)
     for one, other in zip(alone, beside, strict=True):
         assert torch.equal(one, other)

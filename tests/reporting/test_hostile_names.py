@@ -14,11 +14,8 @@ from rich.console import Console
 
 from footage import configuration
 from footage.evaluation.averages import summarise
-from footage.evaluation.comparisons import table
-from footage.evaluation.results import RESULTS, write_rows
-from footage.evaluation.suite_results import read_rows
-from footage.evaluation.suite_results import write_rows as write_suite
-from footage.evaluation.suite_tables import suite_tables
+from footage.evaluation.results import RESULTS, read_rows, write_file, write_lines
+from footage.evaluation.tables import tables
 from footage.invariance.results import ProfileFile, write_profiles
 from footage.recipes.methods import recipe
 from footage.reporting.inputs import GatheredProfile, Run, SuiteResults
@@ -28,8 +25,9 @@ from footage.reporting.retrieval import Answer, Found
 from footage.reporting.sections.videos import Comparison, StorePictures
 from footage.reporting.thumbnails import ShownFrame, ShownShot, ShownVideo
 from footage.text import printable
-from tests.evaluation.suite_results import row as suite_row
-from tests.evaluation.test_result_files import DESCRIBED, MACHINE, row
+from tests.evaluation.rows import labelled as row
+from tests.evaluation.rows import row as suite_row
+from tests.evaluation.test_result_files import DESCRIBED, MACHINE
 from tests.reporting.test_invariance import MEASURED, profiled
 from tests.support import synthetic
 
@@ -97,13 +95,15 @@ def page_of(name: str) -> str:
     """The whole page, with the name everywhere a name can occur."""
     text = name.encode("utf-8", "backslashreplace").decode()  # as results hold it
     rows = [
-        row(model=text, task=text, column=column, protocol=protocol, split=text, start=text)
-        for column, protocol in (
-            ("chance", "majority"), ("pixels", "linear"), ("untrained", "linear"),
-            ("model", "linear"),
+        row(
+            model=text, task=text, baseline=baseline, protocol=protocol, split=text,
+            weights_origin=text,
+        )
+        for baseline, protocol in (
+            ("chance", "majority"), ("pixels", "linear"), ("untrained", "linear"), ("", "linear"),
         )
     ]  # fmt: skip
-    suites = [suite_row(text, 0.5, model=text, start=text, marks=(text,), suite=text)]
+    suites = [suite_row(text, 0.5, model=text, weights_origin=text, deviations=(text,), suite=text)]
     config = configuration.to_dict(recipe("vivi-ex4-tiny")) | {"init": name}
     run = Run(
         path=Path("runs") / name.replace("\0", ""),
@@ -179,9 +179,9 @@ def test_a_hostile_name_is_one_text_in_the_picture_of_a_profile(name: str, tmp_p
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=list(HOSTILE))
 def test_a_hostile_name_comes_back_from_result_files_as_it_was(name: str, tmp_path: Path) -> None:
     text = name.encode("utf-8", "backslashreplace").decode()
-    write_rows(tmp_path / "a.json", DESCRIBED, [row(task=text, model=text)])
+    write_file(tmp_path / "a.json", DESCRIBED, [row(task=text, model=text)])
     assert RESULTS.read(tmp_path / "a.json").rows[0].task == text
-    write_suite(tmp_path, [suite_row(text, 0.5, model=text)])
+    write_lines(tmp_path, [suite_row(text, 0.5, model=text)])
     assert read_rows(tmp_path)[0].task == text
     write_profiles(tmp_path / "p.json", MEASURED, [profiled(text)])
     for path in tmp_path.glob("*.json*"):
@@ -193,13 +193,13 @@ def test_a_hostile_name_comes_back_from_result_files_as_it_was(name: str, tmp_pa
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=list(HOSTILE))
 def test_a_hostile_name_is_text_in_the_tables_of_a_terminal(name: str) -> None:
     rows = [
-        row(task=name, column=column, protocol=protocol)
-        for column, protocol in (
-            ("chance", "majority"), ("pixels", "knn"), ("untrained", "knn"), ("model", "knn"),
+        row(task=name, baseline=baseline, protocol=protocol)
+        for baseline, protocol in (
+            ("chance", "majority"), ("pixels", "knn"), ("untrained", "knn"), ("", "knn"),
         )
     ]  # fmt: skip
     suites = [suite_row(name, 0.5, model=name, suite=name)]
     console = Console(width=160, markup=False, record=True, file=io.StringIO())
-    for view in (table(rows), *suite_tables(suites, {"lightweight": summarise(suites)})):
+    for view in (*tables(rows, {}), *tables(suites, {"lightweight": summarise(suites)})):
         console.print(view)
     assert console.export_text()

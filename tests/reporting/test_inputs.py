@@ -8,14 +8,16 @@ import pytest
 
 from footage import configuration
 from footage.errors import CheckpointError, FootageError
-from footage.evaluation.results import NEAREST, write_rows
+from footage.evaluation.results import NEAREST, write_file
 from footage.recipes.methods import recipe
 from footage.reporting.inputs import gather, newest
 from footage.reporting.page import page
 from footage.reporting.sections.videos import without_pictures
 from footage.runs import layout
+from tests.evaluation.rows import HASH
+from tests.evaluation.rows import labelled as row
 from tests.evaluation.test_leakage import MODEL
-from tests.evaluation.test_result_files import DESCRIBED, HASH, row
+from tests.evaluation.test_result_files import DESCRIBED
 from tests.support.mutations import mutations
 
 RECORD = {
@@ -85,15 +87,15 @@ def test_the_newest_row_of_each_number_is_shown() -> None:
 
 
 def test_retrieval_is_shown_with_its_baselines_and_apart_from_labelled_images(run: Path) -> None:
-    values = {"chance": 0.05, "pixels": 0.7, "untrained": 0.2, "model": 0.4}
+    values = {"chance": 0.05, "pixels": 0.7, "untrained": 0.2, "": 0.4}
     rows = [
         row(
-            column=column, task="same video", protocol=NEAREST, value=value, num_test=400,
-            weights=HASH[::-1] if column == "model" else HASH,
+            baseline=baseline, task="same video", protocol=NEAREST, value=value, num_test=400,
+            weights=HASH if baseline else HASH[::-1],
         )
-        for column, value in values.items()
+        for baseline, value in values.items()
     ]  # fmt: skip
-    write_rows(run / layout.EVALUATIONS / "held-out-videos-1.json", DESCRIBED, rows)
+    write_file(run / layout.EVALUATIONS / "held-out-videos-1.json", DESCRIBED, rows)
     text = " ".join(re.sub(r"<[^>]+>", " ", shown(run)).split())
     assert "Retrieval in held-out videos" in text
     assert "Evaluation on labelled images" not in text

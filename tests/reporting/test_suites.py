@@ -7,7 +7,7 @@ import msgspec
 from footage.reporting.inputs import SuiteResults
 from footage.reporting.rendering import render
 from footage.reporting.sections.suites import section
-from tests.evaluation.suite_results import row, suite
+from tests.evaluation.rows import row, suite
 
 
 def words(text: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from footage.evaluation.comparisons import (
-    BASELINES,
     BETTER,
+    IN_WORDS,
     UNCLEAR,
     WORSE,
     Comparison,
@@ -26,7 +26,7 @@ SAME_VIDEO: Final = "same video"
 
 BEFORE: Final = "the network before training"
 
-NAMES: Final = {**BASELINES, "chance": "chance"}
+NAMES: Final = {**IN_WORDS, "chance": "chance"}
 """Baselines in words."""
 
 
@@ -146,10 +146,10 @@ def _measures(run: Run) -> Iterator[Measure]:
 
 def _evaluated(measured: Comparison, title: str) -> Measure:
     cells = {name: measured.cells[key] for key, name in NAMES.items() if key in measured.cells}
-    verdicts = {name: measured.against(key) for key, name in BASELINES.items() if name in cells}
+    verdicts = {name: measured.against(key) for key, name in IN_WORDS.items() if name in cells}
     sentences = []
-    if is_untrained(measured.cells):
-        del verdicts[BASELINES["untrained"]]
+    if "untrained" in measured.cells and is_untrained(measured.cells):
+        del verdicts[IN_WORDS["untrained"]]
         sentences.append("The model has random weights, like the untrained network.")
     better = [name for name, verdict in verdicts.items() if verdict == BETTER]
     unclear = [name for name, verdict in verdicts.items() if verdict == UNCLEAR]
@@ -219,7 +219,7 @@ def _lost(measured: Mapping[str, Measure]) -> list[str]:
 
 
 def _beat(names: Sequence[str]) -> str:
-    verb = "beats" if list(names) == [BASELINES["untrained"]] else "beat"
+    verb = "beats" if list(names) == [IN_WORDS["untrained"]] else "beat"
     return f"{_capitalised(_listed(names))} {verb}"
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from footage.evaluation.comparisons import Comparison, comparisons, pixels_ahead
+from footage.evaluation.comparisons import ROLES, Comparison, comparisons, pixels_ahead
 from footage.evaluation.leakage import is_clean, short
-from footage.evaluation.results import COLUMNS, NEAREST, ResultRow, warnings
+from footage.evaluation.results import MODEL, NEAREST, ResultRow, warnings
 from footage.reporting.charts.intervals import (
     IntervalChart,
     LegendItem,
@@ -94,7 +94,7 @@ def _results(runs: Sequence[Run], *, is_retrieval: bool) -> list[Result]:
 def _view(results: Sequence[Result], runs: Sequence[Run], *, is_retrieval: bool) -> View:
     shown = {each.number: each.run for each in results}
     rows = {number: _rows(number, results) for number in shown}
-    models = [each.measured.cells["model"] for each in results]
+    models = [each.measured.cells[MODEL] for each in results]
     named = {number: f"{run.name}: " if len(runs) > 1 else "" for number, run in shown.items()}
     behind = {
         number: pixels_ahead(each.measured for each in results if each.number == number)
@@ -144,7 +144,7 @@ def _points(result: Result) -> list[Point]:
     return [
         accuracy(
             TITLES.get(key, result.run.name),
-            run_colour(result.number) if key == "model" else key,
+            run_colour(result.number) if key == MODEL else key,
             SHAPES[key],
             row.value,
             row.interval if key != "chance" else None,
@@ -155,7 +155,7 @@ def _points(result: Result) -> list[Point]:
 
 def _table(results: Sequence[Result], *, is_retrieval: bool) -> Table:
     columns = [Column("task", NAME), Column("protocol"), Column("run", NAME)]
-    columns += [Column(TITLES.get(key, "model"), FIGURE) for key in COLUMNS]
+    columns += [Column(TITLES.get(key, "model"), FIGURE) for key in ROLES]
     if is_retrieval:
         columns.append(Column("shots", FIGURE))
     else:
@@ -173,10 +173,10 @@ def _table(results: Sequence[Result], *, is_retrieval: bool) -> Table:
 
 def _row(result: Result, *, is_retrieval: bool) -> list[Cell]:
     cells = result.measured.cells
-    model = cells["model"]
+    model = cells[MODEL]
     best = max(row.value for row in cells.values())
     row = [Cell(result.measured.task), Cell(result.protocol), Cell(result.run.name)]
-    row += [_accuracy(cells.get(key), best) for key in COLUMNS]
+    row += [_accuracy(cells.get(key), best) for key in ROLES]
     row.append(Cell(str(model.num_test)))
     if not is_retrieval:
         selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
@@ -188,5 +188,5 @@ def _accuracy(row: ResultRow | None, best: float) -> Cell:
     if row is None:
         return Cell("")
     low, high = (100 * bound for bound in row.interval)
-    interval = "" if row.column == "chance" else f"[{low:.1f}, {high:.1f}]"
+    interval = "" if row.role == "chance" else f"[{low:.1f}, {high:.1f}]"
     return Cell(f"{100 * row.value:.1f}", interval, row.value == best)

@@ -20,7 +20,7 @@ from footage.evaluation.averages import (
     summarise,
 )
 from footage.evaluation.models import UNTRAINED
-from footage.evaluation.suite_results import SuiteRow, warnings
+from footage.evaluation.results import ResultRow, warnings
 from footage.metrics.intervals import percent
 from footage.reporting.charts.intervals import (
     IntervalChart,
@@ -40,7 +40,7 @@ class Evaluated(NamedTuple):
     is_untrained: bool
     number: int
     """Position on the page of the run that it belongs to."""
-    rows: Sequence[SuiteRow]
+    rows: Sequence[ResultRow]
 
     @property
     def colour(self) -> str:
@@ -87,7 +87,7 @@ def _with_unique_task_names(evaluated: Sequence[SuiteResults]) -> list[SuiteResu
     for row in (row for each in evaluated for row in each.rows if row.images):
         images.setdefault((row.suite, row.task), set()).add(row.images)
 
-    def named(row: SuiteRow) -> SuiteRow:
+    def named(row: ResultRow) -> ResultRow:
         if len(images.get((row.suite, row.task), ())) < 2:
             return row
         return msgspec.structs.replace(row, task=f"{row.task} ({row.images[:8] or 'unknown'})")
@@ -112,7 +112,7 @@ def _kind(kind: Identity, evaluated: Sequence[SuiteResults]) -> KindView:
     summaries = [summarise(each.rows) for each in models]
     legend = [LegendItem("chance", "tick", "chance (most common class)")]
     legend += [
-        LegendItem(each.colour, each.shape, f"{each.name}: {row.start}, {row.size} px")
+        LegendItem(each.colour, each.shape, f"{each.name}: {row.weights_origin}, {row.size} px")
         for each in models
         for row in each.rows[:1]
     ]
@@ -178,7 +178,7 @@ def _table(
     for task, group in tasks:
         found = [each.get(task) for each in by_task]
         known = [row for row in found if row is not None]
-        deviations = ", ".join(dict.fromkeys(mark for row in known for mark in row.marks))
+        deviations = ", ".join(dict.fromkeys(each for row in known for each in row.deviations))
         cells = [Cell(percent(row.value, row.interval)) if row else Cell("") for row in found]
         chance = Cell(f"{100 * known[0].chance:.1f}")
         rows.append([Cell(task), Cell(group), chance, *cells, Cell(deviations)])

@@ -18,7 +18,7 @@ from footage.images.limits import ImageError
 from footage.io import files
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab import manifest
-from footage.suites.vtab.folder import Lists, faults, marks, read_lists, row_of, task_folders
+from footage.suites.vtab.folder import Lists, deviations, faults, read_lists, row_of, task_folders
 from footage.suites.vtab.tasks import TASKS
 
 State = Literal["present", "absent", "damaged"]
@@ -92,7 +92,7 @@ def _finding(name: str, folder: Path, row: TaskRow | None) -> Finding:
         declared = row or row_of(folder, lists)
         wrong = [fault.message for fault in faults(folder, declared, lists)]
         wrong = wrong or [*_damaged_files(folder, lists)]
-        noted = () if wrong else marks(folder, declared, lists)
+        noted = () if wrong else deviations(folder, declared, lists)
         copied = "" if wrong else _copies(folder, lists)
     except ConfigError as error:
         return Finding(name=name, group=group, state="damaged", damage=(error.message,))

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Int
 
 from footage.errors import ConfigError, UnknownNameError
-from footage.evaluation.dataset import Part
-from footage.evaluation.suite import Suite, SuiteTask
+from footage.evaluation.dataset import Part, Task
+from footage.evaluation.suite import Suite
 from footage.images.common import some
 from footage.io import documents
 from footage.io.walk import text
@@ -35,6 +35,9 @@ TRAIN: Final = "train800.txt"
 VAL: Final = "val200.txt"
 BOTH: Final = "train800val200.txt"
 TEST: Final = "test.txt"
+
+SPLIT: Final = "train800, val200 and test lists"
+"""How the parts of a task folder came about, in words."""
 
 LOSSY: Final = "lossy JPEG dump"
 """Mark: the source of the task is lossless, but its files are not."""
@@ -119,7 +122,7 @@ def open_suite(
     )
 
 
-def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
+def open_folder_task(path: str | Path, row: TaskRow | None = None) -> Task:
     """Open one task folder and check it against its row.
 
     Args:
@@ -140,14 +143,15 @@ def open_folder_task(path: str | Path, row: TaskRow | None = None) -> SuiteTask:
         Part(tuple(folder / name for name in listed.names), listed.labels)
         for listed in lists.parts.values()
     )
-    return SuiteTask(
+    return Task(
         name=declared.name,
         group=declared.group,
         num_classes=declared.num_classes,
         train=train,
         val=val,
         test=test,
-        marks=marks(folder, declared, lists),
+        split=SPLIT,
+        deviations=deviations(folder, declared, lists),
     )
 
 
@@ -176,7 +180,7 @@ def row_of(folder: Path, lists: Lists) -> TaskRow:
     )
 
 
-def marks(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
+def deviations(folder: Path, row: TaskRow, lists: Lists) -> tuple[str, ...]:
     """List the folder's differences from the exact protocol.
 
     Raises:

@@ -21,7 +21,7 @@ def test_every_task_comes_out_of_its_records_with_its_classes_and_its_pixels(tas
     small = miniature(task)
     records = MiniatureRecords(small, task.sizes)
     opened = open_folder_task(export_task(small, records, tmp_path), small.row)
-    assert opened.marks == ()
+    assert opened.deviations == ()
     parts = (opened.train, opened.val, opened.test)
     for part, named in zip(parts, (small.train800, small.val200, small.test), strict=True):
         made = records.with_classes(named)

@@ -21,15 +21,15 @@ def test_a_folder_as_it_is_passed_around_opens_unchanged(folder):
     assert [len(part.paths) for part in (task.train, task.val, task.test)] == [8, 4, 6]
     assert task.train.paths[0] == folder / "images" / "train800" / "000000.jpg"
     assert task.val.labels.tolist() == [3, 4, 0, 1]
-    assert (task.name, task.group, task.num_classes, task.marks) == ("cifar", "natural", 5, ())
+    assert (task.name, task.group, task.num_classes, task.deviations) == ("cifar", "natural", 5, ())
 
 
 def test_jpeg_files_of_a_lossless_source_are_marked(tmp_path):
     write_task(tmp_path / "cifar", encoding="JPEG")
-    assert open_folder_task(tmp_path / "cifar", ROW).marks == (LOSSY,)
+    assert open_folder_task(tmp_path / "cifar", ROW).deviations == (LOSSY,)
     photos = dataclasses.replace(ROW, pixels="jpeg")
-    assert open_folder_task(tmp_path / "cifar", photos).marks == (PERHAPS_TWICE,)
-    assert open_folder_task(tmp_path / "cifar").marks == ()
+    assert open_folder_task(tmp_path / "cifar", photos).deviations == (PERHAPS_TWICE,)
+    assert open_folder_task(tmp_path / "cifar").deviations == ()
 
 
 def test_a_task_that_no_table_knows_has_the_classes_of_its_largest_label(folder):
@@ -50,7 +50,7 @@ def test_the_union_list_need_not_be_there(folder):
 def test_marks_of_the_manifest_are_kept(folder):
     noted = manifest.Manifest(origin="somewhere", marks=("Hugging Face order",), files={})
     manifest.write(folder, noted)
-    assert open_folder_task(folder, ROW).marks == ("Hugging Face order",)
+    assert open_folder_task(folder, ROW).deviations == ("Hugging Face order",)
     (folder / manifest.FILE).write_text("{}")
     with pytest.raises(ConfigError, match="manifest"):
         open_folder_task(folder, ROW)

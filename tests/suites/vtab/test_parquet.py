@@ -42,7 +42,7 @@ def source(tmp_path):
 def test_the_first_rows_are_taken_and_marked(source, tmp_path):
     write(source, "validation", range(30, 40), below="data")
     task = open_folder_task(import_parquet(source, ROW, tmp_path), ROW)
-    assert task.marks == (ORDER,)
+    assert task.deviations == (ORDER,)
     assert contents(task.train) == [encoded(number) for number in range(8)]
     assert contents(task.val) == [encoded(number) for number in range(30, 34)]
     assert contents(task.test) == [encoded(number) for number in range(50, 56)]
@@ -58,7 +58,7 @@ def test_jpeg_files_stay_what_they_are_and_are_marked_too(tmp_path):
     write(tmp_path / "hub", "train", range(20), encoding="JPEG")
     write(tmp_path / "hub", "test", range(50, 56), encoding="JPEG")
     task = open_folder_task(import_parquet(tmp_path / "hub", ROW, tmp_path), ROW)
-    assert task.marks == (ORDER, LOSSY)
+    assert task.deviations == (ORDER, LOSSY)
     assert contents(task.test)[0] == encoded(50, "JPEG")
     assert task.test.paths[0].suffix == ".jpg"
 

@@ -1,0 +1,73 @@
+"""Convert the result files of earlier versions of footage on reading; the files stay as they are.
+
+Until version 2 of the JSON file, rows on labelled images had a `column`, rows on suites had
+`marks`, and neither had the fields of the other. Fields that were not recorded follow from the
+protocol, or from other rows of the file.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+Content = dict[str, Any]
+
+FROM_THE_PROTOCOL: Final = {
+    "suite": "", "group": "other", "deviations": [], "missing": {}, "seed_rule": "one run",
+    "generation": "v2", "resize": "area", "precision": "float32",
+}  # fmt: skip
+"""Fields that rows on labelled images did not have; the same for all of them."""
+SWEEP_SIZES: Final = {"knn": 32, "linear": 9}
+NO_NETWORK: Final = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+
+
+def result_file(content: Content) -> Content:
+    """The content of a JSON file, whose rows had a `column` until version 2."""
+    version = content.get("schema_version")
+    if type(version) is not int or version > 2:
+        return content
+    chance = {row["task"]: row["value"] for row in content["rows"] if row["column"] == "chance"}
+    preprocessing = content["model"]["preprocessing"]
+    network = {name: preprocessing[name] for name in NO_NETWORK}
+    rows = [_labelled_row(row, chance, network) for row in content["rows"]]
+    return {**content, "schema_version": 3, "rows": rows}
+
+
+def _labelled_row(row: Content, chance: Mapping[str, float], network: Content) -> Content:
+    kept = {key: value for key, value in row.items() if key not in ("column", "start")}
+    is_model = row["column"] == "model"
+    return {
+        **FROM_THE_PROTOCOL,
+        **(network if is_model or row["column"] == "untrained" else NO_NETWORK),
+        **kept,
+        "baseline": "" if is_model else row["column"],
+        "weights_origin": row["start"],
+        "seed_values": [row["value"]],
+        "chance": chance.get(row["task"], 0.0),
+        "sweep_size": SWEEP_SIZES.get(row["protocol"], 0),
+    }
+
+
+def suite_row(row: Content) -> Content:
+    """A row on a suite, which had `marks` in place of `deviations`."""
+    if "marks" not in row:
+        return row
+    kept = {key: value for key, value in row.items() if key not in ("marks", "start")}
+    model = str(row["model"])
+    is_untrained = model.endswith(" untrained")
+    return {
+        **kept,
+        "baseline": "untrained" if is_untrained else model * (model == "pixels"),
+        "metric": "top-1",
+        "split": "train800, val200 and test lists",
+        "deviations": row["marks"],
+        "seed": 0,
+        "weights_origin": row["start"],
+    }
+
+
+def evaluation(content: Content) -> Content:
+    """The description of an evaluation, which had a `contender` in place of a `model`."""
+    identity = content["identity"]
+    if "contender" not in identity:
+        return content
+    renamed = {("model" if key == "contender" else key): each for key, each in identity.items()}
+    return {**content, "identity": renamed}

@@ -1,0 +1,132 @@
+"""Results as terminal tables.
+
+Labelled images and held-out videos have a line per task and protocol, in which the model stands
+next to its baselines. A suite has a table per protocol: tasks by group, averages below.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from footage.evaluation.averages import Summary, identity, one_identity, published
+from footage.evaluation.comparisons import ROLES, comparisons
+from footage.evaluation.results import MODEL, NEAREST, ResultRow, is_untrained, warnings
+from footage.metrics.intervals import percent
+
+
+def tables(rows: Sequence[ResultRow], summaries: Mapping[str, Summary]) -> list[RenderableType]:
+    """All tables of one evaluation, with its warnings.
+
+    Args:
+        rows: The rows of one model and its baselines, or of one model on a suite.
+        summaries: Averages by protocol; empty except for a suite.
+    """
+    if summaries:
+        return [
+            _suite([row for row in rows if row.protocol == protocol], summary)
+            for protocol, summary in summaries.items()
+        ]
+    titled = {
+        "held-out videos: nearest frame is a right one, percent [95 % interval]": [
+            row for row in rows if row.protocol == NEAREST
+        ],
+        "top-1 accuracy on the test part, percent [95 % interval]": [
+            row for row in rows if row.protocol != NEAREST
+        ],
+    }
+    views = [_compared(title, part) for title, part in titled.items() if part]
+    return [Group(*views, *warnings(rows))]
+
+
+def _compared(title: str, rows: Sequence[ResultRow]) -> Table:
+    counted = "shots" if rows[0].protocol == NEAREST else "test images"
+    view = Table(title=title)
+    view.add_column("task")
+    view.add_column("protocol")
+    for name in (*ROLES, "model - untrained", counted):
+        view.add_column(name, justify="right")
+    for task, protocol, cells in comparisons(rows):
+        known = (cells.get(role) for role in ROLES)
+        view.add_row(
+            task,
+            protocol,
+            *(percent(row.value, row.interval) if row else "" for row in known),
+            _gain(cells),
+            str(cells[MODEL].num_test),
+        )
+    return view
+
+
+def _gain(cells: Mapping[str, ResultRow]) -> str:
+    if "untrained" not in cells:
+        return ""
+    if is_untrained(cells):
+        return "same network"
+    return f"{100 * (cells[MODEL].value - cells['untrained'].value):+.1f}"
+
+
+def _suite(rows: Sequence[ResultRow], summary: Summary) -> RenderableType:
+    kind = one_identity([identity(row) for row in rows])
+    first = rows[0]
+    view = Table(
+        title=f"{first.model} on {kind.suite}, {kind.protocol}: top-1 accuracy,"
+        " percent [95 % interval]",
+    )
+    for name in ("group", "task"):
+        view.add_column(name)
+    for name in ("test", "chance", "validation", "test images"):
+        view.add_column(name, justify="right")
+    view.add_column("selected")
+    for row in rows:
+        view.add_row(
+            row.group,
+            row.task + "".join(f" ({each})" for each in row.deviations),
+            percent(row.value, row.interval),
+            f"{100 * row.chance:.1f}",
+            f"{100 * row.validation:.1f}",
+            str(row.num_test),
+            _selected(row),
+        )
+    view.add_section()
+    groups = summary.groups.values() if len(summary.groups) > 1 else ()
+    for average in (*groups, *summary.headline):
+        view.add_row("", average.averaging, f"{100 * average.value:.1f}")
+    return Group(view, *_words(first, summary), *warnings(rows))
+
+
+def _words(row: ResultRow, summary: Summary) -> list[str]:
+    """What the numbers rest on, and what is missing."""
+    lines = [
+        f"{row.weights_origin}; {row.size} px, {row.resize} resize, mean {_numbers(row.mean)}, "
+        f"deviation {_numbers(row.std)}; {row.sweep_size} settings tried, {row.seed_rule}, "
+        f"{row.precision}"
+    ]
+    if summary.missing:
+        lines.append(
+            f"no mean: {len(summary.missing)} tasks are missing: {', '.join(summary.missing)}"
+        )
+    rules = {average.averaging for average in summary.headline}
+    others = [each for each in published(identity(row)) if each.averaging in rules]
+    if others:
+        listed = ", ".join(f"{each.model} {each.mean:.1f}" for each in others)
+        lines.append(f"published for the same protocol: {listed}")
+    return lines
+
+
+def _selected(row: ResultRow) -> str:
+    chosen = {name: _short(value) for name, value in row.selected.items()}
+    known = ("optimizer", "learning_rate", "weight_decay", "steps", "batch_size")
+    if not all(name in chosen for name in known):
+        return " ".join(f"{name}={value}" for name, value in chosen.items())
+    optimizer, rate, decay, steps, batch = (chosen[name] for name in known)
+    decayed = "" if decay == "0" else f", decay {decay}"
+    return f"{optimizer} {rate}{decayed}, {steps} steps of {batch}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3g}" for value in values)
