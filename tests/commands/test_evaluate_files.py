@@ -69,7 +69,7 @@ def text_of(evaluation: Results) -> str:
     return console.export_text()
 
 
-def test_test_images_that_were_trained_on_are_told_everywhere(
+def test_test_images_that_were_trained_on_are_reported_everywhere(
     run: Path, shapes_folder: Path
 ) -> None:
     evaluation = evaluate(str(run), labels=[shapes_folder], config=CONFIG)

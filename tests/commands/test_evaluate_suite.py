@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_one_line_judges_a_timm_model_on_a_folder(
+def test_one_line_evaluates_a_timm_model_on_a_folder(
     data: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = f"evaluate test_resnet --suite folder --data {data} --size 32"
@@ -243,7 +243,7 @@ def test_so_does_the_selection_of_its_strength_on_digits(here: Path) -> None:
     assert row.value > 0.8
 
 
-def test_a_function_is_judged_by_frozen_protocols(data: Path, here: Path) -> None:
+def test_a_function_is_evaluated_by_frozen_protocols(data: Path, here: Path) -> None:
     def mean_colour(images: torch.Tensor) -> torch.Tensor:
         return images.mean((2, 3))
 

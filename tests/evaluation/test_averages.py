@@ -97,7 +97,7 @@ def test_published_group_means_give_the_published_mean() -> None:
             assert sum(groups.values()) / 3 == pytest.approx(each.mean, abs=0.07)
 
 
-def test_only_published_rows_of_the_same_kind_stand_beside_ours() -> None:
+def test_only_published_rows_of_the_same_kind_are_compared_with_ours() -> None:
     lightweight = PROTOCOLS["lightweight"]
     ours = Identity(
         suite="vtab-1k",
@@ -106,7 +106,7 @@ def test_only_published_rows_of_the_same_kind_stand_beside_ours() -> None:
         sweep_size=lightweight.sweep_size,
         seed_rule=lightweight.seed_rule,
     )
-    beside = published(ours)
-    assert {each.mean for each in beside} == {42.1, 51.1, 50.8, 59.5, 59.1, 35.3}
-    assert not any(each.generation == "v1" for each in beside)
+    others = published(ours)
+    assert {each.mean for each in others} == {42.1, 51.1, 50.8, 59.5, 59.1, 35.3}
+    assert not any(each.generation == "v1" for each in others)
     assert {each.mean for each in published() if each.generation == "v1"} >= {43.1, 66.4, 68.0}

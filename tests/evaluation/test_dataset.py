@@ -72,15 +72,15 @@ def test_a_folder_with_its_own_splits_keeps_them(tmp_path: Path) -> None:
     assert task.split == "own train/, val/, test/"
 
 
-@pytest.mark.parametrize("judged", ["val", "test"])
-def test_without_a_validation_part_one_is_drawn_from_train(tmp_path: Path, judged: str) -> None:
+@pytest.mark.parametrize("unseen", ["val", "test"])
+def test_without_a_validation_part_one_is_drawn_from_train(tmp_path: Path, unseen: str) -> None:
     _classes(tmp_path / "train", ant=10, bee=10)
-    _classes(tmp_path / judged, ant=3, bee=3)
+    _classes(tmp_path / unseen, ant=3, bee=3)
     task = open_task(tmp_path)
     assert [len(part.paths) for part in (task.train, task.val, task.test)] == [16, 4, 6]
     assert not set(task.train.paths) & set(task.val.paths)
-    assert {path.parent.parent.name for path in task.test.paths} == {judged}
-    assert f"{judged}/ is the test part" in task.split
+    assert {path.parent.parent.name for path in task.test.paths} == {unseen}
+    assert f"{unseen}/ is the test part" in task.split
 
 
 @pytest.mark.parametrize("separator", [" ", "\t", ",", ", "])

@@ -233,7 +233,7 @@ def test_two_evaluations_never_work_in_one_folder(data: Path, tmp_path: Path) ->
         evaluate(data, tmp_path, protocol=LINEAR)
 
 
-def test_what_does_not_fit_into_memory_is_told_in_one_line(
+def test_what_does_not_fit_into_memory_is_one_error(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> torch.Tensor:
@@ -249,7 +249,7 @@ def test_what_does_not_fit_into_memory_is_told_in_one_line(
 def test_images_that_cannot_be_read_are_named(data: Path, tmp_path: Path, workers: int) -> None:
     broken = shutil.copytree(data, tmp_path / "data")
     (broken / "first/images/train800/000003.png").write_bytes(b"junk")
-    told = r"1 of 24 images of first cannot be read: .*000003"
-    with pytest.raises(ConfigError, match=told) as caught:
+    message = r"1 of 24 images of first cannot be read: .*000003"
+    with pytest.raises(ConfigError, match=message) as caught:
         evaluate(broken, tmp_path / "out", workers=workers)
     assert "fix or remove them" in caught.value.hint
