@@ -8,6 +8,8 @@ protocol, or from other rows of the file.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from footage.runs.migration import migrated
+
 Content = dict[str, Any]
 
 FROM_THE_PROTOCOL: Final = {
@@ -65,9 +67,16 @@ def suite_row(row: Content) -> Content:
 
 
 def evaluation(content: Content) -> Content:
-    """The description of an evaluation, which had a `contender` in place of a `model`."""
-    identity = content["identity"]
-    if "contender" not in identity:
-        return content
-    renamed = {("model" if key == "contender" else key): each for key, each in identity.items()}
-    return {**content, "identity": renamed}
+    """The description of an evaluation, with the present names of settings.
+
+    Earlier versions wrote `contender` in place of `model`. The settings of a fine-tuning protocol
+    had the names that `runs.migration` lists.
+    """
+    identity = dict(content["identity"])
+    if "contender" in identity:
+        identity["model"] = identity.pop("contender")
+    match identity.get("protocol"):
+        case {"settings": [*settings], **others}:
+            renamed = [migrated(dict(setting)) for setting in settings]
+            identity["protocol"] = {**others, "settings": renamed}
+    return content if identity == content["identity"] else {**content, "identity": identity}

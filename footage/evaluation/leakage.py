@@ -93,6 +93,11 @@ def is_clean(found: Leakage | None) -> bool:
     return found == Leakage(images=0, frames=0, copies=0, unchecked=())
 
 
+def was_seen(found: Leakage | None) -> bool:
+    """Whether some test images are known to have been seen before."""
+    return found is not None and bool(found.images or found.frames or found.copies)
+
+
 def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
     """Warnings about one result; empty if everything was checked and nothing was found."""
     if found is None:

@@ -1,5 +1,8 @@
 """Made-up rows of all nineteen tasks of VTAB-1k, and of a labelled folder."""
 
+import json
+from typing import Any
+
 import msgspec
 
 from footage.evaluation.leakage import Leakage
@@ -81,3 +84,12 @@ def version_2(row: ResultRow) -> dict[str, object]:
     plain = msgspec.to_builtins(row)
     changed = {"column": row.role, "start": row.weights_origin}
     return {name: plain[name] for name in VERSION_2} | changed
+
+
+def earlier_identity(identity: dict[str, Any]) -> dict[str, Any]:
+    """The description of an evaluation as earlier versions wrote it."""
+    text = json.dumps(identity).replace('"model": {', '"contender": {')
+    for name in ("warmup", "final"):
+        text = text.replace(f'"{name}_fraction"', f'"{name}_share"')
+    found: dict[str, Any] = json.loads(text.replace('"decay_fractions"', '"decay_shares"'))
+    return found

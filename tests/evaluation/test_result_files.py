@@ -8,15 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from footage import configuration
 from footage.errors import FootageError
 from footage.evaluation import records
 from footage.evaluation.averages import PUBLISHED
+from footage.evaluation.protocols import PROTOCOLS
 from footage.evaluation.results import RESULTS, ROWS, read_rows, write_file, write_lines
 from footage.invariance.results import PROFILES, read_profiles, write_profiles
 from footage.io.documents import CHECKSUM
 from footage.runs.environment import environment
 from footage.suites.vtab.manifest import MANIFEST
-from tests.evaluation.rows import HASH, labelled, suite, version_2
+from tests.evaluation.rows import HASH, earlier_identity, labelled, suite, version_2
 from tests.reporting.test_invariance import MEASURED, MODELS
 from tests.support.mutations import bit_flips, mutations
 
@@ -246,6 +248,16 @@ def test_the_description_of_an_earlier_evaluation_is_read(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     found = records.EVALUATION.read(tmp_path / "evaluation.json")
     assert found.identity == {"suite": "a", "model": {"size": 8}}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_an_earlier_evaluation_has_the_present_settings_of_its_protocol(protocol, tmp_path):
+    present = {"suite": "a", "model": {"size": 8}, "protocol": configuration.to_dict(protocol)}
+    content = {"identity": earlier_identity(present), "environment": MACHINE}
+    assert ("warmup_share" in json.dumps(content)) == (not protocol.frozen)
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    found = records.EVALUATION.read(tmp_path / "evaluation.json")
+    assert list(configuration.differences(found.identity, present)) == []
 
 
 def test_committed_profiles_are_read():

@@ -1,5 +1,6 @@
 """Selection cannot be moved by the test part, and kills cannot be seen in the table."""
 
+import json
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ from footage.io.files import exclusive
 from footage.suites.vtab.folder import open_suite
 from tests.evaluation import miniature
 from tests.evaluation.miniature import TINY, evaluate, tiny
+from tests.evaluation.rows import earlier_identity
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,6 +172,19 @@ def test_after_a_kill_processes_end_in_the_table_of_an_undisturbed_one(
     evaluate(data, tmp_path, workers=2)
     left = {name: content for name, content in files(tmp_path).items() if "/." not in name}
     assert left == files(whole)
+
+
+def test_results_of_earlier_versions_resume(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "out")
+    path = out / "tiny" / runner.IDENTITY
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"identity": earlier_identity(content["identity"])}))
+    performed: list[object] = []
+    monkeypatch.setattr(runner, "perform", lambda _, job, __: performed.append(job))
+    assert evaluate(data, out) == read_rows(whole / "tiny")
+    assert performed == []
 
 
 def test_only_a_whole_suite_has_a_mean(data: Path, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from footage import configuration
 from footage.evaluation.results import NEAREST, ResultRow
 from footage.recipes.methods import recipe
 from footage.reporting.inputs import Run
 from footage.reporting.sections.headline import Finding, view
-from tests.evaluation.test_result_files import HASH, row
+from tests.evaluation.rows import HASH
+from tests.evaluation.rows import labelled as row
 
 VALUES = {"chance": 0.05, "pixels": 0.3, "untrained": 0.2, "model": 0.4}
 ONLINE = {"same_video_hit": 0.6, "same_video_chance": 0.1, "rankme": 9.0}
@@ -31,10 +34,10 @@ def rows(
 ) -> list[ResultRow]:
     return [
         row(
-            column=column, task=task, protocol=protocol, value=value, num_test=400,
-            weights=HASH[::-1] if column == "model" else HASH,
+            baseline="" if role == "model" else role, task=task, protocol=protocol, value=value,
+            num_test=400, weights=HASH[::-1] if role == "model" else HASH,
         )
-        for column, value in values.items()
+        for role, value in values.items()
     ]  # fmt: skip
 
 
@@ -57,6 +60,20 @@ def test_baselines_that_beat_the_model_are_named_first() -> None:
     assert untrained.warning == "The untrained network beats the model."
     both = finding(run("a", rows(VALUES | {"untrained": 0.7, "pixels": 0.8})))
     assert both.warning == "The untrained network and raw pixels beat the model."
+
+
+def test_test_images_that_were_seen_before_are_mentioned() -> None:
+    caution = "Some of the test images were seen before, see below."
+    probe = rows(VALUES, task="colours", protocol="linear")
+    assert caution in finding(run("a", probe)).text
+    unseen = [msgspec.structs.replace(each, leakage=None) for each in probe]
+    assert caution not in finding(run("a", unseen)).text
+
+
+def test_without_an_untrained_network_the_others_are_compared() -> None:
+    found = finding(run("a", rows({"chance": 0.05, "pixels": 0.3, "model": 0.4})))
+    assert "better than raw pixels." in found.text
+    assert "untrained" not in found.text
 
 
 def test_a_difference_within_the_interval_is_not_a_win() -> None:
@@ -93,8 +110,7 @@ def test_a_run_without_the_measure_says_so() -> None:
 
 def test_a_network_that_was_never_trained_is_not_compared_with_itself() -> None:
     same = [
-        row(column=column, task="same video", protocol=NEAREST, value=0.2, num_test=400)
-        for column in VALUES
+        msgspec.structs.replace(each, weights=HASH) for each in rows(dict.fromkeys(VALUES, 0.2))
     ]
     found = finding(run("a", same))
     assert "The model has random weights, like the untrained network." in found.text

@@ -15,7 +15,8 @@ from footage.evaluation.comparisons import (
     Comparison,
     comparisons,
 )
-from footage.evaluation.results import NEAREST, is_untrained
+from footage.evaluation.leakage import was_seen
+from footage.evaluation.results import MODEL, NEAREST, is_untrained
 from footage.reporting.inputs import Run
 from footage.reporting.tables import run_colour
 
@@ -157,9 +158,11 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
         sentences.append(f"The model is better than {_listed(better)}.")
     if unclear:
         sentences.append(f"There is no clear difference from {_listed(unclear)}.")
+    if measured.protocol != NEAREST and was_seen(measured.cells[MODEL].leakage):
+        sentences.append("Some of the test images were seen before, see below.")
     return Measure(
         title,
-        _percent(measured.cells["model"].value),
+        _percent(measured.cells[MODEL].value),
         {name: _percent(row.value) for name, row in cells.items()},
         [name for name, verdict in verdicts.items() if verdict == WORSE],
         " ".join(sentences),
