@@ -37,7 +37,7 @@ check: .venv/.dev  ## formatting, lint, types, import contracts
 	@$(BIN)/lint-imports >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 	@echo "format, lint, types and imports: ok"
 
-nightly: .venv/.dev  ## all tests and all attacks, slow ones too; writes docs/reliability.md
+nightly: .venv/.dev  ## all tests and all attacks, slow ones too; writes docs/background/reliability.md
 	@$(QUIET_THREADS) HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -m "not gpu" \
 	  --trials benchmarks/reliability/trials.json $(ARGS)
 	@$(BIN)/python -m docs.generate
@@ -45,16 +45,17 @@ nightly: .venv/.dev  ## all tests and all attacks, slow ones too; writes docs/re
 gpu: .venv/.dev  ## the tests that need a CUDA device
 	@$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
-docs: .venv/.dev  ## write the generated pages, check that the commands in the documents work
+docs: .venv/.dev  ## write the generated pages, build the site in site/, check the commands in the documents
 	@$(QUIET_THREADS) $(BIN)/python -m docs.generate
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/docs/test_documents.py tests/e2e/test_readme.py $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q tests/docs tests/e2e/test_readme.py $(ARGS)
 
 format: .venv/.dev  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
 clean:  ## remove caches and build products; keeps .venv, demo/ and runs/
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 .venv/bin/python:

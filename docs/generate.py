@@ -1,21 +1,25 @@
-"""Writes the pages that come out of code and results, and their pictures: python -m docs.generate.
+"""Write the pages that are generated from code and results, and their pictures.
+
+    python -m docs.generate
 
 `tests/docs/test_documents.py` checks that they are up to date.
 """
 
 from pathlib import Path
 
-from docs.pages import losses, paper_map, recipes, reliability, sandbox
+from docs.pages import commands, configuration, losses, paper_map, recipes, reliability, sandbox
 from experiments import draw_results, draw_tasks, results_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    "docs/losses.md": losses.page,
-    "docs/recipes.md": recipes.page,
-    "docs/reliability.md": reliability.page,
-    "docs/paper-map.md": paper_map.page,
+    "docs/reference/commands.md": commands.page,
+    "docs/reference/configuration.md": configuration.page,
+    "docs/reference/losses.md": losses.page,
+    "docs/reference/recipes.md": recipes.page,
+    "docs/background/reliability.md": reliability.page,
+    "docs/background/paper-map.md": paper_map.page,
     "experiments/results.md": results_page.page,
-    "docs/sandbox.md": sandbox.page,
+    "docs/background/sandbox.md": sandbox.page,
 }
 """Every generated page by its path in the repository."""
 

@@ -1,4 +1,4 @@
-"""docs/losses.md: every loss with its formula and source, from the docstrings."""
+"""docs/reference/losses.md: every loss with its formula and source, from the docstrings."""
 
 import inspect
 import re

@@ -226,7 +226,7 @@ INGEST = (
 SECURITY = (
     Promise(
         "C1",
-        "Decoders run in a sandbox; docs/sandbox.md lists what it stops.",
+        "Decoders run in a sandbox; docs/background/sandbox.md lists what it stops.",
         (
             "tests/sandbox/test_layers.py::test_each_layer_alone_stops_what_the_table_says",
             "tests/sandbox/test_layers.py::test_every_attack_is_refused_by_all_layers_together",

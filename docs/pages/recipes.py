@@ -1,4 +1,4 @@
-"""docs/recipes.md: every recipe, from the docstrings and values of METHODS and SCALES."""
+"""docs/reference/recipes.md: every recipe, from the docstrings and values of METHODS and SCALES."""
 
 import inspect
 
@@ -13,12 +13,12 @@ Generated from `footage/recipes/methods.py` and `footage/recipes/scales.py` by
 [paper]: certain. [recalled]: from memory of the paper, with confidence. [ours]: our choice.
 
 A recipe is a method at a scale: `METHOD` alone is at the paper's scale, `METHOD-gpu` and
-`METHOD-tiny` are smaller. The code for each piece of the paper: [paper-map.md](paper-map.md).
-Measurements: [experiments.md](../experiments/notebook.md).
+`METHOD-tiny` are smaller. [Choose a recipe](../guides/recipes.md) compares them, and the
+[paper map](../background/paper-map.md) lists where each piece of the paper is in the code.
 
 In the tables, V S F A are videos per batch, shots per video, frames per shot and views per frame,
-over all processes together; B is the number of labelled images per batch. If the unlabelled levels
-use still images, V counts those.
+over all processes together; B is the number of labelled images per batch. For self-supervised
+losses on still images, V counts images.
 
 ## Scales
 

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(r"(?P<module>[\w.]+):(?P<names>[\w.]+)(?:\['(?P<choice>[
 
 
 def link(reference: str) -> str:
-    """Convert a reference to a Markdown link for a page in docs/, after checking its target.
+    """A reference as a Markdown link of a page in docs/background/; fails if it leads nowhere.
 
     Raises:
         ValueError: It names a module, an object, a field or a value that does not exist.
@@ -38,8 +38,8 @@ def link(reference: str) -> str:
     if born.startswith("footage.") and born != home.__name__:
         raise ValueError(f"{reference} leads nowhere: it is at home in {born}")
     if module == "recipes.methods" and choice:
-        return f"[`{choice}`](recipes.md#{choice})"
-    path = f"../{(home.__spec__.name if home.__spec__ else '').replace('.', '/')}.py"
+        return f"[`{choice}`](../reference/recipes.md#{choice})"
+    path = f"../../{(home.__spec__.name if home.__spec__ else '').replace('.', '/')}.py"
     return f"[`{names}{value if isinstance(value, _Shown) else ''}`]({path})"
 
 

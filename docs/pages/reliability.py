@@ -1,4 +1,4 @@
-"""docs/reliability.md: each guarantee, the tests that check it, and the number of trials."""
+"""docs/background/reliability.md: each guarantee, its tests, and the number of trials."""
 
 import json
 from pathlib import Path
@@ -49,4 +49,4 @@ def _row(promise: Promise, recorded: dict[str, Any]) -> str:
 def _link(test: str) -> str:
     path, _, name = test.partition("::")
     words = name.removeprefix("test_").replace("_", " ")
-    return f"[{words}](../{path})"
+    return f"[{words}](../../{path})"

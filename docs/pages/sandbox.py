@@ -1,4 +1,4 @@
-"""docs/sandbox.md: what hostile code in a decoder cannot do, from the attacks in the tests."""
+"""docs/background/sandbox.md: what hostile code in a decoder cannot do."""
 
 from footage.sandbox.layers import EMPTY_ROOT, LANDLOCK, NAMESPACES, RESOURCE_LIMITS, SECCOMP
 from tests.sandbox.attacks import ATTACKS, Attack

@@ -28,10 +28,10 @@ def test_every_generated_page_is_up_to_date(name):
 @pytest.mark.parametrize("place", PLACES)
 def test_every_place_that_the_paper_map_names_is_a_file_or_a_recipe(place):
     target = re.fullmatch(r"\[`.+`\]\(([^)]+)\)", link(place))[1]
-    if target.startswith("recipes.md#"):
+    if target.startswith("../reference/recipes.md#"):
         assert target.partition("#")[2] in {*METHODS, *SCALES}
     else:
-        assert (generate.ROOT / "docs" / target).is_file()
+        assert (generate.ROOT / "docs" / "background" / target).is_file()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_every_deviation_of_the_code_is_in_the_map():
 
 
 def test_every_recipe_has_its_line_and_its_command():
-    page = generate.PAGES["docs/recipes.md"]()
+    page = generate.PAGES["docs/reference/recipes.md"]()
     for name in RECIPES:
         assert f"| `{name}` |" in page
         assert re.search(rf"footage train {name} --", page)

@@ -1,7 +1,7 @@
 """Attacks by hostile code inside a decoder, and the layers that must stop each one.
 
-`docs/sandbox.md` shows this list; `test_layers.py` attempts every entry: without any layer, where
-it must work, with each layer that the entry names alone, and with all of them.
+`docs/background/sandbox.md` shows this list; `test_layers.py` attempts every entry: without any
+layer, where it must work, with each layer that the entry names alone, and with all of them.
 """
 
 import ctypes

@@ -1,7 +1,8 @@
 """A record of what every test tried: `pytest --trials FILE`, as `make nightly` calls it.
 
 Each test function gets its outcome, how many cases it had, and how many trials: one per case, or
-what the test counted itself with the `trials` fixture. `docs/reliability.md` is made from the file.
+what the test counted itself with the `trials` fixture. `docs/background/reliability.md` is made
+from the file.
 """
 
 import datetime

@@ -1,0 +1,91 @@
+"""docs/reference/commands.md: every command with its options, from the help of the command line."""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from unittest import mock
+
+from footage import cli
+
+HEAD = """# Commands
+
+Generated from the help of the command line by `python -m docs.generate`; a test keeps it up to
+date.
+
+All commands resume when rerun. They write results to stdout and logs to stderr; an error is one
+`error:` line and one `hint:` line. Two options work with every command: `--debug` prints a full
+traceback, and `--require-sandbox` stops unless every layer of the [decoder
+sandbox](../background/sandbox.md) is active. See also [exit codes](exit-codes.md).
+"""
+_TRAIN = """
+`RECIPE` is a name from [Recipes](recipes.md), which sets the defaults. These are the top-level
+settings; [Configuration](configuration.md) lists all of them.
+"""
+_DEPRECATED = ("pocket",)
+_WIDTH = "120"
+
+
+def page() -> str:
+    """Render the page."""
+    sections = [
+        section for name in cli.VERBS if name not in _DEPRECATED for section in _command([name])
+    ]
+    return "\n".join([HEAD, *sections])
+
+
+def _command(words: list[str]) -> Iterator[str]:
+    """The section of a command, or those of the commands that it consists of."""
+    text = _help(words)
+    if not text.startswith("usage:"):
+        for name in re.findall(rf"^footage {words[0]} (\S+)", text, re.MULTILINE):
+            yield from _command([*words, name])
+        return
+    is_train = words == ["train"]
+    usage, _, rest = text.partition("\n\n")
+    about, _, boxes = rest.partition("╭")
+    tables = [_table(box, words) for box in boxes.split("╭")]
+    yield "\n".join(
+        [
+            f"## `footage {' '.join(words)}`\n",
+            f"```text\n{usage.removeprefix('usage: ')}\n```\n",
+            about.strip(),
+            *([_TRAIN.rstrip()] if is_train else []),
+            "",
+            "| argument | description |",
+            "| --- | --- |",
+            *filter(None, tables[:1] if is_train else tables),
+            "",
+        ]
+    )
+
+
+def _help(words: list[str]) -> str:
+    text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # with it, tyro draws boxes
+    with (
+        mock.patch.dict(os.environ, COLUMNS=_WIDTH),
+        contextlib.redirect_stdout(text),
+        contextlib.suppress(SystemExit),
+    ):
+        cli.VERBS[words[0]]([*words[1:], "--help"])
+    text.seek(0)
+    return text.read()
+
+
+def _table(box: str, words: list[str]) -> str:
+    """One row per entry: a name at the left margin, with its description indented."""
+    entries: list[list[str]] = []
+    for line in re.findall(r"^│ (.*?) *│$", box, re.MULTILINE):
+        if re.match(r"(-|\[|[A-Z])[^ ]*(  |$| [^a-z])", line):
+            entries.append(re.split(r" {2,}", line, maxsplit=1))
+        elif entries and line.startswith(" "):
+            entries[-1].append(line.strip())
+    rows = []
+    for name, *description in entries:
+        words_of = re.sub(r" \(default: (?:''|None)?\)", "", " ".join(description))
+        if words == ["ingest"] and name.startswith("--workers"):
+            words_of = re.sub(r"default: \d+", "default: one per CPU", words_of)
+        if not name.startswith("-h"):
+            rows.append(f"| `{name}` | {words_of.replace('|', chr(92) + '|')} |")
+    return "\n".join(rows)
