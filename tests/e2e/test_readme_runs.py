@@ -1,0 +1,39 @@
+"""The commands and the Python of the README run in order, on a small store and a small network."""
+
+import re
+import shlex
+
+import footage
+from footage import cli
+from tests.e2e.test_readme import ROOT
+from tests.support.training import AS_OPTIONS, smallest
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in split if words and words[0] == "footage"]
+
+
+def test_all_commands_and_then_the_script_run(
+    tmp_path, video_folder, shapes_folder, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").symlink_to(video_folder)
+    (tmp_path / "photos").symlink_to(shapes_folder)
+    assert [words[0] for words in commands()] == ["ingest", "train", "evaluate", "export", "report"]
+    for command, *words in commands():
+        smaller = [*AS_OPTIONS, "--steps", "2"] if command == "train" else []
+        assert cli.main([command, *words, *smaller]) == 0, capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
+    monkeypatch.setattr(footage, "recipe", lambda name: smallest(steps=2), raising=False)
+    (script,) = blocks("python")
+    exec(compile(script, "README.md", "exec"), {})
+    assert (tmp_path / "runs" / "second" / "run.json").exists()
+    assert "features of images with" in capsys.readouterr().out
