@@ -166,13 +166,13 @@ SECTIONS = {
             "paper",
             "suites.vtab.tasks:TASKS evaluation.runner:run",
             "evaluated by this code, not measured yet; at a small scale: "
-            "[results.md](../experiments/results.md)",
+            "[results.md](../../experiments/results.md)",
         ),
         Row(
             "2. co-trained: 0.8 points above an ImageNet ResNet-50 with 10 times fewer labels",
             "paper",
             "recipes.methods:METHODS['vivi-ex4-co']",
-            "on CIFAR-10 and a small suite: [results.md](../experiments/results.md#co-training)",
+            "on CIFAR-10 and a small suite: [results.md](../../experiments/results.md#co-training)",
         ),
         Row("2. with all labels: 3.7 points above the best supervised model", "paper", ""),
         Row("best VTAB-1k mean 70.4 to 70.5, R50x3, sweep of 4 points", "recalled", ""),

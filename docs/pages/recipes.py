@@ -44,8 +44,8 @@ def _contents() -> str:
 
 def _scale(name: str) -> str:
     lines = (inspect.getdoc(SCALES[name]) or "").splitlines()
-    told = [line for line in lines if not line.startswith("Command:")]
-    return f"### `{name}`\n\n{_marks(told)}\n"
+    about = [line for line in lines if not line.startswith("Command:")]
+    return f"### `{name}`\n\n{_marks(about)}\n"
 
 
 def _method(method: str) -> str:

@@ -32,7 +32,7 @@ def test_all_commands_and_then_the_script_run(
         smaller = [*AS_OPTIONS, "--steps", "2"] if command == "train" else []
         assert cli.main([command, *words, *smaller]) == 0, capsys.readouterr().err
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
-    monkeypatch.setattr(footage, "recipe", lambda name: smallest(steps=2), raising=False)
+    monkeypatch.setattr(footage, "recipe", lambda _: smallest(steps=2), raising=False)
     (script,) = blocks("python")
     exec(compile(script, "README.md", "exec"), {})
     assert (tmp_path / "runs" / "second" / "run.json").exists()
