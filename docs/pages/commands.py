@@ -16,22 +16,20 @@ date.
 
 All commands resume when rerun. They write results to stdout and logs to stderr; an error is one
 `error:` line and one `hint:` line. Two options work with every command: `--debug` prints a full
-traceback, and `--require-sandbox` stops unless every layer of the [decoder
-sandbox](../background/sandbox.md) is active. See also [exit codes](exit-codes.md).
+traceback, `--require-sandbox` stops unless every layer of the [decoder
+sandbox](../background/sandbox.md) is active, and `--plugin NAME` loads an
+[extension](../extending/index.md). See also [exit codes](exit-codes.md).
 """
 _TRAIN = """
 `RECIPE` is a name from [Recipes](recipes.md), which sets the defaults. These are the top-level
 settings; [Configuration](configuration.md) lists all of them.
 """
-_DEPRECATED = ("pocket",)
 _WIDTH = "120"
 
 
 def page() -> str:
     """Render the page."""
-    sections = [
-        section for name in cli.VERBS if name not in _DEPRECATED for section in _command([name])
-    ]
+    sections = [section for name in cli.COMMANDS for section in _command([name])]
     return "\n".join([HEAD, *sections])
 
 
@@ -68,7 +66,7 @@ def _help(words: list[str]) -> str:
         contextlib.redirect_stdout(text),
         contextlib.suppress(SystemExit),
     ):
-        cli.VERBS[words[0]]([*words[1:], "--help"])
+        cli.main([*words, "--help"])
     text.seek(0)
     return text.read()
 

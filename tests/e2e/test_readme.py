@@ -123,7 +123,7 @@ def test_the_readme_names_both_commands_and_each_sets_itself_up(target, command,
 
 def test_the_readme_names_every_verb():
     text = (ROOT / "README.md").read_text("utf-8")
-    for verb in cli.VERBS.keys() - {"pocket"}:  # deprecated
+    for verb in cli.COMMANDS:
         assert re.search(rf"footage {verb}\b|`{verb}`", text), verb
 
 
