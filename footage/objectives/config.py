@@ -72,7 +72,7 @@ class FrameShotConfig:
 class FrameConfig:
     """Compare views of one frame in a separate head, in addition to a shot level [ours].
 
-    The shot level discards position, count and orientation; the views of one frame preserve them.
+    The shot level discards distance, count and orientation; the views of one frame preserve them.
     Loss and head are those of `frame_shot`.
     """
 

@@ -3,7 +3,7 @@
     positives       positive of a view                    neither positive nor negative
     frame           the other views of its frame          itself
     shot            all other views of its shot           itself
-    other_frames    the views of its shot's other frames  all views of its frame, and itself
+    other_frames    the views of its shot's other frames  all views of its frame, itself included
 
 Sums over all positive pairs are sums over whole groups, so they need no N x N matrix.
 """

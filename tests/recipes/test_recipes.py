@@ -64,8 +64,8 @@ def test_the_cost_of_the_gpu_scale_is_the_measured_one():
     results = Path(__file__).parents[2] / "benchmarks" / "results" / "recipe-costs-gpu.json"
     measured = json.loads(results.read_text())
     gpu = measured["machine"]["accelerator"]
-    told = f"Cost: {measured['reference_seconds']} s a step of vivi-ex4 on an {gpu}"
-    assert told in RECIPES["vivi-ex4-gpu"].notes
+    expected = f"Cost: {measured['reference_seconds']} s per step of vivi-ex4 on an {gpu}"
+    assert expected in RECIPES["vivi-ex4-gpu"].notes
 
 
 def test_every_method_with_labels_sees_as_many_of_them():
