@@ -52,9 +52,9 @@ def test_every_run_lies_in_one_folder_of_its_own():
 def test_arms_that_see_different_numbers_of_views_are_refused():
     arms = [
         read_arm("vivi-ex4-tiny"),
-        read_arm("ex-shot-tiny:longer:steps=400,objective.frame_shot.margin=1"),
+        read_arm("ex-shot-tiny:longer:steps=400,objective.frame_shot.loss.margin=1"),
     ]
-    assert arms[1].config({"steps": 300}, 5).objective.frame_shot.margin == 1.0
+    assert arms[1].config({"steps": 300}, 5).objective.frame_shot.loss.margin == 1.0
     with pytest.raises(ConfigError, match="different numbers of views"):
         check_views(arms, {"steps": 300})
 
