@@ -13,7 +13,7 @@ Source: Cubuk et al. 2019, "AutoAugment" (ranges, and the policy for ImageNet); 
 "RandAugment". Recalled: the tables of both, and the grey of 128 outside the image.
 
 Deviation: in RandAugment the effect of every operation grows with its strength, and blends have
-random signs, as in torchvision. In the authors' code posterize and solarize weaken with strength,
+random signs, as in torchvision; in the authors' code posterize and solarize weaken with strength,
 and blends run from 0.1 to 1.9.
 """
 

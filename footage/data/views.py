@@ -11,7 +11,7 @@ augmentations of the paper's lab. The default strengths are those of BYOL (Grill
 appendix B) as recalled, with one blur for all views and no solarisation; that choice is ours.
 
 Deviation: brightness, contrast, saturation and hue are fused into one matrix, in this order, and
-clipped once. Hue is rotated in the YIQ plane, which preserves luma, instead of in HSV. The
+clipped once; hue is rotated in the YIQ plane, which preserves luma, instead of in HSV. The
 operations do not match those of torchvision one by one.
 """
 

@@ -279,7 +279,7 @@ def _old_indices(folder: Path) -> Path:
         (_pixels_instead_of_bytes, "holds list<.*>, not the bytes of image files"),
         (_several_labels_an_image, "holds list<.*>, not one class for each image"),
         (_hidden_labels, r"3 of 4 images in .* have no label: a\.parquet#0, "),
-        (_more_classes_than_names, "class numbers up to 3 and 3 names"),
+        (_more_classes_than_names, "class numbers up to 3 but 3 class names"),
         (_two_schemas, r"different columns: .*'image'.*'img'"),
         (_broken_parquet, r"a\.parquet cannot be read"),
         (lambda folder: _tar(folder, a_jpg=b"", b_jpg=b"", b_cls=b"1"), "1 of 2 .* no label"),

@@ -125,7 +125,7 @@ def test_only_the_tasks_that_are_asked_for_are_opened(tmp_path):
     (tmp_path / "cifar" / "test.txt").unlink()
     suite = open_suite(tmp_path, (ROW,), only=("bees",))
     assert [task.name for task in suite.tasks] == ["bees"]
-    with pytest.raises(ConfigError, match="no task wasps; it has cifar, bees"):
+    with pytest.raises(ConfigError, match="unknown task in .*wasps"):
         open_suite(tmp_path, (ROW,), only=("wasps",))
     with pytest.raises(ConfigError, match=r"test\.txt cannot be read"):
         open_suite(tmp_path, (ROW,))
@@ -153,7 +153,7 @@ def test_classes_that_only_the_test_part_shows_are_told(folder, caplog):
     assert not caplog.records
     replace(folder / "test.txt", " 2", " 9")
     open_folder_task(folder)
-    assert "never show" in caplog.text
+    assert "which no model can learn" in caplog.text
     assert caplog.messages[0].endswith(": 9")
 
 
