@@ -125,7 +125,7 @@ def test_only_the_tasks_that_are_asked_for_are_opened(tmp_path):
     (tmp_path / "cifar" / "test.txt").unlink()
     suite = open_suite(tmp_path, (ROW,), only=("bees",))
     assert [task.name for task in suite.tasks] == ["bees"]
-    with pytest.raises(ConfigError, match="unknown task in .*wasps"):
+    with pytest.raises(ConfigError, match=r"unknown task in .*wasps"):
         open_suite(tmp_path, (ROW,), only=("wasps",))
     with pytest.raises(ConfigError, match=r"test\.txt cannot be read"):
         open_suite(tmp_path, (ROW,))
