@@ -102,10 +102,10 @@ def load_plugins(names: Iterable[str] = ()) -> None:
     """
     given = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
     given += [_absolute(name) for name in names if _absolute(name) not in given]
-    if given:
-        os.environ[VARIABLE] = ",".join(given)
     for name in given:
         _import(name)
+    if given:
+        os.environ[VARIABLE] = ",".join(given)
     if GROUP not in _loaded:
         _loaded.add(GROUP)
         for point in importlib.metadata.entry_points(group=GROUP):

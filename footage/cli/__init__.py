@@ -36,10 +36,10 @@ footage: train an image backbone on raw, unlabelled video
   footage demo                 run the whole pipeline on a laptop in ten minutes
 
 MODEL is a run, an exported file or folder, or a timm model name.
-Run `footage COMMAND --help` for options. Every command also accepts --debug (show
-a full traceback), --require-sandbox (stop unless every layer of the decoder
-sandbox is active) and --plugin NAME (load a Python file or module that registers
-losses, levels, backbones, detectors, exporters, loggers or executors).
+Run `footage COMMAND --help` for options. Every command also accepts --debug
+(show a full traceback), --require-sandbox (stop unless every layer of the
+decoder sandbox is active) and --plugin NAME (load a Python file or module that
+registers losses, levels, backbones, detectors, exporters, loggers, executors).
 
 Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written
 (no space, no permission), 75 output in use by another process or a failure of

@@ -68,7 +68,7 @@ def train(
             checkpoint, and more steps extend it; a different run is refused.
         store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
         labels: Labelled images, for recipes that learn from them: class folders, a list file,
-            Parquet, WebDataset or a Hugging Face folder (docs/images.md).
+            Parquet, WebDataset or a Hugging Face folder (docs/reference/images.md).
         recipe: Name of the recipe that `config` came from, for the record.
 
     Returns:

@@ -14,7 +14,9 @@ from footage.errors import SandboxError
 from footage.sandbox.layers import ACTIVE, MISSING, Sandbox
 
 VARIABLE = "FOOTAGE_REQUIRE_SANDBOX"
-HINT = "use a system that supports them (see docs/sandbox.md), or do not require all layers"
+HINT = (
+    "use a system that supports them (see docs/background/sandbox.md), or do not require all layers"
+)
 
 log = logging.getLogger(__name__)
 _reported: set[tuple[str, str]] = set()

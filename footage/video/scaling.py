@@ -26,7 +26,7 @@ class Scaler:
 
     Smaller pictures keep their size. If the file declares no colour matrix, or one that FFmpeg does
     not convert, large pictures are read as BT.709 and others as BT.601, as players do.
-    docs/store.md lists the conversions that are not applied.
+    docs/reference/store.md lists the conversions that are not applied.
 
     Raises:
         VideoError: FFmpeg cannot convert the pixel format.
