@@ -7,7 +7,7 @@
     FOLDER/state.json              the output of `save_to_disk` of Hugging Face `datasets`
 
 The images are for training: if a data set has its own parts, only the training part is opened.
-`docs/reference/images.md` shows an example of each layout. Images are decoded only when they are read.
+`docs/reference/images.md` shows an example of each layout. Images are decoded when they are read.
 """
 
 import dataclasses

@@ -7,7 +7,8 @@
     STORE/copies/                    second copies of store.json and of both tables
 
 Parts are uncompressed and their row groups never contain frames of two shots, so one shot is one
-small read. `docs/reference/store.md` describes every column. `footage.store.commit` creates such folders.
+small read. `docs/reference/store.md` describes every
+column. `footage.store.commit` creates such folders.
 """
 
 from collections.abc import Callable, Iterator, Sequence
