@@ -39,9 +39,9 @@ class ProgressBar:
         """Restart at zero.
 
         Args:
-            description: What is being done.
+            description: Name of the activity.
             total: The amount of work; None if unknown.
-            unit: What is counted, such as "images". "bytes" shows file sizes, "" a percentage.
+            unit: Unit of the count, such as "images". "bytes" shows file sizes, "" a percentage.
         """
         self._progress.reset(self._task, description=description, total=total, unit=unit, rate="")
 
@@ -62,7 +62,7 @@ class ProgressBar:
         Args:
             completed: The work done so far.
             total: The amount of work, if it has changed.
-            description: What is being done, if that has changed.
+            description: Name of the activity, if it has changed.
             rate: A rate to show instead of `unit` per second.
         """
         changed: dict[str, Any] = {"total": total, "description": description}
@@ -77,9 +77,9 @@ def progress_bar(
     """Show a progress bar on stderr while the block runs, if stderr is a terminal.
 
     Args:
-        description: What is being done.
+        description: Name of the activity.
         total: The amount of work; None if unknown.
-        unit: What is counted, such as "images". "bytes" shows file sizes, "" a percentage.
+        unit: Unit of the count, such as "images". "bytes" shows file sizes, "" a percentage.
     """
     progress = Progress(
         _Line(_description, Column(no_wrap=True, overflow="ellipsis")),

@@ -68,7 +68,7 @@ COMMANDS: Mapping[str, str] = {
     "recipes": "footage.cli.recipes:run",
     "demo": "footage.cli.demo:run",
 }
-"""Where each command is defined, as module:function."""
+"""Location of each command, as module:function."""
 
 DEPRECATED: Mapping[str, str] = {"pocket": "footage.cli.pocket:run"}
 """Commands that still work for one release and are not listed."""

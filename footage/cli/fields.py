@@ -1,4 +1,4 @@
-"""How the fields of settings classes become options.
+"""Turn the fields of settings classes into options.
 
 The docstring under a field is its help. The placeholder of a text comes from the field's name:
 `--tasks TASK [TASK ...]`, not `--tasks [STR [STR ...]]`.

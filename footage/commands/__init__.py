@@ -1,1 +1,1 @@
-"""The verbs of footage, one file each. They never import each other: they meet through files."""
+"""The commands of footage, one file each; they exchange data through files, never by imports."""

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 RECIPE: Final = "vivi-nce-tiny"
-"""Of the recipes tried, the one with the best features within minutes (decisions/0150)."""
+"""The recipe with the best features within minutes, of those tried (decisions/0150)."""
 
 BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
 """A quarter of the recipe's width: more than ten times as many views in the same time."""

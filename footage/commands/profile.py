@@ -1,8 +1,8 @@
-"""The verb `footage profile`: what features became invariant to, several models side by side.
+"""The command `footage profile`: measure and compare what features are invariant to.
 
-On a store: the levels of its hierarchy. On rendered scenes: one factor at a time. On labelled
-videos: accuracy while the video goes on. Raw pixels and each network untrained stand beside the
-models.
+A store measures the levels of the video hierarchy, rendered scenes one factor at a time, and
+labelled videos the accuracy over time. Raw pixels and each network without training are included
+for comparison.
 """
 
 import dataclasses

@@ -27,7 +27,7 @@ GROUPS: Final = ("natural", "specialized", "structured", OTHER)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What numbers must have in common to be compared in one table."""
+    """Properties that numbers must share to be compared in one table."""
 
     suite: str
     protocol: str
@@ -80,7 +80,7 @@ class Published(Record, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        """What a row must share to be compared with it."""
+        """Properties that a row must share to be compared with it."""
         return Identity(
             suite=self.suite,
             protocol=self.protocol,

@@ -18,7 +18,7 @@ WORSE: Final = "worse"
 UNCLEAR: Final = "no clear difference"
 
 ROLES: Final = (*BASELINES, MODEL)
-"""What is compared, weakest first."""
+"""Models in the order of a comparison, weakest first."""
 
 IN_WORDS: Final = {"untrained": "the untrained network", "pixels": "raw pixels"}
 """The baselines that a verdict names."""
@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
     task: str
     protocol: str
     cells: Mapping[str, ResultRow]
-    """By role; `model` is always there."""
+    """Rows by role; `model` is always present."""
 
     def against(self, baseline: str) -> str:
         """`BETTER`, `WORSE` or `UNCLEAR`."""

@@ -53,11 +53,11 @@ class Task:
     num_classes: int
     """Declared; the head never follows from the labels seen."""
     train: Part
-    """What a classifier may fit."""
+    """Examples to fit a classifier on."""
     val: Part
-    """What settings may be selected on."""
+    """Examples to select settings on."""
     test: Part
-    """What is read once, at the end."""
+    """Examples that are read once, at the end."""
     split: str
     """The rule by which the three parts came about, in words."""
     classes: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def open_task(path: str | Path, seed: int = 0) -> Task:
 
     Args:
         path: One of the three forms that the module describes.
-        seed: Of the split, where the data set brings none of its own.
+        seed: Seed of the split, if the data set has none of its own.
 
     Raises:
         ConfigError: nothing is there, there are fewer than two classes, a class is too small to be

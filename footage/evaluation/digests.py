@@ -45,11 +45,11 @@ class TaskImages(NamedTuple):
     """
 
     fitted: list[ImageFile]
-    """Of training and validation part."""
+    """Digest of training and validation part."""
     test: list[ImageFile]
     fitted_digest: str
     digest: str
-    """Of all parts."""
+    """Digest of all parts."""
 
 
 def task_images(num_classes: int, train: Part, val: Part, test: Part) -> TaskImages:

@@ -71,7 +71,7 @@ def extract(
 
     Args:
         paths: Image files.
-        extractors: What to compute for each image, by a name or another key.
+        extractors: Feature extractors by name or another key.
         batch_size: Images in one forward pass.
         advance: Called with the number of images done since its last call, for a progress bar.
     """
@@ -98,7 +98,7 @@ def read_squares(
     Args:
         paths: Image files.
         sizes: Heights and widths of the squares.
-        how: How pictures are resized to squares.
+        how: Method of resizing pictures to squares.
         ahead: Maximum number of decoded images ahead of the reader.
     """
 
@@ -122,7 +122,7 @@ def forward(
 
     Args:
         images: Each in every size that an extractor needs, by size.
-        extractors: What to compute for each image, by a name or another key.
+        extractors: Feature extractors by name or another key.
         batch_size: Images in one forward pass.
     """
     collected: dict[Key, list[Tensor]] = {name: [] for name in extractors}

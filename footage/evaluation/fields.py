@@ -21,7 +21,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """What `runs.environment` returns; later versions may record more."""
+    """Result of `runs.environment`; later versions may record more."""
 
     versions: dict[str, Text]
     commit: Text
@@ -37,7 +37,7 @@ class NormalisedInput(Record, frozen=True):
 
 
 class DescribedModel(msgspec.Struct, frozen=True):
-    """What `footage.models.load.describe` returns; later versions may describe more."""
+    """Result of `footage.models.load.describe`; later versions may describe more."""
 
     architecture: Text
     options: dict[str, Any]

@@ -94,11 +94,11 @@ def fine_tune(
 
     Args:
         model: Where the backbone starts; it is changed.
-        train: What is learned.
-        num_classes: Of the task, not of the labels seen.
+        train: Training examples.
+        num_classes: Number of classes of the task, not of the labels present.
         protocol: For what it does with batch norm.
         setting: Optimiser, schedule, steps and batch.
-        seed: Of the order of the images and of dropout, where the network has any.
+        seed: Seed of the order of images, and of dropout if the network has any.
         device: Where to train; on a GPU the backbone runs in bfloat16.
         advance: Called with the share of the steps done since its last call.
     """

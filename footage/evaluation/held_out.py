@@ -94,7 +94,7 @@ class Question(NamedTuple):
 
     @property
     def can_be_asked(self) -> Bool[Tensor, " N"]:
-        """Which frames may find a right one and a wrong one; others say nothing."""
+        """Frames that have both right and wrong candidates; the others are not queries."""
         return self.right.any(dim=1) & (self.allowed & ~self.right).any(dim=1)
 
 

@@ -34,7 +34,7 @@ Advance = Callable[[float], None]
 
 
 class JobContext(NamedTuple):
-    """Where and with what a job works."""
+    """The device, data and folders of a job."""
 
     model: EvaluatedModel
     protocol: Protocol
@@ -111,7 +111,7 @@ def evaluate_frozen(
 
     Args:
         contexts: Models and frozen protocols; device and batch size are those of the first.
-        task: What is fitted and selected on.
+        task: Examples to fit and select on.
         tests: The test part, for each of the contexts.
         advance: Called with the fraction of the images read since its last call.
     """

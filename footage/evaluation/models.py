@@ -41,7 +41,7 @@ CHANCE: Final = "chance"
 PIXELS: Final = "pixels"
 RANDOM: Final = "untrained"
 BASELINES: Final = (CHANCE, PIXELS, RANDOM)
-"""What a model is compared with, weakest first."""
+"""Baselines that a model is compared with, weakest first."""
 
 UNTRAINED: Final = f" {RANDOM}"
 """Suffix of the name of a network with random weights in place of its own."""
@@ -127,7 +127,7 @@ class Frozen(NamedTuple):
     extractor: FeatureExtractor
     described: dict[str, Any]
     feature_dim: int = 0
-    """Of a backbone; 0 where it is not known in advance."""
+    """Width of the features; 0 if it is not known in advance."""
 
 
 def load(model: EvaluatedModel, seed: int) -> models.Model:

@@ -27,7 +27,7 @@ INVERSE_PENALTIES: Final = tuple(10.0**exponent for exponent in range(-6, 3))
 
 LBFGS_ITERATIONS: Final = 500
 LBFGS_GRADIENT_TOLERANCE: Final = 1e-5
-"""Of the mean loss; a tenth of what scikit-learn stops at."""
+"""Tolerance of the mean loss; a tenth of scikit-learn's."""
 
 SIMILARITIES_AT_ONCE: Final = 1 << 25
 """Entries of the query-by-training matrix held at once: 128 MB in float32."""

@@ -45,9 +45,9 @@ class Protocol:
     settings: tuple[Setting, ...] = ()
     """The grid of a fine-tuning; classifiers on frozen features bring their own."""
     seeds: tuple[int, ...] = (0,)
-    """Of the final runs; the runs that select have seed 0."""
+    """Seeds of the final runs; selection uses seed 0."""
     aggregate: Literal["median", "mean"] = "median"
-    """What becomes of the test accuracies of the seeds."""
+    """Rule that reduces the test accuracies of all seeds to one."""
     resize: Literal["bilinear", "area"] = "bilinear"
     size: int = 0
     """Input pixels unless the user names others; 0 keeps the model's own."""
@@ -67,7 +67,7 @@ class Protocol:
 
     @property
     def seed_rule(self) -> str:
-        """How seeds become one number, in words."""
+        """Description of how seeds are reduced to one number."""
         return "one run" if len(self.seeds) == 1 else f"{self.aggregate} of {len(self.seeds)} seeds"
 
 
@@ -124,7 +124,7 @@ PETL: Final = Protocol(
     seeds=(42, 44, 82, 100, 800),
     aggregate="mean",
 )
-"""As papers on parameter-efficient tuning train: AdamW, cosine, batch 64, 100 passes of 1000.
+"""Settings of papers on parameter-efficient tuning: AdamW, cosine, batch 64, 100 passes of 1000.
 
 Five seeds and their mean are those of VPT (Jia et al. 2022). Recalled: decay and warm-up; the
 learning rates are ours. Deviation: those papers resize bicubically, and many chose settings with

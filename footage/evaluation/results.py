@@ -48,7 +48,7 @@ NEAREST: Final = "nearest frame"
 """The protocol of retrieval in held-out videos, which needs no labels."""
 
 GENERATION: Final = "v2"
-"""Of the VTAB protocol: settings are selected on 200 of the 1000 images. v1 has no such part."""
+"""VTAB protocol with settings selected on 200 of the 1000 images. v1 has no such part."""
 
 
 class ResultRow(Record, frozen=True):
@@ -81,7 +81,7 @@ class ResultRow(Record, frozen=True):
     num_val: Count
     num_test: Count
     split: Text
-    """How the three parts came about, in words."""
+    """Description of how the three parts were made."""
     deviations: tuple[Text, ...]
     """Differences from the exact task."""
     missing: Mapping[Text, Text]
@@ -89,13 +89,13 @@ class ResultRow(Record, frozen=True):
     sweep_size: Count
     """Settings that were tried on the validation part."""
     seed_rule: Text
-    """How several runs became one number."""
+    """Rule that reduces several runs to one number."""
     generation: Text
     seed: Seed
     """Seed of random weights."""
     architecture: Text
     weights_origin: Text
-    """Where the weights come from, in words."""
+    """Origin of the weights."""
     size: Pixels
     """Input height and width in pixels."""
     mean: tuple[float, float, float]
@@ -130,7 +130,7 @@ class ResultFile(Record, frozen=True):
     evaluations: tuple[Hash, ...] = ()
     """For each task a digest of what its rows depend on; empty in files of version 1."""
     warnings: tuple[Text, ...] = ()
-    """What a reader must know, in sentences; see `warnings`."""
+    """Warnings for the reader, in sentences; see `warnings`."""
     written: Text = ""
     """Date and time in UTC; empty in files of version 1."""
 
@@ -163,7 +163,7 @@ def write_file(
         path: The JSON file.
         model: Description of the model under test, see `DescribedModel`.
         rows: The results.
-        evaluations: What the rows of each task depend on, as digests.
+        evaluations: Digests of everything that the rows of each task depend on.
 
     Raises:
         OutputError: The file cannot be written.
@@ -224,7 +224,7 @@ def is_untrained(cells: Mapping[str, ResultRow]) -> bool:
 
 
 def warnings(rows: Sequence[ResultRow]) -> list[str]:
-    """What a reader must know of these rows: few images, images seen before, random weights.
+    """Warnings about these rows: few images, images seen before, random weights.
 
     The same sentence about several tasks is given once.
     """

@@ -77,7 +77,7 @@ class Evaluation:
     """Every task that the suite must have, and its group."""
 
     def context(self, number: int, order: int) -> JobContext:
-        """What the job of an entry works with; jobs are spread over the GPUs by their order."""
+        """The context of an entry's job; jobs are spread over the GPUs in their order."""
         gpus = torch.cuda.device_count()
         return JobContext(
             *self.entries[number],
@@ -320,7 +320,7 @@ def _advance(progress: Progress, cost: float, fraction: float) -> None:
 
 
 def _work(evaluation: Evaluation, job: Job) -> None:
-    """In a worker process: share the cores, for the numbers depend on threads as time does."""
+    """Share the cores in a worker process; results and time depend on the number of threads."""
     torch.set_num_threads(max(1, torch.get_num_threads() // evaluation.workers))
     perform(evaluation, job, lambda _: None)
 

@@ -96,7 +96,7 @@ def _suite(rows: Sequence[ResultRow], summary: Summary) -> RenderableType:
 
 
 def _words(row: ResultRow, summary: Summary) -> list[str]:
-    """What the numbers rest on, and what is missing."""
+    """Notes on the basis of the numbers, and on missing ones."""
     lines = [
         f"{row.weights_origin}; {row.size} px, {row.resize} resize, mean {_numbers(row.mean)}, "
         f"deviation {_numbers(row.std)}; {row.sweep_size} settings tried, {row.seed_rule}, "

@@ -146,7 +146,7 @@ class TestSet:
         return found
 
     def _count(self, seed: int, answered: Answered) -> Scored:
-        """The one place where labels of a test part are read."""
+        """Read the labels of a test part; nothing else does."""
         labels = self.__part.labels
         score = {
             "accuracy": float((np.array(answered.answers) == labels).mean()),

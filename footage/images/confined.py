@@ -54,7 +54,7 @@ _FUNCTION: Final = "footage.images.decoder_process:answer"
 _CURE: Final = "fix it or remove it"
 
 Filter = Literal["area", "linear"]
-"""How a picture is resized to a square: `resize.resized` or `resize.stretched`."""
+"""Method of resizing a picture to a square: `resize.resized` or `resize.stretched`."""
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 """Images of different sizes, whereas `RGB` would require equal sizes."""
@@ -143,7 +143,7 @@ class ConfinedDecoders:
         Args:
             images: At most `IMAGES_PER_CALL`.
             sizes: Heights and widths of squares.
-            how: How pictures are resized to squares.
+            how: Method of resizing pictures to squares.
 
         Raises:
             MachineError: No process can be started, or it was killed from outside.

@@ -37,7 +37,7 @@ class Document(Generic[Content]):
     """One kind of JSON file: its schema, its name in messages, and the error for a bad one."""
 
     schema: Any
-    """What `msgspec.convert` accepts as a type; it returns `Content`."""
+    """Type for `msgspec.convert`, which returns `Content`."""
     name: str
     """Singular noun with its article, such as "a run record"."""
     error: type[FootageError] = FootageError

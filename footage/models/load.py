@@ -39,7 +39,7 @@ class Model(NamedTuple):
     name: str
     """The argument as the user gave it."""
     backbone: Backbone
-    """In evaluation mode, on the CPU, in float32."""
+    """Network in evaluation mode, on the CPU, in float32."""
     start: str
     """Description of the origin of its weights."""
 

@@ -38,7 +38,7 @@ class PlacedItem(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What `profile.svg.j2` draws."""
+    """Data of `profile.svg.j2`."""
 
     style: str
     width: float

@@ -14,7 +14,7 @@ BUILD_HINT: Final = (
     "install it (pip install pocket-suite, or packages/pocket-suite of the source repository), then"
     " run: pocket-suite build --out DIR"
 )
-"""How to get the images of the suite."""
+"""Instructions for getting the images of the suite."""
 
 Part = Literal["train800", "val200", "test"]
 

@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
 
 class CurveChart(NamedTuple):
-    """What `curve_chart.html.j2` draws."""
+    """Data of `curve_chart.html.j2`."""
 
     title: str
     spoken: str = ""

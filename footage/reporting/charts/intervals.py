@@ -81,7 +81,7 @@ class PlacedPoint(NamedTuple):
 
 
 class IntervalChart(NamedTuple):
-    """What `interval_chart.html.j2` draws."""
+    """Data of `interval_chart.html.j2`."""
 
     title: str
     spoken: str
@@ -123,7 +123,7 @@ def ratios(title: str, rows: Rows, reference: str, at: Sequence[float]) -> Inter
     Args:
         title: The quantity.
         rows: The points.
-        reference: What a ratio of 1 is.
+        reference: Meaning of a ratio of 1.
         at: Values at which ticks may be drawn.
     """
     highest = max((point.high for _, points in rows for point in points), default=0.0)

@@ -36,7 +36,7 @@ class Measure(NamedTuple):
 
     title: str
     value: str
-    """With its unit."""
+    """Value with its unit."""
     baselines: Mapping[str, str]
     """Values with their units, by name."""
     beaten_by: Sequence[str]
@@ -72,7 +72,7 @@ class Figure(NamedTuple):
 
 
 class View(NamedTuple):
-    """What `headline.html.j2` shows."""
+    """Data of `headline.html.j2`."""
 
     title: str
     findings: Sequence[Finding]

@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
 
 class View(NamedTuple):
-    """What `results.html.j2` shows."""
+    """Data of `results.html.j2`."""
 
     is_retrieval: bool
     hint: str

@@ -65,7 +65,7 @@ class KindView(NamedTuple):
 
 
 class View(NamedTuple):
-    """What `suites.html.j2` shows."""
+    """Data of `suites.html.j2`."""
 
     warnings: Sequence[str]
     kinds: Sequence[KindView]

@@ -27,12 +27,12 @@ UNINFORMATIVE: Final = "uninformative features"
 
 
 class View(NamedTuple):
-    """What `training.html.j2` shows."""
+    """Data of `training.html.j2`."""
 
     legend: Sequence[LegendItem]
     """Empty for one run."""
     charts: Mapping[str, Sequence[CurveChart]]
-    """By heading."""
+    """Charts by heading."""
 
 
 def section(runs: Sequence[Run]) -> Section:

@@ -15,7 +15,7 @@ from footage.reporting.thumbnails import (
 )
 
 HEIGHT: Final = 108
-"""Of pictures in pixels; displayed smaller, so that they are sharp on a dense screen."""
+"""Size of pictures in pixels; they are displayed smaller, to be sharp on dense screens."""
 
 TIMELINE_WIDTH: Final = 1000
 
@@ -67,14 +67,14 @@ class Query(NamedTuple):
 
 
 class RetrievalView(NamedTuple):
-    """What `retrieval.html.j2` shows."""
+    """Data of `retrieval.html.j2`."""
 
     reason: str
     """Why there are no queries; empty when there are."""
     num_frames: int
     are_held_out: bool
     queries: Mapping[str, Sequence[Query]]
-    """By run."""
+    """Neighbours by run."""
 
 
 def retrieval_section(pictures: StorePictures) -> Section:
@@ -128,7 +128,7 @@ class Video(NamedTuple):
 
 
 class ShotsView(NamedTuple):
-    """What `shots.html.j2` shows."""
+    """Data of `shots.html.j2`."""
 
     reason: str
     """Why there are no videos; empty when there are."""

@@ -37,7 +37,7 @@ BOTH: Final = "train800val200.txt"
 TEST: Final = "test.txt"
 
 SPLIT: Final = "train800, val200 and test lists"
-"""How the parts of a task folder came about, in words."""
+"""Description of how the parts of a task folder were made."""
 
 LOSSY: Final = "lossy JPEG dump"
 """Mark: the source of the task is lossless, but its files are not."""
