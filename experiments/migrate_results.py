@@ -1,4 +1,4 @@
-"""Give the settings in committed results their present names: python -m experiments.migrate_results.
+"""Rename settings in committed results: python -m experiments.migrate_results.
 
 Lines keep their order and everything else; running it again changes nothing.
 """

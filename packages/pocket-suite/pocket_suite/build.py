@@ -30,7 +30,7 @@ from footage.suites.vtab import manifest as task_manifest
 from pocket_suite import debian
 from pocket_suite.debian import MissingSourceError
 from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, TaskRenderer, png
-from pocket_suite.painters import CLOSE_RENDERER, OPEN_RENDERER
+from pocket_suite.renderers import CLOSE_RENDERER, OPEN_RENDERER
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from footage.errors import FootageError
 from footage.seeding import generator
 from footage.suites.pocket import Part, row
 from pocket_suite.drawing import Example, Pixels, TaskRenderer
-from pocket_suite.series import Item, split
+from pocket_suite.groups import Item, split
 
 PACKAGE: Final = "openclipart-png"
 SIDE: Final = 128

@@ -18,7 +18,7 @@ from PIL import Image
 from footage.seeding import generator
 from footage.suites.pocket import Part
 from pocket_suite.drawing import Example, Pixels, TaskRenderer, part_number, to_pixels
-from pocket_suite.series import Item, split
+from pocket_suite.groups import Item, split
 
 PACKAGE: Final = "flightgear-data-base"
 SIDE: Final = 96

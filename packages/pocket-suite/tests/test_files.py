@@ -7,7 +7,7 @@ import pytest
 from pocket_suite import clipart, fashion, landcover
 from pocket_suite.doom import item_class
 from pocket_suite.drawing import PARTS
-from pocket_suite.series import Item, split
+from pocket_suite.groups import Item, split
 
 from footage.errors import FootageError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, png
-from pocket_suite.painters import OPEN_RENDERER
+from pocket_suite.renderers import OPEN_RENDERER
 
 from footage.suites.pocket import SOURCES, TASKS, row
 
