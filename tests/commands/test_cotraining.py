@@ -154,7 +154,7 @@ def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path)
 
 
 def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_folder, tmp_path):
-    given = {"store": tiny_store.path, "images": shapes_folder}
+    given = {"store": tiny_store.path, "labels": shapes_folder}
     sup = recipe("sup-tiny")
     for config, options, message in (
         (smallest(), {}, r"this recipe needs a frame store.*--store STORE"),
@@ -170,12 +170,12 @@ def test_what_is_missing_or_too_much_is_said_with_its_cure(tiny_store, shapes_fo
 def test_too_few_images_for_a_batch_are_said_as_images(shapes_folder, tmp_path):
     semi = recipe("semi-ex-tiny")
     many = dataclasses.replace(semi.sampling, videos_per_batch=121)
-    message = r"takes 121 images .* only 120 .*sampling\.videos_per_batch to at most 120"
+    message = r"needs 121 images .* only 120 .*sampling\.videos_per_batch to at most 120"
     with pytest.raises(ConfigError, match=message):
         train(dataclasses.replace(semi, sampling=many), labels=shapes_folder, out=tmp_path / "run")
     for name in ("shots_per_video", "frames_per_shot"):
         sampling = dataclasses.replace(semi.sampling, **{name: 2})
-        with pytest.raises(ConfigError, match=rf"one frame an image, but sampling\.{name} is 2"):
+        with pytest.raises(ConfigError, match=rf"one frame per image, but sampling\.{name} is 2"):
             dataclasses.replace(semi, sampling=sampling)
 
 
@@ -254,7 +254,8 @@ def test_weights_that_are_not_there_are_refused(init, error, message, tiny_store
 
 def test_self_distillation_keeps_its_teacher(tiny_store, tmp_path):
     objective = recipe("vivi-dino-tiny").objective
-    level = dataclasses.replace(objective.frame_shot, embedding_dim=64, teacher_decay=0.5)
+    loss = dataclasses.replace(objective.frame_shot.loss, teacher_decay=0.5)
+    level = dataclasses.replace(objective.frame_shot, embedding_dim=64, loss=loss)
     config = smallest(objective=dataclasses.replace(objective, frame_shot=level))
     run = train(config, store=tiny_store.path, out=tmp_path / "run")
     weights = _weights(run)

@@ -108,13 +108,13 @@ def test_a_function_is_compared_with_chance_and_pixels(shapes_folder: Path) -> N
 
     wanted = Preprocessing(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     config = EvaluateConfig(protocols=("linear",))
-    found = evaluate(mean_colour, labelled=shapes_folder, preprocessing=wanted, config=config)
+    found = evaluate(mean_colour, labels=shapes_folder, preprocessing=wanted, config=config)
     assert [(row.role, row.model) for row in found.rows] == [
         ("chance", "chance"), ("pixels", "pixels"), ("model", "mean_colour"),
     ]  # fmt: skip
     assert found.rows[-1].size == 16
     with pytest.raises(ConfigError, match="'pixels' is a baseline"):
-        evaluate("pixels", labelled=shapes_folder, config=config)
+        evaluate("pixels", labels=shapes_folder, config=config)
 
 
 def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_path: Path) -> None:
