@@ -98,7 +98,7 @@ def test_a_control_sees_as_many_views_as_the_method_and_has_no_video_level(contr
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"no recipe 'vivi-ex5'.*did you mean vivi-ex4"):
+    with pytest.raises(ConfigError, match=r"unknown recipe 'vivi-ex5'.*did you mean vivi-ex4"):
         recipe("vivi-ex5")
 
 
