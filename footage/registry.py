@@ -1,12 +1,14 @@
 """Registries: the extension points of footage, each a mapping from names to classes or functions.
 
-    losses        footage.objectives.losses       @register_loss("name", title="Title")
-    levels        footage.objectives.levels       @register_level("name", title="Title")
-    detectors     footage.video.detectors         @register_detector("name")
-    exporters     footage.models.export           @register_exporter("name")
-    loggers       footage.training.loggers        @register_logger("name")
-    executors     footage.processes.executors     @register_executor("name")
-    backbones     footage.models.backbones        @register_backbone("name")
+    losses        @register_loss("name", title="Title")     footage.objectives.losses.base
+    levels        @register_level("name", title="Title")    footage.objectives.levels.base
+    detectors     @register_detector("name")                footage.video.detectors.base
+    exporters     @register_exporter("name")                footage.models.export.base
+    loggers       @register_logger("name")                  footage.training.loggers.base
+    executors     @register_executor("name")                footage.processes.executors
+    backbones     @register_backbone("name")                footage.models.options
+
+Built-in losses, detectors, exporters and loggers are the modules of their packages.
 
 A plugin is a Python file or module that registers entries when it is imported. It is selected by
 `--plugin NAME` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by

@@ -41,11 +41,10 @@ Run `footage COMMAND --help` for options. Every command also accepts --debug
 decoder sandbox is active) and --plugin NAME (load a Python file or module that
 registers losses, levels, backbones, detectors, exporters, loggers, executors).
 
-Exit codes: 0 done, 1 error, 2 wrong command line, 74 output cannot be written
-(no space, no permission), 75 output in use by another process or a failure of
-the machine (memory, limits), 128 + N stopped by signal N: 130 Ctrl-C,
-138 SIGUSR1 (requeue), 143 SIGTERM. Training saves a checkpoint before it stops;
-rerun to resume."""
+Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
+space, no permission), 75 output in use by another process, out of memory or over
+a resource limit, 128 + N stopped by signal N: 130 Ctrl-C, 138 SIGUSR1 (requeue),
+143 SIGTERM. Training saves a checkpoint before it stops; rerun to resume."""
 
 log = logging.getLogger(__name__)
 

@@ -31,14 +31,17 @@ def _evaluate(
         Positional,
         required(
             "MODEL",
-            "Run, exported file or folder, FILE.onnx, or timm model name. With --suite also a"
-            " baseline: pixels or chance.",
+            "Run, exported file or folder, FILE.onnx, or timm model name. With --suite, also"
+            " the baselines pixels and chance.",
         ),
     ],
     *,
     labels: Annotated[
         Repeated,
-        arg(metavar="DIR [DIR ...]", help="Folders with one subfolder per class, or list files."),
+        arg(
+            metavar="DIR [DIR ...]",
+            help="Folders with one subfolder per class, or text files that list images and labels.",
+        ),
     ] = (),
     suite: Annotated[
         str, optional("SUITE", "Task suite: vtab, pocket, or folder (custom tasks).")

@@ -19,7 +19,7 @@ class EvaluateConfig:
     pocket-finetune."""
 
     seed: int = 0
-    """Seed of the split and of the untrained network. With --suite, the protocol sets the seeds."""
+    """Seed for the split and the untrained network. With --suite, the protocol sets the seeds."""
 
     size: int = 0
     """Input height and width in pixels; 0 uses the model's own."""
@@ -28,7 +28,7 @@ class EvaluateConfig:
     """Images per forward pass."""
 
     tasks: tuple[str, ...] = ()
-    """Tasks of the suite to evaluate. Default: all that exist."""
+    """Tasks of the suite to evaluate. Default: every task in --data."""
 
     averaging: Literal["tasks", "groups"] = "tasks"
     """Headline average: over tasks (as in VTAB) or over group means."""

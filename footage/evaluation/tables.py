@@ -28,7 +28,7 @@ def tables(rows: Sequence[ResultRow], summaries: Mapping[str, Summary]) -> list[
             for protocol, summary in summaries.items()
         ]
     titled = {
-        "held-out videos: nearest frame is a right one, percent [95 % interval]": [
+        "held-out videos: nearest-frame accuracy, percent [95 % interval]": [
             row for row in rows if row.protocol == NEAREST
         ],
         "top-1 accuracy on the test part, percent [95 % interval]": [

@@ -1,1 +1,4 @@
-"""Training: configuration, module, loader, data, online metrics, loggers and the run folder."""
+"""The parts of training: configuration, module, loader, online metrics, loggers, run folder.
+
+The training loop is in `footage.commands.train`.
+"""
