@@ -42,9 +42,10 @@ decoder sandbox is active) and --plugin NAME (load a Python file or module that
 registers losses, levels, backbones, detectors, exporters, loggers, executors).
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
-space, no permission), 75 output in use by another process, out of memory or over
-a resource limit, 128 + N stopped by signal N: 130 Ctrl-C, 138 SIGUSR1 (requeue),
-143 SIGTERM. Training saves a checkpoint before it stops; rerun to resume."""
+space, no permission), 75 output in use by another process, out of memory or
+over a resource limit, 128 + N stopped by signal N: 130 Ctrl-C, 138 SIGUSR1
+(requeue), 143 SIGTERM. Training saves a checkpoint before it stops; rerun to
+resume."""
 
 log = logging.getLogger(__name__)
 
