@@ -279,7 +279,7 @@ def test_held_out_videos_are_never_sampled_and_renumber_none():
 
 
 def test_a_store_without_shots_is_an_error():
-    with pytest.raises(StoreError, match="no shot with frames"):
+    with pytest.raises(StoreError, match="no shots with frames"):
         shot_table([], [])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from footage import cli, registry
+from footage.models.export.base import EXPORTERS
 from footage.models.options import BACKBONES
 from footage.objectives.levels.base import LEVELS
 from footage.objectives.losses.base import LOSSES
@@ -21,7 +22,7 @@ from tests.support.hand_made_runs import hand_made_run
 from tests.support.training import AS_OPTIONS
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-REGISTRIES = (BACKBONES, LEVELS, LOSSES, EXECUTORS, LOGGERS, DETECTORS)
+REGISTRIES = (BACKBONES, LEVELS, LOSSES, EXECUTORS, EXPORTERS, LOGGERS, DETECTORS)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_a_full_turn_of_the_hue_changes_nothing(shots):
 
 
 def test_the_document_tells_the_ranges_that_the_results_tell():
-    text = (Path(__file__).parents[2] / "docs" / "invariance.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "invariance.md").read_text("utf-8")
     for name in FACTORS:
         assert f"| `{name}` | {RANGES[name]} |" in text
 

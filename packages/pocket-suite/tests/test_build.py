@@ -141,7 +141,7 @@ def test_a_task_that_was_dropped_is_drawn_only_when_it_is_named(tmp_path, monkey
 
 def test_a_folder_of_something_else_is_refused(miniature, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="no pocket suite"):
+    with pytest.raises(ConfigError, match="is not a pocket suite"):
         build(tmp_path, tasks=SPRITES, most=5)
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     with pytest.raises(ConfigError, match="not the manifest of a pocket suite"):
