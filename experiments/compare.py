@@ -108,8 +108,8 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     trained = time.perf_counter()
     lines = read_metrics(folder)
     if lines[-1]["step"] < config.steps:
-        raise FootageError("training was stopped", "run the same command again to go on")
-    judged = (
+        raise FootageError("training was stopped", "rerun the same command to resume")
+    evaluated = (
         on_suite(config, folder, options) if options.suite else on_folders(folder, options, seed)
     )
     has_unlabelled = config.objective.has_unlabelled_level
@@ -128,9 +128,9 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "evaluate_seconds": round(time.perf_counter() - trained, 1),
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
-        "groups": judged.groups,
-        "test": measures(probes, judged.test),
-        "validation": measures(probes, judged.validation),
+        "groups": evaluated.groups,
+        "test": measures(probes, evaluated.test),
+        "validation": measures(probes, evaluated.validation),
         "environment": environment(),
     }
 
@@ -163,7 +163,7 @@ class Cell(NamedTuple):
     share: float
 
 
-class Judged(NamedTuple):
+class Evaluated(NamedTuple):
     """Accuracies of a trained network and its baselines on labelled images."""
 
     test: list[Cell]
@@ -172,10 +172,10 @@ class Judged(NamedTuple):
     """Group of each task in a suite."""
 
 
-def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Judged:
+def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Evaluated:
     """Evaluate on labelled folders, which the seed splits."""
     rows = evaluate(str(folder), labels=options.labelled, config=EvaluateConfig(seed=seed)).rows
-    return Judged(
+    return Evaluated(
         [Cell(row.task, row.protocol, row.role, row.value) for row in rows],
         [Cell(row.task, row.protocol, row.role, row.validation) for row in rows],
         {},
@@ -187,7 +187,7 @@ def on_suite(
     folder: Path,
     options: argparse.Namespace,
     protocols: tuple[str, ...] = PROTOCOLS,
-) -> Judged:
+) -> Evaluated:
     """Evaluate on the pocket suite, along with the untrained network, which is evaluated once."""
     architecture = config.backbone.architecture
     settings = {"protocols": protocols, "size": config.augment.size}
@@ -213,7 +213,7 @@ def on_suite(
     ).rows
     columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
     chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
-    return Judged(
+    return Evaluated(
         chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],
         chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
         {row.task: row.group for row in trained},
@@ -229,13 +229,13 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> dict[str, Values]:
+def measures(probes: Sequence[Mapping[str, float]], evaluated: Sequence[Cell]) -> dict[str, Values]:
     """Return percentages by measure and column; `model` is the trained network.
 
     Args:
         probes: Online metrics of the held-out videos, before the first step and at the end;
             empty to omit the retrieval measures.
-        judged: Accuracies on labelled images, on the requested split.
+        evaluated: Accuracies on labelled images, on the requested split.
     """
     found: dict[str, Values] = {}
     before, after = (probes[0], probes[-1]) if probes else ({}, {})
@@ -246,8 +246,8 @@ def measures(probes: Sequence[Mapping[str, float]], judged: Sequence[Cell]) -> d
                 "untrained": before[f"{name}_hit"],
                 "model": after[f"{name}_hit"],
             }
-    chance = {cell.task: cell.share for cell in judged if cell.column == "chance"}
-    for cell in judged:
+    chance = {cell.task: cell.share for cell in evaluated if cell.column == "chance"}
+    for cell in evaluated:
         if cell.column != "chance":
             name = f"{cell.task}, {cell.protocol}"
             found.setdefault(name, {"chance": chance[cell.task]})[cell.column] = cell.share

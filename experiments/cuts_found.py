@@ -46,7 +46,7 @@ def boundaries(store: Store) -> dict[str, list[float]]:
     return {path: [start - starts[0] for start in starts[1:]] for path, starts in found.items()}
 
 
-def judged(truth: dict[str, Any], found: dict[str, list[float]]) -> dict[str, Any]:
+def evaluated(truth: dict[str, Any], found: dict[str, list[float]]) -> dict[str, Any]:
     """Compute the recall of each kind, the precision, and the positions of false boundaries."""
     there: collections.Counter[str] = collections.Counter()
     hits: collections.Counter[str] = collections.Counter()
@@ -124,7 +124,7 @@ def measure(videos: Path, store: Path, side: str, config: IngestConfig) -> dict[
     return {
         "side": side,
         "detector": config.detector,
-        "cuts": judged(truth, boundaries(opened)),
+        "cuts": evaluated(truth, boundaries(opened)),
         "kept": kept(truth, opened),
         **environment(),
     }

@@ -45,13 +45,13 @@ def tune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     config = read_arm(f"{line['recipe']}:{line['label']}").config(line["settings"], line["seed"])
     folder = run_folder(options.of, line["label"], line["seed"])
-    judged = on_suite(config, folder, options, PROTOCOLS)
+    evaluated = on_suite(config, folder, options, PROTOCOLS)
     return {
         **line,
         "evaluate_seconds": round(time.perf_counter() - began, 1),
-        "groups": judged.groups,
-        "test": measures([], judged.test),
-        "validation": measures([], judged.validation),
+        "groups": evaluated.groups,
+        "test": measures([], evaluated.test),
+        "validation": measures([], evaluated.validation),
         "environment": {**environment(), "trained": line["environment"]},
     }
 

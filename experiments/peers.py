@@ -2,11 +2,11 @@ r"""How does a peer perform on the same frames? Dump them as images, and evaluat
 
     python -m experiments.peers frames --store STORE --seed 0 --out frames-0
     PEER/bin/python experiments/peer_lightly.py frames-0 --method simclr --out simclr-0
-    python -m experiments.peers judge RESULTS.jsonl --model simclr-0 --seed 0 \
+    python -m experiments.peers evaluate RESULTS.jsonl --model simclr-0 --seed 0 \
         --label "LightlyTrain SimCLR" --store STORE --suite POCKET
 
 The second command runs in the peer's own environment. The frames are those of the videos on which
-the arms of `levels.py` train with that seed; held-out videos stay held out. `judge` appends a line
+the arms of `levels.py` train with that seed; held-out videos stay held out. `evaluate` adds a line
 in the format of `experiments/compare.py`, whose table shows both if given both files joined by
 `cat`.
 """
@@ -55,10 +55,10 @@ def dump(store: Store, config: TrainConfig, out: Path) -> int:
     return count
 
 
-def judge(options: argparse.Namespace) -> Line:
+def evaluate_model(options: argparse.Namespace) -> Line:
     """Return a line of results for a model that was trained elsewhere on the dumped frames."""
     config = configuration_of(options.seed)
-    judged = on_suite(config, options.model, options)
+    evaluated = on_suite(config, options.model, options)
     store = Store.open(options.store)
     frames = held_out_frames(
         store,
@@ -79,9 +79,9 @@ def judge(options: argparse.Namespace) -> Line:
         "store": store_hash(options.store),
         "views": told["views"],
         "train_seconds": told["seconds"],
-        "groups": judged.groups,
-        "test": measures(probes, judged.test),
-        "validation": measures(probes, judged.validation),
+        "groups": evaluated.groups,
+        "test": measures(probes, evaluated.test),
+        "validation": measures(probes, evaluated.validation),
         "environment": environment() | {"peer": told["versions"]},
     }
 
@@ -90,21 +90,23 @@ def main() -> None:
     """Dump frames, or evaluate a model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    frames, judged = verbs.add_parser("frames"), verbs.add_parser("judge")
-    for verb in (frames, judged):
+    frames, evaluated = verbs.add_parser("frames"), verbs.add_parser("evaluate")
+    for verb in (frames, evaluated):
         verb.add_argument("--store", required=True)
         verb.add_argument("--seed", type=int, default=0)
     frames.add_argument("--out", type=Path, required=True)
-    judged.add_argument("results", help="a line of JSON is appended")
-    judged.add_argument("--model", type=Path, required=True, help="the folder of peer_lightly.py")
-    judged.add_argument("--label", required=True)
-    judged.add_argument("--suite", required=True, help="the folder of the pocket suite")
+    evaluated.add_argument("results", help="a line of JSON is appended")
+    evaluated.add_argument(
+        "--model", type=Path, required=True, help="the folder of peer_lightly.py"
+    )
+    evaluated.add_argument("--label", required=True)
+    evaluated.add_argument("--suite", required=True, help="the folder of the pocket suite")
     options = parser.parse_args()
     try:
         if options.verb == "frames":
             print(dump(Store.open(options.store), configuration_of(options.seed), options.out))
         else:
-            line = judge(options)
+            line = evaluate_model(options)
             with Path(options.results).open("a") as file:
                 file.write(json.dumps(line) + "\n")
     except FootageError as error:

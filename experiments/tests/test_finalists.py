@@ -1,4 +1,4 @@
-"""The finalists of an experiment, judged once more: real runs of it, a suite of two small tasks."""
+"""Arms of an experiment can be evaluated by fine-tuning afterwards."""
 
 import pytest
 
@@ -38,8 +38,8 @@ def test_an_arm_is_judged_again_by_another_protocol(
     monkeypatch.setattr("sys.argv", [*command, "--labels", "the arm"])
     finalists.main()
     (arm,), (found,) = read_lines(of), read_lines(again)
-    judged = {"test", "validation", "evaluate_seconds", "environment"}
-    assert {**found, **dict.fromkeys(judged)} == {**arm, **dict.fromkeys(judged)}
+    evaluated = {"test", "validation", "evaluate_seconds", "environment"}
+    assert {**found, **dict.fromkeys(evaluated)} == {**arm, **dict.fromkeys(evaluated)}
     for part in ("test", "validation"):
         linear = {name: at for name, at in arm[part].items() if name.endswith(", linear")}
         assert found[part] == linear

@@ -1,4 +1,4 @@
-"""A suite at the size at which it is judged: the pixels that an evaluation would see."""
+"""A suite at the size at which it is evaluated: the pixels that an evaluation would see."""
 
 import numpy as np
 import pytest
