@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.data.config import LabelledViewConfig
+from footage.data.image_views import labelled_view_of
 from footage.evaluation.features import Squares, forward, model_extractor, read_squares
 from footage.images.confined import shared
 from footage.images.decode import Encoded, read_image

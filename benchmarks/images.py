@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
-from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.data.config import LabelledViewConfig
+from footage.data.image_views import labelled_view_of
 from footage.images.dataset import open_images
 from footage.images.opening import open_one
 from footage.seeding import generator

@@ -23,8 +23,9 @@ import numpy as np
 import simplejpeg
 
 from footage.data.batches import VideoStream
-from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.data.views import AugmentConfig, augment, augment_jpeg, decode, decode_resized
+from footage.data.config import AugmentConfig, SamplingConfig
+from footage.data.sampling import BatchSampler, shot_table
+from footage.data.views import augment, augment_jpeg, decode, decode_resized
 from footage.seeding import generator
 from footage.store.reader import Store
 from footage.training.loader import LoadingConfig, batches

@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.loading import drawn_frames
-from footage.data.views import AugmentConfig, augment_jpeg
+from footage.data.config import AugmentConfig
+from footage.data.views import augment_jpeg
 from footage.seeding import generator
 from footage.store import commit
 from footage.store import writer as store_writing

@@ -6,7 +6,6 @@ import sys
 CONFIGURATIONS = """
 import sys
 from footage.commands.settings import DemoConfig, EmbedConfig
-from footage.data.views import AugmentConfig
 from footage.evaluation.config import EvaluateConfig
 from footage.ingestion.config import IngestConfig
 from footage.invariance.config import ProfileConfig

@@ -17,7 +17,7 @@ SECTIONS = {
         Row(
             "frame level: stable under colour, contrast and crop",
             "paper",
-            "data.views:AugmentConfig objectives.config:FrameShotConfig.positives['frame']",
+            "data.config:AugmentConfig objectives.config:FrameShotConfig.positives['frame']",
         ),
         Row(
             "shot level: robust to orientation, lighting, motion; frames of a shot are positives",
@@ -55,14 +55,13 @@ SECTIONS = {
         Row(
             "M, frames of a shot with one identity",
             "paper",
-            "data.sampling:SamplingConfig.frames_per_shot",
+            "data.config:SamplingConfig.frames_per_shot",
         ),
         Row("M_steps, shots ahead", "recalled .75", "objectives.config:FutureConfig.steps"),
         Row(
             "K shots x L frames per video",
             "recalled .3",
-            "data.sampling:SamplingConfig.shots_per_video "
-            "data.sampling:SamplingConfig.frames_per_shot",
+            "data.config:SamplingConfig.shots_per_video data.config:SamplingConfig.frames_per_shot",
         ),
     ],
     "The loss": [
@@ -154,7 +153,7 @@ SECTIONS = {
         Row(
             "inception crop, flip, HSV colour noise, grey two times in three (same code)",
             "paper",
-            "data.views:EXEMPLAR data.views:draw recipes.scales:SCALES['paper']",
+            "data.config:EXEMPLAR data.views:draw recipes.scales:SCALES['paper']",
             "hue is rotated in YIQ; colour strengths and the tiny scale's views are ours",
         ),
         Row(
@@ -170,7 +169,7 @@ SECTIONS = {
             "parts of one shot share an identity and are never negatives of each other",
             "ours",
             "objectives.positives:identities "
-            "data.sampling:SamplingConfig.short_video_policy['split']",
+            "data.config:SamplingConfig.short_video_policy['split']",
         ),
         Row(
             "views of a frame and frames of a shot as positives, in separate heads",
@@ -280,13 +279,13 @@ SECTIONS = {
         Row(
             "AutoAugment-style policy in the strongest models",
             "recalled .6",
-            "data.image_views:LabelledViewConfig.policy['autoaugment'] data.policies:auto_augment",
+            "data.config:LabelledViewConfig.policy['autoaugment'] data.policies:auto_augment",
             "off in the recipes: --labelled.view.policy autoaugment",
         ),
         Row(
             "RandAugment",
             "ours",
-            "data.image_views:LabelledViewConfig.policy['randaugment'] data.policies:rand_augment",
+            "data.config:LabelledViewConfig.policy['randaugment'] data.policies:rand_augment",
         ),
         Row(
             "batch statistics of the two sources",

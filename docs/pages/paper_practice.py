@@ -63,7 +63,7 @@ SECTIONS = {
             "frames as images: the same frames, shuffled across videos",
             "ours",
             "recipes.methods:METHODS['frames-as-images'] "
-            "data.sampling:SamplingConfig.structure['shuffled']",
+            "data.config:SamplingConfig.structure['shuffled']",
         ),
         Row(
             "modern variants",
@@ -99,10 +99,10 @@ SECTIONS = {
         Row(
             "K shots x L frames per video, K and L between 4 and 8",
             "recalled .3",
-            "data.sampling:SamplingConfig recipes.scales:SCALES['paper']",
+            "data.config:SamplingConfig recipes.scales:SCALES['paper']",
             "the low end of both; the handling of shorter videos is ours",
         ),
-        Row("224 px", "recalled", "data.views:AugmentConfig.size recipes.scales:SCALES['paper']"),
+        Row("224 px", "recalled", "data.config:AugmentConfig.size recipes.scales:SCALES['paper']"),
     ],
     "Training": [
         Row(
@@ -126,7 +126,7 @@ SECTIONS = {
         Row(
             "hundreds of videos per batch",
             "recalled .25-.5",
-            "recipes.scales:SCALES['paper'] data.sampling:SamplingConfig.videos_per_batch",
+            "recipes.scales:SCALES['paper'] data.config:SamplingConfig.videos_per_batch",
             "the low end",
         ),
         Row(

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, UInt8
 
+from footage.data.config import AugmentConfig, LabelledViewConfig
 from footage.data.image_sampler import ImageSampler
-from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.data.image_views import labelled_view_of
 from footage.data.sampling import BatchPlan, BatchSampler
-from footage.data.views import AugmentConfig, augment_jpeg
+from footage.data.views import augment_jpeg
 from footage.errors import StoreError
 from footage.images.dataset import LabelledImages
 from footage.images.opening import opened

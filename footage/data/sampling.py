@@ -43,81 +43,18 @@ Recalled: the paper draws 4 to 8 shots and frames per video. Policies, stride an
 
 import heapq
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from footage.data.config import SamplingConfig
 from footage.errors import ConfigError, StoreError
 from footage.seeding import generator, hash_order
 
 SMALLEST_PART = 2
 """Frames in the shortest part that "split" cuts. With parts of one frame, the loss would only push
 neighbouring frames apart."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplingConfig:
-    """Number of videos, shots, frames and views per batch, and policies for short videos."""
-
-    videos_per_batch: int = 16
-    """V: videos per batch, summed over all processes."""
-    shots_per_video: int = 4
-    """S: shots per video, in temporal order. Recalled: 4 to 8 in the paper."""
-    frames_per_shot: int = 4
-    """F: consecutive sampled frames per shot; the M of VIVI-Ex(M)."""
-    views_per_frame: int = 1
-    """A: augmented views per frame."""
-    frame_stride: int = 1
-    """Distance between the frames of a shot, in stored frames; 1 takes consecutive frames."""
-    structure: Literal["video", "shuffled"] = "video"
-    """video: keep the shots of a video together. shuffled: draw every frame independently, as a
-    control; requires frames_per_shot = 1."""
-    short_video_policy: Literal["split", "drop"] = "split"
-    """Policy for a video with too few shots: split its longest shots, or drop the video."""
-    short_shot_policy: Literal["wrap", "drop"] = "wrap"
-    """Policy for a shot with too few frames: wrap around to its start, or drop the shot."""
-
-    def __post_init__(self) -> None:
-        for name in (
-            "videos_per_batch",
-            "shots_per_video",
-            "frames_per_shot",
-            "views_per_frame",
-            "frame_stride",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.structure == "shuffled" and self.frames_per_shot != 1:
-            raise ConfigError(
-                "structure = shuffled draws every frame independently, but frames_per_shot is "
-                f"{self.frames_per_shot}",
-                "set frames_per_shot to 1, and views_per_frame higher for as many views",
-            )
-        if self.short_video_policy not in ("split", "drop"):
-            raise ConfigError(
-                f"short_video_policy must be 'split' or 'drop', got {self.short_video_policy!r}"
-            )
-        if self.short_shot_policy not in ("wrap", "drop"):
-            raise ConfigError(
-                f"short_shot_policy must be 'wrap' or 'drop', got {self.short_shot_policy!r}"
-            )
-
-    @property
-    def span(self) -> int:
-        """Number of stored frames from the first to the last sampled frame of a shot."""
-        return (self.frames_per_shot - 1) * self.frame_stride + 1
-
-    @property
-    def images_per_batch(self) -> int:
-        """Number of images per batch: V x S x F x A."""
-        return (
-            self.videos_per_batch
-            * self.shots_per_video
-            * self.frames_per_shot
-            * self.views_per_frame
-        )
 
 
 class BatchPlan(NamedTuple):

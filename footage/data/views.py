@@ -17,19 +17,18 @@ operations do not match those of torchvision one by one.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from footage.errors import ConfigError, StoreError
+from footage.data.config import AugmentConfig
+from footage.errors import StoreError
 from footage.images.decode import Encoded
 from footage.images.limits import ImageError
 from footage.images.opening import open_one
 from footage.images.resize import resized as resized
-from footage.runs.records import MOST_PIXELS
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
@@ -44,79 +43,6 @@ _NUM_DRAWS = 11 + 2 * _CROP_ATTEMPTS
 _REFERENCE_SIZE = 224
 _SMALLEST_SIGMA = 0.28
 """Smallest effective blur in pixels; the outer weights of a narrower one change no byte."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AugmentConfig:
-    """Augmentation settings for the views of a frame."""
-
-    size: int = 224
-    """Height and width of a view, in pixels, at most 4096."""
-    crop_scale_min: float = 0.08
-    """Smallest crop, as a fraction of the frame's area."""
-    crop_scale_max: float = 1.0
-    """Largest crop, as a fraction of the frame's area."""
-    crop_stretch: float = 4 / 3
-    """Largest aspect ratio of a crop, in either direction; at least 1."""
-    flip_probability: float = 0.5
-    """Probability of a horizontal flip."""
-    colour_probability: float = 0.8
-    """Probability of colour jitter: brightness, contrast, saturation and hue together."""
-    brightness: float = 0.4
-    """Maximum relative change of brightness."""
-    contrast: float = 0.4
-    """Maximum relative change of contrast, about the mean brightness."""
-    saturation: float = 0.2
-    """Maximum relative change of saturation, about grey."""
-    hue: float = 0.1
-    """Maximum hue shift in either direction, as a fraction of the colour circle; at most 0.5."""
-    grey_probability: float = 0.2
-    """Probability of conversion to greyscale."""
-    blur_probability: float = 0.5
-    """Probability of Gaussian blur."""
-    blur_sigma_min: float = 0.1
-    """Minimum blur: standard deviation in pixels of a 224-pixel view; it scales with the size."""
-    blur_sigma_max: float = 2.0
-    """Maximum blur, in the same unit."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.size <= MOST_PIXELS:
-            raise ConfigError(
-                f"size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",
-                "choose the size that the backbone was made for, such as 224",
-            )
-        for name in ("flip", "colour", "grey", "blur"):
-            _check(f"{name}_probability", getattr(self, f"{name}_probability"), 0.0, 1.0)
-        for name in ("brightness", "contrast", "saturation"):
-            _check(name, getattr(self, name), 0.0, 1.0)
-        _check("hue", self.hue, 0.0, 0.5)
-        _check("crop_scale_max", self.crop_scale_max, 1e-4, 1.0)
-        _check("crop_scale_min", self.crop_scale_min, 1e-4, self.crop_scale_max)
-        _check("crop_stretch", self.crop_stretch, 1.0, 100.0)
-        _check("blur_sigma_max", self.blur_sigma_max, 0.0, 100.0)
-        _check("blur_sigma_min", self.blur_sigma_min, 0.0, self.blur_sigma_max)
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must be from {low} to {high}, got {value}")
-
-
-EXEMPLAR = AugmentConfig(
-    crop_scale_min=0.05,
-    colour_probability=1.0,
-    brightness=0.3,
-    contrast=0.0,
-    saturation=0.5,
-    hue=0.1,
-    grey_probability=0.66,
-    blur_probability=0.0,
-)
-"""Views of the exemplar method: inception crop, flip, colour noise, greyscale with probability 2/3.
-
-The operations and this probability are those of the public `google/revisiting-self-supervised`.
-Recalled: crops from 5 % of the area. Ours: the strengths of the colour noise.
-"""
 
 
 class Draw(NamedTuple):

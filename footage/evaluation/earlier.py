@@ -8,7 +8,7 @@ protocol, or from other rows of the file.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from footage.runs.migration import migrated
+from footage.runs.migration import described_model, migrated
 
 Content = dict[str, Any]
 
@@ -23,6 +23,9 @@ NO_NETWORK: Final = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 def result_file(content: Content) -> Content:
     """The content of a JSON file, whose rows had a `column` until version 2."""
+    model = content.get("model")
+    if isinstance(model, dict) and "start" in model:
+        content = {**content, "model": described_model(model)}
     version = content.get("schema_version")
     if type(version) is not int or version > 2:
         return content
@@ -75,6 +78,8 @@ def evaluation(content: Content) -> Content:
     identity = dict(content["identity"])
     if "contender" in identity:
         identity["model"] = identity.pop("contender")
+    if isinstance(identity.get("model"), dict):
+        identity["model"] = described_model(identity["model"])
     match identity.get("protocol"):
         case {"settings": [*settings], **others}:
             renamed = [migrated(dict(setting)) for setting in settings]

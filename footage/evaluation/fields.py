@@ -43,4 +43,4 @@ class DescribedModel(msgspec.Struct, frozen=True):
     options: dict[str, Any]
     feature_dim: Count
     preprocessing: NormalisedInput
-    start: Text
+    weights_origin: Text

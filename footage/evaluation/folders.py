@@ -114,7 +114,7 @@ def header_of(frozen: Frozen) -> dict[str, Any]:
         "options": described.get("options", {}),
         "feature_dim": frozen.feature_dim,
         "preprocessing": {name: described[name] for name in ("size", "mean", "std")},
-        "start": described["start"],
+        "weights_origin": described["weights_origin"],
     }
 
 

@@ -168,7 +168,7 @@ def frozen(model: EvaluatedModel, device: torch.device) -> Frozen:
     if isinstance(model.model, str):
         opened = onnx.open_file(Path(model.model), model.preprocessing, model.size)
         extractor = _function_extractor(opened.function, opened.preprocessing, torch.device("cpu"))
-        return Frozen(extractor, _described(model, opened.start, opened.preprocessing))
+        return Frozen(extractor, _described(model, opened.weights_origin, opened.preprocessing))
     if model.preprocessing == UNKNOWN:
         raise ConfigError(
             f"the function {model.name} was given without its preprocessing",
@@ -185,7 +185,7 @@ def describe(model: EvaluatedModel) -> dict[str, Any]:
 
 def _of_backbone(model: EvaluatedModel, loaded: models.Model, device: torch.device) -> Frozen:
     backbone = loaded.backbone
-    described = _described(model, loaded.start, loaded.preprocessing) | {
+    described = _described(model, loaded.weights_origin, loaded.preprocessing) | {
         "architecture": backbone.architecture,
         "options": dict(backbone.options),
         "weights": weights_digest(backbone),
@@ -211,11 +211,11 @@ def _function_extractor(
     return FeatureExtractor(preprocessing.size, features)
 
 
-def _described(model: EvaluatedModel, start: str, preprocessing: Preprocessing) -> dict[str, Any]:
+def _described(model: EvaluatedModel, origin: str, preprocessing: Preprocessing) -> dict[str, Any]:
     return {
         "model": text(model.name),
         "architecture": "",
-        "start": text(start),
+        "weights_origin": text(origin),
         "size": preprocessing.size,
         "mean": list(preprocessing.mean),
         "std": list(preprocessing.std),

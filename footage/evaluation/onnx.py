@@ -40,7 +40,7 @@ class Opened(NamedTuple):
 
     function: Callable[[Images], Features]
     preprocessing: Preprocessing
-    start: str
+    weights_origin: str
 
 
 def open_file(path: Path, given: Preprocessing, size: int) -> Opened:

@@ -248,7 +248,7 @@ def fields_of_model(described: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a row that describe its network."""
     return {
         "architecture": described["architecture"],
-        "weights_origin": described["start"],
+        "weights_origin": described["weights_origin"],
         "size": described["size"],
         "mean": tuple(described["mean"]),
         "std": tuple(described["std"]),

@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from footage.data.views import AugmentConfig, augment_jpeg, decode_resized
+from footage.data.config import AugmentConfig
+from footage.data.views import augment_jpeg, decode_resized
 from footage.errors import ConfigError
 from footage.evaluation.features import (
     BATCHES_AHEAD,

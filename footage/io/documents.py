@@ -6,6 +6,7 @@ a checksum, so that any reader detects a flipped bit.
 """
 
 import errno
+import functools
 import hashlib
 import json
 import logging
@@ -191,6 +192,7 @@ def checksum(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
+@functools.lru_cache
 def _notice(name: str) -> None:
     log.info("%s was written by an earlier version of footage; converted on reading", name)
 

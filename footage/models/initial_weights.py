@@ -60,7 +60,7 @@ def initial_weights(
     architecture = backbone.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, backbone.options) != (config.architecture, dict(config.options)):
         log.info("%s of init replaces %s", architecture, config.architecture)
-    return InitialWeights(backbone.train(), initial.start, _heads(path, classes))
+    return InitialWeights(backbone.train(), initial.weights_origin, _heads(path, classes))
 
 
 def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:

@@ -40,7 +40,7 @@ class Model(NamedTuple):
     """The argument as the user gave it."""
     backbone: Backbone
     """Network in evaluation mode, on the CPU, in float32."""
-    start: str
+    weights_origin: str
     """Description of the origin of its weights."""
 
     @property
@@ -82,9 +82,9 @@ def untrained(model: Model, *, seed: int) -> Model:
     config = BackboneConfig(
         architecture=model.backbone.architecture, options=model.backbone.options
     )
-    backbone, start = build(config, size=model.preprocessing.size, seed=seed)
+    backbone, origin = build(config, size=model.preprocessing.size, seed=seed)
     backbone.preprocessing = model.preprocessing
-    return Model(f"{model.name} untrained", backbone.eval(), start)
+    return Model(f"{model.name} untrained", backbone.eval(), origin)
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def describe(model: Model) -> dict[str, Any]:
         "options": model.backbone.options,
         "feature_dim": model.backbone.feature_dim,
         "preprocessing": configuration.to_dict(model.preprocessing),
-        "start": model.start,
+        "weights_origin": model.weights_origin,
     }
 
 
@@ -108,8 +108,8 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
         raise CheckpointError(
             f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
         )
-    start = f"step {found.step} of {spec}, begun from {record.start}"
-    return _assemble(spec, record, start, size, backbone_part(weights))
+    origin = f"step {found.step} of {spec}, begun from {record.weights_origin}"
+    return _assemble(spec, record, origin, size, backbone_part(weights))
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -139,7 +139,7 @@ def _from_file(spec: str, path: Path, size: int) -> Model:
             "give a file that `footage export --to safetensors` wrote",
         )
     record = records.HEADER.parse(found.metadata[HEADER], spec)
-    return _assemble(spec, record, record.start, size, found.tensors)
+    return _assemble(spec, record, record.weights_origin, size, found.tensors)
 
 
 def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
@@ -167,12 +167,12 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
 def _from_timm(spec: str, size: int, seed: int) -> Model:
     config = BackboneConfig(architecture=spec)
     size = size or usual_size(spec)
-    backbone, start = build(config, size=size, seed=seed, use_tag="." in spec)
-    return Model(spec, backbone.eval(), start)
+    backbone, origin = build(config, size=size, seed=seed, use_tag="." in spec)
+    return Model(spec, backbone.eval(), origin)
 
 
 def _assemble(
-    spec: str, record: ModelRecord, start: str, size: int, weights: Mapping[str, Tensor]
+    spec: str, record: ModelRecord, origin: str, size: int, weights: Mapping[str, Tensor]
 ) -> Model:
     preprocessing = preprocessing_of(record.preprocessing)
     if size:
@@ -180,7 +180,7 @@ def _assemble(
     backbone = Backbone(record.architecture, size=preprocessing.size, options=record.options)
     backbone.preprocessing = preprocessing
     fill(backbone, weights, f"the weights of {spec!r}")
-    return Model(spec, backbone.eval(), start)
+    return Model(spec, backbone.eval(), origin)
 
 
 def best_device() -> torch.device:

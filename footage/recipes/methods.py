@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from footage.data.sampling import SamplingConfig
+from footage.data.config import SamplingConfig
 from footage.errors import UnknownNameError
 from footage.models.config import BackboneConfig
 from footage.objectives.config import (

@@ -7,8 +7,7 @@ module explains the marks in the docstrings.
 import dataclasses
 from collections.abc import Callable
 
-from footage.data.sampling import SamplingConfig
-from footage.data.views import EXEMPLAR, AugmentConfig
+from footage.data.config import EXEMPLAR, AugmentConfig, SamplingConfig
 from footage.models.config import BackboneConfig
 from footage.objectives.config import FutureConfig, ObjectiveConfig
 from footage.optim.config import OptimizerConfig

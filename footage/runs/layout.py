@@ -9,8 +9,6 @@ RUN/evaluations/     results of `footage evaluate`
 RUN/*/profile.json   results of `footage profile`, if they were written into the run
 """
 
-import functools
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,10 +20,8 @@ from footage.errors import CheckpointError
 from footage.io import files
 from footage.io.documents import Document
 from footage.runs import records
-from footage.runs.migration import VERSION, migrated
+from footage.runs.migration import VERSION
 from footage.runs.records import RunRecord
-
-log = logging.getLogger(__name__)
 
 RUN = "run.json"
 LABELS = "labels.txt"
@@ -62,15 +58,7 @@ def read_record(run: Path) -> dict[str, Any]:
             "give a folder that `footage train` wrote",
         )
     record: dict[str, Any] = configuration.plain(msgspec.to_builtins(records.RUN.read(path)))
-    if record["version"] < VERSION:
-        _note_migration(path)
-        record["config"] = migrated(record["config"])
     return record
-
-
-@functools.cache
-def _note_migration(path: Path) -> None:
-    log.info("%s was written by an earlier version; its settings are read by their new names", path)
 
 
 _Name = Annotated[str, msgspec.Meta(max_length=200)]

@@ -1,4 +1,4 @@
-"""Migration of earlier settings to their present names, so that old runs still open."""
+"""Convert records of earlier versions on reading, so that old runs still open."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -35,6 +35,25 @@ _LOSSES: Final[Mapping[str, tuple[str, ...]]] = {
     "rotation": (),
 }
 """Settings that each loss of version 1 used; the others had no effect."""
+
+
+def run_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Convert run.json; one with the present names is returned as it is."""
+    changed: dict[str, Any] = {}
+    model, config = record.get("model"), record.get("config")
+    if isinstance(model, dict) and "start" in model:
+        changed["model"] = described_model(model)
+    if record.get("version", 1) == 1 and isinstance(config, dict):
+        changed["config"] = migrated(config)
+    return {**record, **changed} if changed else record
+
+
+def described_model(model: dict[str, Any]) -> dict[str, Any]:
+    """Convert the metadata of weights, whose `weights_origin` was called `start`."""
+    if "start" not in model:
+        return model
+    others = {key: value for key, value in model.items() if key != "start"}
+    return {**others, "weights_origin": model["start"]}
 
 
 def migrated(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 
 from footage.errors import CheckpointError
 from footage.io.documents import Document
+from footage.runs.migration import described_model, run_record
 
 MOST_PIXELS: Final = 4096
 """Maximum height and width of an input."""
@@ -40,7 +41,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     options: Options
     feature_dim: Count = 0
     preprocessing: PreprocessingRecord
-    start: Text = ""
+    weights_origin: Text = ""
 
 
 class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,12 +133,14 @@ RUN: Final = Document[RunRecord](
     hint="restore it from a copy, or give another run",
     version_key="version",
     versions=(1, 2),
+    migrate=run_record,
 )
 HEADER: Final = Document[ModelRecord](
     schema=ModelRecord,
     name="the description of a model",
     error=CheckpointError,
     hint="export it again",
+    migrate=described_model,
 )
 TIMM: Final = Document[TimmConfig](
     schema=TimmConfig,

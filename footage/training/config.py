@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from footage.data.image_views import LabelledViewConfig
-from footage.data.sampling import SamplingConfig
-from footage.data.views import AugmentConfig
+from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.errors import ConfigError
 from footage.models.config import BackboneConfig
 from footage.objectives.config import ObjectiveConfig

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from footage.commands.export import export
 from footage.commands.report import report
 from footage.commands.train import train
-from footage.data.sampling import SamplingConfig
+from footage.data.config import SamplingConfig
 from footage.errors import CheckpointError, ConfigError
 from footage.models.config import BackboneConfig
 from footage.models.load import load
@@ -189,7 +189,7 @@ def test_a_run_continues_from_another_with_its_heads(run, tiny_store, tmp_path, 
     config = smallest(init=str(run), steps=1)
     further = train(config, store=tiny_store.path, out=tmp_path / "further")
     assert "loaded heads: frame_shot, future, order" in caplog.text
-    assert layout.read_record(further)["model"]["start"].startswith("step 6 of")
+    assert layout.read_record(further)["model"]["weights_origin"].startswith("step 6 of")
     # batch 0 again, now with the weights of step 6
     before, after = _values(run)[0]["shot/exemplar"], _values(further)[0]["shot/exemplar"]
     assert after != before

@@ -35,7 +35,7 @@ def test_a_run_leaves_its_record_metrics_checkpoints_and_tensorboard(run, tiny_s
     record = layout.read_record(run)
     assert record["recipe"] == "vivi-ex4-tiny"
     assert record["store_hash"] == tiny_store.content_hash
-    assert record["model"]["start"] == "random weights, seed 0"
+    assert record["model"]["weights_origin"] == "random weights, seed 0"
     assert record["versions"]["torch"] == torch.__version__
     assert len(record["held_out"]) == 2
     lines = layout.read_metrics(run)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.data.config import LabelledViewConfig
+from footage.data.image_views import labelled_view_of
 from footage.data.views import augment
 from footage.errors import ConfigError
 from footage.images.decode import ImageError, decode_image

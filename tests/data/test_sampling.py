@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footage.data.sampling import BatchSampler, SamplingConfig, hold_out, shot_table
+from footage.data.config import SamplingConfig
+from footage.data.sampling import BatchSampler, hold_out, shot_table
 from footage.errors import ConfigError, StoreError
 
 VIDEOS = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=8), min_size=1, max_size=12)

@@ -50,7 +50,7 @@ def test_the_hit_rate_is_that_of_one_query_per_shot(monkeypatch):
     asked = frames([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2, 3, 3], images)
     extractor = FeatureExtractor(8, lambda batch: torch.from_numpy(batch.mean(axis=(1, 2))).float())
     described = {
-        "model": "m", "architecture": "", "start": "", "size": 8,
+        "model": "m", "architecture": "", "weights_origin": "", "size": 8,
         "mean": [0.5] * 3, "std": [0.5] * 3,
     }  # fmt: skip
     monkeypatch.setattr(held_out.models, "frozen", lambda *_: Frozen(extractor, described))

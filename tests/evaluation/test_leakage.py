@@ -19,7 +19,8 @@ from footage.runs import layout
 from footage.store.reader import Store
 
 MODEL = {
-    "architecture": "test_resnet", "options": {}, "feature_dim": 64, "start": "random weights",
+    "architecture": "test_resnet", "options": {}, "feature_dim": 64,
+    "weights_origin": "random weights",
     "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
 }  # fmt: skip
 CLEAN = Leakage(images=0, frames=0, copies=0, unchecked=())

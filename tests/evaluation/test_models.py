@@ -79,7 +79,7 @@ def test_chance_sees_no_image() -> None:
     frozen = models.frozen(EvaluatedModel(model="chance"), CPU)
     images = torch.randint(0, 255, (3, 16, 16, 3), dtype=torch.uint8).numpy()
     assert frozen.extractor.function(images).tolist() == [[0.0]] * 3
-    assert frozen.described["start"] == "most common class"
+    assert frozen.described["weights_origin"] == "most common class"
 
 
 def test_an_onnx_file_without_onnxruntime_says_what_to_install(

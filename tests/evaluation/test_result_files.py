@@ -24,7 +24,8 @@ from tests.support.mutations import bit_flips, mutations
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "results"
 DESCRIBED = {
-    "architecture": "resnet18", "options": {}, "feature_dim": 512, "start": "step 12 of runs/first",
+    "architecture": "resnet18", "options": {}, "feature_dim": 512,
+    "weights_origin": "step 12 of runs/first",
     "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
 }  # fmt: skip
 MACHINE = {
@@ -203,7 +204,11 @@ def test_labelled_results_of_earlier_versions_are_converted_with_a_notice(tmp_pa
     caplog.set_level("INFO")
     for version, unknown in ((1, {"images": "", "weights": "", "leakage": None}), (2, {})):
         path = tmp_path / f"{version}.json"
-        path.write_text(json.dumps(earlier_file(version)))
+        earlier = earlier_file(version)
+        earlier["model"] = {**earlier["model"], "start": earlier["model"]["weights_origin"]}
+        del earlier["model"]["weights_origin"]
+        path.write_text(json.dumps(earlier))
+        assert RESULTS.read(path).model.weights_origin == "step 12 of runs/first"
         chance, model = read_rows(path)
         assert model == labelled(seed_values=(0.75,), **unknown)
         assert (chance.baseline, chance.value, chance.std) == ("chance", 0.5, (1.0, 1.0, 1.0))
@@ -244,10 +249,13 @@ def test_every_mutation_of_an_earlier_file_is_one_error_with_a_hint():
 
 
 def test_the_description_of_an_earlier_evaluation_is_read(tmp_path):
-    content = {"identity": {"suite": "a", "contender": {"size": 8}}, "environment": MACHINE}
+    content = {
+        "identity": {"suite": "a", "contender": {"size": 8, "start": "x"}},
+        "environment": MACHINE,
+    }
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     found = records.EVALUATION.read(tmp_path / "evaluation.json")
-    assert found.identity == {"suite": "a", "model": {"size": 8}}
+    assert found.identity == {"suite": "a", "model": {"size": 8, "weights_origin": "x"}}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)

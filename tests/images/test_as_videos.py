@@ -3,8 +3,9 @@ import pickle
 import numpy as np
 import pytest
 
-from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.data.views import AugmentConfig, augment_jpeg
+from footage.data.config import AugmentConfig, SamplingConfig
+from footage.data.sampling import BatchSampler, shot_table
+from footage.data.views import augment_jpeg
 from footage.errors import StoreError
 from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import open_images

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from footage.data.image_views import LabelledViewConfig, labelled_view_of
+from footage.data.config import LabelledViewConfig
+from footage.data.image_views import labelled_view_of
 from footage.images.decode import Encoded, decode_image
 from footage.images.opening import open_one
 from footage.seeding import generator

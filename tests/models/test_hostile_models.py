@@ -66,7 +66,7 @@ def hostile_file(path, evil, *names):
         "options": hostile_options(evil, *names),
         "feature_dim": 128,
         "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
-        "start": "random weights",
+        "weights_origin": "random weights",
     }
     weights = timm.create_model("test_resnet", num_classes=0).state_dict()
     save_file(weights, path, {"footage": json.dumps(header)})
@@ -187,7 +187,7 @@ def test_an_architecture_that_names_a_place_is_refused(tmp_path, trap, door, nam
         )
     else:
         header = {
-            "architecture": architecture, "options": {}, "feature_dim": 1, "start": "",
+            "architecture": architecture, "options": {}, "feature_dim": 1, "weights_origin": "",
             "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
         }  # fmt: skip
         save_file({"x": torch.zeros(1)}, model, {"footage": json.dumps(header)})

@@ -18,7 +18,7 @@ from tests.support.mutations import bit_flips, mutations, states
 
 def test_a_bare_timm_name_has_random_weights_and_is_described_so():
     model = load("test_resnet", size=32, seed=4)
-    assert model.start == "random weights, seed 4"
+    assert model.weights_origin == "random weights, seed 4"
     assert model.preprocessing.size == 32
     assert not model.backbone.training
     again = load("test_resnet", size=32, seed=4)
@@ -95,7 +95,7 @@ def outcome(path):
         assert found.hint, found.message
         assert "\n" not in found.message + found.hint
         return found
-    return describe(model) | {"start": ""}, model.backbone.state_dict()
+    return describe(model) | {"weights_origin": ""}, model.backbone.state_dict()
 
 
 def is_same(found, sound):
@@ -140,15 +140,15 @@ def test_every_mutation_of_a_header_is_one_error_or_is_read_as_written(tmp_path,
         save_file(tensors, path, {"footage": text})
         found = outcome(path)
         if not isinstance(found, FootageError):
-            given = {"start": "", "feature_dim": 0, **json.loads(text)}
-            given |= {"start": "", "feature_dim": found[0]["feature_dim"]}
+            given = {"weights_origin": "", "feature_dim": 0, **json.loads(text)}
+            given |= {"weights_origin": "", "feature_dim": found[0]["feature_dim"]}
             assert states(found[0], given), what
 
 
 IGNORED_BY_FOOTAGE = [
     ("num_classes",), ("num_features",),
     *(("footage", key) for key in (
-        "architecture", "options", "feature_dim", "preprocessing", "start",
+        "architecture", "options", "feature_dim", "preprocessing", "weights_origin",
     )),
     *(("pretrained_cfg", key) for key in (
         "num_classes", "fixed_input_size", "interpolation", "crop_mode", "crop_pct", "first_conv",

@@ -111,7 +111,7 @@ def page_of(name: str) -> str:
         record={
             "config": config, "store": f"/stores/{name}", "store_hash": "12", "images": name,
             "images_hash": "34", "labels_used": 3, "videos_used": 64, "held_out": [],
-            "model": {"architecture": name, "start": name, "preprocessing": {"size": 32}},
+            "model": {"architecture": name, "weights_origin": name, "preprocessing": {"size": 32}},
             "chance": {}, "seed": 0, "recipe": name, "commit": name, "versions": {name: name},
             "machine": {"processor": name, "accelerator": name, "cores": 2},
         },

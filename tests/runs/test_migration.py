@@ -8,7 +8,7 @@ import pytest
 
 from footage import configuration
 from footage.recipes.methods import RECIPES
-from footage.runs import layout
+from footage.runs import layout, records
 from footage.runs.migration import RENAMED, migrated
 from footage.training.config import TrainConfig
 from tests.support.hand_made_runs import hand_made_run
@@ -50,3 +50,15 @@ def test_an_old_run_opens_with_one_notice(tmp_path, caplog):
     config = configuration.from_dict(TrainConfig, found[1]["config"])
     assert config == RECIPES["vivi-vicreg-tiny"].config
     assert caplog.text.count("earlier version") == 1
+
+
+def test_the_origin_of_weights_has_its_present_name_in_old_runs_and_exports(tmp_path):
+    run = hand_made_run(tmp_path / "run")
+    record = json.loads((run / layout.RUN).read_text())
+    present = dict(record["model"])
+    earlier = {**present, "start": present["weights_origin"]}
+    del earlier["weights_origin"], record["checksum"]
+    (run / layout.RUN).write_text(json.dumps({**record, "model": earlier}))
+    assert layout.read_record(run)["model"] == present
+    header = records.HEADER.parse(json.dumps(earlier), "weights.safetensors")
+    assert header.weights_origin == present["weights_origin"]

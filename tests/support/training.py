@@ -5,8 +5,7 @@ import dataclasses
 
 import torch
 
-from footage.data.sampling import SamplingConfig
-from footage.data.views import AugmentConfig
+from footage.data.config import AugmentConfig, SamplingConfig
 from footage.models.config import BackboneConfig
 from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout

@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footage.data.batches import BatchMaker, ImageStream, VideoStream
+from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.data.image_sampler import ImageSampler
-from footage.data.image_views import LabelledViewConfig
-from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.data.views import AugmentConfig
+from footage.data.sampling import BatchSampler, shot_table
 
 WORLDS = (1, 2, 4)
 

@@ -6,10 +6,10 @@ import simplejpeg
 import torch
 
 from footage.data.batches import ImageStream, VideoStream, load_views
+from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.data.image_sampler import ImageSampler
-from footage.data.image_views import LabelledViewConfig
-from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
-from footage.data.views import AugmentConfig, augment_jpeg
+from footage.data.sampling import BatchSampler, shot_table
+from footage.data.views import augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.dataset import open_images
 from footage.models.preprocessing import normalise

@@ -55,10 +55,9 @@ def test_workers_end_with_their_iterator(tiny_store):
 
 _TRAINER = """
 import sys
-from footage.data.views import AugmentConfig
 from footage.data.batches import VideoStream
 from footage.training.loader import LoadingConfig, batches
-from footage.data.sampling import BatchSampler, SamplingConfig, shot_table
+from footage.data.sampling import BatchSampler, shot_table
 from footage.store.reader import Store
 store, size, videos = Store.open(sys.argv[1]), int(sys.argv[2]), 4
 config = SamplingConfig(videos_per_batch=videos, shots_per_video=2, frames_per_shot=3)

@@ -27,7 +27,7 @@ def _row(run: Run) -> list[Cell]:
         run.name,
         run.record.get("recipe") or "own",
         f"{model['architecture']}, {int(model['preprocessing']['size'])} px",
-        str(model["start"]),
+        str(model["weights_origin"]),
         steps,
         f"{run.num_steps * run.images_per_batch:,}",
         f"{run.hours:.2f}",
