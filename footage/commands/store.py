@@ -79,7 +79,7 @@ def verify(
         workers: Number of worker processes; all cores by default.
 
     Raises:
-        FootageError: There is no store, or it cannot be written.
+        FootageError: The store does not exist, or cannot be written.
     """
     path = Path(store)
     is_repair = repair_from is not None and path.is_dir()
@@ -141,7 +141,7 @@ def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
             " or folders that were ingested"
         )
     if report.repaired.lost:
-        return "give --repair all files or folders that were ingested"
+        return "pass all files or folders that were ingested to --repair"
     if all(one.name not in report.checked.description.files for one in remaining):
         return "move these files out of the store"
     return "ingest the videos into a new folder"

@@ -98,7 +98,7 @@ def check_negatives(identities: Identities) -> None:
     """
     if bool((identities == identities[0]).all()):
         raise ConfigError(
-            f"all {len(identities)} embeddings of the batch are one identity: there is no negative",
+            f"all {len(identities)} embeddings of the batch share one identity: no negatives",
             "Raise videos_per_batch or shots_per_video.",
         )
 
@@ -106,8 +106,8 @@ def check_negatives(identities: Identities) -> None:
 def no_positive_pair(num_embeddings: int) -> ConfigError:
     """Return the error for a batch without positive pairs."""
     return ConfigError(
-        f"none of the {num_embeddings} embeddings of the batch has another of its identity: "
-        "there is no positive pair",
+        f"none of the {num_embeddings} embeddings of the batch shares its identity with another: "
+        "there are no positive pairs",
         "Raise views_per_frame, or frames_per_shot with positives = shot or other_frames.",
     )
 

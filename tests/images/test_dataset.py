@@ -271,7 +271,7 @@ def _old_indices(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda folder: folder / "absent", "no labelled images at"),
+        (lambda folder: folder / "absent", "labelled images not found"),
         (lambda folder: folder, "no classes"),
         (lambda folder: layouts.write_folders(folder, 1), "one class"),
         (lambda folder: layouts.write_saved(folder, 1, 1), "one class"),
