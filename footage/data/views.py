@@ -6,7 +6,7 @@
 The random numbers of a view are first turned into a `Draw`, which is then rendered. A draw always
 uses 31 random numbers, so disabling the blur, for example, does not change any crop.
 
-Recalled: random resized ("inception") crop, flip, HSV colour noise and greyscale are the exemplar
+Recalled: random resized ("inception") crop, flip, HSV colour jitter and greyscale are the exemplar
 augmentations of the paper's lab. The default strengths are those of BYOL (Grill et al. 2020,
 appendix B) as recalled, with one blur for all views and no solarisation; that choice is ours.
 
@@ -112,10 +112,10 @@ EXEMPLAR = AugmentConfig(
     grey_probability=0.66,
     blur_probability=0.0,
 )
-"""Views of the exemplar method: inception crop, flip, colour noise, greyscale with probability 2/3.
+"""Views of the exemplar method: inception crop, flip, colour jitter, and greyscale for 2 in 3.
 
 The operations and this probability are those of the public `google/revisiting-self-supervised`.
-Recalled: crops from 5 % of the area. Ours: the strengths of the colour noise.
+Recalled: crops from 5 % of the area. Ours: the strengths of the colour jitter.
 """
 
 
