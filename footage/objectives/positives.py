@@ -54,7 +54,7 @@ def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) ->
     """Return the positive pairs of a batch `V S F A`; for the arguments see `identities`.
 
     Raises:
-        ConfigError: There is no positive pair.
+        ConfigError: The batch contains no positive pair.
     """
     if positives == "other_frames":
         excluded = identities(shots, frames, views, "frame")
@@ -99,7 +99,7 @@ def check_negatives(identities: Identities) -> None:
     if bool((identities == identities[0]).all()):
         raise ConfigError(
             f"all {len(identities)} embeddings of the batch share one identity: no negatives",
-            "Raise videos_per_batch or shots_per_video.",
+            "raise videos_per_batch or shots_per_video",
         )
 
 
@@ -108,7 +108,7 @@ def no_positive_pair(num_embeddings: int) -> ConfigError:
     return ConfigError(
         f"none of the {num_embeddings} embeddings of the batch shares its identity with another: "
         "there are no positive pairs",
-        "Raise views_per_frame, or frames_per_shot with positives = shot or other_frames.",
+        "raise views_per_frame, or frames_per_shot with positives = shot or other_frames",
     )
 
 
