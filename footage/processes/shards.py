@@ -7,7 +7,8 @@ Afterwards the same command with `--merge` joins the results.
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from footage.errors import ConfigError
 
@@ -23,7 +24,8 @@ KUBERNETES_COUNT: Final = "JOB_COMPLETIONS"
 """Kubernetes sets the index but not the number of completions; the job file sets this variable."""
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shard:
     """One of `count` equal shares of the work; the first has index 0."""
 
     index: int
