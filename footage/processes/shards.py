@@ -87,6 +87,20 @@ def shard_of_this_job(environment: Mapping[str, str] = os.environ) -> Shard:
     )
 
 
+def check_options(shard: str, *, is_merge: bool) -> None:
+    """Check `--shard` without the variables of a job, and that `--merge` is not combined with it.
+
+    Raises:
+        ConfigError: The value is not a shard, or both options are given.
+    """
+    if shard and is_merge:
+        raise ConfigError(
+            "--shard and --merge cannot be combined", "run --merge once, after all shards"
+        )
+    if shard not in ("", AUTO):
+        parse_shard(shard)
+
+
 def missing_shards(count: int, positions: Iterable[int]) -> list[Shard]:
     """Return the shards, of `count`, that the pieces of work at these positions belong to."""
     return [Shard(index, count) for index in sorted({each % count for each in positions})]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from footage.errors import ConfigError
 from footage.processes import interpreters
-from footage.processes.executors import EXECUTORS, ExecutorSettings
+from footage.processes.executors import ATTEMPTS, EXECUTORS, ExecutorSettings
 from tests.processes.test_executors import die_on_three, die_once, fail, report_process, square
 from tests.processes.test_interpreters import environment_in_memory
 from tests.support.ray_cluster import kill, small_cluster, wait_for
@@ -127,24 +128,21 @@ def test_tasks_are_spread_over_nodes_and_survive_the_death_of_one(tmp_path):
 
 @pytest.mark.slow
 def test_task_on_dying_nodes_is_repeated_more_often_than_attempts_allow(tmp_path):
-    with small_cluster(1) as cluster:
-        executor = RayTasks(1, address=cluster.address)
-        outcomes = executor.run(remember_process, [(tmp_path, 0, 4.0)])
-        import threading
+    with small_cluster(ATTEMPTS + 1) as cluster:
 
         def kill_nodes():
-            for times in range(1, 5):
+            for times in range(1, ATTEMPTS + 1):
                 wait_for(lambda n=times: len(list(tmp_path.iterdir())) >= n, 60, "attempt")
-                cluster.kill_node(0)
-                cluster.nodes.append(cluster.add_node())
+                wait_for(cluster.kill_busy_node, 30, "busy node")
 
         thread = threading.Thread(target=kill_nodes)
         thread.start()
-        (outcome,) = outcomes
+        executor = RayTasks(1, address=cluster.address)
+        (outcome,) = executor.run(remember_process, [(tmp_path, 0, 4.0)])
         thread.join()
         assert (outcome.result, outcome.failure) == (0, "")
-        assert len(list(tmp_path.iterdir())) == 5
-        del executor, outcomes
+        assert len(list(tmp_path.iterdir())) == ATTEMPTS + 1
+        del executor
         gc.collect()
 
 

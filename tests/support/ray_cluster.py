@@ -46,14 +46,22 @@ class SmallCluster:
 
     def busy_workers(self) -> list[int]:
         """The processes that run a task of footage now."""
-        raylets = {
-            each.process.pid for node in self.nodes for each in node.all_processes.get("raylet", [])
-        }
-        return [
-            process
-            for process, parent, command in _processes()
-            if parent in raylets and command.startswith("ray::perform")
-        ]
+        return [process for process, _ in self._busy()]
+
+    def kill_busy_node(self) -> bool:
+        """Kill a node that runs a task of footage; return whether there was one."""
+        for _, raylet in self._busy():
+            for number, node in enumerate(self.nodes):
+                if raylet in _raylets(node):
+                    self.kill_node(number)
+                    return True
+        return False
+
+    def _busy(self) -> Iterator[tuple[int, int]]:
+        raylets = {raylet for node in self.nodes for raylet in _raylets(node)}
+        for process, parent, command in _processes():
+            if parent in raylets and command.startswith("ray::perform"):
+                yield process, parent
 
     def shut_down(self) -> None:
         self._cluster.shutdown()
@@ -95,6 +103,10 @@ def wait_for(condition: Any, seconds: float, what: str) -> Any:
 def kill(process: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
+
+
+def _raylets(node: Any) -> list[int]:
+    return [each.process.pid for each in node.all_processes.get("raylet", [])]
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:

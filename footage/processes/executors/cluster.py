@@ -386,10 +386,16 @@ def _exit_on_sigterm() -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        numbers.append(number)
         raise SystemExit(128 + number)
 
+    numbers: list[int] = []
     signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except SystemExit as error:
+        if not numbers:
+            raise
+        raise SystemExit(128 + numbers[0]) from error  # Ray raises its own, with another code
     finally:
         signal.signal(signal.SIGTERM, before)
