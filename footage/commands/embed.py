@@ -32,8 +32,9 @@ from footage.evaluation.digests import weights_digest
 from footage.ingestion.sources import find
 from footage.io import files
 from footage.models import load as models
+from footage.processes import shards
 from footage.processes.executors import EXECUTORS, ExecutorSettings
-from footage.processes.shards import Shard, missing_shards, parse_shard
+from footage.processes.shards import Shard, parse_shard
 from footage.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,8 @@ def embed(
         return _shard(listed, loaded, settings, shard, target)
     with files.exclusive(target.with_name(f".{target.name}.lock"), target):
         if config.merge:
-            _check_merge(listed, folder)
+            missing = [part.number for part in listed if not parts.is_done(part)]
+            shards.check_none_missing(folder, missing, len(listed))
         else:
             _compute(listed, loaded, settings)
         done = _join(listed, target, loaded, config)
@@ -167,9 +169,6 @@ def _join(
 
 # --- shards ------------------------------------------------------------------------------------
 
-_COUNT: Final = "shards-"
-"""Prefix of the name of an empty file whose suffix is a number of shards that was used."""
-
 
 def _shard(
     listed: Sequence[Part],
@@ -180,29 +179,8 @@ def _shard(
 ) -> Embedded:
     """Compute the parts of a shard; another process may compute the same ones."""
     folder = parts.folder_of(target)
-    files.write_text(folder / f"{_COUNT}{shard.count}", "")
+    shards.note_count(folder, shard.count)
     mine = [part for part in listed if shard.takes(part.number)]
     _compute(mine, loaded, settings)
     images, videos = parts.counts(mine)
     return Embedded(target, images, videos, 0, [], str(shard))
-
-
-def _check_merge(listed: Sequence[Part], folder: Path) -> None:
-    """Check that the shards computed all parts.
-
-    Raises:
-        ConfigError: Some did not; the message names them.
-    """
-    missing = [part.number for part in listed if not parts.is_done(part)]
-    if not missing:
-        return
-    used = [int(path.name.removeprefix(_COUNT)) for path in folder.glob(f"{_COUNT}*")]
-    if len(used) == 1:
-        which = ", ".join(map(str, missing_shards(used[0], missing)))
-        what = f"the shards {which} are missing" if "," in which else f"shard {which} is missing"
-    else:
-        what = f"{len(missing)} of {len(listed)} parts are missing"
-    raise ConfigError(
-        f"{what} in {str(folder)!r}",
-        "run the same command with --shard I/N instead of --merge for each, on the same files",
-    )

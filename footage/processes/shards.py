@@ -6,11 +6,13 @@ Afterwards the same command with `--merge` joins the results.
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from footage.errors import ConfigError
+from footage.io import files
 
 AUTO: Final = "auto"
 """Value of `--shard` that takes the shard from the variables of the job array."""
@@ -22,6 +24,9 @@ SLURM_LAST: Final = "SLURM_ARRAY_TASK_MAX"
 KUBERNETES_INDEX: Final = "JOB_COMPLETION_INDEX"
 KUBERNETES_COUNT: Final = "JOB_COMPLETIONS"
 """Kubernetes sets the index but not the number of completions; the job file sets this variable."""
+
+
+_NOTE: Final = ".shards-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,44 @@ def check_options(shard: str, *, is_merge: bool) -> None:
         )
     if shard not in ("", AUTO):
         parse_shard(shard)
+
+
+def note_count(folder: Path, count: int) -> None:
+    """Remember in a folder that its work is divided into `count` shards, for messages."""
+    files.write_text(folder / f"{_NOTE}{count}", "")
+
+
+def forget_counts(folder: Path) -> None:
+    """Remove the notes of `note_count`."""
+    for path in folder.glob(f"{_NOTE}*"):
+        files.remove(path)
+
+
+def check_none_missing(folder: Path, missing: Sequence[int], total: int) -> None:
+    """Check before a merge that all pieces of work are done.
+
+    Args:
+        folder: The folder of the pieces and of the notes of `note_count`.
+        missing: Positions of the pieces that are not done.
+        total: Number of pieces.
+
+    Raises:
+        ConfigError: Some are not; the message names their shards.
+    """
+    if not missing:
+        return
+    used = [path.name.removeprefix(_NOTE) for path in folder.glob(f"{_NOTE}*")]
+    if len(used) == 1 and used[0].isdecimal():
+        which = missing_shards(int(used[0]), missing)
+        what = f"shard {which[0]} is missing"
+        if len(which) > 1:
+            what = f"the shards {', '.join(map(str, which))} are missing"
+    else:
+        what = f"{len(missing)} of {total} parts are missing"
+    raise ConfigError(
+        f"{what} in {str(folder)!r}",
+        "run the same command with --shard I/N instead of --merge for each, on the same files",
+    )
 
 
 def missing_shards(count: int, positions: Iterable[int]) -> list[Shard]:
