@@ -11,7 +11,6 @@ Every node needs the same version of footage and the same paths, as on a shared 
 """
 
 import contextlib
-import functools
 import heapq
 import importlib.metadata
 import itertools
@@ -20,7 +19,6 @@ import os
 import pickle
 import signal
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -30,8 +28,8 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from footage.errors import ConfigError, MachineError
-from footage.processes import interpreters
 from footage.processes.executors.base import ATTEMPTS, Outcome
+from footage.processes.executors.cluster_worker import KEPT, perform, pickled_job
 
 OLDEST: Final = (2, 60)
 """Oldest version of Ray that is supported."""
@@ -48,11 +46,6 @@ CONNECT_SECONDS: Final = 20.0
 """Time for a connection to the address of a cluster."""
 SILENT_SECONDS: Final = 60.0
 """Time without a free CPU after which the log says so."""
-
-_SENT: Final = ("FOOTAGE_PLUGINS", "FOOTAGE_REQUIRE_SANDBOX")
-"""Variables of the driver that the workers of any cluster get; none contains a credential."""
-_KEPT: Final = ("RAY_", "CUDA_", "NVIDIA_")
-"""Prefixes of variables that Ray sets for its workers."""
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +92,7 @@ class RayTasks:
         with _exit_on_sigterm():
             self._connect()
         with _exit_on_sigterm():  # Ray installs a handler of its own when it connects
-            job = _job(function, is_minimal=self._environment is not None)
+            job = pickled_job(function, is_minimal=self._environment is not None)
             flight = _Flight(self._ray, self._remote(), job)
             try:
                 yield from flight.outcomes(tasks)
@@ -266,46 +259,6 @@ class _Flight:
             log.warning("the Ray cluster has no CPUs; the tasks wait until a node joins it")
 
 
-# --- in a worker --------------------------------------------------------------------------------
-
-
-class _Job(NamedTuple):
-    """What a worker needs before it unpickles a function, whose import needs all of it."""
-
-    variables: dict[str, str]
-    is_minimal: bool
-    folders: list[str]
-    directory: str
-    function: bytes
-
-
-def _job(function: Callable[[Any], Any], *, is_minimal: bool) -> bytes:
-    variables = {name: os.environ[name] for name in _SENT if name in os.environ}
-    job = _Job(variables, is_minimal, interpreters.folders(), os.getcwd(), pickle.dumps(function))
-    return pickle.dumps(tuple(job))
-
-
-def perform(job: bytes, task: bytes) -> Any:  # noqa: ANN401
-    """Run one task in a worker of a cluster."""
-    return _prepared(job)(pickle.loads(task))
-
-
-@functools.lru_cache(maxsize=1)
-def _prepared(job: bytes) -> Callable[[Any], Any]:
-    """Make this process like one of `LocalProcesses`, and return the function."""
-    variables, is_minimal, folders, directory, function = _Job(*pickle.loads(job))
-    if is_minimal:
-        kept = interpreters.minimal_environment()
-        for name in [one for one in os.environ if not one.startswith(_KEPT) and one not in kept]:
-            del os.environ[name]
-    os.environ.update(variables)
-    sys.path += [one for one in folders if one not in sys.path]
-    with contextlib.suppress(OSError):  # absolute paths work without it
-        os.chdir(directory)
-    unpickled: Callable[[Any], Any] = pickle.loads(function)
-    return unpickled
-
-
 # --- the driver's process -----------------------------------------------------------------------
 
 
@@ -364,7 +317,7 @@ def _variables(only: Mapping[str, str] | None, **more: str) -> Iterator[None]:
     try:
         if only is not None:
             for name in before.keys() - only.keys():
-                if not name.startswith(_KEPT):
+                if not name.startswith(KEPT):
                     del os.environ[name]
             os.environ.update(only)
         os.environ.update(more)
