@@ -5,7 +5,8 @@ import sys
 
 CONFIGURATIONS = """
 import sys
-from footage.commands.settings import DemoConfig, EmbedConfig
+from footage.commands.settings import DemoConfig
+from footage.embedding.config import EmbedConfig
 from footage.evaluation.config import EvaluateConfig
 from footage.ingestion.config import IngestConfig
 from footage.invariance.config import ProfileConfig

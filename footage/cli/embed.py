@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from footage.cli import parsing
 from footage.cli.options import SOME, Model, required
-from footage.commands.settings import EmbedConfig
+from footage.embedding.config import EmbedConfig
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,13 @@ def _embed(
     from footage.commands.embed import embed
 
     found = embed(model, inputs, out=out, config=config)
+    if found.shard:
+        log.info(
+            "shard %s is done: %d images, %d videos", found.shard, found.num_images,
+            found.num_videos,
+        )  # fmt: skip
+        log.info("next: the same command with --merge, after all shards")
+        return
     print(found.path)
     log.info(
         "%d images, %d frames of %d videos, %d files not fully readable",

@@ -80,6 +80,9 @@ def _evaluate(
         config=config,
         overwrite=overwrite,
     )
+    if results.shard:
+        log.info("shard %s is done; next: the same command with --merge, after all", results.shard)
+        return
     for view in tables(results.rows, results.summaries):
         show(view)
     for path in results.files:

@@ -11,54 +11,36 @@ an additional row with the reason and without an embedding: nothing is dropped s
     embedding fixed-size list of float32
     patches   list of float32, [rows x columns x channels] flattened; only on request
     patch_rows, patch_columns   int32
+
+The files are divided into parts, see `footage.embedding.parts`. Parts are computed in this process,
+by an executor, or by the shards of a job array, and joined in order: the table is the same.
 """
 
-import itertools
-import json
+import functools
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-from jaxtyping import Float, UInt8
+from typing import Final, NamedTuple
 
 from footage import arguments
 from footage.arguments import Location, Locations
-from footage.commands.settings import EmbedConfig
-from footage.errors import ConfigError, VideoError
-from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
-from footage.images import confined, decode
-from footage.images.confined import Squares
-from footage.images.limits import ImageError
-from footage.ingestion.sources import LocalCopy, Source, find, local_copies
+from footage.embedding import parts, rows
+from footage.embedding.config import EmbedConfig as EmbedConfig
+from footage.embedding.parts import Failure, Part, PartSettings
+from footage.errors import ConfigError, MachineError
+from footage.evaluation.digests import weights_digest
+from footage.ingestion.sources import find
 from footage.io import files
 from footage.models import load as models
+from footage.processes import shards
+from footage.processes.executors import EXECUTORS, ExecutorSettings
+from footage.processes.shards import Shard, parse_shard
 from footage.progress import progress_bar
-from footage.video import decode as video
-from footage.video.frame_reader import FrameReader
-from footage.video.sandbox import Limits
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["image", "video"]
-
 NAMED_FAILURES: Final = 10
 """Number of failures that are logged by name; the table contains all of them."""
-
-GROUP_BYTES: Final = 32 * 2**20
-"""Rows are written when they reach this size, so that memory does not grow with the inputs."""
-
-
-class Failure(NamedTuple):
-    """An input that could not be read, or only partly."""
-
-    input: str
-    reason: str
 
 
 class Embedded(NamedTuple):
@@ -70,17 +52,8 @@ class Embedded(NamedTuple):
     num_frames: int
     """Number of video frames."""
     failures: list[Failure]
-
-
-class _Item(NamedTuple):
-    """Pixels of one row, or the reason why there are none."""
-
-    input: str
-    kind: Kind
-    seconds: float | None
-    pixels: UInt8[np.ndarray, "H W 3"] | None
-    status: str
-    reason: str
+    shard: str = ""
+    """The shard that was computed, as I/N; empty if the table was written."""
 
 
 def embed(
@@ -92,6 +65,9 @@ def embed(
 ) -> Embedded:
     """Write the features of images and videos to a Parquet file.
 
+    The same call resumes after a kill. With `config.shard`, only the parts of a shard are computed;
+    the same call with `config.merge` then writes the table.
+
     Args:
         model: A run folder, an exported file or folder, or a timm name.
         inputs: Image files, video files, folders of both, or fsspec URLs of any of these.
@@ -101,28 +77,34 @@ def embed(
     Raises:
         CheckpointError: The model cannot be read.
         ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten; or no
-            input could be read.
+            input could be read; or shards are missing.
         FootageError: An input does not exist, or the inputs contain neither images nor videos.
+        MachineError: Worker processes died repeatedly.
         OutputError: `out` cannot be written, or another process is writing it.
     """
     config = arguments.settings(config, EmbedConfig)
     target = arguments.path(out, "out")
     _check_target(target, config)
+    shard = parse_shard(config.shard) if config.shard else None
     name, paths = arguments.location(model, "model"), arguments.locations(inputs, "inputs")
-    found = find(paths, _is_wanted, "image or video")
+    found = find(paths, rows.is_wanted, "image or video")
     loaded = models.load(name, size=config.size)
     row_bytes = 4 * loaded.backbone.feature_dim
-    files.require_space(target, len(found) * row_bytes, "the table of features")
-    with (
-        files.exclusive(target.with_name(f".{target.name}.lock"), target),
-        files.atomic_write(target) as temporary,
-    ):
-        done = _embed_all(found, loaded, config, temporary)
-    for failure in done.failures[:NAMED_FAILURES]:
-        log.warning("%s: %s", failure.input, failure.reason)
-    if len(done.failures) > NAMED_FAILURES:
-        log.warning("%s lists %d more reasons", target, len(done.failures) - NAMED_FAILURES)
-    return done._replace(path=target)
+    files.require_space(target, len(found) * row_bytes, "the table of features", copies=2)
+    settings = PartSettings(str(name), weights_digest(loaded.backbone), config, config.workers)
+    folder = parts.folder_of(target)
+    listed = parts.parts_of(found, folder, loaded, settings)
+    if shard is not None:
+        return _shard(listed, loaded, settings, shard, target)
+    with files.exclusive(target.with_name(f".{target.name}.lock"), target):
+        if config.merge:
+            missing = [part.number for part in listed if not parts.is_done(part)]
+            shards.check_none_missing(folder, missing, len(listed))
+        else:
+            _compute(listed, loaded, settings)
+        done = _join(listed, target, loaded, config)
+        files.remove(folder)
+    return done
 
 
 def _check_target(target: Path, config: EmbedConfig) -> None:
@@ -137,203 +119,68 @@ def _check_target(target: Path, config: EmbedConfig) -> None:
         )
 
 
-def _embed_all(
-    found: Sequence[Source], model: models.Model, config: EmbedConfig, path: Path
+def _compute(listed: Sequence[Part], loaded: models.Model, settings: PartSettings) -> None:
+    """Compute the parts that do not exist, in this process or with an executor."""
+    left = [part for part in listed if not parts.is_done(part)]
+    config = settings.config
+    total = sum(len(part.sources) for part in left)
+    with progress_bar("embed", total=total, unit="files") as bar:
+        if config.executor == "local" and min(config.workers, len(left)) <= 1:
+            for part in left:
+                parts.compute(part, loaded, config, bar.advance)
+            return
+        wanted = ExecutorSettings(
+            workers=min(config.workers, max(len(left), 1)),
+            ray_address=config.ray_address,
+            uses_gpu=True,
+        )
+        executor = EXECUTORS.find(config.executor)(wanted)
+        for outcome in executor.run(functools.partial(parts.work, settings), left):
+            if outcome.failure:
+                names = [source.name for source in outcome.task.sources]
+                raise MachineError(
+                    f"{len(names)} files from {names[0]!r} to {names[-1]!r} could not be"
+                    f" processed: {outcome.failure}",
+                    "lower --workers or --batch-size, then rerun to resume",
+                )
+            bar.advance(len(outcome.task.sources))
+
+
+def _join(
+    listed: Sequence[Part], target: Path, loaded: models.Model, config: EmbedConfig
 ) -> Embedded:
-    """Write the rows of all files to `path`."""
-    frames = num_read = 0
-    kinds: Counter[Kind] = Counter()
-    failures: list[Failure] = []
-    with (
-        _Writer(path, model, config) as writer,
-        progress_bar("embed", total=len(found), unit="files") as bar,
-    ):
-        for batch in batches(
-            _items(found, kinds, model.preprocessing.size, config), config.batch_size
-        ):
-            writer.write(batch)
-            frames += sum(item.seconds is not None for item in batch)
-            num_read += sum(item.pixels is not None for item in batch)
-            failures += [Failure(i.input, i.reason) for i in batch if i.status != "ok"]
-            bar.update(sum(kinds.values()))
-        if not num_read:
+    """Write the table from all parts, and log what could not be read."""
+    with files.atomic_write(target) as temporary:
+        done = parts.join(listed, temporary, loaded, config)
+        if not done.num_read:
+            first = done.failures[0]
+            files.remove(parts.folder_of(target))
             raise ConfigError(
-                f"none of {len(found)} files could be read; {failures[0].input}: "
-                f"{failures[0].reason}",
+                f"none of {sum(len(part.sources) for part in listed)} files could be read;"
+                f" {first.input}: {first.reason}",
                 "check the files",
             )
-    return Embedded(path, kinds["image"], kinds["video"], frames, failures)
+    for failure in done.failures[:NAMED_FAILURES]:
+        log.warning("%s: %s", failure.input, failure.reason)
+    if len(done.failures) > NAMED_FAILURES:
+        log.warning("%s lists %d more reasons", target, len(done.failures) - NAMED_FAILURES)
+    return Embedded(target, done.num_images, done.num_videos, done.num_frames, done.failures)
 
 
-# --- inputs ------------------------------------------------------------------------------------
+# --- shards ------------------------------------------------------------------------------------
 
 
-def _is_wanted(name: str) -> bool:
-    return _kind_by_suffix(name) is not None and not name.startswith(".")
-
-
-def _kind_by_suffix(name: str) -> Kind | None:
-    suffix = Path(name).suffix.lower()
-    if suffix in decode.SUFFIXES:
-        return "image"
-    return "video" if suffix in video.SUFFIXES else None
-
-
-def _kind_by_content(path: Path) -> Kind:
-    """Handle a file that the user named and whose suffix is unknown."""
-    (found,) = confined.shared().squares([path], [1])
-    return "video" if isinstance(found, ImageError) else "image"
-
-
-def _kind(copy: LocalCopy) -> Kind:
-    return _kind_by_suffix(copy.source.name) or _kind_by_content(copy.path)
-
-
-def _items(
-    found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
-) -> Iterator[_Item]:
-    """Yield rows in the order of the files and count `kinds`; images decode in the sandbox."""
-    ahead = BATCHES_AHEAD * config.batch_size
-
-    def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:
-        kind = _kind(copy)
-        kinds[kind] += 1
-        return copy, kind
-
-    def read(group: list[tuple[LocalCopy, Kind]]) -> list[_Item]:
-        whole = [copy.path for copy, _ in group if not copy.failure]
-        found = iter(confined.shared().squares(whole, [size]))
-        return [
-            _failed(copy, kind, copy.failure) if copy.failure else _image(copy, next(found), size)
-            for copy, kind in group
-        ]
-
-    copies = map(with_kind, local_copies(found, Limits().max_file_bytes, keep=2 * ahead))
-    with FrameReader(size, config.frames_per_second) as reader:
-        for is_video, group in itertools.groupby(
-            copies, key=lambda item: item[1] == "video" and not item[0].failure
-        ):
-            if is_video:
-                for copy, _ in group:
-                    yield from _frames(copy, reader)
-            else:
-                groups = batches(group, confined.IMAGES_PER_CALL)
-                for items in in_threads(groups, read, ahead=ahead // confined.IMAGES_PER_CALL):
-                    yield from items
-
-
-def _failed(copy: LocalCopy, kind: Kind, reason: str) -> _Item:
-    return _Item(copy.name, kind, None, None, "failed", reason)
-
-
-def _image(copy: LocalCopy, found: Squares | ImageError, size: int) -> _Item:
-    if isinstance(found, ImageError):
-        return _failed(copy, "image", found.message.removeprefix(f"{copy.path} "))
-    return _Item(copy.name, "image", None, found[size], "ok", "")
-
-
-def _frames(copy: LocalCopy, reader: FrameReader) -> Iterator[_Item]:
-    num_frames = 0
-    try:
-        for frame in reader.frames(copy.path):
-            yield _Item(copy.name, "video", frame.seconds, frame.pixels, "ok", "")
-            num_frames += 1
-    except VideoError as error:
-        status = "partial" if num_frames else "failed"
-        yield _Item(copy.name, "video", None, None, status, error.message)
-
-
-# --- output ------------------------------------------------------------------------------------
-
-
-class _Writer:
-    """Computes the features of batches and appends them to a Parquet file."""
-
-    def __init__(self, path: Path, model: models.Model, config: EmbedConfig) -> None:
-        self.num_rows = 0
-        self._model = model
-        self._patches = config.patches
-        self._device = models.best_device()
-        self._backbone = model.backbone.to(self._device).eval()
-        self._waiting: list[dict[str, Any]] = []
-        self._schema = _schema(model, config)
-        self._row_bytes = 0
-        self._file = pq.ParquetWriter(
-            path, self._schema, compression="zstd", write_page_checksum=True
-        )
-
-    def write(self, items: Sequence[_Item]) -> None:
-        """Embed the items that have pixels; the others become rows with a reason."""
-        readable = [item.pixels for item in items if item.pixels is not None]
-        embeddings: Iterator[Any] = iter(())
-        patches: Iterator[Any] = iter(())
-        if readable:
-            pooled, maps = self._forward(np.stack(readable))
-            embeddings, patches = iter(pooled), iter(maps)
-        for item in items:
-            row: dict[str, Any] = {
-                "input": item.input,
-                "kind": item.kind,
-                "seconds": item.seconds,
-                "status": item.status,
-                "reason": item.reason,
-                "embedding": None,
-            }
-            if self._patches:
-                row |= {"patches": None, "patch_rows": None, "patch_columns": None}
-            if item.pixels is not None:
-                row["embedding"] = next(embeddings)
-                self._row_bytes += row["embedding"].nbytes
-                if self._patches:
-                    cells = next(patches)
-                    row |= {"patches": cells.reshape(-1), "patch_rows": cells.shape[0]}
-                    row["patch_columns"] = cells.shape[1]
-                    self._row_bytes += cells.nbytes
-            self._waiting.append(row)
-        self.num_rows += len(items)
-        if self._row_bytes > GROUP_BYTES:
-            self._flush()
-
-    def _forward(
-        self, pixels: UInt8[np.ndarray, "B H W 3"]
-    ) -> tuple[Float[np.ndarray, "B D"], Float[np.ndarray, "n h w d"]]:
-        inputs = network_input(pixels, self._model, self._device)
-        empty: Float[np.ndarray, "n h w d"] = np.zeros((0, 0, 0, 0), dtype=np.float32)
-        with torch.no_grad():
-            pooled = self._backbone(inputs).float().cpu().numpy()
-            if not self._patches:
-                return pooled, empty
-            return pooled, self._backbone.patch_features(inputs).float().cpu().numpy()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
-        self._waiting = []
-        self._row_bytes = 0
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        self._file.close()
-
-
-def _schema(model: models.Model, config: EmbedConfig) -> pa.Schema:
-    fields = [
-        ("input", pa.string()),
-        ("kind", pa.string()),
-        ("seconds", pa.float64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("embedding", pa.list_(pa.float32(), model.backbone.feature_dim)),
-    ]
-    if config.patches:
-        fields += [
-            ("patches", pa.list_(pa.float32())),
-            ("patch_rows", pa.int32()),
-            ("patch_columns", pa.int32()),
-        ]
-    description = {"name": model.name, **models.describe(model)}
-    return pa.schema(fields, metadata={"footage": json.dumps(description)})
+def _shard(
+    listed: Sequence[Part],
+    loaded: models.Model,
+    settings: PartSettings,
+    shard: Shard,
+    target: Path,
+) -> Embedded:
+    """Compute the parts of a shard; another process may compute the same ones."""
+    folder = parts.folder_of(target)
+    shards.note_count(folder, shard.count)
+    mine = [part for part in listed if shard.takes(part.number)]
+    _compute(mine, loaded, settings)
+    images, videos = parts.counts(mine)
+    return Embedded(target, images, videos, 0, [], str(shard))

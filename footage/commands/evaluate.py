@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, UnknownNameError
-from footage.evaluation import runner
+from footage.evaluation import execution, runner
 from footage.evaluation.averages import Summary, summarise
 from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.dataset import OTHER, open_task
@@ -30,6 +30,7 @@ from footage.evaluation.suite import Suite
 from footage.images.common import some
 from footage.io.walk import text
 from footage.models.config import Preprocessing
+from footage.processes.shards import parse_shard
 from footage.progress import ProgressBar, progress_bar
 from footage.runs import layout
 from footage.suites import pocket
@@ -54,6 +55,8 @@ class Results(NamedTuple):
     """Averages over the tasks of a suite, by protocol; empty without a suite."""
     files: list[Path]
     """The files of the rows; for a suite a folder per protocol."""
+    shard: str = ""
+    """The shard of a suite that was evaluated, without rows; empty otherwise."""
 
 
 @arguments.renamed(labelled="labels")
@@ -107,6 +110,8 @@ def evaluate(
         )
     if suite:
         return _on_suite(evaluated, suite, data, out, config)
+    if config.shard or config.merge or config.executor != "local":
+        raise ConfigError("--shard, --merge and --executor need a suite", "add --suite SUITE")
     if not paths and not config.held_out:
         raise ConfigError(
             "no data to evaluate on was given",
@@ -141,20 +146,27 @@ def _on_suite(
     table = {row.name: row.group for row in rows} or dict.fromkeys(folders, OTHER)
     suite = open_suite(data, rows, name=suite_name or _own_name(Path(data)), only=config.tasks)
     folder = Path(out) if str(out) else _default_out(model, suite, is_known=bool(suite_name))
-    protocols = runner.protocols_of(model, named(config.protocols))
-    evaluation = runner.Evaluation(
+    protocols = execution.protocols_of(model, named(config.protocols))
+    evaluation = execution.Evaluation(
         entries=tuple(
-            runner.entry(model, protocol, folder.resolve() / protocol.name)
+            execution.entry(model, protocol, folder.resolve() / protocol.name)
             for protocol in protocols
         ),
         tasks=suite.tasks,
         out=folder.resolve(),
         batch_size=config.batch_size,
         workers=config.workers,
+        executor=config.executor,
+        ray_address=config.ray_address,
+        is_merge=config.merge,
         suite=suite.name,
         table=table,
     )
     with progress_bar(f"evaluate {suite.name}") as bar:
+        if config.shard:
+            shard = parse_shard(config.shard)
+            runner.run_shard(evaluation, shard, _shown(bar))
+            return Results([], {}, [], str(shard))
         found = runner.run(evaluation, _shown(bar))
     summaries = {
         each.name: summarise([row for row in found if row.protocol == each.name], config.averaging)
@@ -229,8 +241,8 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
-def _shown(bar: ProgressBar) -> runner.Progress:
+def _shown(bar: ProgressBar) -> execution.Progress:
     """Callbacks that update a bar."""
-    return runner.Progress(
+    return execution.Progress(
         start=lambda total, done: bar.update(done, total=total), advance=bar.advance
     )

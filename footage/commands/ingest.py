@@ -22,7 +22,7 @@ from footage.ingestion.worker import IngestedVideo, IngestResult, IngestTask, in
 from footage.io import files
 from footage.io.documents import Document
 from footage.processes import interpreters
-from footage.processes.executors import EXECUTORS, Executor
+from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.progress import progress_bar
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
@@ -179,7 +179,8 @@ def _executor(tasks: Sequence[IngestTask], config: IngestConfig) -> Executor:
     """Return worker processes; only those that fetch get the environment with its credentials."""
     fetches = any(task.source.url for task in tasks)
     environment = None if fetches else interpreters.minimal_environment()
-    return EXECUTORS.find(config.executor)(min(config.workers, len(tasks)), environment)
+    settings = ExecutorSettings(workers=min(config.workers, len(tasks)), environment=environment)
+    return EXECUTORS.find(config.executor)(settings)
 
 
 def _tasks(

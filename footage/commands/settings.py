@@ -6,39 +6,6 @@ from footage.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EmbedConfig:
-    """Settings for extracting features."""
-
-    frames_per_second: float = 1.0
-    """Frames to sample per second of video."""
-
-    patches: bool = False
-    """Also write the last feature map: one vector per cell of the network's grid."""
-
-    size: int = 0
-    """Input height and width in pixels; 0 uses the model's own."""
-
-    batch_size: int = 64
-    """Images per forward pass."""
-
-    overwrite: bool = False
-    """Replace the output file if it exists."""
-
-    def __post_init__(self) -> None:
-        checks = {
-            "frames_per_second": 0 < self.frames_per_second <= 1000,
-            "batch_size": 1 <= self.batch_size <= 65536,
-            "size": self.size == 0 or 8 <= self.size <= 4096,
-        }
-        for name, is_fine in checks.items():
-            if not is_fine:
-                raise ConfigError(
-                    f"{name} is out of range, got {getattr(self, name)}",
-                    "see footage embed --help",
-                )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DemoConfig:
     """Settings of the demo."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from footage.errors import ConfigError
+from footage.processes import shards
 
 FROZEN: Final = ("knn", "linear")
 """Protocols that every kind of evaluation supports; the default."""
@@ -43,6 +44,20 @@ class EvaluateConfig:
     workers: int = 1
     """With --suite, number of worker processes, spread over the GPUs."""
 
+    executor: str = "local"
+    """With --suite, the executor: local evaluates on this machine, ray on a Ray cluster whose nodes
+    share the folders. Plugins add others."""
+
+    ray_address: str = ""
+    """Address of a Ray cluster, HOST:6379. Default: RAY_ADDRESS, or a local cluster."""
+
+    shard: str = ""
+    """With --suite, evaluate one shard of the tasks and protocols: I/N with I from 0 to N - 1, or
+    auto inside a Slurm array or an indexed Kubernetes Job. Afterwards, run --merge once."""
+
+    merge: bool = False
+    """With --suite, write the results of the shards, and list those that are missing."""
+
     def __post_init__(self) -> None:
         if self.protocols != FROZEN:  # loading torch for the default would slow down the help
             from footage.evaluation.protocols import protocols
@@ -50,6 +65,7 @@ class EvaluateConfig:
             protocols(self.protocols)
         if self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        shards.check_options(self.shard, is_merge=self.merge)
         if self.size < 0:
             raise ConfigError(f"size must be 0 or a number of pixels, got {self.size}")
         if self.batch_size < 1:

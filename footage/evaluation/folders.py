@@ -22,10 +22,10 @@ from footage.errors import ConfigError, FootageError, OutputError
 from footage.evaluation import models, runner
 from footage.evaluation.dataset import Task
 from footage.evaluation.digests import DIGITS, TaskImages, task_images
+from footage.evaluation.execution import Evaluation, Progress, entry, protocols_of
 from footage.evaluation.models import EvaluatedModel, Frozen, with_baselines
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.results import RESULTS, ResultFile, ResultRow, read_rows, write_file
-from footage.evaluation.runner import Evaluation, Progress, entry, protocols_of
 from footage.io import files
 from footage.runs import layout
 

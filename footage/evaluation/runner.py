@@ -1,8 +1,7 @@
-"""Evaluate models on tasks: jobs, over processes, resumable.
+"""Evaluate models on tasks: run all jobs, see `execution`, and collect their results.
 
-Jobs run in two rounds, because a final run needs the whole selection of its task. A job whose
-result is recorded is not repeated, so the same call resumes after a kill and returns the same rows.
-Each entry, a model under one protocol, has a folder of records:
+A job whose result is recorded is not repeated, so the same call resumes after a kill and returns
+the same rows. Each entry, a model under one protocol, has a folder of records:
 
     RECORDS/evaluation.json    the model, the protocol and the suite; others are refused
     RECORDS/select/ test/      the records of the jobs, see `jobs`
@@ -10,106 +9,41 @@ Each entry, a model under one protocol, has a folder of records:
 """
 
 import dataclasses
-import functools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import torch
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.evaluation import jobs, models, protocols
+from footage.evaluation import models
 from footage.evaluation.dataset import OTHER, Task
 from footage.evaluation.digests import TaskImages, task_images
-from footage.evaluation.jobs import Advance, JobContext
+from footage.evaluation.execution import (
+    SILENT,
+    Entry,
+    Evaluation,
+    Progress,
+    do_rounds,
+    is_done,
+    rounds_of,
+    unit_of,
+    units_of,
+)
 from footage.evaluation.leakage import Compared, Leakage, leakage
-from footage.evaluation.models import CHANCE, EvaluatedModel
-from footage.evaluation.protocols import Protocol
+from footage.evaluation.models import EvaluatedModel
 from footage.evaluation.records import EVALUATION, publish
 from footage.evaluation.results import GENERATION, LINES, ResultRow, read_rows, write_lines
-from footage.evaluation.test_set import Score, TestSet, train_val
+from footage.evaluation.test_set import Score, TestSet
 from footage.io import files
-from footage.processes.executors import LocalProcesses
+from footage.processes import shards
+from footage.processes.shards import Shard
 from footage.runs.environment import environment
 
 IDENTITY: Final = "evaluation.json"
 SCHEMA_VERSION: Final = 1
-
-TRAINING_COST: Final = 3.0
-"""A training image costs about three forward passes; affects only the displayed remaining time."""
-
-
-class Entry(NamedTuple):
-    """A model under one protocol, and the folder of its records."""
-
-    model: EvaluatedModel
-    protocol: Protocol
-    records: Path
-
-
-def entry(model: EvaluatedModel, protocol: Protocol, records: Path) -> Entry:
-    """Make an entry; the protocol determines the input size if the model does not."""
-    size = model.size or protocol.size
-    return Entry(dataclasses.replace(model, size=size), protocol, records)
-
-
-def protocols_of(model: EvaluatedModel, asked: Sequence[Protocol]) -> Sequence[Protocol]:
-    """The protocols of a model: the requested ones; chance has its own."""
-    return (protocols.CHANCE,) if model.baseline == CHANCE else asked
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """Everything that a worker process needs; sent once."""
-
-    entries: tuple[Entry, ...]
-    tasks: tuple[Task, ...]
-    out: Path
-    """The folder of the lock; the records are in it."""
-    batch_size: int
-    workers: int = 1
-    suite: str = ""
-    """Name in results; empty for labelled images."""
-    table: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """All tasks of the complete suite, with their groups."""
-
-    def context(self, number: int, order: int) -> JobContext:
-        """The context of an entry's job; jobs are assigned to the GPUs in turn."""
-        gpus = torch.cuda.device_count()
-        return JobContext(
-            *self.entries[number],
-            device=torch.device("cuda", order % gpus) if gpus else torch.device("cpu"),
-            batch_size=self.batch_size,
-        )
-
-
-class Job(NamedTuple):
-    """One piece of work."""
-
-    kind: Literal["select", "final", "frozen"]
-    task: int
-    """Index of the task."""
-    entry: int
-    """Index of the entry; a frozen job covers all entries of frozen protocols."""
-    number: int
-    """The setting of a `select` job, the seed of a `final` job."""
-    cost: float
-    """Approximate cost, in forward passes of one image."""
-
-
-class Progress(NamedTuple):
-    """Progress callbacks."""
-
-    start: Callable[[float, float], None]
-    """Called once with the cost of all jobs and of those already done."""
-    advance: Callable[[float], None]
-    """Called with the cost of the work done since its last call."""
-
-
-SILENT: Final = Progress(lambda *_: None, lambda _: None)
 
 
 def run(
@@ -126,23 +60,22 @@ def run(
 
     Raises:
         ConfigError: The records belong to a different evaluation, a model cannot be evaluated under
-            a protocol, or images cannot be read.
+            a protocol, images cannot be read, or shards are missing.
         BusyError: Another process is writing to the same folder.
     """
     entries = evaluation.entries
-    if evaluation.workers > 1 and any(callable(each.model.model) for each in entries):
-        raise ConfigError(
-            "a Python function cannot be evaluated with multiple workers", "use workers=1"
-        )
+    _check_functions(evaluation)
     described = _identify(evaluation)
     evaluation, seen = _with_images(evaluation, images)
     with files.exclusive(evaluation.out / ".lock", evaluation.out):
-        rounds = _jobs(evaluation, ("frozen", "select")), _jobs(evaluation, ("final",))
-        left = [job for jobs in rounds for job in jobs if not _done(evaluation, job)]
-        total = sum(job.cost for jobs in rounds for job in jobs)
-        progress.start(total, total - sum(job.cost for job in left))
-        for jobs_of_round in rounds:
-            _do(evaluation, [job for job in jobs_of_round if job in left], progress)
+        rounds = rounds_of(evaluation)
+        if evaluation.is_merge:
+            units = units_of(evaluation)
+            left = [job for jobs in rounds for job in jobs if not is_done(evaluation, job)]
+            missing = sorted({units[unit_of(evaluation, job)] for job in left})
+            shards.check_none_missing(evaluation.out, missing, len(units))
+        do_rounds(evaluation, rounds, progress)
+        shards.forget_counts(evaluation.out)
         rows = []
         for each in entries:
             found = _collect(evaluation, each, described[each.model], seen[each.model.name])
@@ -151,14 +84,46 @@ def run(
     return rows
 
 
-def _with_images(
-    evaluation: Evaluation, images: Mapping[str, TaskImages] | None
-) -> tuple[Evaluation, dict[str, dict[str, Leakage]]]:
-    """Add digests of images to the evaluation, and find test images that each model saw before."""
-    images = images or {
-        task.name: task_images(task.num_classes, task.train, task.val, task.test)
-        for task in evaluation.tasks
+def run_shard(evaluation: Evaluation, shard: Shard, progress: Progress = SILENT) -> int:
+    """Run the remaining jobs of a shard; another process may run the same ones.
+
+    A shard has every Nth pair of a task and a protocol; all frozen protocols of a task are one.
+
+    Returns:
+        The number of its pairs.
+
+    Raises:
+        ConfigError: As in `run`.
+    """
+    _check_functions(evaluation)
+    _identify(evaluation)
+    mine = {unit for unit, number in units_of(evaluation).items() if shard.takes(number)}
+    names = {task for task, _ in mine}
+    tasks = tuple(task for task in evaluation.tasks if task.name in names)
+    evaluation = _digested(dataclasses.replace(evaluation, tasks=tasks), _images_of(tasks))
+    shards.note_count(evaluation.out, shard.count)
+    rounds = [
+        [job for job in jobs if unit_of(evaluation, job) in mine] for jobs in rounds_of(evaluation)
+    ]
+    do_rounds(evaluation, rounds, progress)
+    return len(mine)
+
+
+def _check_functions(evaluation: Evaluation) -> None:
+    if not evaluation.is_here and any(callable(each.model.model) for each in evaluation.entries):
+        raise ConfigError(
+            "a Python function cannot be evaluated with multiple workers", "use workers=1"
+        )
+
+
+def _images_of(tasks: Sequence[Task]) -> dict[str, TaskImages]:
+    return {
+        task.name: task_images(task.num_classes, task.train, task.val, task.test) for task in tasks
     }
+
+
+def _digested(evaluation: Evaluation, images: Mapping[str, TaskImages]) -> Evaluation:
+    """The evaluation with digests of images."""
     tasks = tuple(
         dataclasses.replace(
             task,
@@ -167,10 +132,19 @@ def _with_images(
         )
         for task in evaluation.tasks
     )
-    compared = {task.name: Compared(task.test, images[task.name]) for task in tasks}
+    return dataclasses.replace(evaluation, tasks=tasks)
+
+
+def _with_images(
+    evaluation: Evaluation, images: Mapping[str, TaskImages] | None
+) -> tuple[Evaluation, dict[str, dict[str, Leakage]]]:
+    """The evaluation with digests of images, and the test images that each model saw before."""
+    images = images or _images_of(evaluation.tasks)
+    evaluation = _digested(evaluation, images)
+    compared = {task.name: Compared(task.test, images[task.name]) for task in evaluation.tasks}
     by_name = {each.model.name: each.model for each in evaluation.entries}
     seen = {name: leakage(compared, model.training_data) for name, model in by_name.items()}
-    return dataclasses.replace(evaluation, tasks=tasks), seen
+    return evaluation, seen
 
 
 def _collect(
@@ -254,111 +228,6 @@ def fields_of_model(described: Mapping[str, Any]) -> dict[str, Any]:
         "std": tuple(described["std"]),
         "weights": described.get("weights", ""),
     }
-
-
-# --- jobs --------------------------------------------------------------------------------------
-
-
-def _jobs(evaluation: Evaluation, kinds: tuple[str, ...]) -> list[Job]:
-    listed = []
-    for place, task in enumerate(evaluation.tasks):
-        num_test = len(task.test.paths)
-        if any(entry.protocol.frozen for entry in evaluation.entries):
-            listed.append(Job("frozen", place, 0, 0, float(task.num_images)))
-        for number, (_, protocol, _) in enumerate(evaluation.entries):
-            costs = [
-                TRAINING_COST * setting.steps * setting.batch_size for setting in protocol.settings
-            ]
-            listed += [Job("select", place, number, n, cost) for n, cost in enumerate(costs)]
-            if not protocol.frozen:
-                mean = sum(costs) / len(costs) + num_test
-                listed += [Job("final", place, number, seed, mean) for seed in protocol.seeds]
-    return [job for job in listed if job.kind in kinds]
-
-
-def _done(evaluation: Evaluation, job: Job) -> bool:
-    task, entry = evaluation.tasks[job.task], evaluation.entries[job.entry]
-    if job.kind == "frozen":
-        return not _frozen_left(evaluation, task)
-    if job.kind == "select":
-        return jobs.tried(entry.records, train_val(task), job.number)
-    return TestSet(task, entry.records).recorded(job.number) is not None
-
-
-def _frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
-    """The test part by index of each frozen entry that is not recorded yet."""
-    tests = {
-        number: TestSet(task, entry.records)
-        for number, entry in enumerate(evaluation.entries)
-        if entry.protocol.frozen
-    }
-    return {
-        number: test
-        for number, test in tests.items()
-        if test.recorded(evaluation.entries[number].protocol.seeds[0]) is None
-    }
-
-
-def _do(evaluation: Evaluation, left: Sequence[Job], progress: Progress) -> None:
-    if evaluation.workers == 1:
-        for job in left:
-            perform(evaluation, job, functools.partial(_advance, progress, job.cost))
-        return
-    processes = LocalProcesses(evaluation.workers)
-    for outcome in processes.run(functools.partial(_work, evaluation), left):
-        if outcome.failure:
-            task = evaluation.tasks[outcome.task.task].name
-            raise ConfigError(
-                f"{outcome.task.kind} of {task}: {outcome.failure}",
-                "it may need more memory: lower --workers; finished jobs are kept",
-            )
-        progress.advance(outcome.task.cost)
-
-
-def _advance(progress: Progress, cost: float, fraction: float) -> None:
-    progress.advance(cost * fraction)
-
-
-def _work(evaluation: Evaluation, job: Job) -> None:
-    """Do a job in a worker process with a share of the cores.
-
-    Results and time depend on the number of threads.
-    """
-    torch.set_num_threads(max(1, torch.get_num_threads() // evaluation.workers))
-    perform(evaluation, job, lambda _: None)
-
-
-def perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
-    """Do one job and record its result.
-
-    Raises:
-        ConfigError: The job fails, or does not fit into the GPU's memory.
-    """
-    try:
-        _perform(evaluation, job, advance)
-    except torch.OutOfMemoryError as error:
-        protocol = evaluation.entries[job.entry].protocol.name
-        task = evaluation.tasks[job.task].name
-        raise ConfigError(
-            f"{protocol} on {task} does not fit into the GPU's memory: {str(error)[:100]}",
-            "use fewer --workers, or a smaller --size with another --out; finished jobs are kept",
-        ) from error
-
-
-def _perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
-    task = evaluation.tasks[job.task]
-    if job.kind == "frozen":
-        left = _frozen_left(evaluation, task)
-        if left:
-            contexts = [evaluation.context(number, job.task) for number in left]
-            jobs.evaluate_frozen(contexts, train_val(task), list(left.values()), advance)
-        return
-    context = evaluation.context(job.entry, job.number)
-    if job.kind == "select":
-        jobs.try_setting(context, train_val(task), job.number, advance)
-    else:
-        test = TestSet(task, context.records)
-        jobs.finish(context, train_val(task), test, job.number, advance)
 
 
 # --- the records -------------------------------------------------------------------------------

@@ -23,8 +23,11 @@ import msgspec
 from footage.errors import BusyError, OutputError
 from footage.text import redacted
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.partial")
-"""Name of a file or folder that is being written, next to its final place."""
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(?:@(?P<host>[^@/]*))?\.partial")
+"""Name of a file or folder that is being written, next to its final place.
+
+The host is a part of it because containers that share a folder often have the same process number.
+"""
 
 
 @contextlib.contextmanager
@@ -82,7 +85,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{_host()}.partial")
     with output_errors(path):
         make_folder(path.parent)
         _remove_abandoned(path)
@@ -122,12 +125,17 @@ def remove(path: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of the same file left behind next to it."""
+    """Remove what killed writers of the same file, on this host, left behind next to it."""
     for entry in path.parent.glob(f".{_escaped(path.name)}.*.partial"):
         found = TEMPORARY.fullmatch(entry.name)
-        if found and not _is_alive(int(found["pid"])):
+        is_here = found and found["host"] in (None, _host())
+        if found and is_here and not _is_alive(int(found["pid"])):
             with contextlib.suppress(OSError):
                 remove(entry)
+
+
+def _host() -> str:
+    return re.sub(r"[@/]", "-", socket.gethostname())[:32]
 
 
 def _escaped(name: str) -> str:

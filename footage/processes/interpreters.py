@@ -29,11 +29,12 @@ def command(program: str, *arguments: str) -> list[str]:
     Packages are found where the caller finds them, except in the working directory and in the
     folder of the caller's script. The folder of footage itself comes last.
     """
-    prefix = f"import sys; sys.path += [one for one in {_folders()!r} if one not in sys.path]\n"
+    prefix = f"import sys; sys.path += [one for one in {folders()!r} if one not in sys.path]\n"
     return [sys.executable, "-P", "-c", prefix + program, *arguments]
 
 
-def _folders() -> list[str]:
+def folders() -> list[str]:
+    """Return the folders in which a fresh interpreter looks for packages."""
     unsafe = {os.path.realpath(os.curdir)}
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if main:

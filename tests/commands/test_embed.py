@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from footage.commands import embed as embed_module
 from footage.commands.embed import EmbedConfig, embed
 from footage.data.views import resized
+from footage.embedding import rows
 from footage.errors import BusyError, ConfigError, FootageError, OutputError
 from footage.evaluation.features import model_extractor
 from footage.images.decode import read_image
@@ -115,7 +115,7 @@ def test_rows_written_in_many_groups_are_the_same_rows(
 ) -> None:
     config = EmbedConfig(size=32, batch_size=2)
     once = pq.read_table(embed(TINY, [photos], out=tmp_path / "a.parquet", config=config).path)
-    monkeypatch.setattr(embed_module, "GROUP_BYTES", 1)
+    monkeypatch.setattr(rows, "GROUP_BYTES", 1)
     path = embed(TINY, [photos], out=tmp_path / "b.parquet", config=config).path
     assert pq.ParquetFile(path).num_row_groups == 3
     assert pq.read_table(path).equals(once)

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import torch
 
-from footage.evaluation import runner
+from footage.evaluation import execution, runner
 from footage.evaluation.models import EvaluatedModel
 from footage.evaluation.protocols import VTAB_DECAYS, Protocol, Setting
 from footage.evaluation.results import ResultRow
@@ -76,12 +76,12 @@ def tiny(**changes: object) -> Protocol:
 
 def evaluation(
     data: Path, out: Path, *, workers: int = 1, protocol: Protocol = TINY, **changes: Any
-) -> runner.Evaluation:
+) -> execution.Evaluation:
     """The tiny network, evaluated by one protocol on all tasks of a folder."""
     suite = open_suite(data, ())
-    made = runner.Evaluation(
+    made = execution.Evaluation(
         entries=(
-            runner.entry(
+            execution.entry(
                 EvaluatedModel(model="test_resnet", size=32), protocol, out / protocol.name
             ),
         ),

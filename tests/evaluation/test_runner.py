@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from footage.errors import BusyError, ConfigError
-from footage.evaluation import features, jobs, records, runner, test_set
+from footage.evaluation import execution, features, jobs, records, runner, test_set
 from footage.evaluation.averages import summarise
 from footage.evaluation.models import EvaluatedModel, with_baselines
 from footage.evaluation.protocols import KNN, LINEAR, Protocol
@@ -126,10 +126,10 @@ def test_settings_are_tried_without_the_images_of_the_test_part(data: Path, tmp_
     blind = shutil.copytree(data, tmp_path / "data")
     evaluation = miniature.evaluation(blind, tmp_path / "out")
     shutil.rmtree(blind / "first" / "images" / "test")
-    for job in runner._jobs(evaluation, ("select",)):
-        runner.perform(evaluation, job, lambda _: None)
+    for job in execution._jobs(evaluation, ("select",)):
+        execution.perform(evaluation, job, lambda _: None)
     with pytest.raises(ConfigError, match="18 of 18 images of first cannot be read"):
-        runner.perform(evaluation, runner._jobs(evaluation, ("final",))[0], lambda _: None)
+        execution.perform(evaluation, execution._jobs(evaluation, ("final",))[0], lambda _: None)
 
 
 def test_a_stop_at_any_record_leaves_no_trace(
@@ -183,7 +183,7 @@ def test_results_of_earlier_versions_resume(
     del content["checksum"]
     path.write_text(json.dumps(content | {"identity": earlier_identity(content["identity"])}))
     performed: list[object] = []
-    monkeypatch.setattr(runner, "perform", lambda _, job, __: performed.append(job))
+    monkeypatch.setattr(execution, "perform", lambda _, job, __: performed.append(job))
     assert evaluate(data, out) == read_rows(whole / "tiny")
     assert performed == []
 
@@ -216,9 +216,9 @@ def test_images_are_decoded_once_for_all_models_and_frozen_protocols(
     monkeypatch.setattr(features, "read_squares", counting)
     compared = with_baselines(EvaluatedModel(model="test_resnet", size=32))
     entries = tuple(
-        runner.entry(model, protocol, tmp_path / model.name / protocol.name)
+        execution.entry(model, protocol, tmp_path / model.name / protocol.name)
         for model in compared
-        for protocol in runner.protocols_of(model, (KNN, LINEAR))
+        for protocol in execution.protocols_of(model, (KNN, LINEAR))
     )
     evaluation = miniature.evaluation(data, tmp_path, entries=entries)
     rows = runner.run(evaluation)

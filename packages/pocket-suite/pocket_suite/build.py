@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from footage.errors import ConfigError, FootageError
-from footage.processes.executors import LocalProcesses
+from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.suites.pocket import COUNTS, SOURCES, TASKS, Part, PocketRow
 from footage.suites.vtab import manifest as task_manifest
 from pocket_suite import debian
@@ -82,6 +82,8 @@ def build(
     workers: int = 1,
     packages: str | Path = "",
     most: int = max(COUNTS.values()),
+    executor: str = "local",
+    ray_address: str = "",
 ) -> Built:
     """Draw the tasks that do not exist yet; a task whose source is unavailable is skipped.
 
@@ -92,6 +94,8 @@ def build(
         workers: Number of worker processes.
         packages: Folder of Debian packages; missing ones are downloaded temporarily into `out`.
         most: Maximum number of images per split; small values give a miniature for tests.
+        executor: Name of the executor that draws the images.
+        ray_address: Address of a Ray cluster, for the executor `ray`.
 
     Raises:
         ConfigError: A task is unknown, or the folder contains something else or a suite with other
@@ -100,6 +104,8 @@ def build(
     """
     root = Path(out)
     rows = _rows(tasks)
+    settings = ExecutorSettings(workers=workers, ray_address=ray_address)
+    runs = None if executor == "local" and workers == 1 else EXECUTORS.find(executor)(settings)
     manifest = _begin(root, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most})
     work = root / _WORK
     for row in rows:
@@ -108,7 +114,7 @@ def build(
         start = time.monotonic()
         try:
             sources = _provide(row, work, str(packages))
-            drawn = _draw(row, work, seed, workers, most)
+            drawn = _draw(row, work, seed, runs, most)
         except MissingSourceError as error:
             log.warning("%s is skipped: %s", row.name, error.message)
             log.warning("to add it: %s", error.hint)
@@ -245,7 +251,7 @@ def _python_version(name: str) -> str:
 # --- one task -----------------------------------------------------------------------------------
 
 
-def _draw(row: PocketRow, work: Path, seed: int, workers: int, most: int) -> int:
+def _draw(row: PocketRow, work: Path, seed: int, executor: Executor | None, most: int) -> int:
     """Draw a task in a temporary folder and move it into place; return its number of images."""
     folder = work / row.name
     shutil.rmtree(folder, ignore_errors=True)
@@ -257,7 +263,7 @@ def _draw(row: PocketRow, work: Path, seed: int, workers: int, most: int) -> int
         for part in PARTS
         for numbers in _ranges(counts[part])
     ]
-    images = dict(_run(chunks, workers))
+    images = dict(_run(chunks, executor))
     drawn = {
         part: [image for chunk in chunks if chunk.part == part for image in images[chunk]]
         for part in PARTS
@@ -272,9 +278,10 @@ def _ranges(count: int) -> list[range]:
     return [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
 
 
-def _run(chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Drawn]]]:
+def _run(chunks: list[Chunk], executor: Executor | None) -> Iterator[tuple[Chunk, list[Drawn]]]:
+    """Draw chunks with an executor; None draws them in this process."""
     close_renderer = CLOSE_RENDERER.get(chunks[0].task)
-    if workers == 1 or close_renderer is not None:
+    if executor is None or close_renderer is not None:
         # Processes of a pool are killed at the end; programs that they started would keep running.
         try:
             for chunk in chunks:
@@ -283,7 +290,7 @@ def _run(chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Drawn]
             if close_renderer is not None:
                 close_renderer()
         return
-    for outcome in LocalProcesses(workers).run(draw_chunk, chunks):
+    for outcome in executor.run(draw_chunk, chunks):
         if outcome.failure:
             raise FootageError(
                 f"{outcome.task.task} could not be drawn: {outcome.failure}",

@@ -37,6 +37,11 @@ class PocketConfig:
     """Seed of all random draws; the same seed gives the same bytes."""
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """Number of worker processes."""
+    executor: str = "local"
+    """Executor: local draws in processes on this machine, ray on a Ray cluster whose nodes share
+    the folder. Plugins add others."""
+    ray_address: str = ""
+    """Address of a Ray cluster, HOST:6379. Default: RAY_ADDRESS, or a local cluster."""
     packages: str = ""
     """Folder of Debian packages. Missing packages are downloaded with `apt-get download`."""
 
@@ -68,6 +73,8 @@ def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
         seed=config.seed,
         workers=config.workers,
         packages=config.packages,
+        executor=config.executor,
+        ray_address=config.ray_address,
     )
 
 

@@ -1,6 +1,4 @@
-"""Executors run tasks somewhere; the default is a pool of local processes.
-
-The pool survives the death of any of its workers.
+"""The default executor: a pool of processes on this machine, which survives the death of any.
 
 Workers are fresh interpreters, not forks of the caller, so it does not matter what threads or
 libraries the caller has, and a script needs no `if __name__ == "__main__"`. They die with the
@@ -16,60 +14,15 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 from footage.errors import MachineError
 from footage.processes import interpreters
-from footage.registry import Registry
+from footage.processes.executors.base import ATTEMPTS, Outcome
 
-ATTEMPTS = 3
-"""Number of attempts at a task before it is given up."""
 DYING_SECONDS = 5.0
 """Seconds that a worker may take to exit after it closed its connection."""
 _PR_SET_PDEATHSIG = 1
-
-
-class Outcome(NamedTuple):
-    """The outcome of a task: the function's result, or the reason for a failure.
-
-    The task never causes a failure: its workers were killed, or could not start.
-    """
-
-    task: Any
-    result: Any
-    failure: str
-
-
-@runtime_checkable
-class Executor(Protocol):
-    """Runs a function over tasks somewhere and yields results when ready, in any order."""
-
-    def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Yield an outcome per task; the function must be importable by name and may run again."""
-        ...
-
-
-ExecutorFactory = Callable[[int, Mapping[str, str] | None], Executor]
-
-EXECUTORS: Final = Registry[ExecutorFactory]("executor")
-"""Executor factories by name; they take the number of workers and an environment, or None."""
-
-
-def register_executor(name: str) -> Callable[[ExecutorFactory], ExecutorFactory]:
-    """Register an executor for `footage ingest --executor NAME`.
-
-    Args:
-        name: Name on the command line.
-
-    Raises:
-        ConfigError: Another executor has this name.
-    """
-
-    def register(factory: ExecutorFactory) -> ExecutorFactory:
-        EXECUTORS.register(name, factory)
-        return factory
-
-    return register
 
 
 class LocalProcesses:
@@ -194,7 +147,9 @@ def _with_news(pool: list[_Worker]) -> list[_Worker]:
     return [busy[one] for one in wait(list(busy)) if isinstance(one, Connection)]
 
 
-_PROGRAM = "import sys; from footage.processes.executors import work; work(*map(int, sys.argv[1:]))"
+_PROGRAM = (
+    "import sys; from footage.processes.executors.local import work; work(*map(int, sys.argv[1:]))"
+)
 
 
 def work(descriptor: int, parent: int) -> None:
@@ -215,6 +170,3 @@ def work(descriptor: int, parent: int) -> None:
             connection.send(answer)
     except EOFError:
         return
-
-
-EXECUTORS.register("local", LocalProcesses)

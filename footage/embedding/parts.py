@@ -1,0 +1,236 @@
+"""Parts of a table of features: one per batch of sources, computed anywhere, joined in order.
+
+Batches depend on the sources alone. A part's name contains a digest of everything that determines
+its bytes, so parts of an interrupted call are used again, and others are ignored.
+
+    FOLDER/.NAME.parquet.parts/000012-0123456789abcdef.parquet
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+import torch
+
+from footage.embedding import rows
+from footage.embedding.config import EmbedConfig
+from footage.embedding.rows import COUNTS, MODEL
+from footage.errors import ConfigError
+from footage.evaluation.digests import weights_digest
+from footage.ingestion.sources import Source
+from footage.io import files
+from footage.models import load as models
+
+FILES_PER_PART: Final = 256
+BYTES_PER_PART: Final = 256 * 2**20
+"""A part ends with the source that reaches one of these."""
+
+
+class Part(NamedTuple):
+    """A batch of sources, and the file for its rows."""
+
+    number: int
+    sources: tuple[Source, ...]
+    path: Path
+
+
+class PartSettings(NamedTuple):
+    """What all parts share; sent to each worker once."""
+
+    model: str
+    weights: str
+    """Digest of the model's weights."""
+    config: EmbedConfig
+    workers: int
+    """Number of processes that share the cores of a machine."""
+
+
+class Failure(NamedTuple):
+    """An input that could not be read, or only in part."""
+
+    input: str
+    reason: str
+
+
+class Joined(NamedTuple):
+    """Counts of a table."""
+
+    num_images: int
+    num_videos: int
+    num_frames: int
+    """Number of video frames."""
+    num_read: int
+    """Number of rows with features."""
+    failures: list[Failure]
+
+
+def folder_of(target: Path) -> Path:
+    """The folder of the parts of a table."""
+    return target.with_name(f".{target.name}.parts")
+
+
+def parts_of(
+    sources: Sequence[Source], folder: Path, model: models.Model, settings: PartSettings
+) -> list[Part]:
+    """The parts of a table, in order."""
+    config = settings.config
+    shared = [
+        pa.__version__,
+        torch.__version__,
+        settings.weights,
+        rows.schema(model, config).metadata[MODEL].decode(),
+        [config.frames_per_second, config.patches, config.size, config.batch_size],
+    ]
+    return [
+        Part(number, batch, folder / f"{number:06d}-{_digest([shared, _stamps(batch)])}.parquet")
+        for number, batch in enumerate(_batches(sources))
+    ]
+
+
+def is_done(part: Part) -> bool:
+    """Whether the file of a part exists and is complete."""
+    try:
+        return COUNTS in (pq.read_metadata(part.path).metadata or {})
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def compute(
+    part: Part, model: models.Model, config: EmbedConfig, advance: Callable[[float], None]
+) -> None:
+    """Write the file of a part.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with files.atomic_write(part.path) as temporary:
+        rows.write_rows(temporary, part.sources, model, _device(part.number), config, advance)
+
+
+def work(settings: PartSettings, part: Part) -> None:
+    """Compute a part in a worker process, which shares the cores with the others.
+
+    Raises:
+        ConfigError: The model changed since the call began.
+        OutputError: The file cannot be written.
+    """
+    if is_done(part):  # a task may run twice
+        return
+    _share_cores(settings.workers)
+    model = _loaded(settings.model, settings.config.size, settings.weights)
+    compute(part, model, settings.config, lambda _: None)
+
+
+def join(parts: Sequence[Part], target: Path, model: models.Model, config: EmbedConfig) -> Joined:
+    """Write the rows of all parts, in order, to one file."""
+    frames = num_read = 0
+    failures: list[Failure] = []
+    schema = rows.schema(model, config)
+    with pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer:
+        for group in _groups(parts, schema, config.batch_size):
+            writer.write_table(group)
+            frames += len(group) - group["seconds"].null_count
+            num_read += len(group) - group["embedding"].null_count
+            failures += _failures(group)
+    return Joined(*counts(parts), frames, num_read, failures)
+
+
+def counts(parts: Sequence[Part]) -> tuple[int, int]:
+    """The number of images and of videos in finished parts."""
+    found = [json.loads(pq.read_metadata(part.path).metadata[COUNTS]) for part in parts]
+    return sum(images for images, _ in found), sum(videos for _, videos in found)
+
+
+def _groups(parts: Sequence[Part], schema: pa.Schema, batch_size: int) -> Iterator[pa.Table]:
+    """The rows of all parts in groups of about the same size."""
+    waiting: list[pa.RecordBatch] = []
+    num_bytes = 0
+    for part in parts:
+        with pq.ParquetFile(part.path) as file:
+            if file.schema_arrow.metadata[MODEL] != schema.metadata[MODEL]:
+                raise ConfigError(
+                    f"{str(part.path)!r} contains features of another model",
+                    "remove it, then rerun the command",
+                )
+            for batch in file.iter_batches(batch_size=batch_size):
+                waiting.append(batch)
+                num_bytes += batch.nbytes
+                if num_bytes > rows.GROUP_BYTES:
+                    yield _table(waiting, schema)
+                    waiting, num_bytes = [], 0
+    if waiting:
+        yield _table(waiting, schema)
+
+
+def _table(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches(batches).cast(schema).combine_chunks()
+
+
+def _failures(group: pa.Table) -> Iterator[Failure]:
+    failed = group.select(["input", "status", "reason"]).filter(
+        pyarrow.compute.not_equal(group["status"], "ok")
+    )
+    for row in failed.to_pylist():
+        yield Failure(row["input"], row["reason"])
+
+
+def _batches(sources: Sequence[Source]) -> Iterator[tuple[Source, ...]]:
+    batch: list[Source] = []
+    num_bytes = 0
+    for source in sources:
+        batch.append(source)
+        num_bytes += source.num_bytes
+        if len(batch) == FILES_PER_PART or num_bytes >= BYTES_PER_PART:
+            yield tuple(batch)
+            batch, num_bytes = [], 0
+    if batch:
+        yield tuple(batch)
+
+
+def _stamps(batch: Sequence[Source]) -> list[list[Any]]:
+    """What is known about the sources without reading them."""
+    return [[one.name, one.location, one.num_bytes, _modified(one)] for one in batch]
+
+
+def _modified(source: Source) -> int:
+    """Time of the last change of a local file; 0 if there is none."""
+    if source.url:
+        return 0
+    try:
+        return os.stat(source.location).st_mtime_ns
+    except OSError:  # a row will have the reason
+        return 0
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(name: str, size: int, weights: str) -> models.Model:
+    model = models.load(name, size=size)
+    if weights_digest(model.backbone) != weights:
+        raise ConfigError(
+            f"the weights of {name!r} changed while features were computed",
+            "rerun the command when the model no longer changes",
+        )
+    return model
+
+
+@functools.cache
+def _share_cores(workers: int) -> None:
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+
+
+def _device(number: int) -> torch.device:
+    """The default device; parts are spread over several GPUs."""
+    device = models.best_device()
+    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    return torch.device("cuda", number % gpus) if gpus > 1 else device
