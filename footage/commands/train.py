@@ -9,43 +9,35 @@ as if uninterrupted: bit-exact on a CPU with a fixed number of threads.
 """
 
 import contextlib
-import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from footage import arguments, configuration, distributed
 from footage.arguments import Location
 from footage.data.label_subset import write_share
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
-from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.images import confined
-from footage.models.config import BackboneConfig
-from footage.models.initial_weights import initial_weights, load_heads
 from footage.models.load import Model, describe
 from footage.objectives.losses.distillation import DistillationConfig
-from footage.objectives.objective import Objective
 from footage.optim.schedules import learning_rate, teacher_decay
 from footage.processes.signals import StopRequest
 from footage.runs import layout
 from footage.runs.environment import environment
 from footage.seeding import generator
-from footage.training import online_metrics, run_folder
+from footage.training import online_metrics, run_folder, setup
 from footage.training.config import TrainConfig
 from footage.training.datasets import Data, open_data
-from footage.training.loader import Batch, BatchStream, LoadingConfig, batches
+from footage.training.loader import Batch
 from footage.training.log import TrainingLog
-from footage.training.module import TrainModule, TrainState, computes_in_bf16
+from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
-from footage.training.threads import torch_threads
 from footage.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -92,7 +84,7 @@ def train(
         data = open_data(config, store, labels)
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
-        config, state, weights_origin = _first_state(config, data, device)
+        config, state, weights_origin = setup.first_state(config, data, device)
         record = _record(config, recipe, data, state, weights_origin)
         with run_folder.opened(run, record, config, state) as folder:
             if folder.is_complete:
@@ -111,8 +103,8 @@ def _train(
 ) -> None:
     """Take all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
-    metrics = _online_metrics(config, data, chance)
-    learner = _in_parallel(state.learner.train(), device)
+    metrics = setup.metrics_of(config, data, chance)
+    learner = setup.in_parallel(state.learner.train(), device)
     with (
         TrainingLog(
             folder.path,
@@ -123,8 +115,10 @@ def _train(
         ) as training_log,
         StopRequest() as stop,
         Watchdog(config.compute.stall_seconds) as watchdog,
-        _threads(config, device) as after_step,
-        contextlib.closing(_loader(config, data, folder.step, device)) as loader,
+        setup.threads_of(config, device) as after_step,
+        contextlib.closing(
+            setup.loader(config, data, range(folder.step, config.steps), device)
+        ) as loader,
     ):
         if is_main and folder.step == 0:
             values, _ = metrics.compute(
@@ -171,77 +165,6 @@ def _train(
             watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
-
-
-def _first_state(
-    config: TrainConfig, data: Data, device: torch.device
-) -> tuple[TrainConfig, TrainState, str]:
-    """Return the state before the first step, with the final configuration and weights' origin."""
-    initial = initial_weights(
-        config.backbone,
-        config.init,
-        size=config.augment.size,
-        seed=config.seed,
-        classes=data.classes,
-    )
-    backbone = initial.backbone
-    network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if computes_in_bf16(device) else "fp32"
-    config = dataclasses.replace(config, backbone=network, precision=precision)
-    objective = Objective(
-        backbone.feature_dim,
-        config.objective,
-        config.sampling.shots_per_video,
-        num_classes=len(data.classes),
-        seed=config.seed,
-    )
-    load_heads(objective, initial.heads)
-    bf16 = precision == "bf16"
-    learner = TrainModule(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
-    format = torch.channels_last if config.channels_last else torch.contiguous_format
-    learner.to(device, memory_format=format)  # type: ignore[call-overload]
-    state = TrainState(learner, config.optimizer, ema_decay=config.ema_decay)
-    return config, state, initial.description
-
-
-def _online_metrics(
-    config: TrainConfig, data: Data, chance: Mapping[str, float]
-) -> online_metrics.OnlineMetrics:
-    """Return the online metrics; without frames if training uses labels alone."""
-    if data.videos is None:
-        return online_metrics.OnlineMetrics(NO_FRAMES, chance)
-    frames = held_out_frames(
-        data.videos.frames, data.watched, size=config.augment.size, frames=config.metrics_frames
-    )
-    return online_metrics.OnlineMetrics(frames, chance)
-
-
-def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
-    if not distributed.is_distributed():
-        return learner
-    return DistributedDataParallel(learner, device_ids=[device] if device.type == "cuda" else None)
-
-
-def _threads(
-    config: TrainConfig, device: torch.device
-) -> AbstractContextManager[Callable[[float], None]]:
-    """Set torch's threads; adapt them only in a single process, as several wait for each other."""
-    is_alone = device.type == "cpu" and not distributed.is_distributed()
-    return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
-
-
-def _loader(config: TrainConfig, data: Data, first_step: int, device: torch.device) -> BatchStream:
-    return batches(
-        data.videos,
-        data.images,
-        seed=config.seed,
-        steps=range(first_step, config.steps),
-        rank=distributed.rank(),
-        world=distributed.world_size(),
-        loading=LoadingConfig(workers=config.compute.workers, pin_memory=device.type == "cuda"),
-    )
 
 
 def _timed(loader: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:

@@ -42,8 +42,9 @@ class LabelledConfig:
 class ComputeConfig:
     """Hardware settings; they do not affect results beyond rounding."""
 
-    workers: int = 8
-    """Processes that read, decode and augment, per training process."""
+    workers: int = 0
+    """Processes that read, decode and augment, per training process; 0 chooses it from the cores
+    that this process may use. Batches are the same for any number."""
 
     threads: int = 0
     """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
@@ -58,7 +59,12 @@ class ComputeConfig:
     """Metric loggers in addition to metrics.jsonl; plugins add others."""
 
     def __post_init__(self) -> None:
-        """Reject a timeout that would end every run."""
+        """Reject a negative number, and a timeout that would end every run."""
+        if self.workers < 0:
+            raise ConfigError(
+                f"compute.workers must be at least 0, got {self.workers}",
+                "leave it at 0 to choose it automatically",
+            )
         if not 0 < self.stall_seconds < math.inf:
             raise ConfigError(
                 f"compute.stall_seconds must be above 0 and finite, got {self.stall_seconds}",

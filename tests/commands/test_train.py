@@ -64,13 +64,14 @@ def test_the_trained_backbone_is_what_its_run_loads(run):
     weights = load_file(run / layout.CHECKPOINTS / "step-00000006" / "ema.safetensors")
     for name, value in model.backbone.network.state_dict().items():
         assert torch.equal(value, weights[f"backbone.network.{name}"])
-    assert model.start.startswith("step 6 of")
+    assert model.weights_origin.startswith("step 6 of")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_the_same_configuration_gives_the_same_run_with_any_number_of_workers(
-    run, tiny_store, tmp_path
+    run, tiny_store, tmp_path, workers
 ):
-    config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=2, threads=1))
+    config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=workers, threads=1))
     assert_same_run(run, train(config, store=tiny_store.path, out=tmp_path / "again"))
 
 
@@ -86,7 +87,7 @@ def test_the_precision_of_this_device_is_kept_and_another_device_does_not_change
     if (flags := Path("/proc/cpuinfo")).exists():
         assert here == ("avx512_bf16" in flags.read_text())
     assert layout.read_record(run)["config"]["precision"] == ("bf16" if here else "fp32")
-    monkeypatch.setattr("footage.commands.train.computes_in_bf16", lambda _: not here)
+    monkeypatch.setattr("footage.training.setup.computes_in_bf16", lambda _: not here)
     with pytest.raises(ConfigError, match=r"precision: '\w+' there, '\w+' here"):
         train(smallest(ema_decay=0.9), store=tiny_store.path, out=run)
 
