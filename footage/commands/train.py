@@ -133,7 +133,7 @@ def _train(
 
             loss, levels = learner(batch)
             state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            state.learner.backward(loss)
             norm = _clip(state.learner, config.gradient_clip)
             if not distributed.all_finite(loss.detach(), norm):
                 state.restore_buffers()

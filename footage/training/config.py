@@ -50,6 +50,10 @@ class ComputeConfig:
     """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
     become slow. Bit-exact resume requires a fixed number."""
 
+    accumulate: int = 1
+    """Micro-batches per step of each process: less memory, more time. Losses and gradients are
+    those of the whole batch, except that batch norm takes its statistics from each micro-batch."""
+
     stall_seconds: float = 600.0
     """With several processes: end the run if no step finishes within this many seconds, because a
     process hangs. Must exceed the time to save a checkpoint or to compute online metrics.
@@ -64,6 +68,11 @@ class ComputeConfig:
             raise ConfigError(
                 f"compute.workers must be at least 0, got {self.workers}",
                 "leave it at 0 to choose it automatically",
+            )
+        if self.accumulate < 1:
+            raise ConfigError(
+                f"compute.accumulate must be at least 1, got {self.accumulate}",
+                "give the number of micro-batches of a step; 1 does not split the batch",
             )
         if not 0 < self.stall_seconds < math.inf:
             raise ConfigError(

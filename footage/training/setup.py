@@ -10,6 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from footage import distributed
 from footage.data.batches import BatchMaker
+from footage.errors import ConfigError
 from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.models.config import BackboneConfig
 from footage.models.initial_weights import initial_weights, load_heads
@@ -56,7 +57,13 @@ def first_state(
     )
     load_heads(objective, initial.heads)
     bf16 = precision == "bf16"
-    learner = TrainModule(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
+    learner = TrainModule(
+        backbone,
+        objective,
+        bf16=bf16,
+        statistics=config.labelled.statistics,
+        accumulate=config.compute.accumulate,
+    )
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
     state = TrainState(learner, config.optimizer, ema_decay=config.ema_decay)
@@ -91,7 +98,13 @@ def threads_of(
 
 
 def loader(config: TrainConfig, data: Data, steps: range, device: torch.device) -> BatchStream:
-    """Return the batches of some steps, made by the configured or automatic number of workers."""
+    """Return the batches of some steps, made by the configured or automatic number of workers.
+
+    Raises:
+        ConfigError: Batches cannot be divided among the processes or micro-batches, or do not fit
+            into memory.
+    """
+    _check_micro_batches(config)
     return batches(
         data.videos,
         data.images,
@@ -104,6 +117,22 @@ def loader(config: TrainConfig, data: Data, steps: range, device: torch.device) 
             pin_memory=device.type == "cuda",
         ),
     )
+
+
+def _check_micro_batches(config: TrainConfig) -> None:
+    count, world = config.compute.accumulate, distributed.world_size()
+    parts = {
+        "views": config.sampling.images_per_batch * config.objective.has_unlabelled_level,
+        "labelled images": config.labelled.images_per_batch
+        * (config.objective.supervised.weight > 0),
+    }
+    for what, number in parts.items():
+        if number and number // world < count:
+            raise ConfigError(
+                f"compute.accumulate is {count}, but a step of one process has only"
+                f" {number // world} {what}",
+                f"set --compute.accumulate to at most {number // world}",
+            )
 
 
 def _automatic_workers(config: TrainConfig, data: Data, device: torch.device) -> int:
