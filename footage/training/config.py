@@ -54,6 +54,14 @@ class ComputeConfig:
     """Micro-batches per step of each process: less memory, more time. Losses and gradients are
     those of the whole batch, except that batch norm takes its statistics from each micro-batch."""
 
+    checkpointing: bool = False
+    """Keep fewer activations of the backbone and compute the others again: less memory, more time.
+    Not all architectures support it."""
+
+    compile: bool = False
+    """Compile the backbone with torch.compile. The first step takes minutes; requires a C++
+    compiler, and Triton for a GPU."""
+
     stall_seconds: float = 600.0
     """With several processes: end the run if no step finishes within this many seconds, because a
     process hangs. Must exceed the time to save a checkpoint or to compute online metrics.

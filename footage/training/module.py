@@ -25,6 +25,7 @@ from footage.optim.config import OptimizerConfig
 from footage.runs import checkpoint
 from footage.runs.checkpoint import Checkpoint
 from footage.shapes import Features, Images, Scalar
+from footage.training.compiled import compiled
 from footage.training.config import Statistics
 from footage.training.loader import Batch
 from footage.training.micro_batches import in_micro_batches, kept_buffers
@@ -40,6 +41,11 @@ class TrainModule(nn.Module):
         statistics: Batch norm statistics of views and labelled images. Not stated in the paper;
             separate by default [ours]. The running averages follow both in either case.
         accumulate: Micro-batches into which the backbone's batch is split; see `micro_batches`.
+        checkpointing: Whether the backbone recomputes its activations in the backward pass.
+        compile: Whether to compile the backbone for training.
+
+    Raises:
+        ConfigError: The backbone does not support checkpointing.
     """
 
     def __init__(
@@ -50,6 +56,8 @@ class TrainModule(nn.Module):
         bf16: bool,
         statistics: Statistics = "separate",
         accumulate: int = 1,
+        checkpointing: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -60,6 +68,10 @@ class TrainModule(nn.Module):
         self.teacher: Backbone | None = None
         if objective.config.has_teacher:
             self.teacher = copy.deepcopy(backbone).requires_grad_(False)
+        if checkpointing:
+            backbone.checkpoint_activations()
+        self._recomputes = checkpointing or accumulate > 1
+        self._compiled = compiled(backbone) if compile else None
 
     def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
         """Return the loss of one batch, and the value of each level by name."""
@@ -83,7 +95,7 @@ class TrainModule(nn.Module):
 
         Activations that are computed again leave the buffers as the forward pass left them.
         """
-        with kept_buffers(self) if self.accumulate > 1 else contextlib.nullcontext():
+        with kept_buffers(self) if self._recomputes else contextlib.nullcontext():
             loss.backward()  # type: ignore[no-untyped-call]
 
     def follow(self, decay: float) -> None:
@@ -153,10 +165,15 @@ class TrainModule(nn.Module):
     ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
         """Run one forward pass over both with joint statistics, else one pass each."""
         if views is not None and images is not None and self.statistics == "joint":
-            both = self.backbone(torch.cat([views, images]))
+            both = self._student(torch.cat([views, images]))
             return both[: len(views)], both[len(views) :]
-        of_images = None if images is None else self.backbone(images)
-        return None if views is None else self.backbone(views), of_images
+        of_images = None if images is None else self._student(images)
+        return None if views is None else self._student(views), of_images
+
+    def _student(self, images: Images) -> Features:
+        run = self._compiled or self.backbone
+        features: Tensor = run(images)
+        return features
 
 
 def computes_in_bf16(device: torch.device) -> bool:

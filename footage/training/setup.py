@@ -63,6 +63,8 @@ def first_state(
         bf16=bf16,
         statistics=config.labelled.statistics,
         accumulate=config.compute.accumulate,
+        checkpointing=config.compute.checkpointing,
+        compile=config.compute.compile,
     )
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
