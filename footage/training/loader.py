@@ -20,7 +20,7 @@ from torch import Tensor
 from footage.data.batches import BatchMaker, ImageStream, Pixels, VideoStream
 from footage.data.sampling import BatchPlan
 from footage.errors import ConfigError
-from footage.shapes import Views
+from footage.shapes import ShotRows, Views
 from footage.training.loader_workers import BATCHES_AHEAD, Workers
 
 MOST_WORKERS = 32
@@ -42,6 +42,8 @@ class Batch(NamedTuple):
     """Labelled images; None if no level uses them."""
     labels: Int[Tensor, " B"] | None
     """Class indices of the images."""
+    rows: ShotRows | None
+    """Row in the store of each shot of the batch of all processes; None without views."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +146,10 @@ def _check_even(name: str, count: int, world: int) -> None:
 
 def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[Batch, None, None]:
     for step, pixels in zip(steps, workers.make(steps), strict=True):
-        yield Batch(step, *_tensors(pixels, maker, step))
+        views, plan, images, labels = _tensors(pixels, maker, step)
+        shots = maker.shots(step)
+        rows = None if shots is None else torch.from_numpy(shots)
+        yield Batch(step, views, plan, images, labels, rows)
 
 
 def _tensors(
@@ -167,7 +172,7 @@ def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
         if batch is None:
             return None
         views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
-        return Batch(batch.step, views, batch.plan, images, labels)
+        return batch._replace(views=views, images=images, labels=labels)
 
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(following)

@@ -82,9 +82,9 @@ class TrainModule(nn.Module):
             teacher, of_views, of_images = self._all_features(batch, rotations)
         inputs = ObjectiveInput(
             features=_as_hierarchy(of_views, batch),
-            rows=None if batch.plan is None else torch.from_numpy(batch.plan.shots),
+            rows=batch.rows,
             teacher=_as_hierarchy(teacher, batch),
-            rotations=rotations,
+            rotations=None if rotations is None else self._moved(rotations),
             labelled=_labelled(of_images, batch),
         )
         total, levels = self.objective(inputs, batch.step)
@@ -112,6 +112,10 @@ class TrainModule(nn.Module):
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """Copy to the device without waiting for it."""
+        return tensor.to(self._device, non_blocking=True)
+
     def _all_features(
         self, batch: Batch, rotations: Tensor | None
     ) -> tuple[
@@ -123,8 +127,8 @@ class TrainModule(nn.Module):
             views, images = self._views(batch.views, turns), self._pixels(batch.images)
             return self._teacher_features(views), *self._features(views, images)
         pixels = None if batch.views is None else batch.views.flatten(0, 3)
-        parts = [one if one is None else one.to(self._device) for one in (pixels, turns)]
-        labelled = None if batch.images is None else batch.images.to(self._device)
+        parts = [None if pixels is None else self._moved(pixels), turns]
+        labelled = None if batch.images is None else self._moved(batch.images)
         (teacher,) = in_micro_batches(
             lambda views, turns: (self._teacher_features(self._views(views, turns)),),
             parts, self.accumulate, [self.teacher], gradient=False,
@@ -151,7 +155,7 @@ class TrainModule(nn.Module):
         assert batch.views is not None
         videos, shots, frames, views = batch.views.shape[:4]
         whole = (videos * distributed.world_size(), shots, frames, views)
-        return self.objective.rotations(whole, batch.step).to(self._device)
+        return self.objective.rotations(whole, batch.step)
 
     def _teacher_features(self, views: Images | None) -> Features | None:
         if self.teacher is None or views is None:
@@ -184,10 +188,13 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def rotated(images: Images, rotations: Int[Tensor, " B"]) -> Images:
-    """Rotate each image counter-clockwise by its number of quarter rotations."""
+    """Rotate each image counter-clockwise by its number of quarter rotations.
+
+    Rotations in host memory never make the host wait for a GPU.
+    """
     turned = images.clone()
     for turn in (1, 2, 3):
-        chosen = rotations == turn
+        chosen = (rotations == turn).nonzero().squeeze(1).to(images.device, non_blocking=True)
         turned[chosen] = torch.rot90(images[chosen], turn, dims=(2, 3))
     return turned
 
@@ -201,7 +208,7 @@ def _as_hierarchy(features: Features | None, batch: Batch) -> Float[Tensor, "V S
 def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
     if features is None or batch.labels is None:
         return None
-    return LabelledInput(features, batch.labels.to(features.device))
+    return LabelledInput(features, batch.labels.to(features.device, non_blocking=True))
 
 
 class TrainState:

@@ -52,17 +52,18 @@ def batch(config, seed=0):
     generator = torch.Generator().manual_seed(seed)
     draw = {"dtype": torch.uint8, "generator": generator}
     rank, world = distributed.rank(), distributed.world_size()
-    views = plan = images = labels = None
+    views = plan = images = labels = whole_rows = None
     if config.objective.has_unlabelled_level:
         shape = config.views_shape
         rows = np.arange(shape[0] * shape[1]).reshape(shape[:2])
         plan = BatchPlan(np.arange(shape[0]), rows, np.zeros(shape[:3], dtype=np.int64))
+        whole_rows = torch.from_numpy(rows)
         plan = plan.part(rank, world)
         views = torch.randint(0, 256, (*shape, SIZE, SIZE, 3), **draw)[rank::world]
     if config.objective.supervised.weight:
         images = torch.randint(0, 256, (IMAGES, SIZE, SIZE, 3), **draw)[rank::world]
         labels = (torch.arange(IMAGES) % CLASSES)[rank::world]
-    return Batch(3, views, plan, images, labels)
+    return Batch(3, views, plan, images, labels, whole_rows)
 
 
 def gradients(whole):
