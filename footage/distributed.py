@@ -123,6 +123,15 @@ def all_finite(*tensors: Tensor) -> bool:
     return not largest(not all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
 
 
+def on_every_rank(flag: Tensor) -> Tensor:
+    """Return whether a flag is set on all ranks, on the device and without waiting for it."""
+    if world_size() == 1:
+        return flag
+    value = flag.to(torch.int32)
+    dist.all_reduce(value, op=dist.ReduceOp.MIN)
+    return value.bool()
+
+
 def on_main(action: Callable[[], None]) -> None:
     """Run an action on the first rank while the others wait; if it fails there, all ranks end.
 

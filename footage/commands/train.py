@@ -10,6 +10,7 @@ as if uninterrupted: bit-exact on a CPU with a fixed number of threads.
 
 import contextlib
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
+from footage.training.updates import GPU_FETCH_STEPS, Step, Updates
 from footage.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,7 @@ def _train(
 ) -> None:
     """Take all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
+    is_alone = not distributed.is_distributed()
     metrics = setup.metrics_of(config, data, chance)
     learner = setup.in_parallel(state.learner.train(), device)
     with (
@@ -125,46 +128,82 @@ def _train(
                 state.learner.backbone, {}
             )  # no advice before the first step
             training_log.probe(0, values, [])
+        updates = Updates(state, fetch_steps(config, device))
         for batch, wait_seconds in _timed(loader):
             start = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
-            state.remember_buffers()
+            updates.before_forward()
 
             loss, levels = learner(batch)
             state.optimizer.zero_grad(set_to_none=True)
             state.learner.backward(loss)
             norm = _clip(state.learner, config.gradient_clip)
-            if not distributed.all_finite(loss.detach(), norm):
-                state.restore_buffers()
-                raise _not_finite(folder, training_log, data, batch, loss.detach(), levels, norm)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )
-            state.update(rate, teacher_decay=_teacher_decay(config, step))
+            loss = loss.detach()
+            decay = _teacher_decay(config, step)
+            finite = updates.update(loss, norm, rate, teacher_decay=decay)
 
-            compute_seconds = time.perf_counter() - start
-            after_step(compute_seconds)
-            step_seconds = wait_seconds + compute_seconds
-            training_log.step(
-                done,
-                {name: float(value) for name, value in levels.items()},
-                loss=float(loss.detach()),
-                learning_rate=rate,
-                gradient_norm=float(norm),
-                images_per_second=config.images_per_step / step_seconds,
-                data_wait=wait_seconds / step_seconds,
-            )
+            seconds = time.perf_counter() - start
+            after_step(seconds)
+            taken = Step(step, batch.plan, True, 0.0, 0.0, levels, rate, wait_seconds, seconds)
+            updates.add(taken, finite, loss, norm)
             last = done == config.steps
-            if is_main and (last or done % config.metrics_every == 0):
+            probes = last or done % config.metrics_every == 0
+            saves = last or done % config.checkpoint_every == 0
+            fetches = probes or saves or done % updates.every == 0
+            # several processes agree on a signal, for which the host waits, only with a fetch
+            number = distributed.largest(stop.number) if fetches or is_alone else 0
+            if fetches or number:
+                for one in _fetched(updates):
+                    if not one.is_finite:
+                        raise _not_finite(folder, training_log, data, one)
+                    _log_step(training_log, one, config.images_per_step)
+            if is_main and probes:
                 recent = {name: training_log.mean(name) for name in levels}
                 training_log.probe(done, *metrics.compute(state.learner.backbone, recent))
-            number = distributed.largest(stop.number)
-            if last or number or done % config.checkpoint_every == 0:
+            if saves or number:
                 folder.save(done, training_log.flush, is_last=bool(last or number))
             watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
+
+
+def fetch_steps(config: TrainConfig, device: torch.device) -> int:
+    """Return the number of steps between two copies of loss values to the host."""
+    automatic = GPU_FETCH_STEPS if device.type == "cuda" else 1
+    return config.compute.fetch_every or automatic
+
+
+def _fetched(updates: Updates) -> list[Step]:
+    """Return the steps since the last fetch; several share their time evenly.
+
+    The host only measures how long it takes to start the kernels of a step, so the time until all
+    of them have finished is known for all steps together.
+    """
+    start = time.perf_counter()
+    steps = updates.fetch()
+    if len(steps) < 2:
+        return steps
+    more = time.perf_counter() - start
+    waits = sum(one.wait_seconds for one in steps) / len(steps)
+    computes = (sum(one.compute_seconds for one in steps) + more) / len(steps)
+    return [one._replace(wait_seconds=waits, compute_seconds=computes) for one in steps]
+
+
+def _log_step(training_log: TrainingLog, one: Step, images: int) -> None:
+    seconds = one.wait_seconds + one.compute_seconds
+    training_log.step(
+        one.batch + 1,
+        one.levels,
+        loss=one.loss,
+        learning_rate=one.learning_rate,
+        gradient_norm=one.gradient_norm,
+        images_per_second=images / seconds,
+        data_wait=one.wait_seconds / seconds,
+    )
 
 
 def _timed(loader: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
@@ -251,29 +290,23 @@ def _log_setup(
 
 
 def _not_finite(
-    folder: RunFolder,
-    training_log: TrainingLog,
-    data: Data,
-    batch: Batch,
-    loss: Tensor,
-    levels: dict[str, Tensor],
-    norm: Tensor,
+    folder: RunFolder, training_log: TrainingLog, data: Data, step: Step
 ) -> FootageError:
     """Save the state before the failed step; return the error, which one rank reports."""
-    saved = _save_finite(folder, batch.step, training_log)
-    is_fine = bool(torch.isfinite(loss))
+    saved = _save_finite(folder, step.batch, training_log)
+    is_fine = math.isfinite(step.loss)
     first = -distributed.largest(-distributed.world_size() if is_fine else -distributed.rank())
     if distributed.rank() != first % distributed.world_size():
         return PeerError(FootageError.exit_code)
-    parts = ", ".join(f"{name} {float(value):.4g}" for name, value in levels.items())
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in step.levels.items())
     videos_note = ""
-    if data.videos and batch.plan:
+    if data.videos and step.plan:
         names = data.videos.frames.shots["video"]
-        videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
+        videos = [names[row].as_py() for row in step.plan.shots[:4, 0].tolist()]
         videos_note = f"; videos of the batch: {', '.join(videos)}, ..."
     return FootageError(
-        f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
-        f" {saved}{videos_note}",
+        f"step {step.batch + 1}: loss {step.loss:.4g} ({parts}), gradient norm"
+        f" {step.gradient_norm:.4g}; {saved}{videos_note}",
         "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
     )
 

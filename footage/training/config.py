@@ -62,6 +62,11 @@ class ComputeConfig:
     """Compile the backbone with torch.compile. The first step takes minutes; requires a C++
     compiler, and Triton for a GPU."""
 
+    fetch_every: int = 0
+    """Copy losses from the device every N steps, without waiting for it in between; 0 means every
+    step on a CPU and every 50 steps on a GPU. A loss that is not finite never reaches the weights.
+    """
+
     stall_seconds: float = 600.0
     """With several processes: end the run if no step finishes within this many seconds, because a
     process hangs. Must exceed the time to save a checkpoint or to compute online metrics.
@@ -81,6 +86,11 @@ class ComputeConfig:
             raise ConfigError(
                 f"compute.accumulate must be at least 1, got {self.accumulate}",
                 "give the number of micro-batches of a step; 1 does not split the batch",
+            )
+        if self.fetch_every < 0:
+            raise ConfigError(
+                f"compute.fetch_every must be at least 0, got {self.fetch_every}",
+                "leave it at 0 to choose it automatically",
             )
         if not 0 < self.stall_seconds < math.inf:
             raise ConfigError(
