@@ -181,16 +181,31 @@ def first_failure_first() -> Iterator[None]:
         if not _is_lost_connection(error):
             _record(traceback.format_exc())
             raise
-        log.error("error: rank %d: the connection to another process was lost", rank())
-        log.error(
-            "hint: the error of that process is printed above; if there is none, it was killed,"
-            " usually for lack of memory; rerun to resume"
-        )
+        if _is_first_here():
+            log.error("error: rank %d: the connection to another process was lost", rank())
+            log.error(
+                "hint: the error of that process is printed above; if there is none, it was killed,"
+                " usually for lack of memory, or its machine was lost; rerun to resume"
+            )
         time.sleep(SECONDARY_SECONDS)
         raise PeerError(FootageError.exit_code) from error
     except Exception:
         _record(traceback.format_exc())
         raise
+
+
+def _is_first_here() -> bool:
+    """Return whether no other process of this launcher has reported a lost connection yet."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not path:
+        return True
+    try:  # the launcher's folder of this attempt; it removes the folder
+        (Path(path).parents[1] / "lost-connection").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:

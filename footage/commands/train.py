@@ -34,7 +34,7 @@ from footage.runs.environment import environment
 from footage.seeding import generator
 from footage.training import online_metrics, run_folder, setup
 from footage.training.config import TrainConfig
-from footage.training.datasets import Data, open_data
+from footage.training.datasets import Data, open_data, with_earlier_cap
 from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.module import TrainModule, TrainState
@@ -83,7 +83,8 @@ def train(
     store, labels = arguments.location(store, "store"), arguments.location(labels, "labels")
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
-        data = open_data(config, store, labels)
+        data = open_data(with_earlier_cap(config, run), store, labels)
+        config = data.config
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
         config, state, weights_origin = setup.first_state(config, data, device)

@@ -12,13 +12,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from footage import configuration
 from footage.commands.train import train
 from footage.errors import CheckpointError, ConfigError
 from footage.models.load import load
 from footage.runs import layout
-from footage.training.config import ComputeConfig
+from footage.training.config import ComputeConfig, TrainConfig
+from footage.training.datasets import with_earlier_cap
 from footage.training.module import computes_in_bf16
-from tests.support.training import AS_OPTIONS, assert_same_run, lines, losses, smallest, weights
+from tests.support.training import (
+    AS_OPTIONS,
+    assert_same_run,
+    assert_same_tensors,
+    lines,
+    losses,
+    smallest,
+    weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +108,41 @@ def test_a_folder_with_other_files_is_refused(tiny_store, tmp_path):
         train(smallest(), store=tiny_store.path, out=tmp_path)
 
 
-def test_more_videos_than_there_are_is_refused(tiny_store, tmp_path):
-    config = smallest()
+def _of_forty(**changes):
+    config = smallest(**changes)
     sampling = dataclasses.replace(config.sampling, videos_per_batch=40)
-    with pytest.raises(ConfigError, match="videos_per_batch is 40"):
-        train(dataclasses.replace(config, sampling=sampling), store=tiny_store.path, out=tmp_path)
+    return dataclasses.replace(config, sampling=sampling)
+
+
+def test_a_batch_of_more_videos_than_there_are_is_capped_with_one_warning(
+    tiny_store, tmp_path, caplog
+):
+    out = tmp_path / "run"
+    train(_of_forty(steps=2), store=tiny_store.path, out=out)
+    warnings = [one for one in caplog.messages if "videos_per_batch" in one and "40" in one]
+    assert warnings == [
+        "sampling.videos_per_batch is 40, but only 4 training videos can be used: a batch has 4;"
+        " the learning rate stays the same"
+    ]
+    record = layout.read_record(out)
+    assert record["config"]["sampling"]["videos_per_batch"] == 4
+    assert record["capped"] == {"sampling.videos_per_batch": 40}
+    caplog.clear()
+    train(_of_forty(steps=3), store=tiny_store.path, out=out)  # the same command resumes
+    assert not any("40" in one for one in caplog.messages)
+    again = configuration.from_dict(TrainConfig, record["config"])
+    train(dataclasses.replace(again, steps=3), store=tiny_store.path, out=tmp_path / "from")
+    assert_same_tensors(weights(out), weights(tmp_path / "from"))
+
+
+def test_a_capped_batch_keeps_its_size_with_another_number_of_processes(tiny_store, tmp_path):
+    assert with_earlier_cap(_of_forty(), tmp_path) == _of_forty()  # a new run
+    train(_of_forty(steps=1), store=tiny_store.path, out=tmp_path / "run")
+    record = layout.read_record(tmp_path / "run")
+    record["config"]["sampling"]["videos_per_batch"] = 2  # as three processes would have capped
+    layout.write_record(tmp_path / "run", record)
+    assert with_earlier_cap(_of_forty(), tmp_path / "run").sampling.videos_per_batch == 2
+    assert with_earlier_cap(smallest(), tmp_path / "run") == smallest()
 
 
 def _command(store, out, steps, every):
