@@ -39,7 +39,7 @@ from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
-from footage.training.updates import GPU_FETCH_STEPS, Step, Updates
+from footage.training.updates import Step, Updates, fetch_steps
 from footage.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -170,12 +170,6 @@ def _train(
             watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
-
-
-def fetch_steps(config: TrainConfig, device: torch.device) -> int:
-    """Return the number of steps between two copies of loss values to the host."""
-    automatic = GPU_FETCH_STEPS if device.type == "cuda" else 1
-    return config.compute.fetch_every or automatic
 
 
 def _fetched(updates: Updates) -> list[Step]:

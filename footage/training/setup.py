@@ -115,7 +115,7 @@ def loader(config: TrainConfig, data: Data, steps: range, device: torch.device) 
         rank=distributed.rank(),
         world=distributed.world_size(),
         loading=LoadingConfig(
-            workers=config.compute.workers or _automatic_workers(config, data, device),
+            workers=workers_of(config, data, device),
             pin_memory=device.type == "cuda",
         ),
     )
@@ -137,7 +137,15 @@ def _check_micro_batches(config: TrainConfig) -> None:
             )
 
 
-def _automatic_workers(config: TrainConfig, data: Data, device: torch.device) -> int:
+def without_compiling(config: TrainConfig) -> TrainConfig:
+    """Return the configuration without torch.compile."""
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, compile=False))
+
+
+def workers_of(config: TrainConfig, data: Data, device: torch.device) -> int:
+    """Return the configured or automatic number of loading workers."""
+    if config.compute.workers:
+        return config.compute.workers
     threads = GPU_THREADS if device.type == "cuda" else config.compute.threads
     world = distributed.world_size()
     maker = BatchMaker(data.videos, data.images, config.seed, distributed.rank(), world)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from footage import distributed
 from footage.data.sampling import BatchPlan
+from footage.training.config import TrainConfig
 from footage.training.module import TrainState
 
 GPU_FETCH_STEPS = 50
@@ -75,6 +76,10 @@ class Updates:
             self._state.restore_buffers()
         return loss.new_tensor(float(is_finite))
 
+    def tensors(self) -> list[Tensor]:
+        """Return averages, the optimiser's moments, and the copies of the guarded mode."""
+        return [*_tensors(self._state), *(self._guard.kept if self._guard else [])]
+
     def add(self, step: Step, finite: Tensor, loss: Tensor, norm: Tensor) -> None:
         """Keep a step's values on the device; `step` has 0 where they belong."""
         values = [finite, loss, norm, *step.levels.values()]
@@ -115,7 +120,7 @@ class _Guard:
 
     def __init__(self, state: TrainState) -> None:
         self._state = state
-        self._kept: list[Tensor] = []
+        self.kept: list[Tensor] = []
         self._alive = torch.ones((), dtype=torch.bool, device=_tensors(state)[0].device)
         self.has_moments = bool(state.optimizer.state)
         """Whether the optimiser had moments at the last fetch."""
@@ -123,8 +128,8 @@ class _Guard:
     def remember(self) -> None:
         """Copy everything that a step changes."""
         live = _tensors(self._state)
-        self._kept += [torch.empty_like(tensor) for tensor in live[len(self._kept) :]]
-        torch._foreach_copy_(self._kept, live)
+        self.kept += [torch.empty_like(tensor) for tensor in live[len(self.kept) :]]
+        torch._foreach_copy_(self.kept, live)
 
     def update(self, loss: Tensor, norm: Tensor, rate: float, teacher_decay: float) -> Tensor:
         """Take a step, and undo it if this or an earlier step is not finite."""
@@ -132,9 +137,9 @@ class _Guard:
         self._alive = self._alive & distributed.on_every_rank(finite)
         self._state.update(rate, teacher_decay=teacher_decay)
         live = _tensors(self._state)
-        for tensor, kept in zip(live, self._kept, strict=False):
+        for tensor, kept in zip(live, self.kept, strict=False):
             tensor.copy_(torch.where(self._alive, tensor, kept))
-        for moment in live[len(self._kept) :]:  # the first step of a run makes them
+        for moment in live[len(self.kept) :]:  # the first step of a run makes them
             moment.copy_(torch.where(self._alive, moment, torch.zeros_like(moment)))
         return self._alive
 
@@ -150,6 +155,12 @@ class _Guard:
                 moments["step"] -= count
         if is_first and not self.has_moments:
             self._state.optimizer.state.clear()
+
+
+def fetch_steps(config: TrainConfig, device: torch.device) -> int:
+    """Return the number of steps between two copies of loss values to the host."""
+    automatic = GPU_FETCH_STEPS if device.type == "cuda" else 1
+    return config.compute.fetch_every or automatic
 
 
 def _tensors(state: TrainState) -> list[Tensor]:

@@ -128,10 +128,10 @@ def test_a_batch_of_more_videos_than_there_are_is_capped_with_one_warning(
     assert record["config"]["sampling"]["videos_per_batch"] == 4
     assert record["capped"] == {"sampling.videos_per_batch": 40}
     caplog.clear()
-    train(_of_forty(steps=3), store=tiny_store.path, out=out)  # the same command resumes
+    train(_of_forty(steps=2), store=tiny_store.path, out=out)  # the same command, again
     assert not any("40" in one for one in caplog.messages)
     again = configuration.from_dict(TrainConfig, record["config"])
-    train(dataclasses.replace(again, steps=3), store=tiny_store.path, out=tmp_path / "from")
+    train(again, store=tiny_store.path, out=tmp_path / "from")
     assert_same_tensors(weights(out), weights(tmp_path / "from"))
 
 

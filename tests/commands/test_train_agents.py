@@ -116,38 +116,42 @@ def test_when_one_agent_of_two_is_killed_the_other_ends_with_one_error(tiny_stor
     assert_one_clear_error(job.log(0))
 
 
+@pytest.fixture(scope="module")
+def alone(tiny_store, tmp_path_factory):
+    return trained(tiny_store, tmp_path_factory.mktemp("alone") / "run", processes=1)
+
+
 @pytest.mark.slow
-class TestTwoAgentsWithTwoProcessesEach:
-    @pytest.fixture(scope="class")
-    def alone(self, tiny_store, tmp_path_factory):
-        return trained(tiny_store, tmp_path_factory.mktemp("alone") / "run", processes=1)
+def test_two_agents_have_the_losses_of_one_process(alone, tiny_store, tmp_path):
+    job = Agents(tiny_store.path, tmp_path / "run")
+    assert job.end() == [0, 0], job.log(0) + job.log(1)
+    assert_same_losses(tmp_path / "run", alone)
 
-    def test_have_the_losses_of_one_process(self, alone, tiny_store, tmp_path):
-        job = Agents(tiny_store.path, tmp_path / "run")
-        assert job.end() == [0, 0], job.log(0) + job.log(1)
-        assert_same_losses(tmp_path / "run", alone)
 
-    @pytest.mark.parametrize("victim", [0, 1])
-    def test_end_when_one_is_killed_and_a_restart_resumes(
-        self, alone, tiny_store, tmp_path, victim
-    ):
-        out = tmp_path / "run"
-        job = Agents(tiny_store.path, out, steps=8)
-        job.wait_for_step(5)
-        others = job.kill(victim)
-        assert_ends_soon(others)
-        assert job.agents[1 - victim].wait(120) != 0
-        assert_one_clear_error(job.log(1 - victim))
-        assert checkpoint.newest(out / layout.CHECKPOINTS).step == 3
-        again = Agents(tiny_store.path, out)
-        assert again.end() == [0, 0], again.log(0) + again.log(1)
-        assert_same_losses(out, alone)
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_two_agents_end_when_one_is_killed_and_a_restart_resumes(
+    alone, tiny_store, tmp_path, victim
+):
+    out = tmp_path / "run"
+    job = Agents(tiny_store.path, out, steps=8)
+    job.wait_for_step(5)
+    others = job.kill(victim)
+    assert_ends_soon(others)
+    assert job.agents[1 - victim].wait(120) != 0
+    assert_one_clear_error(job.log(1 - victim))
+    assert checkpoint.newest(out / layout.CHECKPOINTS).step == 3
+    again = Agents(tiny_store.path, out)
+    assert again.end() == [0, 0], again.log(0) + again.log(1)
+    assert_same_losses(out, alone)
 
-    def test_continue_with_another_number_of_processes(self, alone, tiny_store, tmp_path):
-        out = tmp_path / "run"
-        job = Agents(tiny_store.path, out, steps=8)
-        job.wait_for_step(4)
-        assert_ends_soon(job.kill(1))
-        job.agents[0].wait(120)
-        trained(tiny_store, out, processes=2)
-        assert_same_losses(out, alone)
+
+@pytest.mark.slow
+def test_two_agents_continue_with_another_number_of_processes(alone, tiny_store, tmp_path):
+    out = tmp_path / "run"
+    job = Agents(tiny_store.path, out, steps=8)
+    job.wait_for_step(4)
+    assert_ends_soon(job.kill(1))
+    job.agents[0].wait(120)
+    trained(tiny_store, out, processes=2)
+    assert_same_losses(out, alone)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from footage.commands.train import fetch_steps, train
+from footage.commands.train import train
 from footage.errors import ConfigError, FootageError
 from footage.optim.config import OptimizerConfig
 from footage.recipes.methods import METHODS, recipe
@@ -11,7 +11,7 @@ from footage.runs import checkpoint, layout
 from footage.training.config import ComputeConfig
 from footage.training.live_memory import tensors_of
 from footage.training.module import TrainState
-from footage.training.updates import Step, Updates
+from footage.training.updates import Step, Updates, fetch_steps
 from tests.support.host_reads import HostReads
 from tests.support.learners import batch, learner, small_config
 from tests.support.training import (
