@@ -54,7 +54,8 @@ def batch_of(config: TrainConfig) -> Batch:
         count = config.labelled.images_per_batch
         images = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8)
         labels = torch.arange(count) % CLASSES
-    return Batch(0, views, plan, images, labels)
+    rows = None if plan is None else torch.from_numpy(plan.shots)
+    return Batch(0, views, plan, images, labels, rows)
 
 
 def seconds_of_a_step(state: TrainState, batch: Batch) -> float:

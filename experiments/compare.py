@@ -2,7 +2,7 @@ r"""Which recipe learns more from the same videos? Several recipes, several seed
 
     python -m experiments.compare RESULTS.jsonl --store STORE --labelled FOLDER FOLDER \
         --arms vivi-ex4-tiny ex-shot-tiny "ex-shot-tiny:margin 1:objective.frame_shot.margin=1.0" \
-        --seeds 0 1 2 --common steps=300,compute.workers=0
+        --seeds 0 1 2 --common steps=300,compute.workers=1
     python -m experiments.compare RESULTS.jsonl --store STORE --suite POCKET --arms ...
     python -m experiments.compare RESULTS.jsonl --table
 

@@ -75,7 +75,7 @@ ARMS = (
     *COLOURS,
 )
 COMMON = (
-    "backbone.architecture=regnetx_002,steps=1000,compute.workers=0,compute.threads=1,"
+    "backbone.architecture=regnetx_002,steps=1000,compute.workers=1,compute.threads=1,"
     "precision=fp32"
 )
 

@@ -26,7 +26,7 @@ ARMS = (
     "vivi-ex4-tiny:vivi-ex4, order only:objective.future.weight=0.0",
     "vivi-rot-tiny:vivi-rot",
 )
-COMMON = "steps=2000,metrics_every=1000,checkpoint_every=1000,compute.workers=0,compute.threads=1"
+COMMON = "steps=2000,metrics_every=1000,checkpoint_every=1000,compute.workers=1,compute.threads=1"
 
 if __name__ == "__main__":
     main(__doc__ or "", ARMS, COMMON)

@@ -44,4 +44,4 @@ ARMS = (
 )
 
 if __name__ == "__main__":
-    main(__doc__ or "", ARMS, "steps=1000,compute.workers=0,compute.threads=1")
+    main(__doc__ or "", ARMS, "steps=1000,compute.workers=1,compute.threads=1")

@@ -123,6 +123,15 @@ def all_finite(*tensors: Tensor) -> bool:
     return not largest(not all(bool(torch.isfinite(tensor).all()) for tensor in tensors))
 
 
+def on_every_rank(flag: Tensor) -> Tensor:
+    """Return whether a flag is set on all ranks, on the device and without waiting for it."""
+    if world_size() == 1:
+        return flag
+    value = flag.to(torch.int32)
+    dist.all_reduce(value, op=dist.ReduceOp.MIN)
+    return value.bool()
+
+
 def on_main(action: Callable[[], None]) -> None:
     """Run an action on the first rank while the others wait; if it fails there, all ranks end.
 
@@ -172,16 +181,31 @@ def first_failure_first() -> Iterator[None]:
         if not _is_lost_connection(error):
             _record(traceback.format_exc())
             raise
-        log.error("error: rank %d: the connection to another process was lost", rank())
-        log.error(
-            "hint: the error of that process is printed above; if there is none, it was killed,"
-            " usually for lack of memory; rerun to resume"
-        )
+        if _is_first_here():
+            log.error("error: rank %d: the connection to another process was lost", rank())
+            log.error(
+                "hint: the error of that process is printed above; if there is none, it was killed,"
+                " usually for lack of memory, or its machine was lost; rerun to resume"
+            )
         time.sleep(SECONDARY_SECONDS)
         raise PeerError(FootageError.exit_code) from error
     except Exception:
         _record(traceback.format_exc())
         raise
+
+
+def _is_first_here() -> bool:
+    """Return whether no other process of this launcher has reported a lost connection yet."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not path:
+        return True
+    try:  # the launcher's folder of this attempt; it removes the folder
+        (Path(path).parents[1] / "lost-connection").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:

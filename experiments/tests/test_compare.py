@@ -75,7 +75,7 @@ def test_arms_with_and_without_videos_are_run_once(
     results = tmp_path / "results.jsonl"
     common = (
         "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
-        "labelled.images_per_batch=6,held_out_fraction=0.3,compute.workers=0,compute.threads=1"
+        "labelled.images_per_batch=6,held_out_fraction=0.3,compute.workers=1,compute.threads=1"
     )
     command = [
         "compare.py", str(results), "--store", str(tiny_store.path), "--images", str(shapes_folder),
@@ -98,7 +98,7 @@ def test_parallel_arms_have_the_results_of_sequential_ones(
 ):
     common = (
         "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
-        "held_out_fraction=0.3,compute.workers=0,compute.threads=1"
+        "held_out_fraction=0.3,compute.workers=1,compute.threads=1"
     )
     rest = [
         "--store", str(tiny_store.path), "--labelled", str(shapes_folder), "--seeds", "0",

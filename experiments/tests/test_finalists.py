@@ -25,7 +25,7 @@ def test_an_arm_is_evaluated_again_with_another_protocol(
     of, again = tmp_path / "arms.jsonl", tmp_path / "again.jsonl"
     common = (
         "steps=2,backbone.architecture=test_resnet,augment.size=32,sampling.videos_per_batch=3,"
-        "held_out_fraction=0.3,compute.workers=0,compute.threads=1"
+        "held_out_fraction=0.3,compute.workers=1,compute.threads=1"
     )
     arms = ["compare.py", str(of), "--store", str(tiny_store.path), "--suite", str(suite)]
     arms += ["--arms", "vivi-ex4-tiny:the arm", "--seeds", "0", "--common", common]

@@ -13,7 +13,8 @@ from tyro.conf import arg
 
 from footage import configuration
 from footage.cli import parsing, recipe_help
-from footage.cli.options import optional, required
+from footage.cli.options import Flag, optional, required
+from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.recipes.choice import with_loss
 from footage.recipes.methods import recipe
@@ -52,12 +53,22 @@ def run(words: Sequence[str]) -> None:
                 " WebDataset or a Hugging Face folder.",
             ),
         ] = "",
+        dry_run: Annotated[
+            Flag,
+            arg(
+                help="Measure a few steps and show memory, time and disk; write nothing.",
+                help_behavior_hint="",
+            ),
+        ] = False,
         config: Annotated[TrainConfig, arg(name="")] = base,
     ) -> None:
         """Train a backbone on a frame store. Rerun the same command to resume.
 
         Repeat a run with `footage train --from RUN/run.json --out OTHER`.
         """
+        if dry_run:
+            _show_requirements(config, store, labels, out, ["footage", "train", *words])
+            return
         from footage.commands.train import train
 
         path = train(config, store=store, labels=labels, out=out, recipe=name)
@@ -76,6 +87,25 @@ def run(words: Sequence[str]) -> None:
         raise SystemExit(0)
     rest = ["--help" if word == recipe_help.ALL else word for word in rest]
     parsing.run(command, rest, program, deprecated=DEPRECATED)
+
+
+def _show_requirements(
+    config: TrainConfig, store: str, labels: str, out: str, command: list[str]
+) -> None:
+    """Print what a run needs, and the command that starts it or what to change first."""
+    from rich.table import Table
+
+    from footage.commands.dry_run import dry_run
+
+    found = dry_run(config, store=store, labels=labels, out=out)
+    table = Table("", "needed", "", box=None, pad_edge=False)
+    for row in found.rows:
+        table.add_row(*row)
+    show(table)
+    for change in found.changes:
+        print(f"change: {change}")
+    rest = [word for word in command if word != "--dry-run"]
+    print("next: " + (shlex.join(rest) if found.fits else "change the settings above"))
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:

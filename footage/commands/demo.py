@@ -11,7 +11,6 @@ videos. The model is evaluated by retrieval in held-out videos and on rendered l
 import contextlib
 import dataclasses
 import logging
-import os
 import statistics
 import textwrap
 from collections.abc import Iterator
@@ -197,8 +196,6 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
     share = HELD_OUT_SHARE
     training = max(round(num_videos * (1 - share)), 1)
     videos_per_batch = min(base.sampling.videos_per_batch, max(training // 4, min(training, 8)))
-    on_gpu = torch.cuda.is_available()
-    workers = max(min((os.cpu_count() or 1) - 1, 8), 1) if on_gpu else base.compute.workers
     return dataclasses.replace(
         base,
         seed=config.seed,
@@ -207,7 +204,6 @@ def _tiny_for(store: Path, config: DemoConfig) -> TrainConfig:
         sampling=dataclasses.replace(
             base.sampling, videos_per_batch=videos_per_batch, frame_stride=FRAME_STRIDE
         ),
-        compute=dataclasses.replace(base.compute, workers=workers),
     )
 
 

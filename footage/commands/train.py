@@ -9,43 +9,37 @@ as if uninterrupted: bit-exact on a CPU with a fixed number of threads.
 """
 
 import contextlib
-import dataclasses
 import logging
+import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from footage import arguments, configuration, distributed
 from footage.arguments import Location
 from footage.data.label_subset import write_share
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
-from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.images import confined
-from footage.models.config import BackboneConfig
-from footage.models.initial_weights import initial_weights, load_heads
 from footage.models.load import Model, describe
 from footage.objectives.losses.distillation import DistillationConfig
-from footage.objectives.objective import Objective
 from footage.optim.schedules import learning_rate, teacher_decay
 from footage.processes.signals import StopRequest
 from footage.runs import layout
 from footage.runs.environment import environment
 from footage.seeding import generator
-from footage.training import online_metrics, run_folder
+from footage.training import online_metrics, run_folder, setup
 from footage.training.config import TrainConfig
-from footage.training.datasets import Data, open_data
-from footage.training.loader import Batch, BatchStream, LoadingConfig, batches
+from footage.training.datasets import Data, open_data, with_earlier_cap
+from footage.training.loader import Batch
 from footage.training.log import TrainingLog
-from footage.training.module import TrainModule, TrainState, computes_in_bf16
+from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
-from footage.training.threads import torch_threads
+from footage.training.updates import Step, Updates, fetch_steps
 from footage.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -89,10 +83,11 @@ def train(
     store, labels = arguments.location(store, "store"), arguments.location(labels, "labels")
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
-        data = open_data(config, store, labels)
+        data = open_data(with_earlier_cap(config, run), store, labels)
+        config = data.config
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
-        config, state, weights_origin = _first_state(config, data, device)
+        config, state, weights_origin = setup.first_state(config, data, device)
         record = _record(config, recipe, data, state, weights_origin)
         with run_folder.opened(run, record, config, state) as folder:
             if folder.is_complete:
@@ -111,8 +106,9 @@ def _train(
 ) -> None:
     """Run all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
-    metrics = _online_metrics(config, data, chance)
-    learner = _in_parallel(state.learner.train(), device)
+    is_alone = not distributed.is_distributed()
+    metrics = setup.metrics_of(config, data, chance)
+    learner = setup.in_parallel(state.learner.train(), device)
     with (
         TrainingLog(
             folder.path,
@@ -123,124 +119,85 @@ def _train(
         ) as training_log,
         StopRequest() as stop,
         Watchdog(config.compute.stall_seconds) as watchdog,
-        _threads(config, device) as after_step,
-        contextlib.closing(_loader(config, data, folder.step, device)) as loader,
+        setup.threads_of(config, device) as after_step,
+        contextlib.closing(
+            setup.loader(config, data, range(folder.step, config.steps), device)
+        ) as loader,
     ):
         if is_main and folder.step == 0:
             values, _ = metrics.compute(
                 state.learner.backbone, {}
             )  # no advice before the first step
             training_log.probe(0, values, [])
+        updates = Updates(state, fetch_steps(config, device))
         for batch, wait_seconds in _timed(loader):
             start = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
-            state.remember_buffers()
+            updates.before_forward()
 
             loss, levels = learner(batch)
             state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            state.learner.backward(loss)
             norm = _clip(state.learner, config.gradient_clip)
-            if not distributed.all_finite(loss.detach(), norm):
-                state.restore_buffers()
-                raise _not_finite(folder, training_log, data, batch, loss.detach(), levels, norm)
             rate = learning_rate(
                 step, config.schedule, peak=config.optimizer.learning_rate, total_steps=config.steps
             )
-            state.update(rate, teacher_decay=_teacher_decay(config, step))
+            loss = loss.detach()
+            decay = _teacher_decay(config, step)
+            finite = updates.update(loss, norm, rate, teacher_decay=decay)
 
-            compute_seconds = time.perf_counter() - start
-            after_step(compute_seconds)
-            step_seconds = wait_seconds + compute_seconds
-            training_log.step(
-                done,
-                {name: float(value) for name, value in levels.items()},
-                loss=float(loss.detach()),
-                learning_rate=rate,
-                gradient_norm=float(norm),
-                images_per_second=config.images_per_step / step_seconds,
-                data_wait=wait_seconds / step_seconds,
-            )
+            seconds = time.perf_counter() - start
+            after_step(seconds)
+            taken = Step(step, batch.plan, True, 0.0, 0.0, levels, rate, wait_seconds, seconds)
+            updates.add(taken, finite, loss, norm)
             last = done == config.steps
-            if is_main and (last or done % config.metrics_every == 0):
+            probes = last or done % config.metrics_every == 0
+            saves = last or done % config.checkpoint_every == 0
+            fetches = probes or saves or done % updates.every == 0
+            # several processes agree on a signal, for which the host waits, only with a fetch
+            number = distributed.largest(stop.number) if fetches or is_alone else 0
+            if fetches or number:
+                for one in _fetched(updates):
+                    if not one.is_finite:
+                        raise _not_finite(folder, training_log, data, one)
+                    _log_step(training_log, one, config.images_per_step)
+            if is_main and probes:
                 recent = {name: training_log.mean(name) for name in levels}
                 training_log.probe(done, *metrics.compute(state.learner.backbone, recent))
-            number = distributed.largest(stop.number)
-            if last or number or done % config.checkpoint_every == 0:
+            if saves or number:
                 folder.save(done, training_log.flush, is_last=bool(last or number))
             watchdog.progress()
             if number and not last:
                 raise _stopped(number, done, config.steps)
 
 
-def _first_state(
-    config: TrainConfig, data: Data, device: torch.device
-) -> tuple[TrainConfig, TrainState, str]:
-    """Return the state before the first step, with the final configuration and weights' origin."""
-    initial = initial_weights(
-        config.backbone,
-        config.init,
-        size=config.augment.size,
-        seed=config.seed,
-        classes=data.classes,
-    )
-    backbone = initial.backbone
-    network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
-    precision = config.precision
-    if precision == "auto":
-        precision = "bf16" if computes_in_bf16(device) else "fp32"
-    config = dataclasses.replace(config, backbone=network, precision=precision)
-    objective = Objective(
-        backbone.feature_dim,
-        config.objective,
-        config.sampling.shots_per_video,
-        num_classes=len(data.classes),
-        seed=config.seed,
-    )
-    load_heads(objective, initial.heads)
-    bf16 = precision == "bf16"
-    learner = TrainModule(backbone, objective, bf16=bf16, statistics=config.labelled.statistics)
-    format = torch.channels_last if config.channels_last else torch.contiguous_format
-    learner.to(device, memory_format=format)  # type: ignore[call-overload]
-    state = TrainState(learner, config.optimizer, ema_decay=config.ema_decay)
-    return config, state, initial.description
+def _fetched(updates: Updates) -> list[Step]:
+    """Return the steps since the last fetch; several share their time evenly.
+
+    The host only measures how long it takes to start the kernels of a step, so the time until all
+    of them have finished is known for all steps together.
+    """
+    start = time.perf_counter()
+    steps = updates.fetch()
+    if len(steps) < 2:
+        return steps
+    more = time.perf_counter() - start
+    waits = sum(one.wait_seconds for one in steps) / len(steps)
+    computes = (sum(one.compute_seconds for one in steps) + more) / len(steps)
+    return [one._replace(wait_seconds=waits, compute_seconds=computes) for one in steps]
 
 
-def _online_metrics(
-    config: TrainConfig, data: Data, chance: Mapping[str, float]
-) -> online_metrics.OnlineMetrics:
-    """Return the online metrics; without frames if training uses labels alone."""
-    if data.videos is None:
-        return online_metrics.OnlineMetrics(NO_FRAMES, chance)
-    frames = held_out_frames(
-        data.videos.frames, data.watched, size=config.augment.size, frames=config.metrics_frames
-    )
-    return online_metrics.OnlineMetrics(frames, chance)
-
-
-def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
-    if not distributed.is_distributed():
-        return learner
-    return DistributedDataParallel(learner, device_ids=[device] if device.type == "cuda" else None)
-
-
-def _threads(
-    config: TrainConfig, device: torch.device
-) -> AbstractContextManager[Callable[[float], None]]:
-    """Set torch's threads; adapt them only for a single process: several wait for each other."""
-    is_alone = device.type == "cpu" and not distributed.is_distributed()
-    return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
-
-
-def _loader(config: TrainConfig, data: Data, first_step: int, device: torch.device) -> BatchStream:
-    return batches(
-        data.videos,
-        data.images,
-        seed=config.seed,
-        steps=range(first_step, config.steps),
-        rank=distributed.rank(),
-        world=distributed.world_size(),
-        loading=LoadingConfig(workers=config.compute.workers, pin_memory=device.type == "cuda"),
+def _log_step(training_log: TrainingLog, one: Step, images: int) -> None:
+    seconds = one.wait_seconds + one.compute_seconds
+    training_log.step(
+        one.batch + 1,
+        one.levels,
+        loss=one.loss,
+        learning_rate=one.learning_rate,
+        gradient_norm=one.gradient_norm,
+        images_per_second=images / seconds,
+        data_wait=one.wait_seconds / seconds,
     )
 
 
@@ -328,29 +285,23 @@ def _log_setup(
 
 
 def _not_finite(
-    folder: RunFolder,
-    training_log: TrainingLog,
-    data: Data,
-    batch: Batch,
-    loss: Tensor,
-    levels: dict[str, Tensor],
-    norm: Tensor,
+    folder: RunFolder, training_log: TrainingLog, data: Data, step: Step
 ) -> FootageError:
     """Save the state before the failed step; return the error, which one rank reports."""
-    saved = _save_finite(folder, batch.step, training_log)
-    is_fine = bool(torch.isfinite(loss))
+    saved = _save_finite(folder, step.batch, training_log)
+    is_fine = math.isfinite(step.loss)
     first = -distributed.largest(-distributed.world_size() if is_fine else -distributed.rank())
     if distributed.rank() != first % distributed.world_size():
         return PeerError(FootageError.exit_code)
-    parts = ", ".join(f"{name} {float(value):.4g}" for name, value in levels.items())
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in step.levels.items())
     videos_note = ""
-    if data.videos and batch.plan:
+    if data.videos and step.plan:
         names = data.videos.frames.shots["video"]
-        videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
+        videos = [names[row].as_py() for row in step.plan.shots[:4, 0].tolist()]
         videos_note = f"; videos of the batch: {', '.join(videos)}, ..."
     return FootageError(
-        f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
-        f" {saved}{videos_note}",
+        f"step {step.batch + 1}: loss {step.loss:.4g} ({parts}), gradient norm"
+        f" {step.gradient_norm:.4g}; {saved}{videos_note}",
         "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
     )
 

@@ -107,6 +107,10 @@ class BatchMaker:
         """Return this rank's part of a step's plan."""
         return self.videos.sampler.plan(step).part(self.rank, self.world) if self.videos else None
 
+    def shots(self, step: int) -> Int[np.ndarray, "V S"] | None:
+        """Return the row in the store of each shot of a step's batch, of all ranks together."""
+        return self.videos.sampler.plan(step).shots if self.videos else None
+
     def rows(self, step: int) -> Int[np.ndarray, " B"] | None:
         """Return the rows of this rank's labelled images of a step."""
         if self.images is None:

@@ -57,6 +57,14 @@ SMALLEST_PART = 2
 neighbouring frames apart."""
 
 
+class TooFewVideosError(ConfigError):
+    """There are fewer eligible videos than a batch needs."""
+
+    def __init__(self, message: str, hint: str, *, num_eligible: int) -> None:
+        super().__init__(message, hint)
+        self.num_eligible = num_eligible
+
+
 class BatchPlan(NamedTuple):
     """The frames of a batch, before any pixels are read.
 
@@ -188,7 +196,7 @@ class BatchSampler:
         """Find the eligible videos and the slots from which their shots can be drawn.
 
         Raises:
-            ConfigError: Fewer eligible videos than `videos_per_batch`.
+            TooFewVideosError: Fewer eligible videos than `videos_per_batch`.
         """
         self.config = config
         self.seed = seed
@@ -203,7 +211,7 @@ class BatchSampler:
         self.num_wrapped = int((slots.num_frames < config.frames_per_shot).sum())
         """Number of shots, or parts of shots, whose frames have to repeat."""
         if self.num_eligible < config.videos_per_batch:
-            raise ConfigError(
+            raise TooFewVideosError(
                 f"videos_per_batch is {config.videos_per_batch}, but only {self.num_eligible} "
                 f"of {self.num_eligible + self.num_ineligible} training videos can give "
                 f"{config.shots_per_video} shots of {config.frames_per_shot} frames",
@@ -211,6 +219,7 @@ class BatchSampler:
                 "videos, or ask for fewer shots and frames"
                 if self.num_eligible > 1
                 else "ingest more or longer videos, or ask for fewer shots and frames",
+                num_eligible=self.num_eligible,
             )
         self._epochs = Epochs("pass", seed, self.num_eligible, config.videos_per_batch)
 

@@ -225,7 +225,7 @@ def cannot_write(path: Path, number: int, otherwise: str = "") -> OutputError:
     if number in _SPACE:
         return OutputError(
             f"{str(path)!r} cannot be written: {reason}",
-            f"{_megabytes(_free_bytes(path))} are free there; free some space, raise the quota or"
+            f"{_megabytes(free_bytes(path))} are free there; free some space, raise the quota or"
             " file size limit, or choose another path, then rerun the same command",
         )
     return OutputError(
@@ -252,7 +252,7 @@ def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> 
     probe = path.parent / f".{path.name}.space.{os.getpid()}.partial"
     with output_errors(path):
         _remove_abandoned(path.with_name(f"{path.name}.space"))
-        free, limit = _free_bytes(path), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        free, limit = free_bytes(path), resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         try:
             if copies * num_bytes <= free:
                 with probe.open("wb") as file:
@@ -271,7 +271,8 @@ def require_space(path: Path, num_bytes: int, what: str, *, copies: int = 1) -> 
     )
 
 
-def _free_bytes(path: Path) -> int:
+def free_bytes(path: Path) -> int:
+    """Return the free bytes of the disk on which a path lies or would lie."""
     existing = next(
         (parent for parent in [path, *path.absolute().parents] if parent.exists()), None
     )

@@ -85,6 +85,21 @@ class Backbone(nn.Module):
         features: Tensor = self.network(images)
         return features
 
+    def checkpoint_activations(self) -> None:
+        """Keep only the inputs of the network's blocks, and compute the other activations again.
+
+        Raises:
+            ConfigError: The network does not support it.
+        """
+        try:
+            self.network.set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as error:
+            raise ConfigError(
+                f"{self.architecture!r} does not support activation checkpointing",
+                "leave out --compute.checkpointing; --compute.accumulate saves memory with every"
+                " architecture",
+            ) from error
+
     def patch_features(self, images: Images) -> Float[Tensor, "B h w D"]:
         """Compute the last feature map: one vector for each cell of the network's grid."""
         maps: Tensor = self.network.forward_features(images)

@@ -22,6 +22,7 @@ def normalise(
         device: Device of the result.
     """
     flat = views.to(device, non_blocking=True).flatten(0, -4)
-    scale = torch.tensor([1 / (255 * each) for each in std], device=flat.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=flat.device)
+    scale = torch.tensor([1 / (255 * each) for each in std]).to(flat.device, non_blocking=True)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
+    shift = shift.to(flat.device, non_blocking=True)
     return torch.addcmul(shift, flat, scale).permute(0, 3, 1, 2)

@@ -25,7 +25,8 @@ class LevelInput(NamedTuple):
     """Features of this rank's videos."""
 
     rows: ShotRows
-    """Row in the store of each shot of the global batch; parts of one shot share its row."""
+    """Row in the store of each shot of the global batch; parts of one shot share its row. They are
+    in host memory on every device, so that what depends on them alone never waits for a GPU."""
 
     step: int
     """Index of the batch; together with the seed it determines a level's random draws."""
@@ -50,7 +51,7 @@ class ObjectiveInput(NamedTuple):
     """Features of the views of videos."""
 
     rows: ShotRows | None
-    """Row in the store of each shot of these videos; parts of one shot share its row."""
+    """Row in the store of each shot of the global batch, in host memory."""
 
     teacher: Embeddings | None = None
     """The teacher's features of the same views."""

@@ -41,7 +41,7 @@ def mine(
 
     Args:
         embeddings: Embeddings of length 1.
-        identities: Identity of each embedding.
+        identities: Identity of each embedding, preferably in host memory.
         mining: Mining rule; see `triplet`.
         draws: Needed by hardness-sampled only.
 
@@ -55,32 +55,41 @@ def mine(
 def _mine(
     embeddings: FlatEmbeddings, identities: Identities, mining: Mining, draws: Draws | None
 ) -> tuple[Rows, Rows, Rows]:
+    identities = identities.cpu()
     check_negatives(identities)
     largest_identity = int(identities.unique(return_counts=True)[1].max())  # type: ignore[no-untyped-call]
     if largest_identity < 2:
         raise no_positive_pair(len(identities))
-    every = torch.arange(len(embeddings), device=embeddings.device)
+    # Identities and pairs are found in host memory; only masks and rows go to the device.
+    device, every = embeddings.device, torch.arange(len(embeddings))
+    own = identities.to(device, non_blocking=True)
     triplets = []
     for rows in torch.split(every, max(1, CHUNK_ELEMENTS // (len(every) * largest_identity))):
-        same = identities[rows, None] == identities
-        pairs = same & (rows[:, None] != every)
-        similarity = embeddings[rows] @ embeddings.T
+        pairs = (identities[rows, None] == identities) & (rows[:, None] != every)
+        chunk = slice(int(rows[0]), int(rows[-1]) + 1)
+        same = own[chunk, None] == own
+        similarity = embeddings[chunk] @ embeddings.T
         match mining:
             case "semi-hard":
                 row, positive, negative = _semi_hard(similarity, same, pairs)
             case "batch-hard":
                 row, positive, negative = _batch_hard(similarity, same, pairs)
             case "hardness-sampled":
-                drawn = _given(draws)[rows]
+                drawn = _given(draws)[chunk]
                 row, positive, negative = _hardness_sampled(similarity, same, pairs, drawn)
-        triplets.append((rows[row], positive, negative))
+        triplets.append((row + chunk.start, positive, negative))
     anchors, positives, negatives = zip(*triplets, strict=True)
     return torch.cat(anchors), torch.cat(positives), torch.cat(negatives)
 
 
+def _there(host: Tensor, device: Tensor) -> Tensor:
+    """Copy to the device of another tensor, without waiting for it."""
+    return host.to(device.device, non_blocking=True)
+
+
 def _semi_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, Rows, Rows]:
     """Pair each positive with the closest negative beyond it, or with the farthest negative."""
-    row, positive = pairs.nonzero(as_tuple=True)
+    row, positive = (_there(part, similarity) for part in pairs.nonzero(as_tuple=True))
     to_positive = similarity[row, positive]
     to_farthest, farthest = similarity.masked_fill(same, torch.inf).min(dim=1)
     candidates = similarity.masked_fill(same, -torch.inf)[row]
@@ -92,7 +101,8 @@ def _semi_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, R
 
 def _batch_hard(similarity: Similarity, same: Mask, pairs: Mask) -> tuple[Rows, Rows, Rows]:
     """Select each anchor's least similar positive and most similar negative."""
-    row = pairs.any(dim=1).nonzero().squeeze(1)
+    row = _there(pairs.any(dim=1).nonzero().squeeze(1), similarity)
+    pairs = _there(pairs, similarity)
     positive = similarity.masked_fill(~pairs, torch.inf).argmin(dim=1)
     negative = similarity.masked_fill(same, -torch.inf).argmax(dim=1)
     return row, positive[row], negative[row]
@@ -102,7 +112,8 @@ def _hardness_sampled(
     similarity: Similarity, same: Mask, pairs: Mask, draws: Float[Tensor, "R 2"]
 ) -> tuple[Rows, Rows, Rows]:
     """Draw for each anchor a positive by softmax(d) and a negative by softmax(-d)."""
-    row = pairs.any(dim=1).nonzero().squeeze(1)
+    row = _there(pairs.any(dim=1).nonzero().squeeze(1), similarity)
+    pairs = _there(pairs, similarity)
     positive = _draw(-2 * similarity, pairs, draws[:, 0])
     negative = _draw(2 * similarity, ~same, draws[:, 1])
     return row, positive[row], negative[row]

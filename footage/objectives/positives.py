@@ -6,6 +6,9 @@
     other_frames    the views of its shot's other frames  all views of its frame, itself included
 
 Sums over all positive pairs are sums over whole groups, so they need no N x N matrix.
+
+Identities stay in host memory: what follows from them alone is computed there, and the host never
+waits for a GPU. Embeddings are on any device.
 """
 
 from typing import Literal, NamedTuple
@@ -77,6 +80,12 @@ def num_positives(values: FlatEmbeddings, pairs: Pairs) -> Tensor:
     return sum_over_positives(values.new_ones(len(values), 1), pairs).squeeze(1)
 
 
+def with_positives(pairs: Pairs) -> Identities:
+    """Return the rows of the embeddings that have a positive."""
+    ones = torch.ones(len(pairs.same_identity), 1)
+    return (num_positives(ones, pairs) > 0).nonzero().squeeze(1)
+
+
 def mean_squared_distance(values: FlatEmbeddings, pairs: Pairs) -> Scalar:
     """Return the mean squared Euclidean distance over all positive pairs.
 
@@ -117,5 +126,6 @@ def _sum_over(groups: Identities, values: FlatEmbeddings) -> FlatEmbeddings:
     every, place = groups.unique(return_inverse=True)  # type: ignore[no-untyped-call]
     if len(every) == len(values):
         return values  # every embedding is its own group
+    place = place.to(values.device, non_blocking=True)
     sums = values.new_zeros(len(every), values.shape[1]).index_add(0, place, values)
     return sums.index_select(0, place)

@@ -12,7 +12,7 @@ from footage.models.config import BackboneConfig
 from footage.objectives.config import FutureConfig, ObjectiveConfig
 from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
-from footage.training.config import ComputeConfig, LabelledConfig, TrainConfig
+from footage.training.config import LabelledConfig, TrainConfig
 
 
 def paper() -> TrainConfig:
@@ -60,7 +60,6 @@ def gpu() -> TrainConfig:
             name="sgd", learning_rate=0.03 * sampling.images_per_batch / 256, weight_decay=1e-4
         ),
         schedule=ScheduleConfig(name="cosine", warmup_fraction=0.05),
-        compute=ComputeConfig(workers=14),
     )
 
 
@@ -84,7 +83,6 @@ def tiny() -> TrainConfig:
         schedule=ScheduleConfig(name="cosine", warmup_fraction=0.05),
         metrics_every=200,
         checkpoint_every=100,
-        compute=ComputeConfig(workers=1),
     )
 
 

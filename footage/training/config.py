@@ -42,12 +42,30 @@ class LabelledConfig:
 class ComputeConfig:
     """Hardware settings; they do not affect results beyond rounding."""
 
-    workers: int = 8
-    """Processes that read, decode and augment, per training process."""
+    workers: int = 0
+    """Processes that read, decode and augment, per training process; 0 chooses it from the cores
+    that this process may use. Batches are the same for any number."""
 
     threads: int = 0
     """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
     become slow. Bit-exact resume requires a fixed number."""
+
+    accumulate: int = 1
+    """Micro-batches per step of each process: less memory, more time. Losses and gradients are
+    those of the whole batch, except that batch norm takes its statistics from each micro-batch."""
+
+    checkpointing: bool = False
+    """Keep fewer activations of the backbone and compute the others again: less memory, more time.
+    Not all architectures support it."""
+
+    compile: bool = False
+    """Compile the backbone with torch.compile. The first step takes minutes; requires a C++
+    compiler, and Triton for a GPU."""
+
+    fetch_every: int = 0
+    """Copy losses from the device every N steps, without waiting for it in between; 0 means every
+    step on a CPU and every 50 steps on a GPU. A loss that is not finite never reaches the weights.
+    """
 
     stall_seconds: float = 600.0
     """With several processes: end the run if no step finishes within this many seconds, because a
@@ -58,7 +76,22 @@ class ComputeConfig:
     """Metric loggers in addition to metrics.jsonl; plugins add others."""
 
     def __post_init__(self) -> None:
-        """Reject a timeout that would end every run."""
+        """Reject a negative number, and a timeout that would end every run."""
+        if self.workers < 0:
+            raise ConfigError(
+                f"compute.workers must be at least 0, got {self.workers}",
+                "leave it at 0 to choose it automatically",
+            )
+        if self.accumulate < 1:
+            raise ConfigError(
+                f"compute.accumulate must be at least 1, got {self.accumulate}",
+                "give the number of micro-batches of a step; 1 does not split the batch",
+            )
+        if self.fetch_every < 0:
+            raise ConfigError(
+                f"compute.fetch_every must be at least 0, got {self.fetch_every}",
+                "leave it at 0 to choose it automatically",
+            )
         if not 0 < self.stall_seconds < math.inf:
             raise ConfigError(
                 f"compute.stall_seconds must be above 0 and finite, got {self.stall_seconds}",

@@ -1,24 +1,35 @@
 """Data of a run: the store and labelled images to train on, and the frames for online metrics."""
 
+import dataclasses
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from footage import distributed
 from footage.data.batches import FrameSource, ImageStream, VideoStream
 from footage.data.image_sampler import ImageSampler
 from footage.data.label_subset import label_fraction
-from footage.data.sampling import BatchSampler, hold_out, shot_table
+from footage.data.sampling import BatchSampler, TooFewVideosError, hold_out, shot_table
 from footage.errors import ConfigError
 from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import LabelledImages, open_images
+from footage.runs import layout
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
+
+log = logging.getLogger(__name__)
 
 
 class Data(NamedTuple):
     """Training data, and the frames for online metrics."""
+
+    config: TrainConfig
+    """The configuration; its batch is smaller if there are not enough data for it."""
+    capped: dict[str, int]
+    """Requested batch sizes that the data are too few for, by the name of their setting."""
 
     videos: VideoStream | None
     """Unlabelled views; None if no level needs them."""
@@ -48,6 +59,7 @@ class Data(NamedTuple):
         """Return the entries of run.json that describe the data."""
         return {
             **self.sources,
+            "capped": self.capped,
             "classes": list(self.classes),
             "videos_used": self.num_videos,
             "labels_used": len(self.picked),
@@ -65,7 +77,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
 
     Raises:
         ConfigError: A required source is missing, or a source has no effect; there are too few
-            videos or images for a batch.
+            videos or images for any batch.
         StoreError: The store is missing or damaged.
     """
     _check_given(config, str(store), str(images))
@@ -74,9 +86,8 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
     frames: FrameSource | None = opened
     if config.unlabelled_source == "images" and config.objective.has_unlabelled_level:
         assert labelled is not None
-        _check_enough(len(labelled), config)
         frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
-    videos, watched, held_out = None, [], []
+    videos, watched, held_out, requested = None, [], [], config.sampling.videos_per_batch
     if frames is not None:
         names = frames.shots["video"].to_pylist()
         ids = list(dict.fromkeys(names))
@@ -87,11 +98,58 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
         else:
             watched = ids[:: max(1, len(ids) // config.metrics_frames)]
         table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
-        sampler = BatchSampler(table, config.sampling, config.seed)
+        try:
+            sampler = BatchSampler(table, config.sampling, config.seed)
+        except TooFewVideosError as error:
+            config = _capped(config, error)
+            sampler = BatchSampler(table, config.sampling, config.seed)
         videos = VideoStream(frames, sampler, config.augment)
     stream, picked = _labelled(config, labelled)
     sources = _sources(opened, labelled)
-    return Data(videos, stream, watched, held_out, picked, sources)
+    is_capped = config.sampling.videos_per_batch < requested
+    capped = {"sampling.videos_per_batch": requested} if is_capped else {}
+    return Data(config, capped, videos, stream, watched, held_out, picked, sources)
+
+
+def _capped(config: TrainConfig, error: TooFewVideosError) -> TrainConfig:
+    """Return the configuration with the largest batch that the eligible videos or images allow.
+
+    Raises:
+        TooFewVideosError: There are not even enough for one per process, or for the levels.
+    """
+    world = distributed.world_size()
+    found = error.num_eligible
+    number = found - found % world
+    if number < max(config.objective.least_videos, 1):
+        raise error
+    what = "images" if config.unlabelled_source == "images" else "training videos"
+    if distributed.rank() == 0:
+        log.warning(
+            "sampling.videos_per_batch is %d, but only %d %s can be used: a batch has %d; the"
+            " learning rate stays the same",
+            config.sampling.videos_per_batch, found, what, number,
+        )  # fmt: skip
+    sampling = dataclasses.replace(config.sampling, videos_per_batch=number)
+    return dataclasses.replace(config, sampling=sampling)
+
+
+def with_earlier_cap(config: TrainConfig, run: Path) -> TrainConfig:
+    """Return the configuration with the batch of a run that is resumed, if that was capped.
+
+    Another number of processes may then divide the batch, or not, but never changes it.
+
+    Raises:
+        CheckpointError: run.json cannot be read.
+    """
+    if not (run / layout.RUN).exists():
+        return config
+    record = layout.read_record(run)
+    requested = record.get("capped", {}).get("sampling.videos_per_batch")
+    if requested != config.sampling.videos_per_batch:
+        return config
+    earlier = record["config"]["sampling"]["videos_per_batch"]
+    sampling = dataclasses.replace(config.sampling, videos_per_batch=earlier)
+    return dataclasses.replace(config, sampling=sampling)
 
 
 def _check_given(config: TrainConfig, store: str, images: str) -> None:
@@ -131,16 +189,6 @@ def _check_enough_videos(num_videos: int, config: TrainConfig, store: str) -> No
         f" configuration needs at least {trained} to train on{kept}",
         f"ingest at least {trained + held_out} videos into the store",
     )
-
-
-def _check_enough(num_images: int, config: TrainConfig) -> None:
-    wanted = config.sampling.videos_per_batch
-    if num_images < wanted:
-        raise ConfigError(
-            f"a batch needs {wanted} images for the unlabelled levels, but there are only "
-            f"{num_images}",
-            f"set sampling.videos_per_batch to at most {num_images}, or give more images",
-        )
 
 
 def _labelled(

@@ -20,8 +20,14 @@ from torch import Tensor
 from footage.data.batches import BatchMaker, ImageStream, Pixels, VideoStream
 from footage.data.sampling import BatchPlan
 from footage.errors import ConfigError
-from footage.shapes import Views
+from footage.shapes import ShotRows, Views
 from footage.training.loader_workers import BATCHES_AHEAD, Workers
+
+MOST_WORKERS = 32
+"""Largest number of workers that is chosen automatically [ours]."""
+
+GPU_THREADS = 2
+"""Cores that a training process on a GPU needs: to launch kernels and to pin memory [ours]."""
 
 
 class Batch(NamedTuple):
@@ -36,13 +42,15 @@ class Batch(NamedTuple):
     """Labelled images; None if no level uses them."""
     labels: Int[Tensor, " B"] | None
     """Class indices of the images."""
+    rows: ShotRows | None
+    """Row in the store of each shot of the batch of all processes; None without views."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadingConfig:
     """Settings of the loader; they do not affect the content of batches."""
 
-    workers: int = 2
+    workers: int
     """Worker processes per training process; 0 decodes and augments in the training process."""
     pin_memory: bool = False
     """Put batches into page-locked memory, from which a GPU copies faster."""
@@ -50,6 +58,24 @@ class LoadingConfig:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ConfigError(f"workers must be at least 0, got {self.workers}")
+
+
+def automatic_workers(cores: int, threads: int, bytes_per_batch: int, free_bytes: int) -> int:
+    """Return the number of loading workers for one training process, at least 1.
+
+    Workers take the cores that training leaves, but at least one in eight: on a CPU, torch uses
+    all cores by default, and a view costs several times as much to train on as to load. They hold
+    at most half of the available memory in batches. All limits [ours].
+
+    Args:
+        cores: Cores that this process may use.
+        threads: Cores that training keeps busy.
+        bytes_per_batch: Size of this process's part of a batch.
+        free_bytes: Available memory of this process.
+    """
+    wanted = max(cores - threads, cores // 8, 1)
+    room = free_bytes // 2 // max(bytes_per_batch * BATCHES_AHEAD, 1)
+    return max(min(wanted, MOST_WORKERS, room), 1)
 
 
 def batches(
@@ -120,7 +146,10 @@ def _check_even(name: str, count: int, world: int) -> None:
 
 def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[Batch, None, None]:
     for step, pixels in zip(steps, workers.make(steps), strict=True):
-        yield Batch(step, *_tensors(pixels, maker, step))
+        views, plan, images, labels = _tensors(pixels, maker, step)
+        shots = maker.shots(step)
+        rows = None if shots is None else torch.from_numpy(shots)
+        yield Batch(step, views, plan, images, labels, rows)
 
 
 def _tensors(
@@ -143,7 +172,7 @@ def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
         if batch is None:
             return None
         views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
-        return Batch(batch.step, views, batch.plan, images, labels)
+        return batch._replace(views=views, images=images, labels=labels)
 
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(following)
@@ -158,7 +187,7 @@ def _pinned(tensor: Tensor | None) -> Tensor | None:
 
 def _check_memory(bytes_per_batch: int, workers: int) -> None:
     """Reject, before the start, batches that would make a worker run out of memory later."""
-    wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
+    wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, available_bytes()
     if wanted > free:
         raise ConfigError(
             f"{workers} workers need up to {wanted / 1e6:,.0f} MB for batches, but only"
@@ -167,7 +196,7 @@ def _check_memory(bytes_per_batch: int, workers: int) -> None:
         )
 
 
-def _available_bytes(
+def available_bytes(
     meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")
 ) -> int:
     """Return the available memory of this machine or of its container."""

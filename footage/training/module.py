@@ -5,6 +5,7 @@ views  --rotated, where asked--> backbone ---> features ----------.
 images ------------------------> backbone ---> image features ----'
 """
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from footage.optim.config import OptimizerConfig
 from footage.runs import checkpoint
 from footage.runs.checkpoint import Checkpoint
 from footage.shapes import Features, Images, Scalar
+from footage.training.compiled import compiled
 from footage.training.config import Statistics
 from footage.training.loader import Batch
+from footage.training.micro_batches import in_micro_batches, kept_buffers
 
 
 class TrainModule(nn.Module):
@@ -37,6 +40,12 @@ class TrainModule(nn.Module):
         bf16: Whether the backbone runs in bfloat16.
         statistics: Batch norm statistics of views and labelled images. Not stated in the paper;
             separate by default [ours]. The running averages follow both in either case.
+        accumulate: Micro-batches into which the backbone's batch is split; see `micro_batches`.
+        checkpointing: Whether the backbone recomputes its activations in the backward pass.
+        compile: Whether to compile the backbone for training.
+
+    Raises:
+        ConfigError: The backbone does not support checkpointing.
     """
 
     def __init__(
@@ -46,38 +55,48 @@ class TrainModule(nn.Module):
         *,
         bf16: bool,
         statistics: Statistics = "separate",
+        accumulate: int = 1,
+        checkpointing: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.objective = objective
         self.bf16 = bf16
         self.statistics = statistics
+        self.accumulate = accumulate
         self.teacher: Backbone | None = None
         if objective.config.has_teacher:
             self.teacher = copy.deepcopy(backbone).requires_grad_(False)
+        if checkpointing:
+            backbone.checkpoint_activations()
+        self._recomputes = checkpointing or accumulate > 1
+        self._compiled = compiled(backbone) if compile else None
 
     def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
         """Return the loss of one batch, and the value of each level by name."""
-        device = next(self.parameters()).device
-        views, rotations, teacher = None, None, None
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            if batch.views is not None:
-                views = self._pixels(batch.views)
-                if self.objective.config.rotates_views:
-                    rotations = self._rotations(batch)
-                    views = rotated(views, rotations.flatten())
-                teacher = self._teacher_features(views)
-            images = None if batch.images is None else self._pixels(batch.images)
-            of_views, of_images = self._features(views, images)
+        rotations = None
+        if batch.views is not None and self.objective.config.rotates_views:
+            rotations = self._rotations(batch)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16):
+            teacher, of_views, of_images = self._all_features(batch, rotations)
         inputs = ObjectiveInput(
             features=_as_hierarchy(of_views, batch),
-            rows=None if batch.plan is None else torch.from_numpy(batch.plan.shots),
+            rows=batch.rows,
             teacher=_as_hierarchy(teacher, batch),
-            rotations=rotations,
+            rotations=None if rotations is None else self._moved(rotations),
             labelled=_labelled(of_images, batch),
         )
         total, levels = self.objective(inputs, batch.step)
         return total, levels
+
+    def backward(self, loss: Scalar) -> None:
+        """Compute the gradients of a loss that `forward` returned.
+
+        Activations that are computed again leave the buffers as the forward pass left them.
+        """
+        with kept_buffers(self) if self._recomputes else contextlib.nullcontext():
+            loss.backward()  # type: ignore[no-untyped-call]
 
     def follow(self, decay: float) -> None:
         """Update the teacher towards the student after a step; do nothing without a teacher."""
@@ -89,18 +108,57 @@ class TrainModule(nn.Module):
                 for ours, average in zip(student.parameters(), teacher.parameters(), strict=True):
                     average.lerp_(ours, 1 - decay)
 
-    def _pixels(self, pixels: Tensor) -> Images:
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """Copy to the device without waiting for it."""
+        return tensor.to(self._device, non_blocking=True)
+
+    def _all_features(
+        self, batch: Batch, rotations: Tensor | None
+    ) -> tuple[
+        Float[Tensor, "N D"] | None, Float[Tensor, "N D"] | None, Float[Tensor, "B D"] | None
+    ]:
+        """Return the teacher's features of the views, and features of views and of images."""
+        turns = None if rotations is None else rotations.flatten()
+        if self.accumulate == 1:
+            views, images = self._views(batch.views, turns), self._pixels(batch.images)
+            return self._teacher_features(views), *self._features(views, images)
+        pixels = None if batch.views is None else batch.views.flatten(0, 3)
+        parts = [None if pixels is None else self._moved(pixels), turns]
+        labelled = None if batch.images is None else self._moved(batch.images)
+        (teacher,) = in_micro_batches(
+            lambda views, turns: (self._teacher_features(self._views(views, turns)),),
+            parts, self.accumulate, [self.teacher], gradient=False,
+        )  # fmt: skip
+        of_views, of_images = in_micro_batches(
+            lambda views, turns, images: self._features(
+                self._views(views, turns), self._pixels(images)
+            ),
+            [*parts, labelled], self.accumulate, [self.backbone],
+        )  # fmt: skip
+        return teacher, of_views, of_images
+
+    def _views(self, pixels: Tensor | None, turns: Int[Tensor, " B"] | None) -> Images | None:
+        views = self._pixels(pixels)
+        return views if views is None or turns is None else rotated(views, turns)
+
+    def _pixels(self, pixels: Tensor | None) -> Images | None:
+        if pixels is None:
+            return None
         cfg = self.backbone.preprocessing
-        return normalise(pixels, cfg.mean, cfg.std, next(self.parameters()).device)
+        return normalise(pixels, cfg.mean, cfg.std, self._device)
 
     def _rotations(self, batch: Batch) -> Tensor:
         assert batch.views is not None
         videos, shots, frames, views = batch.views.shape[:4]
         whole = (videos * distributed.world_size(), shots, frames, views)
-        return self.objective.rotations(whole, batch.step).to(next(self.parameters()).device)
+        return self.objective.rotations(whole, batch.step)
 
-    def _teacher_features(self, views: Images) -> Features | None:
-        if self.teacher is None:
+    def _teacher_features(self, views: Images | None) -> Features | None:
+        if self.teacher is None or views is None:
             return None
         with torch.no_grad():
             features: Tensor = self.teacher(views)
@@ -111,10 +169,15 @@ class TrainModule(nn.Module):
     ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
         """Run one forward pass over both with joint statistics, else one pass each."""
         if views is not None and images is not None and self.statistics == "joint":
-            both = self.backbone(torch.cat([views, images]))
+            both = self._student(torch.cat([views, images]))
             return both[: len(views)], both[len(views) :]
-        of_images = None if images is None else self.backbone(images)
-        return None if views is None else self.backbone(views), of_images
+        of_images = None if images is None else self._student(images)
+        return None if views is None else self._student(views), of_images
+
+    def _student(self, images: Images) -> Features:
+        run = self._compiled or self.backbone
+        features: Tensor = run(images)
+        return features
 
 
 def computes_in_bf16(device: torch.device) -> bool:
@@ -125,10 +188,13 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def rotated(images: Images, rotations: Int[Tensor, " B"]) -> Images:
-    """Rotate each image counter-clockwise by its number of quarter rotations."""
+    """Rotate each image counter-clockwise by its number of quarter rotations.
+
+    Rotations in host memory never make the host wait for a GPU.
+    """
     turned = images.clone()
     for turn in (1, 2, 3):
-        chosen = rotations == turn
+        chosen = (rotations == turn).nonzero().squeeze(1).to(images.device, non_blocking=True)
         turned[chosen] = torch.rot90(images[chosen], turn, dims=(2, 3))
     return turned
 
@@ -142,7 +208,7 @@ def _as_hierarchy(features: Features | None, batch: Batch) -> Float[Tensor, "V S
 def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:
     if features is None or batch.labels is None:
         return None
-    return LabelledInput(features, batch.labels.to(features.device))
+    return LabelledInput(features, batch.labels.to(features.device, non_blocking=True))
 
 
 class TrainState:

@@ -83,7 +83,7 @@ def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
         metrics_every=4,
         checkpoint_every=12,
         held_out_fraction=0.3,
-        compute=ComputeConfig(workers=0, threads=1),
+        compute=ComputeConfig(workers=1, threads=1),
     )
     out = tmp_path_factory.mktemp("runs") / "first"
     train(config, store=hostile_store.path, out=out, recipe="vivi-ex4-tiny")

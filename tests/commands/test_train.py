@@ -12,13 +12,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from footage import configuration
 from footage.commands.train import train
 from footage.errors import CheckpointError, ConfigError
 from footage.models.load import load
 from footage.runs import layout
-from footage.training.config import ComputeConfig
+from footage.training.config import ComputeConfig, TrainConfig
+from footage.training.datasets import with_earlier_cap
 from footage.training.module import computes_in_bf16
-from tests.support.training import AS_OPTIONS, assert_same_run, lines, losses, smallest, weights
+from tests.support.training import (
+    AS_OPTIONS,
+    assert_same_run,
+    assert_same_tensors,
+    lines,
+    losses,
+    smallest,
+    weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +74,14 @@ def test_the_trained_backbone_is_what_its_run_loads(run):
     weights = load_file(run / layout.CHECKPOINTS / "step-00000006" / "ema.safetensors")
     for name, value in model.backbone.network.state_dict().items():
         assert torch.equal(value, weights[f"backbone.network.{name}"])
-    assert model.start.startswith("step 6 of")
+    assert model.weights_origin.startswith("step 6 of")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_the_same_configuration_gives_the_same_run_with_any_number_of_workers(
-    run, tiny_store, tmp_path
+    run, tiny_store, tmp_path, workers
 ):
-    config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=2, threads=1))
+    config = smallest(ema_decay=0.9, compute=ComputeConfig(workers=workers, threads=1))
     assert_same_run(run, train(config, store=tiny_store.path, out=tmp_path / "again"))
 
 
@@ -86,7 +97,7 @@ def test_the_precision_of_this_device_is_kept_and_another_device_does_not_change
     if (flags := Path("/proc/cpuinfo")).exists():
         assert here == ("avx512_bf16" in flags.read_text())
     assert layout.read_record(run)["config"]["precision"] == ("bf16" if here else "fp32")
-    monkeypatch.setattr("footage.commands.train.computes_in_bf16", lambda _: not here)
+    monkeypatch.setattr("footage.training.setup.computes_in_bf16", lambda _: not here)
     with pytest.raises(ConfigError, match=r"precision: '\w+' there, '\w+' here"):
         train(smallest(ema_decay=0.9), store=tiny_store.path, out=run)
 
@@ -97,11 +108,41 @@ def test_a_folder_with_other_files_is_refused(tiny_store, tmp_path):
         train(smallest(), store=tiny_store.path, out=tmp_path)
 
 
-def test_more_videos_than_there_are_is_refused(tiny_store, tmp_path):
-    config = smallest()
+def _of_forty(**changes):
+    config = smallest(**changes)
     sampling = dataclasses.replace(config.sampling, videos_per_batch=40)
-    with pytest.raises(ConfigError, match="videos_per_batch is 40"):
-        train(dataclasses.replace(config, sampling=sampling), store=tiny_store.path, out=tmp_path)
+    return dataclasses.replace(config, sampling=sampling)
+
+
+def test_a_batch_of_more_videos_than_there_are_is_capped_with_one_warning(
+    tiny_store, tmp_path, caplog
+):
+    out = tmp_path / "run"
+    train(_of_forty(steps=2), store=tiny_store.path, out=out)
+    warnings = [one for one in caplog.messages if "videos_per_batch" in one and "40" in one]
+    assert warnings == [
+        "sampling.videos_per_batch is 40, but only 4 training videos can be used: a batch has 4;"
+        " the learning rate stays the same"
+    ]
+    record = layout.read_record(out)
+    assert record["config"]["sampling"]["videos_per_batch"] == 4
+    assert record["capped"] == {"sampling.videos_per_batch": 40}
+    caplog.clear()
+    train(_of_forty(steps=2), store=tiny_store.path, out=out)  # the same command, again
+    assert not any("40" in one for one in caplog.messages)
+    again = configuration.from_dict(TrainConfig, record["config"])
+    train(again, store=tiny_store.path, out=tmp_path / "from")
+    assert_same_tensors(weights(out), weights(tmp_path / "from"))
+
+
+def test_a_capped_batch_keeps_its_size_with_another_number_of_processes(tiny_store, tmp_path):
+    assert with_earlier_cap(_of_forty(), tmp_path) == _of_forty()  # a new run
+    train(_of_forty(steps=1), store=tiny_store.path, out=tmp_path / "run")
+    record = layout.read_record(tmp_path / "run")
+    record["config"]["sampling"]["videos_per_batch"] = 2  # as three processes would have capped
+    layout.write_record(tmp_path / "run", record)
+    assert with_earlier_cap(_of_forty(), tmp_path / "run").sampling.videos_per_batch == 2
+    assert with_earlier_cap(smallest(), tmp_path / "run") == smallest()
 
 
 def _command(store, out, steps, every):

@@ -84,7 +84,7 @@ def logging_as_before():
 def test_the_command_line_exits_with_the_code_of_the_signal(tiny_store, tmp_path, capsys):
     command = [
         "train", "vivi-ex4-tiny", "--store", str(tiny_store.path), "--out", str(tmp_path / "run"),
-        *AS_OPTIONS, "--compute.workers", "0", "--steps", "4",
+        *AS_OPTIONS, "--compute.workers", "1", "--steps", "4",
     ]  # fmt: skip
     with send(signal.SIGTERM, at=2):
         assert cli.main(command) == 143

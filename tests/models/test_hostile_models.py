@@ -91,7 +91,7 @@ COMMANDS = {
     "init": [
         "train", "vivi-ex4-tiny", "--init", "MODEL", "--store", "STORE", "--out", "OUT",
         "--backbone.architecture", "test_resnet", "--augment.size", "32",
-        "--compute.workers", "0", "--sampling.videos-per-batch", "3",
+        "--compute.workers", "1", "--sampling.videos-per-batch", "3",
     ],
     "evaluate": ["evaluate", "MODEL", "--labels", "SHAPES"],
     "embed": ["embed", "MODEL", "SHAPES", "--out", "OUT.parquet"],

@@ -85,7 +85,7 @@ def inputs(whole, values=None, rows=ROWS, step=3):
     labels = torch.arange(IMAGES) % CLASSES
     return ObjectiveInput(
         features=values,
-        rows=rows[rank::world],
+        rows=rows,
         teacher=of_teacher if whole.config.has_teacher else None,
         rotations=rotations if whole.config.rotates_views else None,
         labelled=LabelledInput(images[rank::world], labels[rank::world]),

@@ -13,13 +13,13 @@ from footage.training.config import ComputeConfig, TrainConfig
 
 
 def smallest(**changes) -> TrainConfig:
-    """`vivi-ex4-tiny` with timm's test network at 32 px on three videos, in this very process."""
+    """`vivi-ex4-tiny` with timm's test network at 32 px on three videos."""
     small = {
         "backbone": BackboneConfig(architecture="test_resnet"),
         "sampling": SamplingConfig(videos_per_batch=3, shots_per_video=4, frames_per_shot=2),
         "augment": AugmentConfig(size=32),
         "held_out_fraction": 0.3,
-        "compute": ComputeConfig(workers=0, threads=1),
+        "compute": ComputeConfig(workers=1, threads=1),
         "steps": 6,
         "metrics_every": 3,
         "checkpoint_every": 2,

@@ -17,7 +17,14 @@ from footage.seeding import generator
 from footage.store import commit
 from footage.store import writer as store_writing
 from footage.store.reader import Store
-from footage.training.loader import LoadingConfig, _available_bytes, batches
+from footage.training.config import ComputeConfig
+from footage.training.loader import (
+    GPU_THREADS,
+    LoadingConfig,
+    automatic_workers,
+    available_bytes,
+    batches,
+)
 
 AUGMENT = AugmentConfig(size=24)
 SAMPLING = SamplingConfig(
@@ -97,7 +104,7 @@ def test_a_batch_has_the_axes_of_the_plan_and_its_steps_in_order(tiny_store):
         assert batch.plan.shots.shape == (4, 2)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_any_number_of_workers_makes_the_same_batches(tiny_store, workers):
     alone = loaded(tiny_store, range(5))
     assert same(loaded(tiny_store, range(5), workers=workers), alone)
@@ -199,15 +206,37 @@ def test_batches_that_do_not_fit_into_memory_are_refused_at_once(tiny_store):
 def test_the_limit_of_a_container_counts_as_memory(tmp_path):
     meminfo, limit = tmp_path / "meminfo", tmp_path / "memory.max"
     meminfo.write_text("MemTotal:  4000 kB\nMemAvailable:   2000 kB\n")
-    assert _available_bytes(meminfo, limit) == 2_048_000
+    assert available_bytes(meminfo, limit) == 2_048_000
     for text, expected in (("max\n", 2_048_000), ("1000\n", 1000), ("9999999\n", 2_048_000)):
         limit.write_text(text)
-        assert _available_bytes(meminfo, limit) == expected
+        assert available_bytes(meminfo, limit) == expected
 
 
 def test_fewer_than_no_workers_are_refused():
     with pytest.raises(ConfigError, match="workers must be at least 0, got -1"):
         LoadingConfig(workers=-1)
+    with pytest.raises(ConfigError, match=r"compute\.workers must be at least 0, got -1") as error:
+        ComputeConfig(workers=-1)
+    assert "leave it at 0" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "megabytes", "expected"),
+    [
+        (2, 1, 1, 1),
+        (2, 2, 1, 1),  # torch uses both
+        (16, GPU_THREADS, 1, 14),
+        (16, 4, 1, 12),
+        (64, 64, 1, 8),  # one in eight although torch uses all
+        (256, 2, 1, 32),  # at most
+        (16, 2, 1000, 2),  # of 8 GB, half for batches, two per worker
+        (16, 2, 10_000, 1),
+    ],
+)
+def test_workers_take_the_cores_and_the_memory_that_training_leaves(
+    cores, threads, megabytes, expected
+):
+    assert automatic_workers(cores, threads, megabytes * 10**6, 8 * 10**9) == expected
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -43,6 +43,7 @@ def batch(step=0, seed=0):
         plan=BatchPlan(torch.arange(V).numpy(), rows, frames),
         images=torch.randint(0, 128, (6, SIZE, SIZE, 3), **draw),
         labels=torch.arange(6) % 3,
+        rows=torch.from_numpy(rows),
     )
 
 

@@ -73,7 +73,7 @@ class OrderLevel(nn.Module):
         """Compute the loss, before weighting; reversals depend on the index in the global batch."""
         assert batch.shots is not None
         draws = generator("shot order", batch.seed, batch.step).random(len(batch.rows))
-        reversed = torch.from_numpy(draws < 0.5).to(batch.shots.device)
+        reversed = torch.from_numpy(draws < 0.5).to(batch.shots.device, non_blocking=True)
         own = reversed[distributed.rank() :: distributed.world_size()]
         logits = self.predictor(batch.shots, own)
         return shot_order(distributed.gather(logits), reversed)

@@ -46,7 +46,7 @@ class ExemplarConfig(EmbeddingLossConfig):
         if self.mining == "hardness-sampled":
             num_embeddings = prod(embeddings.shape[:4])
             random = generator("mining", batch.seed, batch.step).random((num_embeddings, 2))
-            draws = torch.from_numpy(random).to(embeddings)
+            draws = torch.from_numpy(random).to(embeddings, non_blocking=True)
         return exemplar(
             embeddings, batch.rows, positives, self.margin, self.mining, self.hinge, draws
         )

@@ -14,6 +14,7 @@ from footage.objectives.positives import (
     num_positives,
     pairs,
     sum_over_positives,
+    with_positives,
 )
 from footage.shapes import Embeddings, Scalar, ShotRows
 
@@ -67,9 +68,10 @@ def multi_positive_nce(
     flat = functional.normalize(full_precision(embeddings.flatten(0, 3)), dim=-1) / math.sqrt(
         temperature
     )
-    excluded = found.excluded[:, None] == found.excluded
+    frame_or_self = found.excluded.to(flat.device, non_blocking=True)
+    excluded = frame_or_self[:, None] == frame_or_self
     logits = products(flat).masked_fill(excluded, -torch.inf)
     to_positives = (flat * sum_over_positives(flat, found)).sum(dim=1)
     counts = num_positives(flat, found)
     terms = logits.logsumexp(dim=1) - to_positives / counts.clamp(min=1)
-    return terms[counts > 0].mean()
+    return terms.index_select(0, with_positives(found).to(terms.device, non_blocking=True)).mean()
