@@ -43,6 +43,7 @@ from footage.training.config import TrainConfig
 from footage.training.datasets import Data, open_data
 from footage.training.loader import Batch, BatchStream, LoadingConfig, batches
 from footage.training.log import TrainingLog
+from footage.training.loggers.guarded import require_loggers
 from footage.training.module import TrainModule, TrainState, computes_in_bf16
 from footage.training.run_folder import RunFolder
 from footage.training.threads import torch_threads
@@ -87,6 +88,7 @@ def train(
     """
     run = arguments.path(out, "out")
     store, labels = arguments.location(store, "store"), arguments.location(labels, "labels")
+    require_loggers(config.compute.loggers)
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
         data = open_data(config, store, labels)

@@ -8,33 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from footage import cli, registry
-from footage.models.export.base import EXPORTERS
-from footage.models.options import BACKBONES
-from footage.objectives.levels.base import LEVELS
-from footage.objectives.losses.base import LOSSES
-from footage.processes.executors import EXECUTORS
+from footage import cli
 from footage.runs import layout
 from footage.store.reader import Store
-from footage.training.loggers.base import LOGGERS
-from footage.video.detectors.base import DETECTORS
+from tests.support import plugins
 from tests.support.hand_made_runs import hand_made_run
 from tests.support.training import AS_OPTIONS
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-REGISTRIES = (BACKBONES, LEVELS, LOSSES, EXECUTORS, EXPORTERS, LOGGERS, DETECTORS)
 
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Writes the module of a page, and returns the words of its command."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(registry.VARIABLE, raising=False)
-    monkeypatch.setenv(registry.VARIABLE, "")
-    monkeypatch.setattr(registry, "_loaded", set(registry._loaded))
-    for one in REGISTRIES:
-        len(one)  # complete, so that only the plugin's entry is taken back
-        monkeypatch.setattr(one, "_entries", dict(one._entries))
+    plugins.forget_at_end(monkeypatch)
 
     def read(name):
         text = (PAGES / f"{name}.md").read_text("utf-8")
@@ -113,8 +101,3 @@ def test_a_run_whose_plugin_is_missing_names_what_is_unknown(page, tiny_store, c
     words = [word for word in words if word not in ("--plugin", "my_loss.py")]
     assert cli.main(words) == 2
     assert "unknown loss 'alignment'" in capsys.readouterr().err
-
-
-def test_a_plugin_that_cannot_be_imported_is_one_clear_error(page, capsys):
-    assert cli.main(["recipes", "--plugin", "nowhere.py"]) == 1
-    assert capsys.readouterr().err.startswith("error: plugin ")

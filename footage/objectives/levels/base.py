@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
-from footage.configuration import Variant
-from footage.errors import ConfigError
+from footage.configuration import Variant, require_settings
+from footage.errors import ConfigError, PluginError
 from footage.objectives.inputs import LevelInput, Shape
 from footage.registry import Registry
 from footage.shapes import Scalar
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@runtime_checkable
 class Level(Protocol):
     """A head and a loss: a torch module that maps a batch to one number."""
 
@@ -74,9 +75,16 @@ def register_level(name: str, *, title: str) -> Callable[[Class], Class]:
 
     Raises:
         ConfigError: Another level has this name.
+        PluginError: The class is not one of settings, or lacks `build`.
     """
 
     def register(config: Class) -> Class:
+        if not issubclass(config, LevelConfig) or config.build is LevelConfig.build:
+            raise PluginError(
+                f"level {name!r} must be a subclass of LevelConfig with a method 'build'",
+                "see the example in docs/extending/level.md",
+            )
+        require_settings(f"level {name!r}", config)
         config.name, config.title = name, title
         LEVELS.register(name, config)
         return config
