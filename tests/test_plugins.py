@@ -1,12 +1,15 @@
 """Whatever a plugin does wrong is one error that names it, and one hint."""
 
+import logging
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from footage import cli
+from footage import cli, registry
+from footage.cli import following, terminal
+from footage.objectives.losses.base import LOSSES
 from footage.runs import checkpoint, layout
 from tests.support import plugins
 from tests.support.hand_made_runs import hand_made_run
@@ -235,3 +238,83 @@ def test_an_unknown_logger_is_found_before_anything_is_read(plugin, capsys):
         "unknown logger 'mine'",
         "choose from tensorboard, or load its plugin with --plugin",
     )
+
+
+def test_a_run_names_its_plugin_wherever_the_plugin_is_missing(plugin, train, capsys, monkeypatch):
+    plugin(LOSS)
+    assert cli.main([*train, "--objective.frame-shot.loss", "mine"]) == 0
+    assert "--held-out --plugin mine.py\n" in capsys.readouterr().err
+    assert cli.main(["report", "run", "--plugin", "mine.py"]) == 0
+    page = Path("report.html").read_text()
+    assert "Shot level: Mine, " in page
+    assert "(plugin mine.py)" in page
+    assert str(Path.cwd()) not in page
+
+    monkeypatch.setenv(registry.VARIABLE, "")
+    LOSSES._entries.pop("mine")
+    unknown = "unknown objective.frame_shot.loss.name 'mine'; the run used the plugin mine.py"
+    assert refused(["report", "run"], capsys) == (unknown, "add --plugin mine.py")
+    assert refused(["train", "--from", "run/run.json", "--out", "other"], capsys) == (
+        unknown,
+        "add --plugin mine.py",
+    )
+    resumed = [word for word in train if word not in ("--plugin", "mine.py")]
+    message, hint = refused(resumed, capsys)
+    assert message == (
+        "'run' contains a run with different settings: objective.frame_shot.loss.name: 'mine'"
+        " there, 'exemplar' here; the run used the plugin mine.py"
+    )
+    assert hint == "add --plugin mine.py"
+
+
+def test_a_missing_backbone_names_the_plugin_of_its_run(plugin, capsys):
+    hand_made_run(Path("run"))
+    record = layout.read_record(Path("run"))
+    model = {**record["model"], "architecture": "my_net"}
+    layout.write_record(Path("run"), {**record, "model": model, "plugins": ["/tmp/nets.py"]})
+    message, hint = refused(["export", "run", "--to", "timm"], capsys)
+    assert message == "timm has no model 'my_net'; the run used the plugin nets.py"
+    assert hint == "add --plugin /tmp/nets.py"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("return 1 / 0", "backbone 'mine' cannot be created with {}: ZeroDivisionError"),
+        ("return 3", "backbone 'mine' is of type int"),
+        ("return nn.Flatten()", "backbone 'mine' has no attribute num_features"),
+    ],
+)
+def test_a_failing_backbone_is_one_error(body, error, plugin, capsys):
+    plugin(
+        "from torch import nn\n"
+        "from footage.models.options import register_backbone\n"
+        "@register_backbone('mine')\n"
+        f"def mine(size):\n    {body}\n"
+    )
+    words = ["export", "mine", "--plugin", "mine.py", "--to", "safetensors"]
+    assert refused([*words, "--out", "a.safetensors"], capsys)[0].startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("norun", "timm has no model 'norun', and no run, file or folder 'norun' exists"),
+        ("runs/frist", "model not found: 'runs/frist'"),
+    ],
+)
+def test_evaluate_checks_the_model_before_the_labels(model, error, plugin, capsys):
+    assert refused(["evaluate", model, "--labels", "none"], capsys)[0] == error
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("import a; a.load('b')", """python -c "import a; a.load('b')\""""),
+        ("a('$x')", """python -c 'a('"'"'$x'"'"')'"""),
+    ],
+)
+def test_python_of_the_next_step_is_quoted_for_the_shell(code, printed, capsys):
+    logging.basicConfig(handlers=[terminal.StderrHandler()], force=True, level="INFO")
+    following.log_python(code)
+    assert capsys.readouterr().err == f"next: {printed}\n"

@@ -1,13 +1,13 @@
 """The command line of `footage embed`."""
 
 import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_python
 from footage.cli.options import SOME, Model, required
 from footage.commands.settings import EmbedConfig
 
@@ -44,4 +44,4 @@ def _embed(
         found.num_images, found.num_frames, found.num_videos, len(found.failures),
     )  # fmt: skip
     code = f"import pyarrow.parquet as pq; print(pq.read_table({str(found.path)!r}))"
-    log.info("next: python -c %s", shlex.quote(code))
+    log_python(code)

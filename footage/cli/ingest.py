@@ -1,20 +1,17 @@
 """The command line of `footage ingest`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import SOME, required
 from footage.ingestion.config import IngestConfig
 from footage.text import printable
 
 DEPRECATED = {"--max-quarantined-share": "--max-quarantined-fraction"}
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -42,4 +39,4 @@ def _ingest(
     except (TooManyRejectedError, UnprocessedError) as error:
         print(printable(error.report.summary()))
         raise
-    log.info("next: footage train vivi-ex4-tiny --store %s --out runs/first", shlex.quote(out))
+    log_next("train", "vivi-ex4-tiny", "--store", out, "--out", "runs/first")

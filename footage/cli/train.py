@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import logging
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from footage import configuration
-from footage.cli import parsing, recipe_help
+from footage.cli import following, parsing, recipe_help
 from footage.cli.options import optional, required
 from footage.errors import UsageError
 from footage.recipes.choice import with_loss
@@ -31,8 +29,6 @@ DEPRECATED = {
     "--images": "--labels",
     **{as_option(old): as_option(new) for old, new in RENAMED.items()},
 }
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -63,7 +59,7 @@ def run(words: Sequence[str]) -> None:
         path = train(config, store=store, labels=labels, out=out, recipe=name)
         print(path)
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
-            _log_next(path)
+            _log_following(path)
 
     program = f"footage train {name}"
     hidden = recipe_help.groups_without_effect(base)
@@ -86,7 +82,8 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
         if len(words) < 2:
             raise UsageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
         record = layout.read_record(Path(words[1]))
-        base = configuration.from_dict(TrainConfig, record["config"])
+        with layout.naming_plugins(record["plugins"]):
+            base = configuration.from_dict(TrainConfig, record["config"])
         given = {word.partition("=")[0] for word in words}
         same = [
             word
@@ -102,11 +99,11 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
     return words[0], recipe(words[0]), words[1:]
 
 
-def _log_next(run: Path) -> None:
-    record, name = layout.read_record(run), shlex.quote(str(run))
+def _log_following(run: Path) -> None:
+    record, name = layout.read_record(run), str(run)
     if record.get("held_out"):
-        log.info("next: footage evaluate %s --held-out", name)
+        following.log_next("evaluate", name, "--held-out")
     elif record.get("images"):
-        log.info("next: footage evaluate %s --labels %s", name, shlex.quote(record["images"]))
+        following.log_next("evaluate", name, "--labels", record["images"])
     else:
-        log.info("next: footage export %s --to timm", name)
+        following.log_next("export", name, "--to", "timm")

@@ -30,6 +30,7 @@ from footage.evaluation.suite import Suite
 from footage.images.common import some
 from footage.io.walk import text
 from footage.models.config import Preprocessing
+from footage.models.load import require_known
 from footage.progress import ProgressBar, progress_bar
 from footage.runs import layout
 from footage.suites import pocket
@@ -105,6 +106,8 @@ def evaluate(
             "a suite cannot be combined with labelled images or held-out videos",
             "evaluate on each separately",
         )
+    if evaluated.has_backbone:
+        require_known(str(evaluated.model))
     if suite:
         return _on_suite(evaluated, suite, data, out, config)
     if not paths and not config.held_out:

@@ -35,6 +35,7 @@ from footage.objectives.losses.distillation import DistillationConfig
 from footage.objectives.objective import Objective
 from footage.optim.schedules import learning_rate, teacher_decay
 from footage.processes.signals import StopRequest
+from footage.registry import selected_plugins
 from footage.runs import layout
 from footage.runs.environment import environment
 from footage.seeding import generator
@@ -281,6 +282,7 @@ def _record(
         "seed": config.seed,
         "model": describe(Model("", state.learner.backbone, weights_origin)),
         "chance": state.learner.objective.chance(config.views_shape),
+        "plugins": selected_plugins(),
         **environment(),
     }
 

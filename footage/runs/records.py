@@ -118,6 +118,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     labels_used: Count = 0
     held_out: list[Text] = []
     extended_at: list[Count] = []
+    plugins: list[Text] = []
     seed: int = 0
     model: ModelRecord
     chance: dict[str, float] = {}
