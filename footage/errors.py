@@ -108,7 +108,7 @@ class UnknownNameError(ConfigError):
             hint = f"did you mean {listed}?" + f" ({hint})" * bool(listing)
         if plugins:
             hint += " Or load" if near else ", or load"
-            hint += " its plugin with --plugin"
+            hint = f"{hint} its plugin with --plugin" if names else "load its plugin with --plugin"
         super().__init__(f"unknown {kind} {name!r}", hint)
 
 

@@ -13,7 +13,7 @@ from footage import configuration
 from footage.cli import following, parsing, recipe_help
 from footage.cli.options import optional, required
 from footage.errors import UsageError
-from footage.recipes.choice import with_loss
+from footage.recipes import choice
 from footage.recipes.methods import recipe
 from footage.runs import layout
 from footage.runs.migration import RENAMED
@@ -30,11 +30,13 @@ DEPRECATED = {
     **{as_option(old): as_option(new) for old, new in RENAMED.items()},
 }
 
+_RECIPES = "`footage recipes` lists all recipes"
+
 
 def run(words: Sequence[str]) -> None:
     """Parse the words after the command's name and run it."""
     name, base, rest = _starting_point(list(words))
-    base, rest = with_loss(base, rest)
+    base, rest = choice.with_loss(base, rest)
 
     def command(
         *,
@@ -54,6 +56,8 @@ def run(words: Sequence[str]) -> None:
 
         Repeat a run with `footage train --from RUN/run.json --out OTHER`.
         """
+        if config.learns_from_videos and not store:
+            raise UsageError("this recipe needs a frame store", "add --store STORE")
         from footage.commands.train import train
 
         path = train(config, store=store, labels=labels, out=out, recipe=name)
@@ -71,7 +75,9 @@ def run(words: Sequence[str]) -> None:
         print(recipe_help.shortened(text.read(), hidden), end="")
         raise SystemExit(0)
     rest = ["--help" if word == recipe_help.ALL else word for word in rest]
-    parsing.run(command, rest, program, deprecated=DEPRECATED)
+    choice.require_settings_of_loss(base, rest)
+    choice.require_levels(base, rest)
+    parsing.run(command, rest, program, deprecated=DEPRECATED, choices=[choice.LOSS])
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
@@ -95,7 +101,8 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
     if first in ("-h", "--help"):
         return "RECIPE", TrainConfig(), words
     if not first or first.startswith("-"):
-        raise UsageError("missing: RECIPE", "`footage recipes` lists all recipes")
+        has_out = any(word.partition("=")[0] == "--out" for word in words)
+        raise UsageError("missing: RECIPE" + ", --out" * (not has_out), _RECIPES)
     return words[0], recipe(words[0]), words[1:]
 
 

@@ -112,7 +112,7 @@ def evaluate(
         return _on_suite(evaluated, suite, data, out, config)
     if not paths and not config.held_out:
         raise ConfigError(
-            "no data to evaluate on was given",
+            "no evaluation data given",
             "add --labels DIR, --held-out, or --suite SUITE --data DIR",
         )
     found = []

@@ -6,11 +6,12 @@ from pathlib import Path
 from footage.objectives.titles import level_title
 from footage.reporting.inputs import Run
 from footage.reporting.tables import FIGURE, NAME, Cell, Column, Section, Table
+from footage.text import duration
 
 COLUMNS = [
     Column("run", NAME), Column("recipe", NAME), Column("loss", NAME), Column("backbone", NAME),
     Column("initial weights", NAME), Column("steps", FIGURE), Column("views", FIGURE),
-    Column("hours", FIGURE), Column("waiting for data", FIGURE), Column("training data", NAME),
+    Column("duration", FIGURE), Column("waiting for data", FIGURE), Column("training data", NAME),
 ]  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def _row(run: Run) -> list[Cell]:
         str(model["weights_origin"]),
         steps,
         f"{run.num_steps * run.images_per_batch:,}",
-        f"{run.hours:.2f}",
+        " ".join(reversed(duration(3600 * run.hours))),
         f"{100 * run.data_wait:.0f} %",
         _sources(run),
     ]
