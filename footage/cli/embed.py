@@ -33,7 +33,7 @@ def _embed(
 ) -> None:
     """Extract features from images and videos into a Parquet file.
 
-    It has one row per image or frame.
+    The file has one row per image or frame.
     """
     from footage.commands.embed import embed
 

@@ -51,7 +51,7 @@ def _evaluate(
     overwrite: Annotated[
         Flag,
         arg(
-            help="Evaluate again and replace the results in --out; not with --suite.",
+            help="Evaluate again and replace the results in --out; not available with --suite.",
             help_behavior_hint="",
         ),
     ] = False,
@@ -59,7 +59,7 @@ def _evaluate(
 ) -> None:
     """Evaluate a model on your labelled images or on a task suite, with baselines.
 
-    With --held-out, evaluate retrieval in the videos that a run held out.
+    With --held-out, evaluate retrieval in a run's held-out videos.
 
     Rerun to resume.
     """

@@ -27,7 +27,7 @@ def _ingest(
         required("PATH [PATH ...]", "Video files, folders (searched recursively), or fsspec URLs."),
     ],
     *,
-    out: Annotated[str, required("STORE", "Frame store to write, a local folder.")],
+    out: Annotated[str, required("STORE", "Local folder to write the frame store to.")],
     config: Annotated[IngestConfig, arg(name="")] = IngestConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Decode videos into a frame store. Rerun to resume or to add new videos."""

@@ -41,7 +41,7 @@ def _profile(
         str, optional("DIR", "Labelled images of the same classes, to fit the classifier.")
     ] = "",
     overwrite: Annotated[
-        Flag, arg(help="Replace another profile in --out.", help_behavior_hint="")
+        Flag, arg(help="Replace an existing profile in --out.", help_behavior_hint="")
     ] = False,
     config: Annotated[ProfileConfig, arg(name="")] = ProfileConfig(),  # noqa: B008 (frozen)
 ) -> None:

@@ -23,9 +23,9 @@ def _verify(
         tuple[str, ...] | None,
         optional(
             "[PATH ...]",
-            "Also restore damaged files. The videos of damaged frames are looked up in these files,"
-            " folders or URLs and ingested again. Without a path, restore only files that need no"
-            " video.",
+            "Also restore damaged files. The videos of damaged frames are searched for in these"
+            " files, folders or URLs and ingested again. Without a path, restore only files that"
+            " need no video.",
         ),
     ] = None,
 ) -> None:

@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> None:
     def command(
         *,
         out: Annotated[str, required("RUN", "Run folder to write, or to resume.")],
-        store: Annotated[str, optional("STORE", "Frame store that `footage ingest` wrote.")] = "",
+        store: Annotated[str, optional("STORE", "Frame store written by `footage ingest`.")] = "",
         labels: Annotated[
             str,
             optional(

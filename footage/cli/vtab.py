@@ -25,7 +25,7 @@ def _doctor(
     folder: Annotated[
         str,
         Positional,
-        required("FOLDER", "Folder of tasks (caltech101/, cifar/ and so on), or one task."),
+        required("FOLDER", "Folder of tasks (caltech101/, cifar/, ...), or a single task folder."),
     ],
 ) -> None:
     """Check a VTAB-1k folder: counts, classes, splits, hashes, and missing tasks."""
@@ -46,7 +46,7 @@ def _export(
     tasks: Annotated[
         Repeated, arg(metavar="TASK [TASK ...]", help="Export only these tasks.")
     ] = (),
-    data_dir: Annotated[str, optional("DIR", "Data folder of TFDS. Default: its own.")] = "",
+    data_dir: Annotated[str, optional("DIR", "TFDS data folder. Default: that of TFDS.")] = "",
 ) -> None:
     """Export the exact VTAB-1k images from TFDS; existing tasks are skipped."""
     from footage.commands import vtab

@@ -352,10 +352,12 @@ def _not_finite(
         names = data.videos.frames.shots["video"]
         videos = [names[row].as_py() for row in batch.plan.shots[:4, 0].tolist()]
         videos_note = f"; videos of the batch: {', '.join(videos)}, ..."
+    own_code = ", or correct the loss of the plugin" if selected_plugins() else ""
     return FootageError(
         f"step {batch.step + 1}: loss {float(loss):.4g} ({parts}), gradient norm {float(norm):.4g};"
         f" {saved}{videos_note}",
-        "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
+        "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32"
+        + own_code,
     )
 
 

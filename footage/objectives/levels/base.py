@@ -43,7 +43,7 @@ class LevelConfig(Variant):
     """Whether the level reads `LevelInput.shots`, the features pooled per shot."""
 
     weight: float = 0.0
-    """Weight of the level; 0 switches it off."""
+    """Weight of the level; 0 disables it."""
 
     @staticmethod
     def variants() -> Mapping[str, type["LevelConfig"]]:
@@ -109,5 +109,5 @@ def check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:
             least = ">= 0" if name == "weight" else "> 0"
             raise ConfigError(
                 f"objective.{where}.{name} must be {least}, got {value}",
-                "0 switches the level off" if name == "weight" else "give a positive number",
+                "0 disables the level" if name == "weight" else "give a positive number",
             )
