@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal, TypeGuard, TypeVar
 
 import msgspec
 
-from footage.errors import ConfigError, UnknownNameError
+from footage.errors import ConfigError, PluginError, UnknownNameError
 
 Config = TypeVar("Config")
 
@@ -31,6 +31,23 @@ class Variant:
     def variants() -> Mapping[str, Any]:
         """Return the dataclasses to choose from, by name."""
         raise NotImplementedError
+
+
+def require_settings(what: str, kind: type) -> None:
+    """Check that a class is a dataclass with settings for all of its fields.
+
+    Raises:
+        PluginError: It is not a dataclass, or a field has no default.
+    """
+    if "__dataclass_fields__" not in vars(kind):
+        raise PluginError(
+            f"{what} is not a dataclass",
+            "decorate the class with @dataclass(frozen=True, kw_only=True, slots=True), below the"
+            " decorator that registers it",
+        )
+    for field in dataclasses.fields(kind):
+        if field.default is field.default_factory is dataclasses.MISSING:
+            raise PluginError(f"the setting {field.name!r} of {what} has no default", "add one")
 
 
 def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
@@ -88,11 +105,17 @@ def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") ->
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line per setting in which two plain configurations differ."""
+    """Yield one line per setting in which two plain configurations differ.
+
+    Variants of different names come first, without their settings, which differ with the name.
+    """
     ours_flat, theirs_flat = _flat(ours), _flat(theirs)
-    for key in sorted(ours_flat.keys() | theirs_flat.keys()):
-        if ours_flat.get(key) != theirs_flat.get(key):
-            yield f"{key}: {theirs_flat.get(key)!r} there, {ours_flat.get(key)!r} here"
+    keys = sorted(ours_flat.keys() | theirs_flat.keys())
+    keys = [key for key in keys if ours_flat.get(key) != theirs_flat.get(key)]
+    names = [key for key in keys if key.endswith(".name")]
+    groups = tuple(key.removesuffix("name") for key in names)
+    for key in names + [key for key in keys if not (groups and key.startswith(groups))]:
+        yield f"{key}: {theirs_flat.get(key)!r} there, {ours_flat.get(key)!r} here"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -141,7 +164,7 @@ def is_variant(hint: Any) -> TypeGuard[type[Variant]]:  # noqa: ANN401
 def _variant(hint: type[Variant], value: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
     known, name = hint.variants(), value.get("name")
     if not isinstance(name, str) or name not in known:
-        raise UnknownNameError(f"{where}.name", str(name)[:100], known)
+        raise UnknownNameError(f"{where}.name", str(name)[:100], known, plugins=True)
     settings = {key: item for key, item in value.items() if key != "name"}
     return from_dict(known[name], settings, where + ".")
 

@@ -72,6 +72,10 @@ class ConfigError(FootageError):
     """A setting is unknown, out of range or contradicts another."""
 
 
+class PluginError(FootageError):
+    """The code of a plugin raised an exception, or does not do what its interface requires."""
+
+
 class UnknownNameError(ConfigError):
     """A name is not one of the valid ones; the hint suggests the closest, or lists all.
 
@@ -80,16 +84,31 @@ class UnknownNameError(ConfigError):
         name: The unknown name.
         valid: All valid names.
         listing: A command that lists them, if there are too many for a hint.
+        plugins: Whether plugins can add names.
     """
 
     exit_code = 2
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str], listing: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        valid: Iterable[str],
+        listing: str = "",
+        *,
+        plugins: bool = False,
+    ) -> None:
         names = list(valid)
-        near = difflib.get_close_matches(name, names, n=1)
+        near = [each for each in names if name and each.startswith(name)]
+        near = [each for each in near if not each.startswith(tuple(f"{short}-" for short in near))]
+        near = near or difflib.get_close_matches(name, names, n=1)
         hint = f"`{listing}` lists all" if listing else f"choose from {', '.join(names)}"
         if near:
-            hint = f"did you mean {near[0]}?" + f" ({hint})" * bool(listing)
+            listed = " or ".join([", ".join(near[:-1])] * (len(near) > 1) + near[-1:])
+            hint = f"did you mean {listed}?" + f" ({hint})" * bool(listing)
+        if plugins:
+            hint += " Or load" if near else ", or load"
+            hint = f"{hint} its plugin with --plugin" if names else "load its plugin with --plugin"
         super().__init__(f"unknown {kind} {name!r}", hint)
 
 

@@ -12,20 +12,23 @@ Built-in losses, detectors, exporters and loggers are the modules of their packa
 
 A plugin is a Python file or module that registers entries when it is imported. It is selected by
 `--plugin NAME` on the command line, by the environment variable FOOTAGE_PLUGINS (separated by
-commas), or by an entry point of the group `footage.plugins` in an installed package.
+commas), or by an entry point of the group `footage.plugins` in an installed package. An exception
+of a plugin's code becomes one `PluginError`; see `plugin_errors`.
 """
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from footage.errors import ConfigError, UnknownNameError
+from footage.errors import ConfigError, FootageError, PluginError, UnknownNameError, UsageError
 
 Entry = TypeVar("Entry")
 
@@ -68,7 +71,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """
         entries = self._complete()
         if name not in entries:
-            raise UnknownNameError(self._kind, name, sorted(entries))
+            raise UnknownNameError(self._kind, name, sorted(entries), plugins=True)
         return entries[name]
 
     def __getitem__(self, name: str) -> Entry:
@@ -100,10 +103,20 @@ def load_plugins(names: Iterable[str] = ()) -> None:
         names: Modules or Python files. Processes that this one starts import them, too.
 
     Raises:
-        ConfigError: A plugin cannot be imported.
+        UsageError: A name is empty, or a list of names.
+        ConfigError: A plugin is not found.
+        PluginError: A plugin raises an exception.
     """
-    given = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
-    given += [_absolute(name) for name in names if _absolute(name) not in given]
+    given = selected_plugins()
+    for name in names:
+        if not name or name.startswith("-"):
+            raise UsageError("--plugin needs a file or module", "for example: --plugin my_loss.py")
+        if "," in name:
+            raise UsageError(
+                f"--plugin takes one file or module, got {name!r}", "repeat --plugin for each"
+            )
+        if _absolute(name) not in given:
+            given.append(_absolute(name))
     for name in given:
         _import(name)
     if given:
@@ -112,6 +125,73 @@ def load_plugins(names: Iterable[str] = ()) -> None:
         _loaded.add(GROUP)
         for point in importlib.metadata.entry_points(group=GROUP):
             _import(point.module)
+
+
+def selected_plugins() -> list[str]:
+    """Return the plugins of `--plugin` and the environment: modules, or absolute paths."""
+    return [name for name in os.environ.get(VARIABLE, "").split(",") if name]
+
+
+def as_options(plugins: Iterable[str]) -> list[str]:
+    """Return the options that load plugins, with paths relative to the working folder inside it."""
+    here = Path.cwd()
+    options = []
+    for name in plugins:
+        path = Path(name)
+        short = path.relative_to(here) if path.is_relative_to(here) else path
+        options += ["--plugin", str(short)]
+    return options
+
+
+@contextlib.contextmanager
+def plugin_errors(part: str, code: object, hint: str = "") -> Iterator[None]:
+    """Report an exception of a plugin's code as one error that names its file and line.
+
+    Errors of footage pass unchanged, as do those of built-in code, which are bugs of footage.
+
+    Args:
+        part: What failed, such as "exporter 'pt2' failed in write".
+        code: A class, function or object of the plugin.
+        hint: What to do about it.
+
+    Raises:
+        PluginError: The code raised an exception.
+    """
+    try:
+        yield
+    except FootageError:
+        raise
+    except Exception as error:
+        if not is_plugin(code):
+            raise
+        raise failed(part, error, _file_of(code), hint) from error
+
+
+def is_plugin(code: object) -> bool:
+    """Whether a class, function or object is defined outside footage."""
+    return _module_of(code).partition(".")[0] != __package__
+
+
+def failed(part: str, error: Exception, file: str, hint: str = "") -> PluginError:
+    """Return the error for an exception of a plugin; names the last line of `file` that was run."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if file and frame.filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file:
+        lines, text = [error.lineno], f"{type(error).__name__}: {error.msg}"
+    else:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    place = f"{Path(file).name}, line {lines[-1]}" if lines else Path(file).name
+    return PluginError(
+        f"{part}: {text}" + f" ({place})" * bool(file), hint or "--debug shows the traceback"
+    )
+
+
+def _module_of(code: object) -> str:
+    return str(getattr(code, "__module__", None) or type(code).__module__)
+
+
+def _file_of(code: object) -> str:
+    return str(getattr(sys.modules.get(_module_of(code)), "__file__", None) or "")
 
 
 def _absolute(name: str) -> str:
@@ -127,18 +207,50 @@ def _import(name: str) -> None:
             _import_file(Path(name))
         else:
             importlib.import_module(name)
-    except (ImportError, OSError) as error:
+    except FootageError:
         _loaded.discard(name)
-        raise ConfigError(
-            f"plugin {name!r} cannot be imported: {error}",
-            "pass a Python file, or a module that is installed or on PYTHONPATH",
-        ) from error
+        raise
+    except Exception as error:
+        _loaded.discard(name)
+        raise _import_error(name, error) from error
 
 
 def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(
+            f"plugin file not found: {as_options([str(path)])[1]!r}", "check the path of --plugin"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
+
+
+def _import_error(name: str, error: Exception) -> FootageError:
+    """Return the error for a plugin that cannot be imported."""
+    is_file = name.endswith(".py")
+    shown = Path(name).name if is_file else name
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        if not is_file and f"{name}.".startswith(f"{error.name}."):
+            return ConfigError(
+                f"plugin module not found: {name!r}",
+                "pass a Python file that ends in .py, or install the module",
+            )
+        return ConfigError(
+            f"plugin {shown!r} imports {error.name!r}, which is not installed",
+            f"install {error.name}",
+        )
+    file = name
+    if not is_file:
+        spec = importlib.util.find_spec(name.partition(".")[0])
+        file = str(getattr(sys.modules.get(name), "__file__", None) or (spec and spec.origin) or "")
+        frames = traceback.extract_tb(error.__traceback__)
+        folder = str(Path(file).parent)
+        inside = [frame.filename for frame in frames if frame.filename.startswith(folder)]
+        file = inside[-1] if inside else file
+    hint = ""
+    if isinstance(error, TypeError) and "frozen dataclass" in str(error):
+        hint = "decorate settings with @dataclass(frozen=True, kw_only=True, slots=True)"
+    return failed(f"plugin {shown!r} cannot be imported", error, file, hint)

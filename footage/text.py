@@ -52,3 +52,12 @@ def redacted(text: str) -> str:
     text = _USER_OF_URL.sub(f"{HIDDEN}@", text)
     text = _PARAMETER.sub(rf"\g<name>{HIDDEN}", text)
     return _TOKEN.sub(lambda found: (found["scheme"] or "") + HIDDEN, text)
+
+
+def duration(seconds: float) -> tuple[str, str]:
+    """Return the unit that suits a duration (seconds, minutes or hours) and the number in it."""
+    if seconds < 60:
+        return "seconds", f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
+    if seconds < 360:
+        return "minutes", f"{seconds / 60:.1f}"
+    return "hours", f"{seconds / 3600:.2f}"

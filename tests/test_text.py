@@ -4,7 +4,7 @@ import pytest
 
 from footage.errors import FootageError, VideoError
 from footage.ingestion.sources import LocalCopy, fetch, find
-from footage.text import redacted
+from footage.text import duration, redacted
 from tests.support.web_server import web_server
 
 CANARY = "c4n4ryS3CRETc4n4ry"
@@ -102,3 +102,18 @@ def test_remote_videos_are_named_without_the_secrets_that_fetch_them(tmp_path):
     assert CANARY in source.location
     assert CANARY not in copy.name
     assert copy.name.startswith("http://***@127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (1.25, ("seconds", "1.2")),
+        (12, ("seconds", "12")),
+        (90, ("minutes", "1.5")),
+        (359, ("minutes", "6.0")),
+        (360, ("hours", "0.10")),
+        (7200, ("hours", "2.00")),
+    ],
+)
+def test_a_duration_has_the_unit_that_suits_it(seconds, shown):
+    assert duration(seconds) == shown

@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from footage.cli import terminal
-from footage.errors import FootageError, MachineError, OutputError, UnknownNameError
+from footage.errors import (
+    FootageError,
+    MachineError,
+    OutputError,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+)
 from footage.registry import load_plugins
 from footage.sandbox import policy
 from footage.sandbox.shortage import is_out_of_memory, with_limits
@@ -154,23 +161,30 @@ def _run(
     try:
         load_plugins(plugins)
         if words[0] not in commands:
-            raise UnknownNameError("command", words[0], listed)
+            raise _unknown(words[0], listed)
         _imported(commands[words[0]])(words[1:])
     except FootageError as error:
         if debug:
             raise
+        if isinstance(error, PluginError) and is_out_of_memory(error.__cause__ or error):
+            return _refuse_memory()
         return _refuse(error.message, error.hint, error.exit_code)
     except (MemoryError, ImportError, RuntimeError) as error:
         if debug or not is_out_of_memory(error):
             raise
-        return _refuse(
-            with_limits("out of memory"),
-            "free memory or raise the limit (see `ulimit -a`), then rerun the same command",
-            MachineError.exit_code,
-        )
+        return _refuse_memory()
     except KeyboardInterrupt:
         return _refuse("interrupted", "rerun the same command to resume", code=130)
     return 0
+
+
+def _unknown(word: str, listed: Sequence[str]) -> FootageError:
+    if not word.startswith("-"):
+        return UnknownNameError("command", word, listed)
+    return UsageError(
+        f"unknown option {word!r}",
+        "use footage COMMAND --help-all" if word == "--help-all" else "use footage COMMAND OPTIONS",
+    )
 
 
 def _imported(command: str | Command) -> Command:
@@ -179,6 +193,14 @@ def _imported(command: str | Command) -> Command:
     module, _, function = command.partition(":")
     imported: Command = getattr(importlib.import_module(module), function)
     return imported
+
+
+def _refuse_memory() -> int:
+    return _refuse(
+        with_limits("out of memory"),
+        "free memory or raise the limit (see `ulimit -a`), then rerun the same command",
+        MachineError.exit_code,
+    )
 
 
 def _refuse(message: str, hint: str, code: int = 1) -> int:

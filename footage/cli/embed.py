@@ -1,13 +1,13 @@
 """The command line of `footage embed`."""
 
 import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_python
 from footage.cli.options import SOME, Model, required
 from footage.embedding.config import EmbedConfig
 
@@ -33,7 +33,7 @@ def _embed(
 ) -> None:
     """Extract features from images and videos into a Parquet file.
 
-    It has one row per image or frame.
+    The file has one row per image or frame.
     """
     from footage.commands.embed import embed
 
@@ -51,4 +51,4 @@ def _embed(
         found.num_images, found.num_frames, found.num_videos, len(found.failures),
     )  # fmt: skip
     code = f"import pyarrow.parquet as pq; print(pq.read_table({str(found.path)!r}))"
-    log.info("next: python -c %s", shlex.quote(code))
+    log_python(code)

@@ -1,7 +1,5 @@
 """The command line of `footage evaluate`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import Flag, Repeated, flat, optional, required
 from footage.cli.tables import show
 from footage.errors import UsageError
@@ -16,8 +15,6 @@ from footage.evaluation.config import EvaluateConfig
 from footage.runs import layout
 
 DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -54,7 +51,7 @@ def _evaluate(
     overwrite: Annotated[
         Flag,
         arg(
-            help="Evaluate again and replace the results in --out; not with --suite.",
+            help="Evaluate again and replace the results in --out; not available with --suite.",
             help_behavior_hint="",
         ),
     ] = False,
@@ -62,7 +59,7 @@ def _evaluate(
 ) -> None:
     """Evaluate a model on your labelled images or on a task suite, with baselines.
 
-    With --held-out, evaluate retrieval in the videos that a run held out.
+    With --held-out, evaluate retrieval in a run's held-out videos.
 
     Rerun to resume.
     """
@@ -88,6 +85,6 @@ def _evaluate(
     for path in results.files:
         print(path)
     if (Path(model) / layout.RUN).is_file():
-        log.info("next: footage report %s --out report.html", shlex.quote(model))
+        log_next("report", model, "--out", "report.html")
     else:
-        log.info("next: footage profile %s --out profile", shlex.quote(model))
+        log_next("profile", model, "--out", "profile")

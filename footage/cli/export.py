@@ -1,11 +1,11 @@
 """The command line of `footage export`."""
 
 import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from footage.cli import parsing
+from footage.cli.following import log_python
 from footage.cli.options import Model, optional, required
 
 log = logging.getLogger(__name__)
@@ -37,4 +37,4 @@ def _export(
     written = export(model, to=to, out=out)
     print(written.path)
     log.info("largest difference from the original: %.1e", written.largest_difference)
-    log.info("next: python -c %s", shlex.quote(written.usage))
+    log_python(written.usage)

@@ -1,20 +1,17 @@
 """The command line of `footage ingest`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import SOME, required
 from footage.ingestion.config import IngestConfig
 from footage.text import printable
 
 DEPRECATED = {"--max-quarantined-share": "--max-quarantined-fraction"}
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -30,7 +27,7 @@ def _ingest(
         required("PATH [PATH ...]", "Video files, folders (searched recursively), or fsspec URLs."),
     ],
     *,
-    out: Annotated[str, required("STORE", "Frame store to write, a local folder.")],
+    out: Annotated[str, required("STORE", "Local folder to write the frame store to.")],
     config: Annotated[IngestConfig, arg(name="")] = IngestConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Decode videos into a frame store. Rerun to resume or to add new videos."""
@@ -42,4 +39,4 @@ def _ingest(
     except (TooManyRejectedError, UnprocessedError) as error:
         print(printable(error.report.summary()))
         raise
-    log.info("next: footage train vivi-ex4-tiny --store %s --out runs/first", shlex.quote(out))
+    log_next("train", "vivi-ex4-tiny", "--store", out, "--out", "runs/first")

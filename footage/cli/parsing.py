@@ -7,6 +7,7 @@ which suggests the closest option or value.
 import contextlib
 import difflib
 import functools
+import inspect
 import io
 import itertools
 import logging
@@ -18,7 +19,7 @@ from typing import Any
 import tyro
 
 from footage.cli.fields import REGISTRY
-from footage.errors import UnknownNameError, UsageError
+from footage.errors import ConfigError, UnknownNameError, UsageError
 
 NO_VALUE = "no value"
 """Error of an argument that needs at least one value."""
@@ -45,6 +46,7 @@ def run(
     program: str,
     *,
     deprecated: Mapping[str, str] = MappingProxyType({}),
+    choices: Sequence[str] = (),
 ) -> None:
     """Parse the words of a command line and call a command with the result.
 
@@ -53,12 +55,13 @@ def run(
         words: The words after the command's name.
         program: Name of the command, for the help and errors.
         deprecated: Old spellings of options, and the options that replace them.
+        choices: Options that were applied before, for suggestions.
 
     Raises:
         UsageError: The words do not match the command.
         SystemExit: Help was requested and printed.
     """
-    parse(command, words, program, deprecated=deprecated)()
+    parse(command, words, program, deprecated=deprecated, choices=choices)()
 
 
 def parse(
@@ -67,6 +70,7 @@ def parse(
     program: str,
     *,
     deprecated: Mapping[str, str] = MappingProxyType({}),
+    choices: Sequence[str] = (),
 ) -> Callable[[], None]:
     """Return the call that the words of a command line specify; see `run`."""
 
@@ -82,10 +86,67 @@ def parse(
     try:
         with contextlib.redirect_stderr(box):
             return parsed(words)
+    except ConfigError as error:
+        raise _refused_value(error, program, _options(parsed)) from error
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-    raise _error(box.getvalue(), words, program, _options(parsed))
+    missing = _missing(command, words, parsed)
+    if missing:
+        raise UsageError(f"missing: {', '.join(missing)}", _lists_all(program))
+    raise _error(box.getvalue(), words, program, [*_options(parsed), *choices])
+
+
+def _missing(
+    command: Callable[..., None], words: Sequence[str], parsed: Callable[[Sequence[str]], object]
+) -> list[str]:
+    """The required arguments and options that are missing, if nothing else is wrong.
+
+    Found by trial: adding them must make the words valid.
+    """
+    needed = [
+        each
+        for each in inspect.signature(command).parameters.values()
+        if each.default is inspect.Parameter.empty
+    ]
+    positional = [_shown(each) for each in needed if each.kind is not each.KEYWORD_ONLY]
+    given = set(map(_name, words))
+    options = [f"--{each.name}" for each in needed if each.kind is each.KEYWORD_ONLY]
+    options = [option for option in options if option not in given]
+    added = [word for option in options for word in (option, "x")]
+    for count in range(len(positional) + 1):
+        if _is_valid([*["x"] * count, *words, *added], parsed):
+            return positional[len(positional) - count :] + options
+    return []
+
+
+def _is_valid(words: Sequence[str], parsed: Callable[[Sequence[str]], object]) -> bool:
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            parsed(words)
+        except SystemExit:
+            return False
+        except ConfigError:
+            return True  # the words are valid, one of the values is not
+    return True
+
+
+def _shown(argument: inspect.Parameter) -> str:
+    """A positional argument as the help shows it."""
+    shown = (getattr(each, "metavar", None) for each in argument.annotation.__metadata__)
+    return next((each.split()[0] for each in shown if each), argument.name.upper())
+
+
+def _refused_value(error: ConfigError, program: str, options: Sequence[str]) -> UsageError:
+    """Convert the error of a value to one that names the option."""
+    setting, space, rest = error.message.partition(" ")
+    option = "--" + setting.replace("_", "-")
+    message = option + space + rest if option in options else error.message
+    return UsageError(message, error.hint or _lists_all(program))
+
+
+def _lists_all(program: str) -> str:
+    return f"`{program} --help` lists all options"
 
 
 def _modern(words: Sequence[str], deprecated: Mapping[str, str]) -> list[str]:
@@ -115,9 +176,11 @@ def run_one_of(
             print(f"{program} {name}\n    {(command.__doc__ or '').partition(chr(10))[0]}")
         raise SystemExit(0)
     if not first or first.startswith("-"):
-        raise UsageError(f"{program} needs a command", f"choose from {', '.join(commands)}")
+        commands_of = [f"{program} {name}" for name in commands]
+        raise UsageError(f"{program} needs a command", f"use {' or '.join(commands_of)}")
     if first not in commands:
-        raise UnknownNameError(f"command of {program}", first, commands)
+        error = UnknownNameError("command", first, commands)
+        raise UsageError(f"unknown command {f'{program} {first}'!r}", error.hint)
     run(commands[first], words[1:], f"{program} {first}")
 
 
@@ -128,18 +191,18 @@ def _error(box: str, words: Sequence[str], program: str, options: Sequence[str])
     """
     lines = [re.sub(r"^[─-]+$", "", line.strip(" │")) for line in box.strip().splitlines()[1:-1]]
     message = " ".join(itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines)))
-    hint = f"`{program} --help` lists all options"
+    hint = _lists_all(program)
     near: list[str] = []
-    if "Unrecognized option" in box:
-        unknown = [name for name in map(_name, words) if _is_option(name) and name not in options]
+    unknown = [name for name in map(_name, words) if _is_option(name) and name not in options]
+    argument = re.match(r"Missing value for argument '(\w+)'", message)
+    if "Unrecognized option" in box or (argument and unknown):
         if unknown:
             message = f"unknown option {unknown[0]!r}"
             near = _near_option(unknown[0], options)
         else:
             message = f"unexpected argument {message.partition(': ')[2].split(', ')[0]!r}"
-    elif message.startswith("Missing from"):
-        names = [line.split()[0] for line in lines if line.startswith("--") or line.isupper()]
-        message = f"missing: {', '.join(names)}"
+    elif argument:
+        message = f"missing: {argument[1].upper()}"
     elif found := _CHOICE.search(message):
         value, option, valid = found[1], found[2], re.findall("'(.*?)'", found[3])
         message = f"{option} must be one of {', '.join(valid)}; got {value!r}"
@@ -160,7 +223,8 @@ def _is_option(name: str) -> bool:
 
 def _near_option(name: str, options: Sequence[str]) -> list[str]:
     """The option that was probably meant: one that ends in the name, or the closest spelling."""
-    nested = [option for option in options if option.endswith(f".{name.lstrip('-')}")]
+    alike = [option for option in options if option.replace("-", "") == name.replace("-", "")]
+    nested = alike or [option for option in options if option.endswith(f".{name.lstrip('-')}")]
     return nested if len(nested) == 1 else difflib.get_close_matches(name, options, n=1, cutoff=0.7)
 
 

@@ -1,7 +1,5 @@
 """The command line of `footage profile`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +7,13 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import SOME, Flag, optional, required
 from footage.cli.tables import show
 from footage.invariance.config import ProfileConfig
 from footage.runs import layout
 
 DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -44,7 +41,7 @@ def _profile(
         str, optional("DIR", "Labelled images of the same classes, to fit the classifier.")
     ] = "",
     overwrite: Annotated[
-        Flag, arg(help="Replace another profile in --out.", help_behavior_hint="")
+        Flag, arg(help="Replace an existing profile in --out.", help_behavior_hint="")
     ] = False,
     config: Annotated[ProfileConfig, arg(name="")] = ProfileConfig(),  # noqa: B008 (frozen)
 ) -> None:
@@ -70,4 +67,4 @@ def _profile(
         print(path)
     runs = [model for model in models if (Path(model) / layout.RUN).is_file()]
     if runs:
-        log.info("next: footage report %s --out report.html", shlex.join([*runs, out]))
+        log_next("report", *runs, out, "--out", "report.html")

@@ -38,7 +38,7 @@ def shortened(text: str, hidden: Sequence[str]) -> str:
         return "" if outer else group[0]
 
     weights = [f"--{name}.weight" for name in hidden if name.startswith("objective.")]
-    notes = [f"Off in this recipe and not listed: {', '.join(hidden)}."]
+    notes = [f"Disabled in this recipe and not listed: {', '.join(hidden)}."]
     notes += [f"To enable: {', '.join(weights)}."] if weights else []
     notes += [f"{ALL} lists all options."]
     lines = [line for note in notes for line in textwrap.wrap(note, 80, break_on_hyphens=False)]

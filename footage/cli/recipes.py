@@ -33,5 +33,5 @@ def _recipes(
         return
     for method in METHODS:
         print(f"{method:18} {RECIPES[method].summary}")
-    others = ", ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
-    print(f"\nMETHOD alone has the paper's scale; {others} are smaller")
+    others = " and ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
+    print(f"\nMETHOD without a suffix has the paper's scale; {others} are smaller")

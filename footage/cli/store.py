@@ -1,17 +1,14 @@
 """The command line of `footage store`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import optional, required
 from footage.text import printable
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -26,9 +23,9 @@ def _verify(
         tuple[str, ...] | None,
         optional(
             "[PATH ...]",
-            "Also restore damaged files. The videos of damaged frames are looked up in these files,"
-            " folders or URLs and ingested again. Without a path, restore only files that need no"
-            " video.",
+            "Also restore damaged files. The videos of damaged frames are searched for in these"
+            " files, folders or URLs and ingested again. Without a path, restore only files that"
+            " need no video.",
         ),
     ] = None,
 ) -> None:
@@ -38,4 +35,4 @@ def _verify(
     report = verify(store, repair)
     print(printable(report.summary()))
     require_sound(report)
-    log.info("next: footage train vivi-ex4-tiny --store %s --out runs/first", shlex.quote(store))
+    log_next("train", "vivi-ex4-tiny", "--store", store, "--out", "runs/first")

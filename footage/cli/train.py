@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import logging
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +10,11 @@ from typing import Annotated
 from tyro.conf import arg
 
 from footage import configuration
-from footage.cli import parsing, recipe_help
+from footage.cli import following, parsing, recipe_help
 from footage.cli.options import Flag, optional, required
 from footage.cli.tables import show
 from footage.errors import UsageError
-from footage.recipes.choice import with_loss
+from footage.recipes import choice
 from footage.recipes.methods import recipe
 from footage.runs import layout
 from footage.runs.migration import RENAMED
@@ -33,18 +31,18 @@ DEPRECATED = {
     **{as_option(old): as_option(new) for old, new in RENAMED.items()},
 }
 
-log = logging.getLogger(__name__)
+_RECIPES = "`footage recipes` lists all recipes"
 
 
 def run(words: Sequence[str]) -> None:
     """Parse the words after the command's name and run it."""
     name, base, rest = _starting_point(list(words))
-    base, rest = with_loss(base, rest)
+    base, rest = choice.with_loss(base, rest)
 
     def command(
         *,
         out: Annotated[str, required("RUN", "Run folder to write, or to resume.")],
-        store: Annotated[str, optional("STORE", "Frame store that `footage ingest` wrote.")] = "",
+        store: Annotated[str, optional("STORE", "Frame store written by `footage ingest`.")] = "",
         labels: Annotated[
             str,
             optional(
@@ -66,6 +64,8 @@ def run(words: Sequence[str]) -> None:
 
         Repeat a run with `footage train --from RUN/run.json --out OTHER`.
         """
+        if config.learns_from_videos and not store:
+            raise UsageError("this recipe needs a frame store", "add --store STORE")
         if dry_run:
             _show_requirements(config, store, labels, out, ["footage", "train", *words])
             return
@@ -74,7 +74,7 @@ def run(words: Sequence[str]) -> None:
         path = train(config, store=store, labels=labels, out=out, recipe=name)
         print(path)
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
-            _log_next(path)
+            _log_following(path)
 
     program = f"footage train {name}"
     hidden = recipe_help.groups_without_effect(base)
@@ -86,7 +86,9 @@ def run(words: Sequence[str]) -> None:
         print(recipe_help.shortened(text.read(), hidden), end="")
         raise SystemExit(0)
     rest = ["--help" if word == recipe_help.ALL else word for word in rest]
-    parsing.run(command, rest, program, deprecated=DEPRECATED)
+    choice.require_settings_of_loss(base, rest)
+    choice.require_levels(base, rest)
+    parsing.run(command, rest, program, deprecated=DEPRECATED, choices=[choice.LOSS])
 
 
 def _show_requirements(
@@ -116,7 +118,8 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
         if len(words) < 2:
             raise UsageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
         record = layout.read_record(Path(words[1]))
-        base = configuration.from_dict(TrainConfig, record["config"])
+        with layout.naming_plugins(record["plugins"]):
+            base = configuration.from_dict(TrainConfig, record["config"])
         given = {word.partition("=")[0] for word in words}
         same = [
             word
@@ -128,15 +131,16 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
     if first in ("-h", "--help"):
         return "RECIPE", TrainConfig(), words
     if not first or first.startswith("-"):
-        raise UsageError("missing: RECIPE", "`footage recipes` lists all recipes")
+        has_out = any(word.partition("=")[0] == "--out" for word in words)
+        raise UsageError("missing: RECIPE" + ", --out" * (not has_out), _RECIPES)
     return words[0], recipe(words[0]), words[1:]
 
 
-def _log_next(run: Path) -> None:
-    record, name = layout.read_record(run), shlex.quote(str(run))
+def _log_following(run: Path) -> None:
+    record, name = layout.read_record(run), str(run)
     if record.get("held_out"):
-        log.info("next: footage evaluate %s --held-out", name)
+        following.log_next("evaluate", name, "--held-out")
     elif record.get("images"):
-        log.info("next: footage evaluate %s --labels %s", name, shlex.quote(record["images"]))
+        following.log_next("evaluate", name, "--labels", record["images"])
     else:
-        log.info("next: footage export %s --to timm", name)
+        following.log_next("export", name, "--to", "timm")

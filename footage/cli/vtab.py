@@ -1,17 +1,14 @@
 """The command line of `footage vtab`."""
 
-import logging
-import shlex
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
+from footage.cli.following import log_next
 from footage.cli.options import Repeated, flat, optional, required
 from footage.cli.tables import show
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -28,7 +25,7 @@ def _doctor(
     folder: Annotated[
         str,
         Positional,
-        required("FOLDER", "Folder of tasks (caltech101/, cifar/ and so on), or one task."),
+        required("FOLDER", "Folder of tasks (caltech101/, cifar/, ...), or a single task folder."),
     ],
 ) -> None:
     """Check a VTAB-1k folder: counts, classes, splits, hashes, and missing tasks."""
@@ -40,7 +37,7 @@ def _doctor(
     print(advice)
     vtab.refuse_damage(findings)
     if not advice:
-        log.info("next: footage evaluate MODEL --suite vtab --data %s", shlex.quote(folder))
+        log_next("evaluate", "MODEL", "--suite", "vtab", "--data", folder)
 
 
 def _export(
@@ -49,14 +46,14 @@ def _export(
     tasks: Annotated[
         Repeated, arg(metavar="TASK [TASK ...]", help="Export only these tasks.")
     ] = (),
-    data_dir: Annotated[str, optional("DIR", "Data folder of TFDS. Default: its own.")] = "",
+    data_dir: Annotated[str, optional("DIR", "TFDS data folder. Default: that of TFDS.")] = "",
 ) -> None:
     """Export the exact VTAB-1k images from TFDS; existing tasks are skipped."""
     from footage.commands import vtab
 
     for path in vtab.export(out=out, tasks=flat(tasks), data_dir=data_dir):
         print(path)
-    log.info("next: footage vtab doctor %s", shlex.quote(out))
+    log_next("vtab", "doctor", out)
 
 
 def _import_parquet(
@@ -73,4 +70,4 @@ def _import_parquet(
     from footage.commands import vtab
 
     print(vtab.imported(folder, task=task, out=out))
-    log.info("next: footage vtab doctor %s", shlex.quote(out))
+    log_next("vtab", "doctor", out)

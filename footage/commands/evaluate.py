@@ -30,6 +30,7 @@ from footage.evaluation.suite import Suite
 from footage.images.common import some
 from footage.io.walk import text
 from footage.models.config import Preprocessing
+from footage.models.load import require_known
 from footage.processes.shards import parse_shard
 from footage.progress import ProgressBar, progress_bar
 from footage.runs import layout
@@ -108,13 +109,15 @@ def evaluate(
             "a suite cannot be combined with labelled images or held-out videos",
             "evaluate on each separately",
         )
+    if evaluated.has_backbone:
+        require_known(str(evaluated.model))
     if suite:
         return _on_suite(evaluated, suite, data, out, config)
     if config.shard or config.merge or config.executor != "local":
         raise ConfigError("--shard, --merge and --executor need a suite", "add --suite SUITE")
     if not paths and not config.held_out:
         raise ConfigError(
-            "no data to evaluate on was given",
+            "no evaluation data given",
             "add --labels DIR, --held-out, or --suite SUITE --data DIR",
         )
     found = []

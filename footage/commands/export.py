@@ -8,8 +8,9 @@ it get its final name. Plugins add formats; see `footage.models.export.base`.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,10 +18,11 @@ from torch import Tensor
 
 from footage import arguments
 from footage.arguments import Location
-from footage.errors import CheckpointError, ConfigError
+from footage.errors import CheckpointError, ConfigError, PluginError
 from footage.io import files
 from footage.models import load as models
 from footage.models.export.base import EXPORTERS, Exporter, weights
+from footage.registry import plugin_errors
 from footage.runs import layout
 from footage.shapes import Features, Images
 
@@ -59,7 +61,9 @@ def export(model: Location, *, to: str, out: Location = "") -> Exported:
         ConfigError: The format is unknown, or `out` contains something else.
         OutputError: The files cannot be written.
     """
-    exporter = EXPORTERS.find(to)()
+    kind = EXPORTERS.find(to)
+    with plugin_errors(f"exporter {to!r} cannot be created", kind):
+        exporter = kind()
     name = arguments.location(model, "model")
     loaded = models.load(name)
     path = Path(arguments.location(out, "out")) if str(out) else _default_place(name, exporter)
@@ -70,9 +74,16 @@ def export(model: Location, *, to: str, out: Location = "") -> Exported:
     with files.exclusive(target.with_name(f".{target.name}.lock"), target):
         files.require_space(target, num_bytes + SPACE_FOR_TEXT, "an export")
         with written(target) as temporary:
-            exporter.write(loaded, temporary)
+            with _errors_of(exporter, "write"), files.output_errors(target):
+                exporter.write(loaded, temporary)
             difference = _verified_difference(loaded, exporter, temporary)
-    return Exported(path, to, difference, exporter.usage(target))
+    with _errors_of(exporter, "usage"):
+        usage = exporter.usage(target)
+    return Exported(path, to, difference, usage)
+
+
+def _errors_of(exporter: Exporter, method: str) -> AbstractContextManager[None]:
+    return plugin_errors(f"exporter {exporter.name!r} failed in {method}", exporter)
 
 
 def _default_place(model: str, exporter: Exporter) -> Path:
@@ -110,7 +121,9 @@ def _check_target(path: Path, exporter: Exporter) -> None:
 
 def _verified_difference(model: models.Model, exporter: Exporter, path: Path) -> float:
     """Return the largest difference of features after reloading; reject one that is too large."""
-    readers: list[Callable[[Images], Features]] = [exporter.load(path)]
+    with _errors_of(exporter, "load"):
+        loaded = exporter.load(path)
+    readers: list[Callable[[Images], Features]] = [loaded]
     if exporter.is_read_by_footage:
         again = models.load(str(path))
         if again.preprocessing != model.preprocessing:
@@ -122,7 +135,11 @@ def _verified_difference(model: models.Model, exporter: Exporter, path: Path) ->
     images = _random_images(model)
     with torch.no_grad():
         expected = model.backbone(images)
-        difference = max(float((reader(images) - expected).abs().max()) for reader in readers)
+        with _errors_of(exporter, "the function that load returned"):
+            found = [reader(images) for reader in readers]
+        for features in found:
+            _check_features(exporter, features, expected)
+        difference = max(float((features - expected).abs().max()) for features in found)
     if not difference <= LARGEST_DIFFERENCE:
         raise CheckpointError(
             f"the exported {model.backbone.architecture} differs from the original by "
@@ -131,6 +148,17 @@ def _verified_difference(model: models.Model, exporter: Exporter, path: Path) ->
             " or timm, so please report it",
         )
     return difference
+
+
+def _check_features(exporter: Exporter, features: Any, expected: Features) -> None:  # noqa: ANN401
+    is_tensor = isinstance(features, Tensor)
+    if not is_tensor or features.shape != expected.shape:
+        found = f"shape {tuple(features.shape)}" if is_tensor else type(features).__name__
+        raise PluginError(
+            f"exporter {exporter.name!r}: the function that load returned must return a tensor of"
+            f" shape {tuple(expected.shape)}, got {found}",
+            "return one vector of features per image",
+        )
 
 
 def _random_images(model: models.Model) -> Float[Tensor, "B 3 H W"]:

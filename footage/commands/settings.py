@@ -25,7 +25,7 @@ class DemoConfig:
     """Download real clips; otherwise use only rendered videos."""
 
     seed: int = 0
-    """Seed of all random draws."""
+    """Random seed."""
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive."""

@@ -29,6 +29,7 @@ from footage.models.load import Model, describe
 from footage.objectives.losses.distillation import DistillationConfig
 from footage.optim.schedules import learning_rate, teacher_decay
 from footage.processes.signals import StopRequest
+from footage.registry import selected_plugins
 from footage.runs import layout
 from footage.runs.environment import environment
 from footage.seeding import generator
@@ -37,6 +38,7 @@ from footage.training.config import TrainConfig
 from footage.training.datasets import Data, open_data, with_earlier_cap
 from footage.training.loader import Batch
 from footage.training.log import TrainingLog
+from footage.training.loggers.guarded import require_loggers
 from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
 from footage.training.updates import Step, Updates, fetch_steps
@@ -81,6 +83,7 @@ def train(
     """
     run = arguments.path(out, "out")
     store, labels = arguments.location(store, "store"), arguments.location(labels, "labels")
+    require_loggers(config.compute.loggers)
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
         data = open_data(with_earlier_cap(config, run), store, labels)
@@ -236,6 +239,7 @@ def _record(
         "seed": config.seed,
         "model": describe(Model("", state.learner.backbone, weights_origin)),
         "chance": state.learner.objective.chance(config.views_shape),
+        "plugins": selected_plugins(),
         **environment(),
     }
 
@@ -299,10 +303,12 @@ def _not_finite(
         names = data.videos.frames.shots["video"]
         videos = [names[row].as_py() for row in step.plan.shots[:4, 0].tolist()]
         videos_note = f"; videos of the batch: {', '.join(videos)}, ..."
+    own_code = ", or correct the loss of the plugin" if selected_plugins() else ""
     return FootageError(
         f"step {step.batch + 1}: loss {step.loss:.4g} ({parts}), gradient norm"
         f" {step.gradient_norm:.4g}; {saved}{videos_note}",
-        "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32",
+        "lower --optimizer.learning-rate, raise --schedule.warmup-fraction or use --precision fp32"
+        + own_code,
     )
 
 

@@ -20,7 +20,7 @@ class SamplingConfig:
     views_per_frame: int = 1
     """A: augmented views per frame."""
     frame_stride: int = 1
-    """Distance between the frames of a shot, in stored frames; 1 takes consecutive frames."""
+    """Distance between the frames of a shot, in stored frames; 1 selects consecutive frames."""
     structure: Literal["video", "shuffled"] = "video"
     """video: keep the shots of a video together. shuffled: draw every frame independently, as a
     control; requires frames_per_shot = 1."""

@@ -94,7 +94,7 @@ def open_task(path: str | Path, seed: int = 0) -> Task:
         return _stratified_task(text(source.stem), read_list(source), seed)
     if not source.is_dir():
         raise ConfigError(
-            f"labelled folder or list not found: {source}",
+            f"labelled folder or list not found: {str(source)!r}",
             "pass a folder with one subfolder per class, or a list file",
         )
     name = text(source.resolve().name)

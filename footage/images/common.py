@@ -122,7 +122,7 @@ def check_number_of_classes(name: str, num_classes: int) -> None:
     if num_classes < 2:
         found = "one class" if num_classes else "no classes"
         raise ConfigError(
-            f"{name} has {found}; at least two are needed",
+            f"{name!r} has {found}; at least two are needed",
             "pass the folder that contains one subfolder per class, or a list with several labels",
         )
 

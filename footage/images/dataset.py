@@ -136,7 +136,7 @@ def _found(root: Path) -> Found:
         return _found_in_file(root)
     if not root.is_dir():
         raise ConfigError(
-            f"labelled images not found: {root}",
+            f"labelled images not found: {str(root)!r}",
             "pass a folder of class folders, a list file, Parquet, WebDataset or saved datasets",
         )
     if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():

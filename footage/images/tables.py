@@ -251,7 +251,8 @@ def _training_part(root: Path) -> Path:
     train = [part for part in parts if part.lower() in TRAIN_NAMES]
     if not train:
         raise ConfigError(
-            f"{root} has no training split, only {some(parts)}", "pass the folder of one split"
+            f"{str(root)!r} has no training split, only {some(parts)}",
+            "pass the folder of one split",
         )
     log.info("%s has its own splits: %s, which is %s", root, ONLY_TRAIN, train[0])
     return root / train[0]
@@ -322,7 +323,8 @@ def _column(
     ]
     if not named and not typed:
         raise ConfigError(
-            f"{path} has no column called {' or '.join(names)}; it has {', '.join(schema.names)}",
+            f"{str(path)!r} has no column called {' or '.join(names)};"
+            f" it has {', '.join(schema.names)}",
             "rename the column",
         )
     return (named or typed)[0]

@@ -16,14 +16,14 @@ class IngestConfig:
     """Ingest settings."""
 
     frames_per_second: float = 2.0
-    """Frames to keep per second of video."""
+    """Frames to store per second of video."""
     short_side: int = 256
     """Shorter side of stored frames in pixels; smaller videos keep their size."""
     jpeg_quality: int = 90
-    """Quality of the kept JPEG frames, 1 to 100."""
+    """JPEG quality of stored frames, 1 to 100."""
     detector: str = "adaptive"
-    """Cut detector: adaptive is fast, transnet finds more dissolves but takes far longer. Plugins
-    add others."""
+    """Cut detector: adaptive is fast, transnet finds more dissolves but is much slower. Plugins add
+    others."""
     minimum_shot_seconds: float = 0.5
     """Minimum shot length, in seconds; closer cuts are merged."""
     boundary_margin_seconds: float = 0.25

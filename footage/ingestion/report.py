@@ -6,7 +6,7 @@ from typing import Any
 
 from footage.errors import FootageError, MachineError
 from footage.sandbox.layers import ACTIVE, MISSING, Sandbox
-from footage.text import one_line
+from footage.text import duration, one_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class IngestReport:
                 f"{totals['seen']} seen = {totals['ok']} ok + {totals['partial']} partial"
                 f" + {totals['quarantined']} quarantined ({self.new_videos} new)",
             ),
-            ("hours", f"{totals['seconds'] / 3600:.2f}"),
+            duration(totals["seconds"]),
             ("shots", f"{totals['shots']} ({totals['shots'] / videos:.1f} per video)"),
             ("frames", f"{totals['frames']}"),
             (

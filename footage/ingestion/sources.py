@@ -75,7 +75,7 @@ def find(
     if not by_location:
         seen = f"; files seen: {suffixes(others)}" if others else ""
         raise FootageError(
-            f"no {what} was found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
+            f"no {what}s found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
             "in folders, files are selected by suffix and hidden files are skipped; pass a file"
             " directly to try it with any suffix",
         )

@@ -11,7 +11,8 @@ class ProfileConfig:
     """Profile settings."""
 
     store_videos: int = 64
-    """Maximum number of stored videos; intervals are over videos. Memory grows with its square."""
+    """Maximum number of stored videos; intervals are over videos. Memory grows with the square
+    of this number."""
 
     shots_per_video: int = 4
     """Maximum number of shots per video."""
@@ -20,7 +21,7 @@ class ProfileConfig:
     """Maximum number of frames per shot."""
 
     scenes: int = 24
-    """Number of rendered scenes in which one factor changes at a time; 0 renders none."""
+    """Number of rendered scenes in which one factor changes at a time; 0 skips this part."""
 
     reach: int = 10
     """Half-width, in frames, of the window around each anchor."""

@@ -21,6 +21,7 @@ from footage.arguments import Location
 from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
+from footage.models import networks
 from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
 from footage.models.config import BackboneConfig, Preprocessing
 from footage.runs import checkpoint, layout, records
@@ -71,10 +72,28 @@ def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
         return _from_file(spec, path, size)
     if path.exists() or "/" in spec or spec.endswith(".safetensors"):
         raise CheckpointError(
-            f"{spec!r} is not a run, an exported file, or a timm folder",
+            f"{spec!r} is not a run, an exported file, or a timm folder"
+            if path.exists()
+            else f"model not found: {spec!r}",
             "give a folder with run.json, a .safetensors file, or a timm name such as resnet50",
         )
+    networks.require_known(spec)
     return _from_timm(spec, size, seed)
+
+
+def require_known(spec: Location) -> None:
+    """Check that a model exists, without reading its weights.
+
+    Raises:
+        CheckpointError: It is a path, and nothing is there.
+        ConfigError: No run or file has this name, and timm does not have the network.
+    """
+    spec = arguments.location(spec, "model")
+    if Path(spec).exists():
+        return
+    if "/" in spec or spec.endswith(".safetensors"):
+        load(spec)
+    networks.require_known(spec)
 
 
 def untrained(model: Model, *, seed: int) -> Model:
@@ -99,7 +118,7 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _from_run(spec: str, run: Path, size: int) -> Model:
-    record = records.RUN.read(run / layout.RUN).model
+    record = records.RUN.read(run / layout.RUN)
     found = checkpoint.newest(run / layout.CHECKPOINTS)
     if found is None:
         raise CheckpointError(f"run {spec!r} has no checkpoint yet", "train it for longer")
@@ -108,8 +127,9 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
         raise CheckpointError(
             f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
         )
-    origin = f"step {found.step} of {spec}, initialised from {record.weights_origin}"
-    return _assemble(spec, record, origin, size, backbone_part(weights))
+    origin = f"step {found.step} of {spec}, initialised from {record.model.weights_origin}"
+    with layout.naming_plugins(record.plugins):
+        return _assemble(spec, record.model, origin, size, backbone_part(weights))
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
-from footage.errors import ConfigError
+from footage.errors import ConfigError, PluginError
 from footage.models.options import BACKBONES, NAME, Option, check_options
+from footage.registry import plugin_errors
 from footage.runs.records import MOST_PIXELS
 
 import timm  # isort: skip
@@ -29,16 +30,47 @@ def check(architecture: str, options: Mapping[str, Option]) -> str:
     Raises:
         ConfigError: The name is unknown, or an option is not allowed or out of bounds.
     """
+    name = _known(architecture)
+    check_options(name, options)
+    return name
+
+
+def require_known(spec: str) -> None:
+    """Check a MODEL argument that is not a path.
+
+    Raises:
+        ConfigError: Neither timm nor a plugin has a network of this name.
+    """
+    if spec not in BACKBONES:
+        _known(spec, f", and no run, file or folder {spec[:200]!r} exists")
+
+
+def _known(architecture: str, note: str = "") -> str:
+    """Return the name of a timm network without its tag."""
     found = NAME.fullmatch(architecture)
     name = found["network"] if found else ""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name or architecture[:100], timm.list_models(), n=3)
         raise ConfigError(
-            f"timm has no model {architecture[:200]!r}",
-            f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()",
+            f"timm has no model {architecture[:200]!r}{note}",
+            (f"did you mean {' or '.join(near)}?" if near else "see timm.list_models().")
+            + " Or load its plugin with --plugin",
         )
-    check_options(name, options)
     return name
+
+
+def _of_plugin(architecture: str, size: int, options: Mapping[str, Option]) -> torch.nn.Module:
+    factory = BACKBONES[architecture]
+    what = f"backbone {architecture!r}"
+    with plugin_errors(f"{what} cannot be created with {dict(options)}", factory):
+        network = factory(size, **options)
+    if not isinstance(network, torch.nn.Module):
+        raise PluginError(f"{what} is of type {type(network).__name__}", "return a torch.nn.Module")
+    if not isinstance(getattr(network, "num_features", None), int):
+        raise PluginError(
+            f"{what} has no attribute num_features", "set it to the length of its features"
+        )
+    return network
 
 
 def create(
@@ -62,7 +94,7 @@ def create(
             network does not fit into memory; the weights do not fit the network.
     """
     if architecture in BACKBONES and weights is None:
-        return BACKBONES[architecture](size, **options)
+        return _of_plugin(architecture, size, options)
     name = check(architecture, options)
     if not 1 <= size <= MOST_PIXELS:
         raise ConfigError(

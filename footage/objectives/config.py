@@ -29,7 +29,7 @@ class FrameShotConfig:
     """Frame or shot level: compare views of one frame, or frames of one shot."""
 
     weight: float = 1.0
-    """Weight of the level; 0 switches it off."""
+    """Weight of the level; 0 disables it."""
 
     loss: LossConfig = field(default_factory=ExemplarConfig)
     """Loss and its settings. Choose another with --objective.frame-shot.loss NAME."""
@@ -77,7 +77,7 @@ class FrameConfig:
     """
 
     weight: float = 0.0
-    """Weight of the level; 0 switches it off."""
+    """Weight of the level; 0 disables it."""
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
@@ -93,7 +93,7 @@ class FutureConfig:
     """Predict the embeddings of a video's next shots from the preceding ones."""
 
     weight: float = 0.04
-    """Weight of the level; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+    """Weight of the level; 0 disables it. Recalled: lambda about 0.04 [.2]: tune it."""
 
     loss: Literal["nce", "mse"] = "nce"
     """nce: contrast with shots of other videos [recalled .75]. mse: regression [ours]."""
@@ -105,7 +105,7 @@ class FutureConfig:
     """Predictor over the shots: an LSTM [recalled .75], or a causal transformer [ours]."""
 
     embedding_dim: int = 512
-    """Width of the layer that maps a shot embedding. Recalled [.35]."""
+    """Width of the projection of the shot embedding. Recalled [.35]."""
 
     hidden_dim: int = 256
     """Width of the predictor. Recalled [.35]."""
@@ -129,7 +129,7 @@ class OrderConfig:
     """Classify whether a video's shots are in forward or backward order."""
 
     weight: float = 0.04
-    """Weight of the level; 0 switches it off. Recalled: lambda about 0.04 [.2]: tune it."""
+    """Weight of the level; 0 disables it. Recalled: lambda about 0.04 [.2]: tune it."""
 
     predictor: Literal["mlp", "lstm"] = "mlp"
     """Predictor over the sequence: an MLP over all shots, or an LSTM. Recalled: both [.6]."""
@@ -147,7 +147,7 @@ class SupervisedConfig:
     """Classify labelled images."""
 
     weight: float = 0.0
-    """Weight of the level (gamma); 0 switches it off. Recalled: about 1 [.2]: tune it."""
+    """Weight of the level (gamma); 0 disables it. Recalled: about 1 [.2]: tune it."""
 
     label_smoothing: float = 0.0
     """Label smoothing: probability mass spread evenly over all classes [ours]."""

@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from footage import distributed
+from footage.errors import PluginError
 from footage.models.heads import ShotPooling
 from footage.objectives.config import (
     AnyLevelConfig,
@@ -23,12 +24,14 @@ from footage.objectives.config import (
     OrderConfig,
 )
 from footage.objectives.inputs import LevelInput, ObjectiveInput, Shape
-from footage.objectives.levels.base import Level
+from footage.objectives.levels.base import Level, LevelConfig
 from footage.objectives.levels.distillation import DistillationLevel
 from footage.objectives.levels.frame_shot import frame_shot_level
 from footage.objectives.levels.supervised import SupervisedLevel
 from footage.objectives.levels.video import FutureLevel, OrderLevel
 from footage.objectives.losses.rotation import NUM_ROTATIONS
+from footage.objectives.plugin_checks import checked_chance, checked_value
+from footage.registry import plugin_errors
 from footage.seeding import generator
 from footage.shapes import Scalar
 
@@ -67,7 +70,7 @@ class Objective(nn.Module):
         for name, level in config.unlabelled_levels().items():
             if level.weight > 0:
                 with _own_draws(name, seed):
-                    self.levels[name] = _build(level, feature_dim, shots_per_video)
+                    self.levels[name] = _built(level, feature_dim, shots_per_video)
         self.supervised: SupervisedLevel | None = None
         if config.supervised.weight > 0:
             with _own_draws("supervised", seed):
@@ -86,7 +89,7 @@ class Objective(nn.Module):
             if len(self.levels):
                 batch = self._level_input(inputs, step)
                 for level, weight in self._levels():
-                    values[level.name] = level(batch)
+                    values[level.name] = _value(level, batch)
                     weighted.append(weight * values[level.name])
             if self.supervised is not None:
                 assert inputs.labelled is not None
@@ -124,7 +127,10 @@ class Objective(nn.Module):
         Args:
             shape: V, S, F and A of the global batch.
         """
-        values = {level.name: level.chance(shape) for level, _ in self._levels()}
+        values = {
+            level.name: checked_chance(f"level {level.name!r}", level, level.chance, shape)
+            for level, _ in self._levels()
+        }
         return values | ({"supervised": self.supervised.chance()} if self.supervised else {})
 
     def teaching(self) -> tuple[nn.Module, nn.Module] | None:
@@ -151,6 +157,26 @@ class Objective(nn.Module):
         configs = self.config.unlabelled_levels()
         for name, level in self.levels.items():
             yield cast(Level, level), configs[name].weight
+
+
+def _value(level: Level, batch: LevelInput) -> Scalar:
+    return checked_value(f"level {level.name!r}", level, lambda: level(batch))
+
+
+def _built(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn.Module:
+    """Build a level; check that of a plugin."""
+    if not isinstance(config, LevelConfig):
+        return _build(config, feature_dim, shots_per_video)
+    with plugin_errors(f"level {config.name!r} cannot be built", config):
+        level = _build(config, feature_dim, shots_per_video)
+    is_level = isinstance(level, nn.Module) and isinstance(getattr(level, "name", None), str)
+    if not is_level or not callable(getattr(level, "chance", None)):
+        raise PluginError(
+            f"level {config.name!r}: build must return a torch module with a name and a method"
+            f" 'chance', got {type(level).__name__}",
+            "see the example in docs/extending/level.md",
+        )
+    return level
 
 
 def _build(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn.Module:

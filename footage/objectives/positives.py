@@ -11,7 +11,8 @@ Identities stay in host memory: what follows from them alone is computed there, 
 waits for a GPU. Embeddings are on any device.
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from footage.errors import ConfigError
 from footage.lazy import torch
@@ -24,8 +25,13 @@ PairPositives = Literal["frame", "shot", "other_frames"]
 """The same, or only the other frames of a shot, so that shared pixels are not a shortcut."""
 
 
-class Pairs(NamedTuple):
-    """Two embeddings are a positive pair if they share an identity and neither is excluded."""
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Which embeddings of a batch are positive pairs, as two numbers per embedding.
+
+    Two embeddings are a positive pair if their `same_identity` numbers are equal and their
+    `excluded` numbers differ. `index_pairs` returns the pairs as indices.
+    """
 
     same_identity: Identities
     """Identity numbers; embeddings with equal numbers show the same thing."""
@@ -68,6 +74,19 @@ def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) ->
     if len(found.same_identity.unique()) == len(found.excluded.unique()):  # type: ignore[no-untyped-call]
         raise no_positive_pair(len(found.same_identity))
     return found
+
+
+def index_pairs(pairs: Pairs) -> tuple[Identities, Identities]:
+    """Return the indices of the first and the second embedding of every positive pair.
+
+    Each pair is returned once, with the smaller index first, ordered by the first index: `i, j`
+    such that `flat[i]` and `flat[j]` are positives, where `flat` is a batch `V S F A D` flattened
+    to `N D`. It needs N x N bytes of memory; the sums below do not.
+    """
+    alike = pairs.same_identity[:, None] == pairs.same_identity
+    compared = pairs.excluded[:, None] != pairs.excluded
+    first, second = (alike & compared).triu(1).nonzero(as_tuple=True)
+    return first, second
 
 
 def sum_over_positives(values: FlatEmbeddings, pairs: Pairs) -> FlatEmbeddings:

@@ -16,7 +16,7 @@ class OptimizerConfig:
     """
 
     learning_rate: float = 0.03
-    """Peak learning rate. As in BiT of the same lab, which uses 0.03 per 256 images."""
+    """Peak learning rate, as in BiT (same lab): 0.03 per 256 images."""
 
     weight_decay: float = 1e-4
     """Weight decay, for matrices and filters only. As in BiT. For AdamW it is decoupled; use about

@@ -70,7 +70,7 @@ def _vivi_ex4(scale: TrainConfig) -> TrainConfig:
 
 
 def _vivi_full(scale: TrainConfig) -> TrainConfig:
-    """All three levels together, with separate heads for frames and shots.
+    """All three self-supervised levels, with separate heads for frames and shots.
 
     [ours] vivi-ex4 on half as many videos, with two views of each frame that are also compared in a
     head of their own: the shot level captures identity, the frame level pose and count

@@ -68,8 +68,9 @@ def tiny() -> TrainConfig:
 
     Command: footage train RECIPE DATA --out RUN
     Cost: about ten minutes for vivi-ex4 on two CPU cores (experiments/notebook.md).
-    Deviation: network, image size, optimiser and views [ours]. So are the batch of 2 shots of 2
-    frames, because many videos teach more than many frames of one, and gentle crops (same page).
+    Deviation: network, image size, optimiser and views [ours]. The small batch (2 shots of 2
+    frames) and weaker crops are ours, too: more videos help more than more frames per video (same
+    page).
     """
     return dataclasses.replace(
         paper(),

@@ -171,6 +171,8 @@ def _read(path: Path, name: str) -> Run:
             f"{str(path / layout.RUN)!r} does not contain the number of steps",
             "restore it from a copy, or use another run",
         )
+    with layout.naming_plugins(record["plugins"]):
+        configuration.from_dict(TrainConfig, record["config"])
     lines = layout.read_metrics(path)
     files = sorted((path / layout.EVALUATIONS).glob("*.json"))
     every = sorted((RESULTS.read(file) for file in files), key=lambda content: content.written)

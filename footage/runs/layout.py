@@ -9,16 +9,19 @@ RUN/evaluations/     results of `footage evaluate`
 RUN/*/profile.json   results of `footage profile`, if they were written into the run
 """
 
-from collections.abc import Mapping
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from footage import configuration
-from footage.errors import CheckpointError
+from footage.errors import CheckpointError, ConfigError
 from footage.io import files
 from footage.io.documents import Document
+from footage.registry import as_options, selected_plugins
 from footage.runs import records
 from footage.runs.migration import VERSION
 from footage.runs.records import RunRecord
@@ -59,6 +62,40 @@ def read_record(run: Path) -> dict[str, Any]:
         )
     record: dict[str, Any] = configuration.plain(msgspec.to_builtins(records.RUN.read(path)))
     return record
+
+
+@contextlib.contextmanager
+def naming_plugins(plugins: Sequence[str]) -> Iterator[None]:
+    """Use a run's record; if that fails and its plugins are not loaded, the error names them.
+
+    Args:
+        plugins: The plugins that the record lists.
+
+    Raises:
+        ConfigError: A name or setting is unknown.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        missing = missing_plugins(plugins)
+        if not missing:
+            raise
+        raise plugin_missing(error.message, missing) from error
+
+
+def missing_plugins(plugins: Sequence[str]) -> list[str]:
+    """Return the plugins that this process has not loaded; a moved file is the same plugin."""
+    loaded = {Path(name).name for name in selected_plugins()}
+    return [name for name in plugins if Path(name).name not in loaded]
+
+
+def plugin_missing(message: str, missing: Sequence[str]) -> ConfigError:
+    """Return the error of a run whose plugins are not loaded."""
+    names = ", ".join(Path(name).name for name in missing)
+    return ConfigError(
+        f"{message}; the run used the plugin{'s' * (len(missing) > 1)} {names}",
+        f"add {shlex.join(as_options(missing))}",
+    )
 
 
 _Name = Annotated[str, msgspec.Meta(max_length=200)]

@@ -119,6 +119,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     held_out: list[Text] = []
     extended_at: list[Count] = []
     capped: dict[str, Count] = {}
+    plugins: list[Text] = []
     seed: int = 0
     model: ModelRecord
     chance: dict[str, float] = {}

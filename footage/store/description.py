@@ -111,6 +111,11 @@ def read_description(path: Path) -> Description:
     if not (path / NAME).exists():
         if (path / VIDEOS).exists():
             raise damaged(path, f"{NAME} is missing")
+        if path.is_dir() and any(path.iterdir()):
+            raise StoreError(
+                f"{str(path)!r} is not a frame store: it contains other files",
+                "pass the folder that `footage ingest` wrote",
+            )
         raise StoreError(
             f"frame store not found: {str(path)!r}",
             f"create one with: footage ingest VIDEOS --out {path}",

@@ -43,8 +43,8 @@ class ComputeConfig:
     """Hardware settings; they do not affect results beyond rounding."""
 
     workers: int = 0
-    """Processes that read, decode and augment, per training process; 0 chooses it from the cores
-    that this process may use. Batches are the same for any number."""
+    """Data-loading processes per training process; 0 chooses the number from the cores that this
+    process may use. Batches are the same for any number."""
 
     threads: int = 0
     """Number of torch threads on a CPU; 0 chooses it by measured speed and adjusts it when steps
@@ -68,8 +68,9 @@ class ComputeConfig:
     """
 
     stall_seconds: float = 600.0
-    """With several processes: end the run if no step finishes within this many seconds, because a
-    process hangs. Must exceed the time to save a checkpoint or to compute online metrics.
+    """With several processes: end the run if no step finishes within this many seconds, which
+    means that a process hangs. Must exceed the time to save a checkpoint or to compute online
+    metrics.
     """
 
     loggers: tuple[str, ...] = ("tensorboard",)
@@ -110,11 +111,12 @@ class TrainConfig:
     """Seed of weights, batches, augmentation and held-out videos."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    """The network."""
+    """Backbone network."""
 
     init: str = ""
     """Initialise from a run (matching heads are loaded too), a .safetensors file, or a tagged timm
-    model such as resnet50.a1_in1k. Its architecture replaces the recipe's. Default: random."""
+    model such as resnet50.a1_in1k. An architecture specified by the weights
+    replaces the recipe's. Default: random."""
 
     unlabelled_source: Literal["videos", "images"] = "videos"
     """Source for the self-supervised losses: stored videos, or the images without their labels."""
@@ -132,7 +134,7 @@ class TrainConfig:
     """Fraction of labels to use, stratified by class. The selection is saved with the run."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    """The levels of the loss."""
+    """Training objective: levels and losses."""
 
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Optimiser settings."""

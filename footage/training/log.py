@@ -13,9 +13,11 @@ import contextlib
 import logging
 import math
 import os
+import shutil
+import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -30,7 +32,9 @@ RECENT_STEPS = 50
 """Number of steps over which displayed rates and losses are averaged."""
 
 QUIET_SECONDS = 30.0
-"""Interval of progress lines when stderr is not a terminal."""
+"""Interval of progress lines when stderr is not a terminal, between those of the first and the last
+step.
+"""
 
 
 class TrainingLog:
@@ -97,7 +101,9 @@ class TrainingLog:
         self._lines.add({"step": step, **values, "levels": dict(levels)})
         self._loggers.log(step, {**values, **{f"level/{k}": v for k, v in levels.items()}})
         self._bar.update(step, rate=f"{self._images_per_second():.0f} images/s")
-        if not self._bar.is_shown and time.monotonic() - self._last_line > QUIET_SECONDS:
+        is_end = step in (self._first_step + 1, self.total_steps)
+        is_due = is_end or time.monotonic() - self._last_line > QUIET_SECONDS
+        if not self._bar.is_shown and is_due:
             self._last_line = time.monotonic()
             log.info("step %d of %d  %s", step, self.total_steps, self._rates(levels))
 
@@ -111,7 +117,8 @@ class TrainingLog:
         self._lines.add({"step": step, "probe": probed, "advice": advice})
         self._loggers.log(step, {f"probe/{name}": value for name, value in probed.items()})
         if probed:  # empty without videos
-            log.info("step %d: %s", step, "  ".join(f"{k} {v:.3f}" for k, v in probed.items()))
+            for line in self._lines_of([f"step {step}:", *_values(probed)]):
+                log.info("%s", line)
         for sentence in advice:
             log.warning("%s", sentence)
 
@@ -129,8 +136,21 @@ class TrainingLog:
             self._lines.flush()
             self._loggers.flush()
 
+    def _lines_of(self, parts: Sequence[str]) -> Iterator[str]:
+        """Join parts to a line; on a terminal, to lines that do not wrap inside a part."""
+        width = shutil.get_terminal_size().columns if self._bar.is_shown else sys.maxsize
+        line = parts[0]
+        for part in parts[1:]:
+            separator = " " if line is parts[0] else "  "
+            if len(line) + len(separator) + len(part) > width:
+                yield line
+                line = f"  {part}"
+            else:
+                line += separator + part
+        yield line
+
     def _rates(self, levels: Mapping[str, float]) -> str:
-        parts = [f"{name} {self.mean(name):.3f}" for name in levels]
+        parts = _values({name: self.mean(name) for name in levels})
         rate, wait = self._images_per_second(), self.mean("data_wait")
         return "  ".join([*parts, f"{rate:.0f} images/s", f"data wait {wait:.0%}"])
 
@@ -138,6 +158,10 @@ class TrainingLog:
         """Return the harmonic mean over recent steps, which have equal numbers of images."""
         seconds = [1 / values["images_per_second"] for values in self.recent]
         return len(seconds) / sum(seconds)
+
+
+def _values(named: Mapping[str, float]) -> list[str]:
+    return [f"{name} {value:.3f}" for name, value in named.items()]
 
 
 class _Lines:

@@ -182,10 +182,11 @@ def _require_same_run(path: Path, existing: dict[str, Any], requested: dict[str,
 
     differ = list(configuration.differences(decisive(requested), decisive(existing)))
     if differ:
-        raise ConfigError(
-            f"{str(path)!r} contains a run with different settings: {'; '.join(differ[:5])}",
-            "choose another --out, or use the same settings",
-        )
+        message = f"{str(path)!r} contains a run with different settings: {'; '.join(differ[:5])}"
+        missing = layout.missing_plugins(existing["plugins"])
+        if missing:
+            raise layout.plugin_missing(message, missing)
+        raise ConfigError(message, "choose another --out, or use the same settings")
     steps, wanted = existing["config"]["steps"], requested["config"]["steps"]
     if wanted < steps:
         raise ConfigError(

@@ -35,7 +35,7 @@ class Limits:
     """Resource limits per video."""
 
     max_pixels: int = 9_437_184
-    """Largest picture in pixels (4096x2304); checked before memory is allocated."""
+    """Maximum frame size, in pixels (4096x2304); checked before memory is allocated."""
     max_file_bytes: int = 20 * 2**30
     """Largest file in bytes, including remote files."""
     memory_bytes: int = 2 * 2**30

@@ -1,47 +1,41 @@
 """The examples of docs/extending/ are run as they stand."""
 
 import contextlib
+import inspect
 import re
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from footage import cli, registry
-from footage.models.export.base import EXPORTERS
-from footage.models.options import BACKBONES
-from footage.objectives.levels.base import LEVELS
+from footage.objectives.inputs import LevelInput
 from footage.objectives.losses.base import LOSSES
-from footage.processes.executors import EXECUTORS
 from footage.runs import layout
 from footage.store.reader import Store
-from footage.training.loggers.base import LOGGERS
-from footage.video.detectors.base import DETECTORS
+from tests.support import plugins
 from tests.support.hand_made_runs import hand_made_run
 from tests.support.training import AS_OPTIONS
 
 PAGES = Path(__file__).parents[2] / "docs" / "extending"
-REGISTRIES = (BACKBONES, LEVELS, LOSSES, EXECUTORS, EXPORTERS, LOGGERS, DETECTORS)
 
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Writes the module of a page, and returns the words of its command."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(registry.VARIABLE, raising=False)
-    monkeypatch.setenv(registry.VARIABLE, "")
-    monkeypatch.setattr(registry, "_loaded", set(registry._loaded))
-    for one in REGISTRIES:
-        len(one)  # complete, so that only the plugin's entry is taken back
-        monkeypatch.setattr(one, "_entries", dict(one._entries))
+    plugins.forget_at_end(monkeypatch)
 
-    def read(name):
+    def read(name, number=0):
         text = (PAGES / f"{name}.md").read_text("utf-8")
-        title, module = re.search(r'```python title="(\w+\.py)"\n(.*?)```', text, re.S).groups()
+        blocks = re.findall(r'```python title="(\w+\.py)"\n(.*?)```', text, re.S)
+        title, module = blocks[number]
         Path(title).write_text(module)
         monkeypatch.delitem(sys.modules, title.removesuffix(".py"), raising=False)
-        command = re.search(r"```sh\n(.*?)```", text, re.S)[1].replace("\\\n", " ")
+        commands = re.findall(r"```sh\n(.*?)```", text, re.S)
+        command = commands[number].replace("\\\n", " ") if commands else ""
         return shlex.split(command)[1:]
 
     return read
@@ -57,15 +51,16 @@ def metrics_of(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "run_name", "level"),
+    ("name", "number", "run_name", "level"),
     [
-        ("loss", "alignment", "shot/alignment"),
-        ("level", "position", "video/position"),
-        ("logger", "logged", "shot/exemplar"),
+        ("loss", 0, "alignment", "shot/alignment"),
+        ("loss", 1, "barlow", "shot/barlow"),
+        ("level", 0, "position", "video/position"),
+        ("logger", 0, "logged", "shot/exemplar"),
     ],
 )
-def test_training_uses_what_the_page_adds(name, run_name, level, page, tiny_store):
-    words = page(name)
+def test_training_uses_what_the_page_adds(name, number, run_name, level, page, tiny_store):
+    words = page(name, number)
     words[words.index("store")] = str(tiny_store.path)
     run([*words, *AS_OPTIONS, "--steps", "2"])
     lines = metrics_of(run_name)
@@ -115,6 +110,24 @@ def test_a_run_whose_plugin_is_missing_names_what_is_unknown(page, tiny_store, c
     assert "unknown loss 'alignment'" in capsys.readouterr().err
 
 
-def test_a_plugin_that_cannot_be_imported_is_one_clear_error(page, capsys):
-    assert cli.main(["recipes", "--plugin", "nowhere.py"]) == 1
-    assert capsys.readouterr().err.startswith("error: plugin ")
+def test_the_two_view_loss_of_the_page_compares_positives(page):
+    page("loss", 1)
+    registry.load_plugins(["two_views.py"])
+    loss, rows = LOSSES["barlow"](), torch.arange(16).view(8, 2)
+    batch = LevelInput(features=None, rows=rows, step=0, seed=0)
+    alike = torch.randn(8, 2, 1, 1, 4, generator=torch.Generator().manual_seed(0))
+    random = torch.randn(8, 2, 2, 2, 4, generator=torch.Generator().manual_seed(1))
+    assert loss.loss(alike.expand(8, 2, 2, 2, 4), batch, "shot") < 0.05
+    assert loss.loss(random, batch, "shot") > 0.7
+
+
+def test_the_built_in_loss_of_the_page_satisfies_the_contract(page):
+    page("index")
+    registry.load_plugins(["attraction.py"])
+    function = sys.modules["attraction"].attraction
+    assert "\nFormula: " in inspect.getdoc(function)
+    assert "\nSource: " in inspect.getdoc(function)
+    assert "Not part of VIVI" in inspect.getdoc(function)
+    shots = torch.arange(2).view(2, 1)
+    embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 1, 1, 2, 2).expand(2, 1, 1, 2, 2)
+    assert function(embeddings, shots).item() == pytest.approx(2)

@@ -40,10 +40,15 @@ def test_untrained_is_the_same_architecture_and_preprocessing_with_other_weights
 
 
 def test_a_path_that_does_not_exist_is_not_taken_for_a_timm_name():
-    with pytest.raises(CheckpointError, match="not a run, an exported file, or a timm folder"):
+    with pytest.raises(CheckpointError, match="model not found: 'runs/nothing'"):
         load("runs/nothing")
-    with pytest.raises(CheckpointError, match="not a run, an exported file, or a timm folder"):
+    with pytest.raises(CheckpointError, match=r"model not found: 'lost\.safetensors'"):
         load("lost.safetensors")
+
+
+def test_an_empty_folder_is_not_a_model(tmp_path):
+    with pytest.raises(CheckpointError, match="not a run, an exported file, or a timm folder"):
+        load(tmp_path)
 
 
 def test_a_name_that_timm_does_not_have_is_refused():

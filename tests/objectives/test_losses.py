@@ -16,7 +16,7 @@ from footage.objectives.losses.exemplar import exemplar
 from footage.objectives.losses.future_shots import future_shot_mse, future_shot_nce
 from footage.objectives.losses.nce import multi_positive_nce
 from footage.objectives.losses.vicreg import vicreg
-from footage.objectives.positives import identities
+from footage.objectives.positives import identities, index_pairs, pairs
 from tests.objectives import loss_twins as twins
 
 FUNCTIONS = functions()
@@ -34,6 +34,23 @@ def _embeddings(seed, dimension=5, spread=1.0, shape=SHAPE):
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(*shape[:2], 1, 1, dimension, generator=generator)
     return centres + spread * torch.randn(*shape, dimension, generator=generator)
+
+
+@pytest.mark.parametrize("shots", [ROWS, PARTS], ids=["whole", "parts"])
+@pytest.mark.parametrize("positives", PAIR_POSITIVES)
+def test_the_indices_of_pairs_are_those_that_share_an_identity(shots, positives):
+    _, _, frames, views = SHAPE
+    found = pairs(shots, frames, views, positives)
+    first, second = index_pairs(found)
+    same, excluded = found.same_identity.tolist(), found.excluded.tolist()
+    every = range(len(same))
+    expected = [
+        (i, j) for i in every for j in every
+        if i < j and same[i] == same[j] and excluded[i] != excluded[j]
+    ]  # fmt: skip
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
+    with pytest.raises(TypeError):
+        _, _ = found
 
 
 @pytest.mark.parametrize("shots", [ROWS, PARTS], ids=["whole", "parts"])

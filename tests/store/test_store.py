@@ -47,3 +47,12 @@ def test_store_of_many_videos_is_read(tmp_path):
     store = Store.open(tmp_path)
     assert store.videos["video"].to_pylist() == sorted(store.videos["video"].to_pylist())
     assert store.shots.num_rows == 40
+
+
+def test_a_folder_of_other_files_is_not_taken_for_a_missing_store(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(StoreError, match="is not a frame store: it contains other files") as error:
+        Store.open(tmp_path)
+    assert error.value.hint == "pass the folder that `footage ingest` wrote"
+    with pytest.raises(StoreError, match="frame store not found"):
+        Store.open(tmp_path / "none")

@@ -124,3 +124,34 @@ def test_a_kill_at_any_byte_of_the_file_leaves_lines_that_a_resume_completes(tmp
         path.write_bytes(whole[: draws.randrange(whole.index(b'"step": 3'), len(whole))])
         written(tmp_path, range(3, 6), first_step=2, probes=[4])
         assert kinds(tmp_path) == expected
+
+
+def test_the_first_and_the_last_step_are_always_printed(tmp_path, caplog):
+    with (
+        caplog.at_level("INFO", "footage"),
+        TrainingLog(tmp_path, first_step=2, total_steps=6, active=True) as journal,
+    ):
+        for step in range(3, 7):
+            journal.step(step, {"shot/exemplar": 0.5}, **VALUES)
+    printed = [record.getMessage() for record in caplog.records]
+    assert [line.partition("  ")[0] for line in printed] == ["step 3 of 6", "step 6 of 6"]
+    assert "shot/exemplar 0.500" in printed[0]
+
+
+def test_online_metrics_do_not_wrap_inside_a_value_on_a_terminal(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    values = {"embedding_std": 0.1, "same_shot_hit": 0.2, "same_video_chance": 0.3}
+    with (
+        caplog.at_level("INFO", "footage"),
+        TrainingLog(tmp_path, first_step=0, total_steps=6, active=True) as journal,
+    ):
+        journal.probe(0, values, [])
+        journal._bar.is_shown = True
+        journal.probe(0, values, [])
+    printed = [record.getMessage() for record in caplog.records]
+    assert printed == [
+        "step 0: embedding_std 0.100  same_shot_hit 0.200  same_video_chance 0.300",
+        "step 0: embedding_std 0.100",
+        "  same_shot_hit 0.200",
+        "  same_video_chance 0.300",
+    ]

@@ -7,6 +7,7 @@ from typing import ClassVar, Final, TypeVar
 
 from torch import Tensor
 
+from footage.errors import PluginError
 from footage.models.load import Model
 from footage.registry import Registry
 from footage.shapes import Features, Images
@@ -53,9 +54,17 @@ def register_exporter(name: str) -> Callable[[Class], Class]:
 
     Raises:
         ConfigError: Another format has this name.
+        PluginError: The class lacks a method or the default name.
     """
 
     def register(exporter: Class) -> Class:
+        example = "see the example in docs/extending/exporter.md"
+        if not (isinstance(exporter, type) and issubclass(exporter, Exporter)):
+            raise PluginError(f"exporter {name!r} is not a subclass of Exporter", example)
+        missing = [f"method {each!r}" for each in sorted(exporter.__abstractmethods__)]
+        missing += ["attribute 'default_name'"] * (not hasattr(exporter, "default_name"))
+        if missing:
+            raise PluginError(f"exporter {name!r} has no {missing[0]}", example)
         exporter.name = name
         EXPORTERS.register(name, exporter)
         return exporter

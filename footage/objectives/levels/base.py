@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
-from footage.configuration import Variant
-from footage.errors import ConfigError
+from footage.configuration import Variant, require_settings
+from footage.errors import ConfigError, PluginError
 from footage.objectives.inputs import LevelInput, Shape
 from footage.registry import Registry
 from footage.shapes import Scalar
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@runtime_checkable
 class Level(Protocol):
     """A head and a loss: a torch module that maps a batch to one number."""
 
@@ -42,7 +43,7 @@ class LevelConfig(Variant):
     """Whether the level reads `LevelInput.shots`, the features pooled per shot."""
 
     weight: float = 0.0
-    """Weight of the level; 0 switches it off."""
+    """Weight of the level; 0 disables it."""
 
     @staticmethod
     def variants() -> Mapping[str, type["LevelConfig"]]:
@@ -74,9 +75,16 @@ def register_level(name: str, *, title: str) -> Callable[[Class], Class]:
 
     Raises:
         ConfigError: Another level has this name.
+        PluginError: The class is not one of settings, or lacks `build`.
     """
 
     def register(config: Class) -> Class:
+        if not issubclass(config, LevelConfig) or config.build is LevelConfig.build:
+            raise PluginError(
+                f"level {name!r} must be a subclass of LevelConfig with a method 'build'",
+                "see the example in docs/extending/level.md",
+            )
+        require_settings(f"level {name!r}", config)
         config.name, config.title = name, title
         LEVELS.register(name, config)
         return config
@@ -101,5 +109,5 @@ def check(config: object, *, where: str, above_0: tuple[str, ...]) -> None:
             least = ">= 0" if name == "weight" else "> 0"
             raise ConfigError(
                 f"objective.{where}.{name} must be {least}, got {value}",
-                "0 switches the level off" if name == "weight" else "give a positive number",
+                "0 disables the level" if name == "weight" else "give a positive number",
             )

@@ -9,6 +9,7 @@ from footage.objectives.inputs import LevelInput, Shape
 from footage.objectives.levels.distillation import DistillationLevel
 from footage.objectives.levels.rotation import RotationLevel
 from footage.objectives.losses.base import EmbeddingLossConfig
+from footage.objectives.plugin_checks import checked_chance, checked_value
 from footage.shapes import Scalar
 
 
@@ -26,11 +27,16 @@ class EmbeddingLevel(nn.Module):
     def forward(self, batch: LevelInput) -> Scalar:
         """Compute the loss, before weighting."""
         embeddings = distributed.gather(self.projection(batch.features))
-        return self.loss.loss(embeddings, batch, self.config.positives)
+        return checked_value(
+            f"loss {self.loss.name!r}",
+            self.loss,
+            lambda: self.loss.loss(embeddings, batch, self.config.positives),
+        )
 
     def chance(self, shape: Shape) -> float:
         """Return the loss value for uninformative embeddings."""
-        return self.loss.chance(shape, self.config.positives)
+        name, positives = f"loss {self.loss.name!r}", self.config.positives
+        return checked_chance(name, self.loss, self.loss.chance, shape, positives)
 
 
 FrameShotLevel = EmbeddingLevel | RotationLevel | DistillationLevel

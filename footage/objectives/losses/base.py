@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
-from footage.configuration import Variant
+from footage.configuration import Variant, require_settings
+from footage.errors import PluginError
 from footage.objectives.inputs import LevelInput, Shape
 from footage.objectives.positives import PairPositives
-from footage.registry import Registry
+from footage.registry import Registry, is_plugin
 from footage.shapes import Embeddings, Scalar
 
 
@@ -71,11 +72,25 @@ def register_loss(name: str, *, title: str) -> Callable[[Class], Class]:
 
     Raises:
         ConfigError: Another loss has this name.
+        PluginError: The class is not one of settings, or lacks a method.
     """
 
     def register(config: Class) -> Class:
+        if is_plugin(config):
+            _require_loss(name, config)
         config.name, config.title = name, title
         LOSSES.register(name, config)
         return config
 
     return register
+
+
+def _require_loss(name: str, config: type) -> None:
+    """Check the class of a plugin's loss."""
+    example = "see the example in docs/extending/loss.md"
+    if not issubclass(config, EmbeddingLossConfig):
+        raise PluginError(f"loss {name!r} is not a subclass of EmbeddingLossConfig", example)
+    require_settings(f"loss {name!r}", config)
+    for method in ("loss", "chance"):
+        if getattr(config, method) is getattr(EmbeddingLossConfig, method):
+            raise PluginError(f"loss {name!r} has no method {method!r}", example)

@@ -26,10 +26,11 @@ class ExemplarConfig(EmbeddingLossConfig):
     allowed_positives: ClassVar[tuple[PairPositives, ...]] = ("frame", "shot")
 
     margin: float = 0.5
-    """Margin of the triplet loss, in squared distance [paper: same code]."""
+    """Margin of the triplet loss, in squared distance [paper: the same lab's exemplar code]."""
 
     mining: Mining = "semi-hard"
-    """Triplet mining; semi-hard as in the same code, the others as in s4l [paper]."""
+    """Triplet mining; semi-hard as in the same lab's exemplar code, the others as in s4l
+    [paper]."""
 
     hinge: Hinge = "margin"
     """Hinge at the margin, or the soft margin, which has no margin parameter, as in s4l."""

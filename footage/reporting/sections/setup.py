@@ -1,14 +1,17 @@
 """Training setup: one row per run, and the provenance of each run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from footage.objectives.titles import level_title
 from footage.reporting.inputs import Run
 from footage.reporting.tables import FIGURE, NAME, Cell, Column, Section, Table
+from footage.text import duration
 
 COLUMNS = [
-    Column("run", NAME), Column("recipe", NAME), Column("backbone", NAME),
+    Column("run", NAME), Column("recipe", NAME), Column("loss", NAME), Column("backbone", NAME),
     Column("initial weights", NAME), Column("steps", FIGURE), Column("views", FIGURE),
-    Column("hours", FIGURE), Column("waiting for data", FIGURE), Column("training data", NAME),
+    Column("duration", FIGURE), Column("waiting for data", FIGURE), Column("training data", NAME),
 ]  # fmt: skip
 
 
@@ -26,15 +29,23 @@ def _row(run: Run) -> list[Cell]:
     texts = [
         run.name,
         run.record.get("recipe") or "own",
+        _losses(run),
         f"{model['architecture']}, {int(model['preprocessing']['size'])} px",
         str(model["weights_origin"]),
         steps,
         f"{run.num_steps * run.images_per_batch:,}",
-        f"{run.hours:.2f}",
+        " ".join(reversed(duration(3600 * run.hours))),
         f"{100 * run.data_wait:.0f} %",
         _sources(run),
     ]
     return [Cell(text) for text in texts]
+
+
+def _losses(run: Run) -> str:
+    """The losses of the active levels, as metrics name them, and the plugins of the run."""
+    plugins = [Path(name).name for name in run.record.get("plugins", [])]
+    note = f" (plugin{'s' * (len(plugins) > 1)} {', '.join(plugins)})" if plugins else ""
+    return ", ".join(map(level_title, run.level_chance)) + note
 
 
 def _sources(run: Run) -> str:

@@ -10,7 +10,7 @@ from footage.registry import Registry
 class MetricsLogger(Protocol):
     """Receives the metrics of a training run; only the first process has one.
 
-    A logger that raises an `OSError` is switched off with a warning.
+    A logger that raises an `OSError` is disabled with a warning; any other exception ends training.
     """
 
     def log(self, step: int, values: Mapping[str, float]) -> None:

@@ -1,12 +1,31 @@
-"""Loggers that cannot end training: a logger that fails to write is switched off."""
+"""Loggers whose failures are handled: a logger that cannot write is disabled.
 
+Any other exception of a logger ends training with an error that says how to resume.
+"""
+
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from footage.errors import PluginError
+from footage.registry import plugin_errors
+from footage.runs import checkpoint, layout
 from footage.training.loggers.base import LOGGERS, MetricsLogger
 
 log = logging.getLogger(__name__)
+
+METHODS = ("log", "flush", "close")
+
+
+def require_loggers(names: Sequence[str]) -> None:
+    """Check the names of loggers.
+
+    Raises:
+        UnknownNameError: A logger does not exist.
+    """
+    for name in names:
+        LOGGERS.find(name)
 
 
 class GuardedLoggers:
@@ -18,20 +37,26 @@ class GuardedLoggers:
         first_step: Number of steps already taken.
 
     Raises:
-        UnknownNameError: There is no such logger.
+        UnknownNameError: A logger does not exist.
+        PluginError: A logger raised an exception other than `OSError`, or lacks a method.
     """
 
     def __init__(self, names: Sequence[str], run: Path, first_step: int) -> None:
         factories = {name: LOGGERS.find(name) for name in names}
+        self._run = run
+        self._step = first_step
         self._loggers: dict[str, MetricsLogger] = {}
         for name, factory in factories.items():
-            try:
-                self._loggers[name] = factory(run, first_step)
-            except OSError as error:
-                _warn(name, error)
+            with self._guarded(name, factory, "cannot be created"):
+                logger = factory(run, first_step)
+                missing = [each for each in METHODS if not callable(getattr(logger, each, None))]
+                if missing:
+                    raise PluginError(f"logger {name!r} has no method {missing[0]!r}")
+                self._loggers[name] = logger
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Pass values of one step to every logger."""
+        self._step = step
         self._each(lambda logger: logger.log(step, values))
 
     def flush(self) -> None:
@@ -39,16 +64,38 @@ class GuardedLoggers:
         self._each(lambda logger: logger.flush())
 
     def close(self) -> None:
-        """Close every logger."""
-        self._each(lambda logger: logger.close())
+        """Close every logger; training is over, so an exception is only a warning."""
+        try:
+            self._each(lambda logger: logger.close())
+        except PluginError as error:
+            log.warning("%s", error.message)
+            self.close()
 
     def _each(self, action: Callable[[MetricsLogger], None]) -> None:
         for name, logger in list(self._loggers.items()):
-            try:
+            with self._guarded(name, logger, f"failed at step {self._step}"):
                 action(logger)
-            except OSError as error:
-                _warn(name, error)
-                del self._loggers[name]
+
+    @contextlib.contextmanager
+    def _guarded(self, name: str, code: object, failure: str) -> Iterator[None]:
+        """Drop a logger that raises an exception."""
+        try:
+            with plugin_errors(f"logger {name!r} {failure}", code):
+                yield
+        except Exception as error:
+            self._loggers.pop(name, None)
+            cause = error.__cause__ or error
+            if isinstance(cause, OSError):
+                _warn(name, cause)
+            elif isinstance(error, PluginError):
+                raise PluginError(error.message, self._hint(name)) from cause
+            else:
+                raise
+
+    def _hint(self, name: str) -> str:
+        saved = checkpoint.steps(self._run / layout.CHECKPOINTS)
+        resume = f"rerun to resume from step {saved[-1]}" if saved else "correct it and rerun"
+        return f"{resume}, or remove {name} from --compute.loggers"
 
 
 def _warn(name: str, error: OSError) -> None:
