@@ -44,7 +44,7 @@ def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
     with _temporary(path) as temporary:
         yield temporary
         if temporary.exists():
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~umask())
             sync(temporary)
             if replace:
                 os.replace(temporary, path)
@@ -68,7 +68,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for child in [*temporary.rglob("*"), temporary]:
             if child.is_file():
-                os.chmod(child, 0o666 & ~_umask())
+                os.chmod(child, 0o666 & ~umask())
             sync(child)
         if path.is_dir():
             replaced = path.with_name(f".{path.name}.old.{os.getpid()}.partial")
@@ -144,7 +144,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the umask of this process; `os.umask` would change it for all threads."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
