@@ -9,12 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from footage import cli
-from footage.commands.ingest import IngestConfig, ingest
-from footage.errors import ConfigError, OutputError, StoreError, VideoError
-from footage.ingestion.disk_space import SpaceWatch
-from footage.io.documents import CHECKSUM
 from footage.store.writer import (
     WORK,
     DamagedWorkError,
@@ -25,6 +19,12 @@ from footage.store.writer import (
     read_work,
     work_path,
 )
+
+from footage import cli
+from footage.commands.ingest import IngestConfig, ingest
+from footage.errors import ConfigError, OutputError, StoreError, VideoError
+from footage.ingestion.disk_space import SpaceWatch
+from footage.io.documents import CHECKSUM
 from tests.support.file_sizes import file_size_limit
 from tests.support.ingesting import CONFIG, HERE, InThisProcess, hashes
 from tests.support.mutations import bit_flips, mutations

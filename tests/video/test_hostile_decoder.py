@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import simplejpeg
+from footage.store.writer import VideoWriter, read_work, work_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from footage.ingestion import worker
 from footage.ingestion.plain_jpeg import plain_jpeg_size
 from footage.ingestion.receiving import Receiver
 from footage.store.reader import Store
-from footage.store.writer import VideoWriter, read_work, work_path
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT
 from footage.video.sandbox import Limits
 from tests.support import synthetic
