@@ -34,8 +34,10 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         shots = [
             [
                 simplejpeg.encode_jpeg(image, quality=90)
-                for image in synthetic.scene(100 * video + shot, 2 + (shot + video) % 3 / 2)
-            ][::12]
+                for image in list(synthetic.scene(100 * video + shot, 2 + (shot + video) % 3 / 2))[
+                    ::12
+                ]
+            ]
             for shot in range(3)
         ]
         videos.append((f"group{video % 2}/video{video}.mp4#{video:012x}", shots))

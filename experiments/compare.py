@@ -326,17 +326,23 @@ def main(
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("results", help="one line of JSON for each arm and seed")
-    parser.add_argument("--table", action="store_true", help="print what is there")
-    parser.add_argument("--validation", action="store_true", help="table of the validation parts")
-    parser.add_argument("--store", default="", help="not needed to learn from images alone")
-    parser.add_argument("--labelled", nargs="+", help="folders with one subfolder a class")
-    parser.add_argument("--suite", default="", help="or the folder of the pocket suite")
     parser.add_argument(
-        "--images", default="", help="labelled images for recipes that are co-trained"
+        "--table", action="store_true", help="print the existing results as a table"
     )
+    parser.add_argument("--validation", action="store_true", help="table of the validation splits")
+    parser.add_argument(
+        "--store", default="", help="frame store; not needed by arms that train on images alone"
+    )
+    parser.add_argument(
+        "--labelled", nargs="+", help="labelled folders with one subfolder per class"
+    )
+    parser.add_argument("--suite", default="", help="or: folder of the pocket suite")
+    parser.add_argument("--images", default="", help="labelled images for co-trained recipes")
     parser.add_argument("--arms", nargs="+", default=arms)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=1, help="arms that run at a time")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="number of arms that run in parallel"
+    )
     parser.add_argument("--common", default=common, help="settings of all arms: name=value,...")
     options = parser.parse_args()
     try:
@@ -344,7 +350,7 @@ def main(
             part = "validation" if options.validation else "test"
             print(table(read_lines(Path(options.results)), part), end="")
         elif not (options.arms and (options.labelled or options.suite)):
-            parser.error("--arms and --labelled or --suite are needed, or --table")
+            parser.error("pass --arms with --labelled or --suite, or pass --table")
         else:
             chosen = [read_arm(text) for text in options.arms]
             if equal_views:

@@ -1,4 +1,4 @@
-"""Shared style of the result pictures: a dot for each seed, a tall mark for their mean."""
+"""Shared style of the result figures: a dot for each seed, a vertical bar for their mean."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,8 @@
 
 One row per setting in which a recipe that learns from videos was compared with its controls: the
 accuracy of each, the recipe's lead on labelled tasks, and its lead on held-out videos. A dot for
-each seed, a tall mark for their mean. The file contains a digest of its data, by which a test
-detects an outdated picture.
+each seed, a vertical bar for their mean. The file contains a digest of its data, by which a test
+detects an outdated figure.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ SETTINGS = (
 
 
 def draw(path: Path = PATH) -> Path:
-    """Write the picture."""
+    """Write the figure."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 1.4 + 0.42 * len(SETTINGS)), layout="constrained")
         learned, tasks, videos = figure.subplots(1, 3, sharey=True)
@@ -100,7 +100,7 @@ def draw(path: Path = PATH) -> Path:
 
 
 def digest() -> str:
-    """Return a digest of the arms and the numbers in the picture."""
+    """Return a digest of the arms and the numbers in the figure."""
     shown = [
         [setting.recipe, setting.words, name, arm.scores(setting.protocol), arm.scores(VIDEOS)]
         for setting in SETTINGS

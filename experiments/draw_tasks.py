@@ -1,8 +1,8 @@
 """Draw tasks.svg for experiments/results.md; `python -m docs.generate` calls it.
 
 The lead of the default recipe over its controls on videos with cuts, task by task: where it helps
-and where it costs accuracy. A dot for each seed, a tall mark for their mean. The file contains a
-digest of its data, by which a test detects an outdated picture.
+and where it costs accuracy. A dot for each seed, a vertical bar for their mean. The file contains a
+digest of its data, by which a test detects an outdated figure.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ GAP = 0.6
 
 
 def draw(path: Path = PATH) -> Path:
-    """Write the picture."""
+    """Write the figure."""
     arms = _arms()
     names = tasks(arms)
     rows = [row + GAP * (task not in FOUND) for row, task in enumerate(names)]
@@ -54,7 +54,7 @@ def tasks(arms: dict[str, Arm]) -> list[str]:
 
 
 def digest() -> str:
-    """Return a digest of the numbers in the picture."""
+    """Return a digest of the numbers in the figure."""
     arms = _arms()
     shown = [
         [task, protocol, control, _ahead(arms, control, f"{protocol}, {task}")]

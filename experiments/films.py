@@ -267,10 +267,10 @@ def make_all(out: Path, num_videos: int, seed: int) -> dict[str, Any]:
     videos = {}
     for number in range(num_videos):
         name = f"film-{number:03}"
-        beside = out / "factors" / f"{name}.json"
-        if not (out / f"{name}.mp4").exists() or not beside.exists():
-            truth.write(beside, film(seed, number, out / f"{name}.mp4"))
-        videos[f"{name}.mp4"] = truth_of(json.loads(beside.read_text("utf-8")))
+        path = out / "factors" / f"{name}.json"
+        if not (out / f"{name}.mp4").exists() or not path.exists():
+            truth.write(path, film(seed, number, out / f"{name}.mp4"))
+        videos[f"{name}.mp4"] = truth_of(json.loads(path.read_text("utf-8")))
     found = {"made_with": made_with, "videos": videos}
     truth.write(out / truth.FILE, found)
     return found

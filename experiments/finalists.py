@@ -41,7 +41,7 @@ def finalists(of: Path, labels: Sequence[str], seeds: Sequence[int]) -> list[Lin
 
 
 def tune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the same arm and seed with the results of fine-tuning in place of the earlier ones."""
+    """Return the same arm and seed with the results of fine-tuning instead of the earlier ones."""
     began = time.perf_counter()
     config = read_arm(f"{line['recipe']}:{line['label']}").config(line["settings"], line["seed"])
     folder = run_folder(options.of, line["label"], line["seed"])
@@ -60,8 +60,10 @@ def main() -> None:
     """Fine-tune what is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", help="one line of JSON for each arm and seed")
-    parser.add_argument("--of", required=True, help="results of an experiment, its runs beside")
-    parser.add_argument("--suite", required=True, help="the folder of the pocket suite")
+    parser.add_argument(
+        "--of", required=True, help="results of an experiment, with its runs next to them"
+    )
+    parser.add_argument("--suite", required=True, help="folder of the pocket suite")
     parser.add_argument("--labels", nargs="+", required=True, help="names of arms")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     options = parser.parse_args()

@@ -11,7 +11,7 @@ levels.
 Other arms use two views of each frame in addition to two frames of each shot, four views of one
 frame instead of shots, one shot each of twice as many videos, a head with a hidden layer, or frames
 of a shot that are further apart. The recipes and both controls also run with a third of the
-learning rate, with three times as much, and with more and less colour noise.
+learning rate, with three times as much, and with more and less colour jitter.
 
 Every arm takes 1000 steps and 128,000 views at the tiny scale, in fp32 on every processor. The
 network is a RegNetX of 200 MFLOP: it is four times as fast as the recipe's ResNet-18 on a CPU, and
@@ -22,7 +22,7 @@ from experiments.compare import main
 from experiments.structure import batch, rates
 
 FOUR_VIEWS = f"{batch(16, 2, 1, 4)},objective.frame_shot.positives=frame"
-"""Views of one frame in place of the frames of a shot."""
+"""Views of one frame instead of the frames of a shot."""
 
 MLP = "objective.frame_shot.projection=mlp"
 """A projection head with a hidden layer."""

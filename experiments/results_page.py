@@ -243,7 +243,7 @@ def together(experiment: Experiment) -> str:
     """Format tasks, held-out videos, and the mean of both, each compared with the base."""
     measures = {
         "13 tasks": experiment.protocol,
-        "2 of held-out videos": VIDEOS,
+        "2 held-out retrievals": VIDEOS,
         "half and half": f"{experiment.protocol}{EQUALLY}{VIDEOS}",
         "all 15": f"{experiment.protocol}{ALSO}{VIDEOS}",
     }
@@ -263,10 +263,10 @@ def kinds(experiment: Experiment) -> str:
 def tuned(experiment: Experiment) -> str:
     """Format the two columns by which a setting is chosen, followed by the test results."""
     measures = {
-        "validation parts, linear and kNN": f"{VALIDATION}linear{ALSO}{VALIDATION}knn",
+        "validation split, linear and kNN": f"{VALIDATION}linear{ALSO}{VALIDATION}knn",
         "linear and videos, half and half": f"{VALIDATION}linear{EQUALLY}{VIDEOS}",
         "13 tasks": "linear",
-        "2 of held-out videos": VIDEOS,
+        "2 held-out retrievals": VIDEOS,
         "half and half": f"linear{EQUALLY}{VIDEOS}",
     }
     return _table(experiment, measures, compared=())
@@ -278,7 +278,7 @@ def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequen
     base = next(arm for arm in arms if arm.label == experiment.base)
     heads = []
     for head in measures:
-        heads += [head, f"to {base.label}"] if head in compared else [head]
+        heads += [head, f"vs. {base.label}"] if head in compared else [head]
     rows = [["", "seeds", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for arm in arms:
         trained = arm.column == "model"
@@ -294,7 +294,7 @@ def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequen
 
 
 def cost(experiment: Experiment) -> str:
-    """Format views and minutes of an arm, machine and commit."""
+    """Format views and minutes per arm, machine and commit."""
     lines = [line for arm in arms_of(experiment)[2:] for line in arm.lines.values()]
     minutes = [line["train_seconds"] / 60 for line in lines]
     views = sorted({line["views"] for line in lines})
@@ -305,7 +305,7 @@ def cost(experiment: Experiment) -> str:
     versions = sorted({found["versions"]["torch"] for found in environments})
     lasted = " to ".join(dict.fromkeys(f"{end:.0f}" for end in (min(minutes), max(minutes))))
     return (
-        f"{most} views an arm, {lasted} minutes of one busy core; {', '.join(machines)}, "
+        f"{most} views per arm, {lasted} minutes of one busy core; {', '.join(machines)}, "
         f"torch {', '.join(versions)}, commit {', '.join(commits)}."
     )
 

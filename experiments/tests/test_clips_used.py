@@ -1,4 +1,4 @@
-"""The page of sources adds up what ingest made of each source's clips."""
+"""The page of sources sums the ingest results of each source's clips."""
 
 from experiments.clips_used import page
 
@@ -17,7 +17,7 @@ def video(path, shots, frames, black=0, static=0, status="ok"):
     }  # fmt: skip
 
 
-def test_shots_frames_and_dull_frames_are_added_up_for_each_source():
+def test_shots_and_frames_are_summed_for_each_source():
     rows = [clip("a/1.mp4", "who/a", 60), clip("a/2.mp4", "who/a", 30), clip("b/1.mp4", "B/b", 12)]
     videos = [
         video("a/1.mp4", 2, 100, black=1),

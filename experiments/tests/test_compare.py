@@ -1,4 +1,4 @@
-"""experiments/compare.py: real arms, and its tables against numbers worked out by hand."""
+"""experiments/compare.py: real arms, and its tables compared with hand-computed numbers."""
 
 import json
 import subprocess
@@ -37,13 +37,13 @@ def test_a_table_has_mean_extremes_and_paired_differences():
     assert "| same shot | +10.0 ± 0.0 |" in differences
 
 
-def test_one_seed_has_no_spread_and_settings_are_chosen_on_the_validation_part():
+def test_one_seed_has_no_spread_and_validation_results_have_a_table():
     text = table([line("only", 0, 40.0, 80.0)], "validation")
     assert "| birds, knn | 10.0 | 30.0 | 20.0 |  |" in text
     assert "Difference" not in text
 
 
-def test_every_run_lies_in_one_folder_of_its_own():
+def test_every_run_has_its_own_folder():
     folder = run_folder("some.jsonl", "vivi-ex4, ViT-Ti/16", 0)
     assert folder.parent == Path("some.jsonl-runs")
     assert folder.name == "vivi-ex4,-ViT-Ti-16-0"
@@ -66,10 +66,10 @@ def test_a_suite_has_means_of_its_groups_too():
     text = table([found])
     assert "| mean of 2 natural sets, knn | 10.0 | 30.0 | 20.0 | 65.0 |" in text
     assert "| mean of 3 sets, knn | 13.3 | 33.3 | 23.3 | 60.0 |" in text
-    assert "structured" not in text  # one task is no mean
+    assert "structured" not in text  # one task is not averaged
 
 
-def test_arms_with_and_without_videos_are_trained_and_judged_and_not_made_again(
+def test_arms_with_and_without_videos_are_run_once(
     tiny_store, shapes_folder, tmp_path, monkeypatch
 ):
     results = tmp_path / "results.jsonl"
@@ -93,7 +93,7 @@ def test_arms_with_and_without_videos_are_trained_and_judged_and_not_made_again(
     assert results.read_bytes() == before
 
 
-def test_arms_side_by_side_find_what_they_find_one_after_the_other(
+def test_parallel_arms_have_the_results_of_sequential_ones(
     tiny_store, shapes_folder, tmp_path, monkeypatch
 ):
     common = (
@@ -104,14 +104,14 @@ def test_arms_side_by_side_find_what_they_find_one_after_the_other(
         "--store", str(tiny_store.path), "--labelled", str(shapes_folder), "--seeds", "0",
         "--arms", "vivi-ex4-tiny", "ex-shot-tiny", "--common", common,
     ]  # fmt: skip
-    turns, beside = tmp_path / "turns.jsonl", tmp_path / "beside.jsonl"
-    monkeypatch.setattr("sys.argv", ["compare.py", str(turns), *rest])
+    sequential, parallel = tmp_path / "sequential.jsonl", tmp_path / "parallel.jsonl"
+    monkeypatch.setattr("sys.argv", ["compare.py", str(sequential), *rest])
     main("Real arms.")
     module = [sys.executable, "-m", "experiments.compare"]
-    subprocess.run([*module, beside, *rest, "--processes", "2"], cwd=ROOT, check=True)
+    subprocess.run([*module, parallel, *rest, "--processes", "2"], cwd=ROOT, check=True)
     found = [
         {line["label"]: (line["last_levels"], line["test"]) for line in read_lines(path)}
-        for path in (turns, beside)
+        for path in (sequential, parallel)
     ]
     assert found[0] == found[1]
     assert {*found[0]} == {"vivi-ex4-tiny", "ex-shot-tiny"}

@@ -1,4 +1,4 @@
-"""Compilations: what the truth says of them is what their pixels show."""
+"""Compilations: their ground truth matches their pixels."""
 
 import csv
 import json
@@ -71,7 +71,7 @@ def tiny_frames(path):
         return [(frame.seconds, tiny(frame.picture).astype(float)) for frame in video.frames()]
 
 
-def test_the_picture_changes_at_once_at_a_hard_cut_and_slowly_in_a_dissolve(out):
+def test_frames_change_abruptly_at_a_hard_cut_and_slowly_in_a_dissolve(out):
     kinds = set()
     for name, one in truth_of(out)["videos"].items():
         times, pictures = zip(*tiny_frames(out / name), strict=True)
@@ -100,7 +100,7 @@ def test_no_source_is_on_both_sides(out):
     assert sides["train"] == set(truth["train_sources"])
 
 
-def test_a_clip_with_cuts_of_its_own_stays_whole_and_is_marked_and_a_copy_is_left_out(out):
+def test_a_clip_with_cuts_stays_whole_and_a_copy_is_omitted(out):
     videos = truth_of(out)["videos"]
     whole = [one for one in videos.values() if "cut" in one["sources"]]
     assert [one["is_known"] for one in whole] == [False]
@@ -122,7 +122,7 @@ def test_the_plan_follows_the_seed(clips):
     assert first == again != other
 
 
-def test_a_killed_run_goes_on_and_another_seed_is_refused(clips, settings, out):
+def test_a_killed_run_resumes_and_another_seed_is_refused(clips, settings, out):
     truth = truth_of(out)
     lost = next(iter(truth["videos"]))
     content = (out / lost).read_bytes()
@@ -142,7 +142,7 @@ def test_neighbouring_pieces_are_of_different_clips():
     assert all(piece.end_seconds - piece.start_seconds <= 12 for piece in pieces)
 
 
-def test_a_capped_subject_gives_no_more_clips_than_allowed():
+def test_a_capped_subject_contributes_at_most_the_allowed_clips():
     clips = [
         compilations.Clip(f"{number}.mp4", "arm", 3.0, 96, 72, 25.0, 1, "robot")
         for number in range(20)
@@ -151,7 +151,7 @@ def test_a_capped_subject_gives_no_more_clips_than_allowed():
     assert len(kept) == 5
 
 
-def test_the_found_cuts_of_an_ingest_are_counted_against_the_truth(out, tmp_path):
+def test_the_detected_cuts_of_an_ingest_are_compared_with_the_truth(out, tmp_path):
     result = cuts_found.measure(out, tmp_path / "store", "train", IngestConfig(workers=1))
     cuts, kept = result["cuts"], result["kept"]
     videos = [one for name, one in truth_of(out)["videos"].items() if name.startswith("train/")]
@@ -162,7 +162,7 @@ def test_the_found_cuts_of_an_ingest_are_counted_against_the_truth(out, tmp_path
     assert kept["total"]["seconds"] == pytest.approx(sum(one["seconds"] for one in videos), abs=0.1)
 
 
-def test_a_boundary_finds_one_transition_only():
+def test_a_boundary_matches_only_one_transition():
     transitions = [
         {"kind": "hard", "start_seconds": 2.0, "end_seconds": 2.0},
         {"kind": "dissolve", "start_seconds": 4.0, "end_seconds": 5.0},
@@ -171,7 +171,7 @@ def test_a_boundary_finds_one_transition_only():
     assert cuts_found.matched([2.3], transitions) == [-1, -1]
 
 
-def test_a_piece_is_shown_at_even_times(tmp_path):
+def test_a_piece_is_sampled_at_even_times(tmp_path):
     path = synthetic.encode(tmp_path / "a.mp4", synthetic.scene(3, 2.0, fps=10), fps=10)
     look = splicing.Look(48, 32, splicing.Fraction(20))
     frames = list(splicing.even_frames(path, splicing.Piece("a.mp4", 0.5, 1.5), look))

@@ -45,7 +45,7 @@ EYE = Camera(np.asarray([0.0, -3.0, 1.2]), np.asarray([0.0, 0.0, 0.5]), 1.2)
 LAMP = Lamp(-1.0, 0.8, 0.8)
 
 
-def test_the_picture_changes_most_where_the_truth_says_cut(out):
+def test_frames_change_most_at_the_cuts_of_the_ground_truth(out):
     truth = json.loads((out / "truth.json").read_text("utf-8"))
     one = truth["videos"]["film-000.mp4"]
     seen = pictures(out / "film-000.mp4")
@@ -55,7 +55,7 @@ def test_the_picture_changes_most_where_the_truth_says_cut(out):
     assert sorted(np.argsort(-changes)[: len(cuts)] + 1) == cuts
 
 
-def test_the_same_seed_gives_the_same_frames_and_another_gives_others():
+def test_frames_depend_only_on_the_seed():
     def first_frame(seed, number):
         setting, shots, size = films.plan(seed, number)
         return next(films.frames(setting, shots[0], size))
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_frames_and_another_gives_others():
     assert first_frame(4, 0)[1] != factors != first_frame(3, 1)[1]
 
 
-def test_a_killed_run_goes_on_with_the_same_bytes_and_other_settings_are_refused(out):
+def test_a_killed_run_resumes_with_the_same_bytes_and_refuses_other_settings(out):
     path = out / "film-000.mp4"
     content = path.read_bytes()
     path.unlink()
@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes_and_other_settings_are_refused
         films.make_all(out, 1, seed=4)
 
 
-def test_objects_turn_and_the_lamp_goes_round_in_every_shot(out):
+def test_objects_rotate_and_the_lamp_orbits_in_every_shot(out):
     for one in factors_of(out)["shots"]:
         for values in (
             *np.transpose([frame["yaw"] for frame in one["frames"]]),
@@ -97,7 +97,7 @@ def test_an_object_covers_the_pixels_that_it_changes():
     assert 0 < count <= changed + count / 5
 
 
-def test_a_whole_turn_shows_the_same_frame_and_half_a_turn_another():
+def test_a_full_rotation_gives_the_same_frame_and_half_a_rotation_another():
     stage = a_stage()
     start, whole, half = (
         stage.draw([Standing(0, 0, yaw, 1.0)], EYE, LAMP, SIZE)[0].astype(int)
@@ -107,7 +107,7 @@ def test_a_whole_turn_shows_the_same_frame_and_half_a_turn_another():
     assert np.abs(start - half).mean() > 0.5
 
 
-def test_the_side_that_the_lamp_is_on_is_the_brighter_one():
+def test_the_side_towards_the_lamp_is_brighter():
     stage = a_stage()
     left, right = (
         stage.draw([Standing(0, 0, 0, 1.0)], EYE, Lamp(azimuth, 0.5, 0.9), SIZE)[0].astype(float)
@@ -120,9 +120,9 @@ def test_the_side_that_the_lamp_is_on_is_the_brighter_one():
 def test_a_nearer_object_hides_a_farther_one():
     stage = a_stage(count=2)
     behind = [Standing(0, 1.2, 0, 1.0), Standing(0, -0.4, 0, 1.0)]
-    beside = [Standing(0.8, 0.4, 0, 1.0), Standing(-0.8, 0.4, 0, 1.0)]
+    apart = [Standing(0.8, 0.4, 0, 1.0), Standing(-0.8, 0.4, 0, 1.0)]
     hidden, _ = stage.draw(behind, EYE, LAMP, SIZE)[1]
-    free, _ = stage.draw(beside, EYE, LAMP, SIZE)[1]
+    free, _ = stage.draw(apart, EYE, LAMP, SIZE)[1]
     assert hidden < free
 
 
@@ -138,7 +138,7 @@ def test_normals_point_out_of_every_family_of_objects(family):
         assert (corners[:, 0] * turn).sum() > 0
 
 
-def test_a_thing_stands_on_the_ground_and_is_about_a_metre_large():
+def test_an_object_stands_on_the_ground_and_is_about_a_metre_in_size():
     for seed in range(10):
         one = thing(generator("a thing", seed))
         assert one.surface.points[:, 2].min() == pytest.approx(0)

@@ -19,7 +19,7 @@ def suite(tmp_path, monkeypatch):
     return miniature.write_suite(tmp_path / "mini")
 
 
-def test_an_arm_is_judged_again_by_another_protocol(
+def test_an_arm_is_evaluated_again_with_another_protocol(
     tiny_store, suite, tmp_path, monkeypatch, capsys
 ):
     of, again = tmp_path / "arms.jsonl", tmp_path / "again.jsonl"
@@ -31,7 +31,7 @@ def test_an_arm_is_judged_again_by_another_protocol(
     arms += ["--arms", "vivi-ex4-tiny:the arm", "--seeds", "0", "--common", common]
     monkeypatch.setattr("sys.argv", arms)
     compare.main("Real arms.")
-    # Fine-tuning takes a minute and has its own tests; a probe must find what the arm's own found.
+    # Fine-tuning takes a minute and has its own tests; a probe must reproduce the arm's results.
     assert finalists.PROTOCOLS == ("pocket-finetune",)
     monkeypatch.setattr(finalists, "PROTOCOLS", ("linear",))
     command = ["finalists.py", str(again), "--of", str(of), "--suite", str(suite)]

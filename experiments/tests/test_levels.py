@@ -1,4 +1,4 @@
-"""The arms of the experiments on levels and on co-training: they exist and differ as they say."""
+"""The arms of the experiments on levels and on co-training: they exist and differ as described."""
 
 from experiments import cotraining, levels, longer, modern, scaling
 from experiments.compare import check_views, read_arm, read_settings
@@ -14,7 +14,7 @@ def test_arms_see_equally_many_views_of_videos():
         check_views([read_arm(text) for text in arms], COMMON)
 
 
-def test_the_longer_arms_are_those_of_levels_in_the_network_of_the_recipe():
+def test_the_longer_arms_are_those_of_levels_with_the_network_of_the_recipe():
     common = read_settings(longer.COMMON)
     check_views([read_arm(text) for text in longer.ARMS], common)
     for arm in map(read_arm, longer.ARMS):
@@ -23,13 +23,13 @@ def test_the_longer_arms_are_those_of_levels_in_the_network_of_the_recipe():
         assert (ours.backbone.architecture, ours.steps) == ("resnet18", 2000)
 
 
-def test_the_first_arm_is_the_shipped_recipe_in_another_network():
+def test_the_first_arm_is_the_shipped_recipe_with_another_network():
     shipped, ours = recipe("vivi-ex4-tiny"), LEVELS["vivi-ex4"]
     assert (ours.sampling, ours.augment) == (shipped.sampling, shipped.augment)
     assert (ours.objective, ours.steps) == (shipped.objective, shipped.steps)
 
 
-def test_each_arm_has_the_levels_that_it_is_named_for():
+def test_each_arm_has_the_levels_of_its_name():
     on = {
         label: (bool(config.objective.future.weight), bool(config.objective.order.weight))
         for label, config in LEVELS.items()
@@ -92,7 +92,7 @@ def test_supervision_is_given_all_images_that_cotraining_sees_and_the_tenth_is_a
     assert equal == COTRAINED["vivi-ex4-co 10 %"].images_per_step == 192
 
 
-def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
+def test_scaling_changes_the_steps_or_the_videos_of_both_methods():
     arms = [read_arm(text) for text in scaling.ARMS]
     configs = {arm.label: arm.config(COMMON, 0) for arm in arms}
     assert len(configs) == 11
@@ -105,7 +105,7 @@ def test_scaling_moves_the_steps_or_the_videos_of_both_methods_alike():
         assert (config.steps, config.held_out_fraction) != (1000, 0.1)
 
 
-def test_modern_losses_come_with_the_video_level_and_without():
+def test_modern_losses_are_run_with_and_without_the_video_level():
     configs = {arm.label: arm.config(COMMON, 0) for arm in map(read_arm, modern.ARMS)}
     for label in ("vivi-nce", "vivi-vicreg", "vivi-dino"):
         whole, alone = configs[label].objective, configs[f"{label}, no video level"].objective

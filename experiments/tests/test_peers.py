@@ -1,4 +1,4 @@
-"""A peer is given the frames that our arms train on, and no other."""
+"""A peer gets exactly the frames on which our arms train."""
 
 from experiments import peers
 from footage.commands.train import train
@@ -7,7 +7,7 @@ from footage.store.reader import Store
 from tests.support.training import smallest
 
 
-def test_frames_of_training_videos_are_dumped_as_they_are_stored(tiny_store, tmp_path):
+def test_frames_of_training_videos_are_dumped_unchanged(tiny_store, tmp_path):
     config = smallest(steps=1)
     run = train(config, store=tiny_store.path, out=tmp_path / "run")
     held_out = layout.read_record(run)["held_out"]
@@ -23,7 +23,7 @@ def test_frames_of_training_videos_are_dumped_as_they_are_stored(tiny_store, tmp
     assert files[0].read_bytes() == store.encoded(trained[0], [0])[0]
 
 
-def test_the_arms_that_a_peer_stands_beside_are_those_of_levels():
+def test_a_peer_is_compared_with_the_arms_of_levels():
     config = peers.configuration_of(3)
     assert (config.backbone.architecture, config.augment.size) == ("regnetx_002", 64)
     assert (config.seed, config.steps * config.sampling.images_per_batch) == (3, 128_000)

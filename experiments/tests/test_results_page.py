@@ -70,7 +70,7 @@ def test_a_row_has_means_over_seeds_and_the_difference_seed_by_seed(experiment):
     assert cells["untrained"][:3] == ["", "20.0", ""]
 
 
-def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
+def test_tasks_and_held_out_videos_are_averaged_into_one_mean(experiment):
     path = results_page.RESULTS / "some.jsonl"
     lines = [json.loads(text) for text in path.read_text().splitlines()]
     for made in lines[:4]:
@@ -78,9 +78,9 @@ def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
     path.write_text("".join(json.dumps(made) + "\n" for made in lines))
     table = results_page.together(experiment).splitlines()
     rows = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in table]
-    assert rows[0][2::2] == ["13 tasks", "2 of held-out videos", "half and half", "all 15"]
+    assert rows[0][2::2] == ["13 tasks", "2 held-out retrievals", "half and half", "all 15"]
     cells = {row[0]: row[1:] for row in rows}
-    # Three tasks of 40, 50 and 60 beside retrievals of 90 and 60; then of 42, 52, 62, 94 and 60.
+    # Three tasks of 40, 50 and 60 with retrievals of 90 and 60; then of 42, 52, 62, 94 and 60.
     assert cells["ours"][:4] == ["2", "51.0 (50.0..52.0)", "+8.5 ± 1.5", "76.0 (75.0..77.0)"]
     # Halves of 50 and 75, then of 52 and 77; theirs of 40 and 70, then of 45 and 70.
     assert cells["ours"][5:8] == ["63.5 (62.5..64.5)", "+7.2 ± 0.2", "61.0 (60.0..62.0)"]
@@ -88,7 +88,7 @@ def test_tasks_and_held_out_videos_count_by_the_measure_in_one_mean(experiment):
     assert cells["alone"][1:] == ["30.0", "", "", "", "", "", "", ""]
 
 
-def test_rendered_tasks_stand_apart_from_found_ones(experiment):
+def test_rendered_tasks_are_separate_from_found_ones(experiment):
     path = results_page.RESULTS / "some.jsonl"
     path.write_text(path.read_text().replace("landcover", "doom"))
     rows = [row.strip("| ").split(" | ") for row in results_page.kinds(experiment).splitlines()]
@@ -98,15 +98,15 @@ def test_rendered_tasks_stand_apart_from_found_ones(experiment):
     assert cells["ours"] == ["2", *found, *found, *rendered, *rendered]
 
 
-def test_what_was_chosen_by_stands_before_what_is_said_of_it(experiment):
+def test_the_validation_results_come_before_the_test_results(experiment):
     rows = [row.strip("| ").split(" | ") for row in results_page.tuned(experiment).splitlines()]
     cells = {row[0]: row[1:] for row in rows}
-    assert rows[0][1:4:2] == ["validation parts, linear and kNN", "13 tasks"]
+    assert rows[0][1:4:2] == ["validation split, linear and kNN", "13 tasks"]
     assert cells["ours"][1:4:2] == ["50.0 (49.0..51.0)", "51.0 (50.0..52.0)"]
     assert cells["untrained"][1:4:2] == ["19.0", "20.0"]
 
 
-def test_an_arm_is_called_by_the_recipe_that_it_has_become():
+def test_an_arm_is_named_after_the_recipe_that_it_has_become():
     committed = {
         line["label"]: line for line in read_lines(results_page.RESULTS / "shipped-cuts.jsonl")
     }
@@ -117,30 +117,30 @@ def test_an_arm_is_called_by_the_recipe_that_it_has_become():
         assert dataclasses.replace(arm.config({}, 0), **threads) == recipe(f"{now}-tiny")
 
 
-def test_only_the_seeds_that_are_asked_for_are_shown(experiment):
+def test_only_the_requested_seeds_are_shown(experiment):
     arms = {arm.label: arm for arm in results_page.arms_of(experiment._replace(seeds=(1, 2)))}
     assert {label: sorted(arm.lines) for label, arm in arms.items()} == {
         "chance": [1], "untrained": [1], "ours": [1], "theirs": [1], "alone": [2],
     }  # fmt: skip
 
 
-def test_only_the_arms_that_are_asked_for_are_shown(experiment):
+def test_only_the_requested_arms_are_shown(experiment):
     chosen = experiment._replace(arms=("theirs", "alone"))
     labels = [arm.label for arm in results_page.arms_of(chosen)]
     assert labels == ["chance", "untrained", "theirs", "alone"]
 
 
-def test_the_cost_names_views_minutes_machine_and_commit(experiment):
+def test_the_cost_lists_views_minutes_machine_and_commit(experiment):
     assert results_page.cost(experiment) == (
-        "128,000 views an arm, 1 to 3 minutes of one busy core; a CPU, torch 2.13, commit 1234567."
+        "128,000 views per arm, 1 to 3 minutes of one busy core; a CPU, torch 2.13, commit 1234567."
     )
 
 
-def test_the_cost_names_minutes_once_where_arms_took_as_long(experiment):
+def test_the_cost_lists_minutes_once_if_all_arms_took_the_same_time(experiment):
     assert ", 3 minutes of one" in results_page.cost(experiment._replace(arms=("alone",)))
 
 
-def test_the_cost_says_that_a_commit_does_not_hold_all_of_the_code(experiment):
+def test_the_cost_marks_a_commit_with_uncommitted_changes(experiment):
     path = results_page.RESULTS / "some.jsonl"
     path.write_text(path.read_text().replace('"1234567abcdef', '"1234567abcdef-dirty', 1))
     assert results_page.cost(experiment).endswith("commit 1234567, 1234567 with changes.")
@@ -154,11 +154,11 @@ def test_the_cost_names_the_gpu_that_the_arms_shared(experiment):
     assert "a CPU, 16 cores and one a GPU for all arms, torch" in results_page.cost(experiment)
 
 
-def test_another_protocol_has_no_neighbours_and_no_retrievals_beside_it(experiment):
+def test_another_protocol_is_shown_without_knn_and_retrievals(experiment):
     head, _, *rows = results_page.table(experiment._replace(protocol="knn")).splitlines()
     assert (
         head
-        == "|  | seeds | mean of 13 | to theirs | natural, 4 | specialized, 1 | structured, 8 |"
+        == "|  | seeds | mean of 13 | vs. theirs | natural, 4 | specialized, 1 | structured, 8 |"
     )
     assert (
         "| ours | 2 | 51.0 (50.0..52.0) | +8.5 ± 1.5 | 46.0 (45.0..47.0) | 61.0 (60.0..62.0) |  |"
@@ -166,7 +166,7 @@ def test_another_protocol_has_no_neighbours_and_no_retrievals_beside_it(experime
     )
 
 
-def test_every_experiment_is_on_the_page_and_the_page_asks_for_no_other():
+def test_the_page_contains_every_experiment_and_no_others():
     asked = {
         name for _, name in results_page.DIRECTIVE.findall(results_page.WORDS.read_text("utf-8"))
     }
@@ -178,7 +178,7 @@ def test_the_committed_pictures_show_the_committed_results(picture):
     assert picture.digest() in picture.PATH.read_text(), "run: python -m docs.generate"
 
 
-def test_every_setting_of_the_picture_has_its_recipe_and_a_control_with_a_seed_in_common():
+def test_every_setting_has_its_recipe_and_a_control_with_a_common_seed():
     for setting in draw_results.SETTINGS:
         ours, *controls = list(setting.arms().values())[1:]
         assert ours.label.startswith(setting.recipe)
@@ -193,7 +193,7 @@ def test_a_picture_is_drawn_with_its_digest(picture, tmp_path):
     assert drawn.count("<svg") == 1
 
 
-def test_the_picture_of_tasks_has_each_of_the_suite_the_found_ones_first():
+def test_the_figure_of_tasks_shows_every_task_found_ones_first():
     arms = {arm.label: arm for arm in results_page.arms_of(results_page.EXPERIMENTS["cuts"])}
     names = draw_tasks.tasks(arms)
     assert names[:3] == list(results_page.FOUND)

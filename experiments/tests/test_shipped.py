@@ -1,4 +1,4 @@
-"""The arms as they are shipped are the recipes, to the last setting."""
+"""The shipped arms equal the recipes in every setting."""
 
 from dataclasses import replace
 

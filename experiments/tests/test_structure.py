@@ -12,7 +12,7 @@ def test_the_first_arm_is_the_shipped_recipe_and_all_see_equal_views():
     assert SHIPPED.config({}, 0) == recipe("vivi-ex4-tiny")
 
 
-def test_the_last_arm_is_as_the_recipe_was():
+def test_the_last_arm_is_the_earlier_recipe():
     sampling = BEFORE.config({}, 0).sampling
     assert (sampling.videos_per_batch, sampling.shots_per_video) == (8, 4)
     assert BEFORE.config({}, 0).augment.crop_scale_min == 0.2

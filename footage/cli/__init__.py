@@ -1,9 +1,9 @@
 """The command line: find the command, run it, print errors, choose the exit code.
 
 Each command has a module here that parses its options, calls the function of the same name in
-`footage.commands`, and prints what that returns. Results go to stdout, logs to stderr. The end of
-`USAGE` lists the exit codes; an error carries its own. A command's module is imported when it is
-needed, and imports what does the work after parsing, so that `--help` answers at once.
+`footage.commands`, and prints the result. Results go to stdout, logs to stderr. The end of `USAGE`
+lists the exit codes; an error carries its own. A command's module is imported on demand, and
+imports its implementation after parsing, so that `--help` is fast.
 """
 
 import contextlib
@@ -50,10 +50,10 @@ resume."""
 log = logging.getLogger(__name__)
 
 BROKEN_PIPE = 141
-"""Exit code of a program that SIGPIPE ended, as a shell reports it."""
+"""Exit code that a shell reports for a program killed by SIGPIPE."""
 
 Command = Callable[[Sequence[str]], None]
-"""Runs one command; called with the words after its name."""
+"""Runs one command; called with the arguments after its name."""
 
 COMMANDS: Mapping[str, str] = {
     "ingest": "footage.cli.ingest:run",
@@ -71,14 +71,14 @@ COMMANDS: Mapping[str, str] = {
 """Location of each command, as module:function."""
 
 DEPRECATED: Mapping[str, str] = {"pocket": "footage.cli.pocket:run"}
-"""Commands that still work for one release and are not listed."""
+"""Old commands that work for one more release and are not listed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command of footage.
 
     Args:
-        arguments: The command line without the program's name; None takes the real one.
+        arguments: The command line without the program's name; None uses `sys.argv`.
 
     Returns:
         The exit code.
@@ -97,8 +97,8 @@ def run_program(
     Args:
         commands: Functions by name, or where to import them from, as module:function.
         usage: Text that `--help` prints.
-        arguments: The command line without the program's name; None takes the real one.
-        deprecated: More commands, which no hint suggests.
+        arguments: The command line without the program's name; None uses `sys.argv`.
+        deprecated: Additional commands, which hints do not suggest.
 
     Returns:
         The exit code.
@@ -118,7 +118,7 @@ def run_program(
     if error is None:
         return code
     terminal.discard_output()
-    if isinstance(error, BrokenPipeError):  # whoever read the output, such as `head`, has stopped
+    if isinstance(error, BrokenPipeError):  # the reader of the output, such as `head`, has exited
         return BROKEN_PIPE
     return _refuse(
         f"standard output cannot be written: {error.strerror}",
@@ -128,7 +128,7 @@ def run_program(
 
 
 def _plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names that `--plugin NAME` gives, and the other words."""
+    """Split the words into the values of `--plugin` and the rest."""
     found, rest = [], []
     left = iter(words)
     for word in left:

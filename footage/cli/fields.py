@@ -57,9 +57,9 @@ def _default(field: dataclasses.Field[Any], info: StructTypeInfo) -> Any:  # noq
 
 
 def _shown(field: dataclasses.Field[Any], kind: Any, default: object) -> Any:  # noqa: ANN401
-    """The type of a field, with what the help shows instead of the type."""
+    """Return the type of a field, annotated with what the help shows instead of it."""
     word = field.name.upper().replace("_", "-")
-    hint = "" if default in ("", ()) else None  # its help states what happens without a value
+    hint = "" if default in ("", ()) else None  # the help describes the effect of no value
     if kind is bool and field.default is False:  # others have a second option, --no-NAME
         return FLAG
     if kind is str:

@@ -38,7 +38,7 @@ Model = Annotated[
     str, Positional, required("MODEL", "Run, exported file or folder, or timm model name.")
 ]
 Repeated = UseAppendAction[tuple[Annotated[tuple[str, ...], SOME], ...]]
-"""Values of an option that takes several and can be repeated."""
+"""Values of an option that accepts several and can be repeated."""
 
 
 Flag = Annotated[bool, FlagCreatePairsOff]

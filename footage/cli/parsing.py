@@ -68,7 +68,7 @@ def parse(
     *,
     deprecated: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[], None]:
-    """The call that the words of a command line specify; see `run`."""
+    """Return the call that the words of a command line specify; see `run`."""
 
     @functools.wraps(command)
     def bind(*arguments: Any, **options: Any) -> Callable[[], None]:  # noqa: ANN401
@@ -89,7 +89,7 @@ def parse(
 
 
 def _modern(words: Sequence[str], deprecated: Mapping[str, str]) -> list[str]:
-    """The words of a command line with deprecated options replaced, each with a warning."""
+    """Replace the deprecated options of a command line, with a warning for each."""
     found = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -105,8 +105,8 @@ def run_one_of(
     """Run one of the commands of a command, such as `footage store verify`.
 
     Raises:
-        UsageError: None of them is named.
-        UnknownNameError: There is no command of that name.
+        UsageError: No command is named.
+        UnknownNameError: The command does not exist.
         SystemExit: Help was requested and printed.
     """
     first = words[0] if words else ""
@@ -122,7 +122,7 @@ def run_one_of(
 
 
 def _error(box: str, words: Sequence[str], program: str, options: Sequence[str]) -> UsageError:
-    """The parser's error box as one message and one hint.
+    """Convert the parser's error box to one message and one hint.
 
     The box has a title and sections between rules; the first section states what is wrong.
     """

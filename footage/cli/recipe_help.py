@@ -13,7 +13,7 @@ _GROUP = re.compile(r"^╭─ (?P<name>[\w.-]+) options ─.*?^╰─.*?\n", re.
 
 
 def groups_without_effect(config: TrainConfig) -> list[str]:
-    """Groups of options that change nothing, because the level that reads them is off."""
+    """Groups of options without effect, because the level that uses them is off."""
     objective = config.objective
     levels = objective.unlabelled_levels()
     off = [f"objective.{name}" for name, level in levels.items() if not level.weight]
@@ -25,11 +25,11 @@ def groups_without_effect(config: TrainConfig) -> list[str]:
 
 
 def shortened(text: str, hidden: Sequence[str]) -> str:
-    """A help text without some groups of options, and a line that names them.
+    """Remove some groups of options from a help text, and add a line that lists them.
 
     Args:
         text: Output of the parser.
-        hidden: Names of groups; groups inside them are hidden, too.
+        hidden: Names of groups; nested groups are hidden, too.
     """
 
     def kept(group: re.Match[str]) -> str:
@@ -38,8 +38,8 @@ def shortened(text: str, hidden: Sequence[str]) -> str:
         return "" if outer else group[0]
 
     weights = [f"--{name}.weight" for name in hidden if name.startswith("objective.")]
-    notes = [f"Off in this recipe, and not listed: {', '.join(hidden)}."]
-    notes += [f"To switch on: {', '.join(weights)}."] if weights else []
+    notes = [f"Off in this recipe and not listed: {', '.join(hidden)}."]
+    notes += [f"To enable: {', '.join(weights)}."] if weights else []
     notes += [f"{ALL} lists all options."]
     lines = [line for note in notes for line in textwrap.wrap(note, 80, break_on_hyphens=False)]
     return _GROUP.sub(kept, text) + "\n".join(lines) + "\n"

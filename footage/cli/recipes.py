@@ -27,7 +27,7 @@ def _recipes(
     from footage.recipes.scales import SCALES
 
     for name in names:
-        recipe(name)  # refuses an unknown one
+        recipe(name)  # raises an error for an unknown name
         print(f"{name}\n\n{RECIPES[name].notes}\n")
     if names:
         return

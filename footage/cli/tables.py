@@ -8,11 +8,11 @@ from rich.segment import Segment, Segments
 from footage.text import printable
 
 PIPED_WIDTH = 160
-"""Columns of a table that goes into a file or a pipe, so that nothing is cut off."""
+"""Width of a table that is written to a file or a pipe, so that nothing is cut off."""
 
 
 def show(view: RenderableType) -> None:
-    """Print a table, as wide as the terminal; names in it are text, not markup."""
+    """Print a table as wide as the terminal; names in it are printed literally, not as markup."""
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False)
     safe = [
         part if part.control else Segment(printable(part.text), part.style)

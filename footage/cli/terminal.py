@@ -21,12 +21,12 @@ class PrintableFormatter(logging.Formatter):
     """Formats log lines as printable text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One log line."""
+        """Format one log line."""
         return printable(super().format(record))
 
 
 class StderrHandler(logging.StreamHandler[Any]):
-    """Writes log lines to what standard error is at the time: a progress bar replaces it."""
+    """Writes log lines to the current standard error, which a progress bar may have replaced."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -34,14 +34,14 @@ class StderrHandler(logging.StreamHandler[Any]):
 
     @property
     def stream(self) -> Any:  # noqa: ANN401
-        """Standard error, whatever object that is at the moment."""
+        """The current object for standard error."""
         return sys.stderr
 
 
 def print_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Print what Python prints of an error that nobody catches, without passwords and tokens."""
+    """Print the traceback of an uncaught error, without passwords and tokens."""
     lines = traceback.format_exception(kind, error, trace)
     sys.stderr.write(printable(redacted("".join(lines))))
 
@@ -72,7 +72,7 @@ def prepare_streams() -> None:
 
 
 def output_error() -> OSError | None:
-    """Flush the standard output; the error if that fails, or failed before."""
+    """Flush standard output; return the error if this fails, or failed before."""
     try:
         sys.stdout.flush()
     except OSError as error:

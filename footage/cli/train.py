@@ -68,7 +68,7 @@ def run(words: Sequence[str]) -> None:
     program = f"footage train {name}"
     hidden = recipe_help.groups_without_effect(base)
     if hidden and {"-h", "--help"} & set(rest):
-        text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # whose encoding allows boxes
+        text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # can encode the boxes of the help
         with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
             parsing.parse(command, rest, program)
         text.seek(0)
@@ -79,7 +79,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
-    """A recipe's name, the configuration to start from, and the options that follow."""
+    """Return a recipe's name, the initial configuration, and the options that follow."""
     first = words[0].partition("=")[0] if words else ""
     if first == "--from":
         words = [part for word in words[:1] for part in word.split("=", 1)] + words[1:]

@@ -63,7 +63,7 @@ def _import_parquet(
     folder: Annotated[
         str,
         Positional,
-        required("FOLDER", "Contains train-*.parquet, test-*.parquet, and maybe validation-*."),
+        required("FOLDER", "Folder with train-*, test-* and optionally validation-*.parquet."),
     ],
     *,
     task: Annotated[str, required("TASK", "Name of the task.")],

@@ -32,14 +32,14 @@ def train(
         The run folder.
 
     Raises:
-        ConfigError: `config` is neither; otherwise as in `footage.commands.train.train`.
+        ConfigError: `config` is neither; other errors as in `footage.commands.train.train`.
     """
     if isinstance(config, str):
         return train(recipe_named(config), out=out, store=store, labels=labels, recipe=config)
     if not isinstance(config, TrainConfig):
         raise ConfigError(
             f"config must be a TrainConfig or the name of a recipe, got {type(config).__name__}",
-            'give footage.recipe("vivi-ex4-tiny"), changed with dataclasses.replace, or a name that'
+            'pass footage.recipe("vivi-ex4-tiny"), changed with dataclasses.replace, or a name that'
             " `footage recipes` lists",
         )
     return command.train(config, out=out, store=store, labels=labels, recipe=recipe)

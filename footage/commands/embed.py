@@ -55,7 +55,7 @@ GROUP_BYTES: Final = 32 * 2**20
 
 
 class Failure(NamedTuple):
-    """An input that could not be read, or only in part."""
+    """An input that could not be read, or only partly."""
 
     input: str
     reason: str
@@ -102,7 +102,7 @@ def embed(
         CheckpointError: The model cannot be read.
         ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten; or no
             input could be read.
-        FootageError: An input does not exist, or there is neither image nor video in them.
+        FootageError: An input does not exist, or the inputs contain neither images nor videos.
         OutputError: `out` cannot be written, or another process is writing it.
     """
     config = arguments.settings(config, EmbedConfig)

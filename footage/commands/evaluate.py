@@ -1,9 +1,9 @@
 """The command `footage evaluate`: on labelled images, held-out videos or a suite of tasks.
 
-Labelled images are split here. The model is evaluated next to its baselines: `chance` (the most
-common class), `pixels` (the image itself at 16 x 16) and `untrained` (the same network with random
+Labelled images are split here. The model is compared with its baselines: `chance` (the most common
+class), `pixels` (the image itself at 16 x 16) and `untrained` (the same network with random
 weights). Retrieval in the videos that a run held out has the same baselines and needs no labels. A
-suite brings its own split and has averages over its tasks.
+suite defines its own split and has averages over its tasks.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
     "pocket": ("pocket", pocket.COUNTED),
     "folder": ("", ()),
 }
-"""Name in results and table of each suite; a folder of your own tasks has neither."""
+"""Name in results and table of each suite; a folder of custom tasks has neither."""
 
 
 class Results(NamedTuple):
@@ -77,7 +77,7 @@ def evaluate(
         model: A run folder, an exported file or folder, an ONNX file, a timm name, or a function
             from normalised images (B, 3, H, W) to features (B, D); on a suite also `pixels`.
         labels: Folders with one subfolder per class, or list files.
-        suite: vtab, pocket, or folder for tasks of your own.
+        suite: vtab, pocket, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
         out: A JSON file for all results on labelled images; a folder for those on a suite, by
             default RUN/evaluations or evaluations.
@@ -109,7 +109,7 @@ def evaluate(
         return _on_suite(evaluated, suite, data, out, config)
     if not paths and not config.held_out:
         raise ConfigError(
-            "nothing to evaluate on was given",
+            "no data to evaluate on was given",
             "add --labels DIR, --held-out, or --suite SUITE --data DIR",
         )
     found = []
@@ -135,8 +135,8 @@ def _on_suite(
         raise ConfigError(
             f"{str(data)!r} does not contain any task of {suite_name}; it contains"
             f" {some(list(folders))}",
-            f"the tasks of {suite_name} are {some([row.name for row in rows])}; for tasks of your"
-            " own use --suite folder",
+            f"the tasks of {suite_name} are {some([row.name for row in rows])}; for custom tasks,"
+            " use --suite folder",
         )
     table = {row.name: row.group for row in rows} or dict.fromkeys(folders, OTHER)
     suite = open_suite(data, rows, name=suite_name or _own_name(Path(data)), only=config.tasks)
@@ -164,13 +164,13 @@ def _on_suite(
 
 
 def _own_name(data: Path) -> str:
-    """Name of a suite of your own: that of its folder, unless a known suite has that name."""
+    """The name of a custom suite: that of its folder, unless a known suite has that name."""
     name = text(data.resolve().name)
     return f"{name} (own tasks)" if name in {known for known, _ in SUITES.values()} else name
 
 
 def _default_out(model: EvaluatedModel, suite: Suite, *, is_known: bool) -> Path:
-    """The folder without --out; two folders of tasks with the same name have separate ones."""
+    """The default output folder; two folders of tasks with the same name have separate ones."""
     name = suite.name
     if not is_known:
         name += "-" + hashlib.sha256(os.fsencode(suite.path.resolve())).hexdigest()[:8]
@@ -182,11 +182,12 @@ def _default_out(model: EvaluatedModel, suite: Suite, *, is_known: bool) -> Path
 def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Evaluated:
     if model.run is None:
         raise ConfigError(
-            f"held-out videos belong to a run, and {model.name!r} is none", "give a run's folder"
+            f"held-out videos belong to a run, and {model.name!r} is not a run",
+            "pass a run folder",
         )
     if str(out):
         raise ConfigError(
-            "results on held-out videos are kept in the run's folder", "leave out --out"
+            "results on held-out videos are saved in the run's folder", "remove --out"
         )
     return evaluate_held_out(model.run, model, overwrite=overwrite)
 
@@ -202,7 +203,7 @@ def _on_labelled(
     if unknown:
         raise ConfigError(
             f"on labelled images protocols must be some of {', '.join(PROBES)}, got {unknown}",
-            "the others need a suite: --suite folder --data DIR",
+            "other protocols need a suite: --suite folder --data DIR",
         )
     tasks = [open_task(path, config.seed) for path in labelled]
     names = [task.name for task in tasks]
@@ -223,7 +224,7 @@ def _check_names(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(
-            f"several labelled folders are called {twice[0]}",
+            f"several labelled folders are named {twice[0]}",
             "evaluate them one by one, or rename one: task names must be unique",
         )
 

@@ -1,4 +1,4 @@
-"""The command `footage export`: a backbone as files for other programs, verified by reading back.
+"""The command `footage export`: a backbone as files for other programs, verified by reloading.
 
     --to timm          OUT/config.json, OUT/model.safetensors: timm reads them by `local-dir:OUT`
     --to safetensors   one file; its header contains architecture and preprocessing

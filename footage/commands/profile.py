@@ -1,8 +1,8 @@
 """The command `footage profile`: measure and compare what features are invariant to.
 
-A store measures the levels of the video hierarchy, rendered scenes one factor at a time, and
-labelled videos the accuracy over time. Raw pixels and each network without training are included
-for comparison.
+A frame store is needed to measure the levels of the video hierarchy, and labelled videos to measure
+accuracy over time. Single factors are measured on rendered scenes. Raw pixels and each network
+without training are included for comparison.
 """
 
 import dataclasses
@@ -88,7 +88,7 @@ def profile(
         specs: Run folders, exported files or folders, or timm names.
         out: The folder for `profile.json` and `profile.svg`.
         store: A frame store; without one the levels of the hierarchy are not measured. Videos that
-            one of the models was trained on are left out.
+            one of the models was trained on are excluded.
         videos: Labelled videos, CLASS/VIDEO/000123.jpg; see `footage.invariance.robustness`.
         labels: Labelled images of the same classes, on which the classifier is fitted.
         config: Sizes and seed; the defaults when omitted.
@@ -180,17 +180,17 @@ def _check_asked(
     specs: Sequence[str], store: str, videos: str, labels: str, config: ProfileConfig
 ) -> None:
     if not specs:
-        raise ConfigError("no model was given", "name a run, an exported file or a timm model")
+        raise ConfigError("no model was given", "pass a run, an exported file or a timm model name")
     twice = sorted({spec for spec in specs if list(specs).count(spec) > 1})
     if twice:
         raise ConfigError(f"{twice[0]} is given twice", "name each model once")
     if bool(videos) != bool(labels):
         raise ConfigError(
             "labelled videos and labelled images must be given together",
-            "give both --videos and --labels, or neither",
+            "pass both --videos and --labels, or neither",
         )
     if not (store or config.scenes or videos):
-        raise ConfigError("there is nothing to measure", "give --store STORE, or some --scenes")
+        raise ConfigError("there is nothing to measure", "pass --store STORE, or --scenes above 0")
 
 
 def _compared(specs: Sequence[str], config: ProfileConfig) -> _Compared:
@@ -227,7 +227,7 @@ def _on_store(
     if not eligible:
         raise ConfigError(
             f"every video of {str(store.path)!r} was used to train one of the models",
-            "choose another --store, or leave out the runs that were trained on it",
+            "choose another --store, or drop the runs that were trained on it",
         )
     chosen = choose_frames(
         store,
@@ -255,9 +255,9 @@ def _on_store(
 
 
 def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Videos of the store that no model was trained on, and what is not known about that.
+    """Return the videos of the store that no model was trained on, and what could not be checked.
 
-    The same video in another store counts as the same: ids end in a hash of the file.
+    The same video in another store is recognised, because ids end in a hash of the file.
     """
     eligible = set(store.shots["video"].to_pylist())
     unchecked: list[str] = []
@@ -280,7 +280,7 @@ def _unseen(store: Store, specs: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _content(video: str) -> str:
-    """The hash at the end of a video's id; the id itself where it has none."""
+    """The hash at the end of a video's id, or the id itself if it does not have one."""
     return video.rpartition("#")[2]
 
 

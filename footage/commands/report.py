@@ -83,7 +83,7 @@ def report(
         The page's path.
 
     Raises:
-        CheckpointError: One of the folders is none of these, or is damaged.
+        CheckpointError: A folder is not one of these, or is damaged.
         OutputError: The page cannot be written.
         ConfigError: No run was given, or `out` is a file that is not a report.
     """
@@ -96,7 +96,7 @@ def report(
     known = [path for path in no_runs if holds_results(path) or profile_files(path)]
     gathered = gather([path for path in paths if path not in known])
     if not gathered:
-        raise ConfigError("no run was given", "name at least one run folder")
+        raise ConfigError("no run was given", "pass at least one run folder")
     text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths))
     files.write_text(target, text, errors="backslashreplace")
     return target

@@ -1,4 +1,4 @@
-"""Settings of small commands, which are importable without torch so that the help is quick."""
+"""Settings of small commands. This module does not import torch, so that --help is fast."""
 
 from dataclasses import dataclass
 
@@ -49,19 +49,19 @@ class DemoConfig:
     """Maximum number of steps."""
 
     num_rendered: int = 80
-    """Number of rendered films to add to the real clips; ignored with your own videos."""
+    """Number of rendered videos to add to the real clips; ignored with your own videos."""
 
     labelled_scale: float = 1.0
     """Factor for the number of labelled images that are rendered for the evaluation."""
 
     download: bool = True
-    """Download real clips; otherwise use only rendered films."""
+    """Download real clips; otherwise use only rendered videos."""
 
     seed: int = 0
     """Seed of all random draws."""
 
     def __post_init__(self) -> None:
-        """Refuse values that leave nothing to do."""
+        """Refuse values that are not positive."""
         for name in ("train_seconds", "labelled_scale"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")

@@ -80,7 +80,7 @@ def verify(
         workers: Number of worker processes; all cores by default.
 
     Raises:
-        FootageError: There is no store, or it cannot be written.
+        FootageError: The store does not exist, or cannot be written.
     """
     path = Path(store)
     is_repair = repair_from is not None and path.is_dir()
@@ -142,7 +142,7 @@ def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
             " or folders that were ingested"
         )
     if report.repaired.lost:
-        return "give --repair all files or folders that were ingested"
+        return "pass all files or folders that were ingested to --repair"
     listed = report.checked.store.parts.names() if report.checked.store else []
     if all(one.name.startswith("frames/") and one.name not in listed for one in remaining):
         return "move these files out of the store"

@@ -1,4 +1,4 @@
-"""Train a backbone on a store of frames: the whole loop, top to bottom.
+"""Train a backbone on a frame store: the whole loop, top to bottom.
 
     store --sampling--> plan --loading--> views [V S F A H W 3] --backbone--> features [V S F A D]
           --objective--> loss --optimiser--> weights
@@ -66,8 +66,8 @@ def train(
         config: The training configuration.
         out: The run folder. If it contains the same run, training resumes from its newest
             checkpoint, and more steps extend it; a different run is refused.
-        store: A frame store that `footage.ingest` wrote; not needed to learn from images alone.
-        labels: Labelled images, for recipes that learn from them: class folders, a list file,
+        store: A frame store that `footage.ingest` wrote; not needed to train on images alone.
+        labels: Labelled images, for recipes that use them: class folders, a list file,
             Parquet, WebDataset or a Hugging Face folder (docs/reference/images.md).
         recipe: Name of the recipe that `config` came from, for the record.
 
@@ -109,7 +109,7 @@ def train(
 def _train(
     folder: RunFolder, data: Data, device: torch.device, chance: Mapping[str, float]
 ) -> None:
-    """Take all remaining steps."""
+    """Run all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
     metrics = _online_metrics(config, data, chance)
     learner = _in_parallel(state.learner.train(), device)
@@ -227,7 +227,7 @@ def _in_parallel(learner: TrainModule, device: torch.device) -> nn.Module:
 def _threads(
     config: TrainConfig, device: torch.device
 ) -> AbstractContextManager[Callable[[float], None]]:
-    """Set torch's threads; adapt them only in a single process, as several wait for each other."""
+    """Set torch's threads; adapt them only for a single process: several wait for each other."""
     is_alone = device.type == "cpu" and not distributed.is_distributed()
     return torch_threads(config.compute.threads, adaptive=is_alone and not config.compute.threads)
 

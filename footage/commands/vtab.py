@@ -28,7 +28,7 @@ def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") ->
     Args:
         out: The folder of the suite.
         tasks: Names of tasks; all nineteen by default.
-        data_dir: Where TFDS keeps its data; empty for its own default.
+        data_dir: Data folder of TFDS; empty for its default.
 
     Returns:
         The folders of the tasks.
@@ -73,7 +73,7 @@ def doctor(folder: str | Path) -> list[Finding]:
     """Check a folder for the nineteen tasks and for other ones.
 
     Raises:
-        ConfigError: There is no such folder.
+        ConfigError: The folder does not exist.
     """
     return examine(folder, ROWS)
 
@@ -81,7 +81,8 @@ def doctor(folder: str | Path) -> list[Finding]:
 def table(findings: Iterable[Finding]) -> Table:
     """Return the findings for a terminal, one line per task."""
     view = Table(title="VTAB-1k")
-    for column in ("task", "group", "state", "train + val + test", "classes", "marks", "findings"):
+    columns = ("task", "group", "state", "train + val + test", "classes", "deviations", "findings")
+    for column in columns:
         view.add_column(column)
     for found in findings:
         view.add_row(
@@ -110,7 +111,7 @@ def refuse_damage(findings: Iterable[Finding]) -> None:
     """
     damaged = [found.name for found in findings if found.state == "damaged"]
     if damaged:
-        raise ConfigError(f"damaged: {', '.join(damaged)}", "fetch or export them again")
+        raise ConfigError(f"damaged: {', '.join(damaged)}", "download or export them again")
 
 
 def _task(name: str) -> VtabTask:

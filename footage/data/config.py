@@ -136,10 +136,10 @@ EXEMPLAR = AugmentConfig(
     grey_probability=0.66,
     blur_probability=0.0,
 )
-"""Views of the exemplar method: inception crop, flip, colour noise, greyscale with probability 2/3.
+"""Views of the exemplar method: inception crop, flip, colour jitter, and greyscale for 2 in 3.
 
 The operations and this probability are those of the public `google/revisiting-self-supervised`.
-Recalled: crops from 5 % of the area. Ours: the strengths of the colour noise.
+Recalled: crops from 5 % of the area. Ours: the strengths of the colour jitter.
 """
 
 

@@ -110,7 +110,7 @@ def shot_table(
     starts = np.concatenate([[True], names[1:] != names[:-1]])
     numbers = np.cumsum(starts) - 1
     if len(set(names[starts])) != int(starts.sum()):
-        raise StoreError("the shots of a video are not in one run of rows", "ingest again")
+        raise StoreError("the shots of a video are not in consecutive rows", "ingest again")
     kept = np.flatnonzero([name not in held_out for name in names[starts]])
     rows = np.flatnonzero(np.isin(numbers, kept))
     return ShotTable(rows, numbers[rows], np.asarray(num_frames, dtype=np.int64)[rows])
@@ -199,7 +199,7 @@ class BatchSampler:
         self.num_ineligible = len(np.unique(table.videos)) - self.num_eligible
         """Number of videos with too few shots or frames for the policies."""
         self.num_split = slots.num_split
-        """Number of eligible videos whose shots are cut into parts."""
+        """Number of eligible videos whose shots are split into parts."""
         self.num_wrapped = int((slots.num_frames < config.frames_per_shot).sum())
         """Number of shots, or parts of shots, whose frames have to repeat."""
         if self.num_eligible < config.videos_per_batch:

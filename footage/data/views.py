@@ -6,7 +6,7 @@
 The random numbers of a view are first turned into a `Draw`, which is then rendered. A draw always
 uses 31 random numbers, so disabling the blur, for example, does not change any crop.
 
-Recalled: random resized ("inception") crop, flip, HSV colour noise and greyscale are the exemplar
+Recalled: random resized ("inception") crop, flip, HSV colour jitter and greyscale are the exemplar
 augmentations of the paper's lab. The default strengths are those of BYOL (Grill et al. 2020,
 appendix B) as recalled, with one blur for all views and no solarisation; that choice is ours.
 

@@ -1,8 +1,8 @@
-"""Averages over the tasks of a suite, which never mix what cannot be compared.
+"""Averages over the tasks of a suite; results that are not comparable are never mixed.
 
-Two rules are in use and differ by points: the mean of all tasks (VTAB), and the mean of the three
-group means (many papers on parameter-efficient tuning). Each average says which it is. A suite with
-a task missing has no average over that task: the task is named instead.
+Two rules are in use, and their results differ by several points: the mean of all tasks (VTAB), and
+the mean of the three group means (many papers on parameter-efficient tuning). Each average names
+its rule. A suite or group with a missing task has no average; the missing tasks are listed instead.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class Average:
     identity: Identity
     model: str
     averaging: str
-    """The rule, in words: mean of 19 tasks, mean of 3 groups, mean of 7 natural tasks."""
+    """The rule, such as "mean of 19 tasks", "mean of 3 groups" or "mean of 7 natural tasks"."""
     value: float
 
 
@@ -52,9 +52,9 @@ class Summary:
     """All averages of one model."""
 
     groups: Mapping[str, Average]
-    """Means of the groups that are complete."""
+    """Means of the complete groups."""
     headline: tuple[Average, ...]
-    """The mean by the rule asked for; empty where a task is missing."""
+    """The mean under the chosen rule; empty if a task is missing."""
     missing: tuple[str, ...]
 
 
@@ -62,7 +62,7 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
 class Published(Record, frozen=True):
-    """A row that somebody else published, in percent."""
+    """A published result of other authors, in percent."""
 
     suite: Text
     model: Text
@@ -73,7 +73,7 @@ class Published(Record, frozen=True):
     averaging: Text
     mean: Percent
     groups: Mapping[Text, Percent]
-    """Group means, as far as they are known."""
+    """The known group means."""
     source: Text
     certain: bool
     """Whether the number was read in a published file, not recalled or seen in a listing."""
@@ -103,7 +103,7 @@ PUBLISHED: Final = Document[PublishedFile](
 
 
 def identity(row: ResultRow) -> Identity:
-    """What other rows must share to be compared with this one."""
+    """Properties that other rows must share to be compared with this one."""
     return Identity(
         suite=row.suite,
         protocol=row.protocol,
@@ -114,15 +114,13 @@ def identity(row: ResultRow) -> Identity:
 
 
 def one_identity(identities: Sequence[Identity]) -> Identity:
-    """The identity that all share.
+    """The identity that all results share.
 
     Raises:
-        ConfigError: Two differ, or there is none.
+        ConfigError: Two identities differ, or there are none.
     """
     if not identities:
-        raise ConfigError(
-            "there are no results to put into a table", "run `footage evaluate` first"
-        )
+        raise ConfigError("there are no results to show in a table", "run `footage evaluate` first")
     first = identities[0]
     for other in identities[1:]:
         different = list(
@@ -130,7 +128,7 @@ def one_identity(identities: Sequence[Identity]) -> Identity:
         )
         if different:
             raise ConfigError(
-                f"results of different kinds cannot stand in one table: {_words(first)} and "
+                f"results of different kinds cannot share a table: {_words(first)} and "
                 f"{_words(other)} ({'; '.join(different)})",
                 "make one table for each",
             )
@@ -138,30 +136,30 @@ def one_identity(identities: Sequence[Identity]) -> Identity:
 
 
 def one_averaging(averages: Sequence[Average]) -> str:
-    """The averaging rule that all share; their identities are checked too.
+    """The averaging rule that all averages share; also checks their identities.
 
     Raises:
-        ConfigError: Two differ, or there is none.
+        ConfigError: Two rules or identities differ, or there are none.
     """
     one_identity([average.identity for average in averages])
     rules = list(dict.fromkeys(average.averaging for average in averages))
     if len(rules) > 1:
         raise ConfigError(
-            f"averages by different rules cannot stand in one table: {rules[0]} and {rules[1]}",
-            "average all by one rule",
+            f"averages under different rules cannot share a table: {rules[0]} and {rules[1]}",
+            "use the same rule for all averages",
         )
     return rules[0]
 
 
 def summarise(rows: Sequence[ResultRow], rule: Rule = "tasks") -> Summary:
-    """The averages of one model's rows.
+    """Compute the averages of one model's rows.
 
     Args:
-        rows: One for each task; those of group `other` are ignored where there are others.
-        rule: `tasks` weighs all tasks equally, `groups` all groups.
+        rows: One row per task; rows of group `other` are ignored if there are other groups.
+        rule: `tasks` weights all tasks equally, `groups` all groups.
 
     Raises:
-        ConfigError: The rows are of several kinds or models, or a task comes twice.
+        ConfigError: The rows are of several kinds or models, or a task appears twice.
     """
     kind = one_identity([identity(row) for row in rows])
     for name, values in (
@@ -172,7 +170,7 @@ def summarise(rows: Sequence[ResultRow], rule: Rule = "tasks") -> Summary:
             raise ConfigError(f"rows of several {name} cannot be averaged: {sorted(values)}")
     names = [row.task for row in rows]
     if len(set(names)) < len(names):
-        raise ConfigError(f"a task comes twice among {', '.join(sorted(names))}")
+        raise ConfigError(f"a task appears twice in {', '.join(sorted(names))}")
     missing = rows[0].missing
     rows = [row for row in rows if row.group != OTHER] or rows
     by_group = {
@@ -199,7 +197,7 @@ def summarise(rows: Sequence[ResultRow], rule: Rule = "tasks") -> Summary:
 
 
 def published(kind: Identity | None = None) -> list[Published]:
-    """Published rows: all of them, or those that can be compared with rows of one identity."""
+    """Return all published rows, or only those that are comparable with rows of one identity."""
     data = (resources.files("footage.evaluation") / "published.json").read_bytes()
     rows = PUBLISHED.parse(data, "footage/evaluation/published.json").rows
     return [row for row in rows if kind is None or row.identity == kind]

@@ -1,4 +1,4 @@
-"""A model compared with its baselines: the numbers of one measure, and what they mean.
+"""A model compared with its baselines: the numbers of one measure, and the verdict on them.
 
 better                 the 95 % interval of the difference lies above 0
 worse                  it lies below 0
@@ -18,7 +18,7 @@ WORSE: Final = "worse"
 UNCLEAR: Final = "no clear difference"
 
 ROLES: Final = (*BASELINES, MODEL)
-"""Models in the order of a comparison, weakest first."""
+"""Roles in the order of a comparison, weakest first."""
 
 IN_WORDS: Final = {"untrained": "the untrained network", "pixels": "raw pixels"}
 """The baselines that a verdict names."""
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """All baselines in a phrase, such as `better than the untrained network and raw pixels`."""
+        """A phrase on all baselines, such as `better than the untrained network and raw pixels`."""
         found: dict[str, list[str]] = {}
         for baseline, words in IN_WORDS.items():
             if baseline in self.cells:
@@ -52,7 +52,7 @@ class Comparison(NamedTuple):
 
 
 def comparisons(rows: Sequence[ResultRow]) -> Iterator[Comparison]:
-    """Every task and protocol for which the model was measured."""
+    """Yield a comparison for every task and protocol under which the model was evaluated."""
     for task, protocol in dict.fromkeys(
         (row.task, row.protocol) for row in rows if row.protocol != MAJORITY
     ):
@@ -66,7 +66,7 @@ def comparisons(rows: Sequence[ResultRow]) -> Iterator[Comparison]:
 
 
 def pixels_ahead(measured: Iterable[Comparison]) -> str:
-    """A sentence that explains where raw pixels are better than the model; empty if nowhere."""
+    """A sentence that lists where raw pixels are better than the model; empty if nowhere."""
     tasks = [
         f"{each.task} ({each.protocol})"
         for each in measured

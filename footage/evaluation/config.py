@@ -1,4 +1,4 @@
-"""Settings of `footage evaluate`. Importing them does not load torch, so that the help is quick."""
+"""Settings of `footage evaluate`. This module does not import torch, so that --help is fast."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -6,7 +6,7 @@ from typing import Final, Literal
 from footage.errors import ConfigError
 
 FROZEN: Final = ("knn", "linear")
-"""Protocols that every kind of evaluation has, and the default."""
+"""Protocols that every kind of evaluation supports; the default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

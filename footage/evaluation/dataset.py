@@ -2,10 +2,11 @@
 
     FOLDER/cat/1.jpg           one subfolder per class: split here, seeded, 60 / 20 / 20 per class
     FOLDER/train/cat/1.jpg     the data set's own splits: train/, val/ and test/ with class folders
-    LIST.txt                   lines `path label`, `path<tab>label` or `path,label`, relative to it
+    LIST.txt                   lines `path label`, `path<tab>label` or `path,label`; paths are
+                               relative to the list
 
-The split is decided here once, for every model and protocol, and is written in words into every
-result. Nothing is decoded here: `features` reads the pixels.
+The split is made once here, for every model and protocol, and every result contains a description
+of it. This module does not decode images; `features` does.
 """
 
 from dataclasses import dataclass
@@ -41,27 +42,27 @@ class Part(NamedTuple):
 
 
 OTHER: Final = "other"
-"""Group of a task that belongs to no suite; it enters no average of a suite that has a table."""
+"""Group of a task outside the suite's table; the averages of a suite with a table exclude it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A labelled data set with a fixed split: three lists of image files that never mix."""
+    """A labelled data set with a fixed split: three separate lists of image files."""
 
     name: str
     """Name of the folder or list; in a suite, as in its table, such as "dsprites_loc"."""
     num_classes: int
-    """Declared; the head never follows from the labels seen."""
+    """The declared number, so that the size of the head does not depend on the labels present."""
     train: Part
     """Examples to fit a classifier on."""
     val: Part
     """Examples to select settings on."""
     test: Part
-    """Examples that are read once, at the end."""
+    """Examples that are used once, at the end."""
     split: str
-    """The rule by which the three parts came about, in words."""
+    """Description of how the three parts were made."""
     classes: tuple[str, ...] = ()
-    """Class names in the order of their numbers; empty where they are unknown."""
+    """Class names in the order of their numbers; empty if they are unknown."""
     group: str = OTHER
     """natural, specialized, structured, or other."""
     deviations: tuple[str, ...] = ()
@@ -69,31 +70,32 @@ class Task:
     images: str = ""
     """Digest of images and labels; empty before they are read."""
     fitted_images: str = ""
-    """The same of the training and validation part."""
+    """Digest of the images and labels of the training and validation parts only."""
 
     @property
     def num_images(self) -> int:
-        """Images in all three parts together."""
+        """Total number of images in the three parts."""
         return len(self.train.paths) + len(self.val.paths) + len(self.test.paths)
 
 
 def open_task(path: str | Path, seed: int = 0) -> Task:
-    """The task that a folder or a list file describes.
+    """Open the task that a folder or a list file describes.
 
     Args:
-        path: One of the three forms that the module describes.
-        seed: Seed of the split, if the data set has none of its own.
+        path: One of the three forms in the module's docstring.
+        seed: Seed of the split if the data set does not have its own split.
 
     Raises:
-        ConfigError: nothing is there, there are fewer than two classes, a class is too small to be
-            split, or listed files are missing.
+        ConfigError: The path does not exist, there are fewer than two classes, a class is too small
+            to be split, or listed files are missing.
     """
     source = Path(path)
     if source.is_file():
         return _stratified_task(text(source.stem), read_list(source), seed)
     if not source.is_dir():
         raise ConfigError(
-            f"no labelled folder or list at {source}", "give one subfolder per class or a list file"
+            f"labelled folder or list not found: {source}",
+            "pass a folder with one subfolder per class, or a list file",
         )
     name = text(source.resolve().name)
     train = named_subfolder(source, TRAIN_NAMES)
@@ -113,7 +115,7 @@ def _stratified_task(name: str, classes: dict[str, list[Path]], seed: int) -> Ta
     if small:
         raise ConfigError(
             f"{name} has classes with fewer than 3 images: {some(small)}",
-            "train, validation and test need one each; add images or remove the class",
+            "train, validation and test need one image each; add images or remove the class",
         )
     order = class_order(classes)
     parts: tuple[list[_Item], list[_Item], list[_Item]] = ([], [], [])
@@ -139,7 +141,7 @@ def _task_with_own_splits(
     if unknown:
         raise ConfigError(
             f"{name} has classes without a training image: {some(unknown)}",
-            f"give each class a folder in {train.name}/",
+            f"add a folder with images for each class to {train.name}/",
         )
     numbered = {part: _numbered(classes, order) for part, classes in read.items()}
     rule = "own " + ", ".join(f"{part.name}/" for part in read)
@@ -148,7 +150,7 @@ def _task_with_own_splits(
     if val is None or test is None:
         kept, drawn = _draw_validation(numbered[train], seed)
         unseen = test if test is not None else val
-        assert unseen is not None  # open_task comes here only with one of the two
+        assert unseen is not None  # open_task requires one of the two
         rule += f"; {unseen.name}/ is the test part, 20 % of {train.name}/ the validation part"
         rule += f", seed {seed}"
         test_items = numbered[unseen]
@@ -180,7 +182,7 @@ def _numbered(classes: dict[str, list[Path]], order: tuple[str, ...]) -> list[_I
 
 
 def _draw_validation(items: list[_Item], seed: int) -> tuple[list[_Item], list[_Item]]:
-    """The items that stay for training and a fifth of each class of two or more for validation."""
+    """Return the training items, and a fifth of each class of two or more for validation."""
     kept: list[_Item] = []
     drawn: list[_Item] = []
     for label in sorted({label for _, label in items}):

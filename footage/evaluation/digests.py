@@ -25,7 +25,7 @@ class ImageFile(NamedTuple):
 
 
 UNREADABLE = ImageFile(0, b"")
-"""A file that cannot be opened; whatever decodes it reports why."""
+"""A file that cannot be opened; decoding it reports why."""
 
 
 def weights_digest(network: nn.Module) -> str:
@@ -45,11 +45,11 @@ class TaskImages(NamedTuple):
     """
 
     fitted: list[ImageFile]
-    """Digest of training and validation part."""
+    """Digest of the training and validation parts."""
     test: list[ImageFile]
     fitted_digest: str
     digest: str
-    """Digest of all parts."""
+    """Digest of all three parts."""
 
 
 def task_images(num_classes: int, train: Part, val: Part, test: Part) -> TaskImages:

@@ -1,8 +1,8 @@
-"""Convert the result files of earlier versions of footage on reading; the files stay as they are.
+"""Convert result files of earlier versions of footage when they are read; the files do not change.
 
-Until version 2 of the JSON file, rows on labelled images had a `column`, rows on suites had
-`marks`, and neither had the fields of the other. Fields that were not recorded follow from the
-protocol, or from other rows of the file.
+Up to version 2 of the JSON file, rows on labelled images had a `column`, rows on suites had
+`marks`, and neither had the fields of the other. Fields that were not recorded are derived from the
+protocol or from other rows of the file.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ FROM_THE_PROTOCOL: Final = {
     "suite": "", "group": "other", "deviations": [], "missing": {}, "seed_rule": "one run",
     "generation": "v2", "resize": "area", "precision": "float32",
 }  # fmt: skip
-"""Fields that rows on labelled images did not have; the same for all of them."""
+"""Fields that rows on labelled images did not have, with the value that all of them get."""
 SWEEP_SIZES: Final = {"knn": 32, "linear": 9}
 NO_NETWORK: Final = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 
 def result_file(content: Content) -> Content:
-    """The content of a JSON file, whose rows had a `column` until version 2."""
+    """Convert the content of a JSON file, whose rows had a `column` up to version 2."""
     model = content.get("model")
     if isinstance(model, dict) and "start" in model:
         content = {**content, "model": described_model(model)}
@@ -52,7 +52,7 @@ def _labelled_row(row: Content, chance: Mapping[str, float], network: Content) -
 
 
 def suite_row(row: Content) -> Content:
-    """A row on a suite, which had `marks` in place of `deviations`."""
+    """Convert a row on a suite, which had `marks` instead of `deviations`."""
     if "marks" not in row:
         return row
     kept = {key: value for key, value in row.items() if key not in ("marks", "start")}
@@ -70,9 +70,9 @@ def suite_row(row: Content) -> Content:
 
 
 def evaluation(content: Content) -> Content:
-    """The description of an evaluation, with the present names of settings.
+    """Convert the description of an evaluation to the present names of settings.
 
-    Earlier versions wrote `contender` in place of `model`. The settings of a fine-tuning protocol
+    Earlier versions wrote `contender` instead of `model`. The settings of a fine-tuning protocol
     had the names that `runs.migration` lists.
     """
     identity = dict(content["identity"])

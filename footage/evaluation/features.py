@@ -1,7 +1,7 @@
-"""Frozen features of many images: decoded in confinement, made square, forwarded in batches.
+"""Frozen features of many images: decode in the sandbox, resize to squares, forward in batches.
 
-One pass over the files serves several extractors, so that a model and its baselines get the very
-same decoded images and no file is decoded twice.
+One pass over the files serves several extractors, so that a model and its baselines get identical
+decoded images and no file is decoded twice.
 """
 
 import collections
@@ -35,7 +35,7 @@ RawBatch = UInt8[np.ndarray, "B H W 3"]
 RawImage = UInt8[np.ndarray, "H W 3"]
 
 BATCHES_AHEAD = 2
-"""Decoded images that wait for the network, in batches; bounds the memory of a long list."""
+"""Maximum number of decoded batches that wait for the network; bounds memory for long lists."""
 
 
 class FeatureExtractor(NamedTuple):
@@ -54,7 +54,7 @@ class Unreadable(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extracted(Generic[Key]):
-    """Features of the readable images by extractor, and the images that were not readable."""
+    """Features of the readable images by extractor, and the unreadable images."""
 
     features: dict[Key, Float[Tensor, "N _"]]
     unreadable: list[Unreadable]
@@ -67,12 +67,12 @@ def extract(
     batch_size: int = 64,
     advance: Callable[[float], None] = lambda _: None,
 ) -> Extracted[Key]:
-    """Features of image files in the order of the paths, in memory, on the CPU.
+    """Extract features of image files in the order of the paths, in memory, on the CPU.
 
     Args:
         paths: Image files.
         extractors: Feature extractors by name or another key.
-        batch_size: Images in one forward pass.
+        batch_size: Images per forward pass.
         advance: Called with the number of images done since its last call, for a progress bar.
     """
     unreadable: list[Unreadable] = []
@@ -93,12 +93,12 @@ def extract(
 def read_squares(
     paths: Sequence[Path], sizes: Sequence[int], *, how: Filter = "area", ahead: int
 ) -> Iterator[Squares | Unreadable]:
-    """Image files as squares by size, decoded in confined processes, in their order.
+    """Yield image files as squares by size, in order, decoded in sandboxed processes.
 
     Args:
         paths: Image files.
         sizes: Heights and widths of the squares.
-        how: Method of resizing pictures to squares.
+        how: Method of resizing images to squares.
         ahead: Maximum number of decoded images ahead of the reader.
     """
 
@@ -118,12 +118,12 @@ def forward(
     *,
     batch_size: int = 64,
 ) -> dict[Key, Float[Tensor, "N _"]]:
-    """Features by extractor, on the CPU, of images that come one by one; none when there is none.
+    """Compute features by extractor, on the CPU, of a stream of images; empty without images.
 
     Args:
-        images: Each in every size that an extractor needs, by size.
+        images: Each image in every size that an extractor needs, by size.
         extractors: Feature extractors by name or another key.
-        batch_size: Images in one forward pass.
+        batch_size: Images per forward pass.
     """
     collected: dict[Key, list[Tensor]] = {name: [] for name in extractors}
     for batch in batches(images, batch_size):
@@ -134,15 +134,15 @@ def forward(
 
 
 def sizes_of(extractors: Mapping[Key, FeatureExtractor]) -> list[int]:
-    """The sizes in which an image is needed, each once."""
+    """The distinct image sizes that the extractors need."""
     return sorted({extractor.size for extractor in extractors.values()})
 
 
 def refuse_unreadable(unreadable: Sequence[Unreadable], total: int, name: str) -> None:
-    """Stop where images of a task are damaged; leaving them out unasked would change the task.
+    """Raise an error if images of a task are unreadable; skipping them would change the task.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: An image is unreadable.
     """
     if unreadable:
         first = "; ".join(image.reason for image in unreadable[:NAMED_IN_ERRORS])
@@ -165,7 +165,7 @@ def model_extractor(model: Model, device: torch.device) -> FeatureExtractor:
 
 
 def pixel_extractor(size: int = 16) -> FeatureExtractor:
-    """The pixels themselves, on the scale 0 to 1: what a task gives away without any network."""
+    """The pixels themselves, scaled to 0 to 1: what a task reveals without any network."""
     return FeatureExtractor(
         size, lambda pixels: torch.from_numpy(pixels.reshape(len(pixels), -1)).float() / 255
     )
@@ -177,7 +177,7 @@ def constant_extractor(size: int = 16) -> FeatureExtractor:
 
 
 def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Images:
-    """Bytes to what the backbone takes, by the model's own preprocessing."""
+    """Convert bytes to the backbone's input, by the model's own preprocessing."""
     preprocessing = model.preprocessing
     return normalise(torch.from_numpy(pixels), preprocessing.mean, preprocessing.std, device)
 
@@ -185,9 +185,9 @@ def network_input(pixels: RawBatch, model: Model, device: torch.device) -> Image
 def in_threads(
     items: Iterable[Item], function: Callable[[Item], Result], *, ahead: int
 ) -> Iterator[Result]:
-    """`map` in threads and in order, at most `ahead` results ahead of the reader.
+    """Like `map`, but in threads: results are in order, at most `ahead` of them are unread.
 
-    The threads and their confined decoders are kept for the next call.
+    The threads and their sandboxed decoders are kept for the next call.
     """
     waiting: collections.deque[Future[Result]] = collections.deque()
     try:

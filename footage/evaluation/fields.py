@@ -1,4 +1,4 @@
-"""Bounded types for the fields of result files, and the environment that all of them record."""
+"""Bounded types for the fields of result files, and the environment that every file records."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ Hash = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of everything that a result file consists of."""
+    """Base class of all parts of a result file."""
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""Fine-tune a whole backbone below a new linear head on a task's few images, and classify with it.
+"""Fine-tune a whole backbone with a new linear head on a task's few images, and classify with it.
 
-The head starts at zero, so the first answers say nothing and the first steps move only it. The
-images of training are decoded and resized once and stay in memory; those of a test part are read
-batch by batch. Nothing is augmented.
+The head is initialised to zero, so the first predictions are uninformative and the gradient of the
+backbone is initially zero. Training images are decoded and resized once and stay in memory; test
+images are read batch by batch. There is no augmentation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ Pixels = UInt8[np.ndarray, "N H W 3"]
 
 
 class Classifier(nn.Module):
-    """A backbone and one linear layer of zeros on its features."""
+    """A backbone with a zero-initialised linear layer on its features."""
 
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
@@ -61,18 +61,18 @@ class LabelledPixels(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """A classifier after its last step."""
+    """A fine-tuned classifier."""
 
     classifier: Classifier
     diverged: bool
-    """Whether its last loss was no finite number."""
+    """Whether its last loss was not finite."""
 
 
 def read_part(part: Part, size: int, name: str) -> LabelledPixels:
-    """All images of a part of the task `name`, resized.
+    """Read and resize all images of a part of the task `name`.
 
     Raises:
-        ConfigError: Some cannot be read.
+        ConfigError: Some images cannot be read.
     """
     read = list(_squares(part.paths, size, ahead=64))
     refuse_unreadable([each for each in read if isinstance(each, Unreadable)], len(read), name)
@@ -90,17 +90,17 @@ def fine_tune(
     device: torch.device,
     advance: Callable[[float], None] = lambda _: None,
 ) -> Tuned:
-    """Train everything on one part for the steps of a setting.
+    """Train the backbone and the head on one part with one setting.
 
     Args:
-        model: Where the backbone starts; it is changed.
+        model: The model to fine-tune; its backbone is changed in place.
         train: Training examples.
-        num_classes: Number of classes of the task, not of the labels present.
-        protocol: For what it does with batch norm.
-        setting: Optimiser, schedule, steps and batch.
+        num_classes: Number of classes of the task, regardless of the labels present.
+        protocol: The protocol, which determines the batch-norm statistics.
+        setting: Optimiser, schedule, number of steps and batch size.
         seed: Seed of the order of images, and of dropout if the network has any.
         device: Where to train; on a GPU the backbone runs in bfloat16.
-        advance: Called with the share of the steps done since its last call.
+        advance: Called with the fraction of the steps done since its last call.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         classifier = Classifier(model.backbone, num_classes).to(device).train()
@@ -129,7 +129,7 @@ def fine_tune(
 def classify_pixels(
     classifier: Classifier, pixels: Pixels, preprocessing: Preprocessing, batch_size: int
 ) -> Answers:
-    """The likeliest class of each image."""
+    """Predict the most likely class of each image."""
     device = classifier.head.weight.device
     answers = []
     with torch.no_grad():
@@ -146,10 +146,10 @@ def classify_files(
     name: str,
     batch_size: int,
 ) -> Answers:
-    """The likeliest class of each image file, read as they are needed.
+    """Predict the most likely class of each image file; files are read batch by batch.
 
     Raises:
-        ConfigError: Some cannot be read.
+        ConfigError: Some images cannot be read.
     """
     size = preprocessing.size
     answers: list[Answers] = []
@@ -186,6 +186,6 @@ def _keep_statistics(classifier: Classifier) -> None:
 def _squares(
     paths: Sequence[Path], size: int, ahead: int
 ) -> Iterator[UInt8[np.ndarray, "H W 3"] | Unreadable]:
-    """Images stretched to squares, bilinear with half-pixel centres and without smoothing."""
+    """Stretch images to squares: bilinear, with half-pixel centres, without antialiasing."""
     for read in read_squares(paths, [size], how="linear", ahead=ahead):
         yield read if isinstance(read, Unreadable) else read[size]

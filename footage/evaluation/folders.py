@@ -1,9 +1,9 @@
 """Evaluate a model and its baselines on labelled folders; reuse the results of earlier calls.
 
 An evaluation is identified by everything that its numbers depend on: weights, preprocessing,
-images, labels, split, protocols and seed. Its digest is part of the name of the file in the run, so
-two folders of the same name, or two checkpoints, have separate files. What a kill leaves undone is
-resumed from the records next to these files.
+images, labels, split, protocols and seed. Its digest is part of the file name in the run folder, so
+two folders of the same name, or two checkpoints, have separate files. A killed evaluation resumes
+from the records next to these files.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ FILE_BYTES: Final = 1_000_000
 LONGEST_NAME: Final = 100
 """Maximum length of a task's name in its file name, in bytes."""
 IDENTITY_VERSION: Final = 2
-"""Part of every digest; unchanged as long as results of earlier versions are still valid."""
+"""Part of every digest; a new value invalidates the results of earlier versions."""
 
 
 class Evaluated(NamedTuple):
@@ -71,15 +71,15 @@ def evaluate_folders(
     overwrite: bool,
     progress: Progress,
 ) -> Evaluated:
-    """Rows of a model and its baselines on all tasks, computed or read from earlier results.
+    """Return rows of a model and its baselines on all tasks, computed or from earlier results.
 
     Args:
         model: The model under test.
         tasks: Labelled folders with unique names.
         protocols: Frozen protocols.
         batch_size: Images per forward pass.
-        out: One file for all tasks; None for none.
-        overwrite: Compute everything, and replace files that contain other results.
+        out: Additional JSON file for all tasks, or None.
+        overwrite: Compute everything again, and replace files that contain other results.
         progress: Progress callbacks.
 
     Raises:
@@ -107,7 +107,7 @@ def evaluate_folders(
 
 
 def header_of(frozen: Frozen) -> dict[str, Any]:
-    """The description of a model that its result files start with."""
+    """The description of a model at the start of its result files."""
     described = frozen.described
     return {
         "architecture": described["architecture"],
@@ -123,7 +123,7 @@ def digest_of(described: Mapping[str, Any], *more: object) -> str:
 
     Args:
         described: Description of the model; one without weights is identified by its name.
-        more: Everything else, as JSON values.
+        more: Everything else that they depend on, as JSON values.
     """
     preprocessing = {name: described[name] for name in ("size", "mean", "std")}
     weights = described.get("weights") or described["model"]
@@ -149,7 +149,7 @@ def _computed(
     stored: Sequence[Path],
     progress: Progress,
 ) -> dict[str, list[ResultRow]]:
-    """Rows by digest: for each task those of the baselines, weakest first, then of the model."""
+    """Rows by digest: for each task, the baselines, weakest first, then the model."""
     with _records(stored, [each.digest for each in left]) as records:
         evaluation = Evaluation(
             entries=tuple(
@@ -185,14 +185,14 @@ def _held(out: Path | None) -> Iterator[None]:
         yield
     else:
         with files.exclusive(out.with_name(f".{out.name}.lock"), out):
-            files.require_space(out, FILE_BYTES, "a file of results")
+            files.require_space(out, FILE_BYTES, "a results file")
             yield
 
 
 def _known(
     every: Sequence[Identified], run: Path | None, out: Path | None
 ) -> dict[str, list[ResultRow]]:
-    """Rows of earlier evaluations that are the same, by digest."""
+    """Rows of identical earlier evaluations, by digest."""
     known = {}
     for each in every:
         path = run / layout.EVALUATIONS / each.file_name if run else None
@@ -226,7 +226,7 @@ def _stored(every: Sequence[Identified], run: Path | None, out: Path | None) -> 
         return []
     paths = [run / layout.EVALUATIONS / each.file_name for each in every]
     try:
-        files.require_space(paths[0], FILE_BYTES, "a file of results")
+        files.require_space(paths[0], FILE_BYTES, "a results file")
     except OutputError as error:
         if out is None:
             raise OutputError(error.message, f"{error.hint}; or add --out FILE") from error

@@ -1,10 +1,10 @@
-"""Retrieval in videos that training held out, next to the baselines that it has to beat.
+"""Retrieval in the videos that training held out, compared with baselines.
 
     same shot     is the nearest of all other frames from the same shot?
     same video    is the nearest frame outside the shot from the same video?
 
-No label is needed: the store records the shot and the video of every frame. One frame of each shot
-is a query, because two frames of one shot would ask nearly the same question twice.
+No labels are needed: the store records the shot and the video of every frame. One frame per shot is
+a query, because two frames of one shot would ask nearly the same question twice.
 """
 
 import logging
@@ -35,16 +35,16 @@ from footage.store.reader import Store
 log = logging.getLogger(__name__)
 
 MOST_FRAMES: Final = 2000
-"""Upper bound of the number of frames that are searched."""
+"""Maximum number of frames to search."""
 
 TASKS: Final = ("same shot", "same video")
 """Names of the two tasks in result rows."""
 
 
 def evaluate_held_out(run: Path, model: EvaluatedModel, *, overwrite: bool) -> Evaluated:
-    """Retrieval in the held-out videos of a run, computed or read from an earlier evaluation.
+    """Evaluate retrieval in the held-out videos of a run, or read an earlier result.
 
-    The result is kept in the run's folder.
+    The result is saved in the run's folder.
 
     Args:
         run: The run's folder.
@@ -62,7 +62,7 @@ def evaluate_held_out(run: Path, model: EvaluatedModel, *, overwrite: bool) -> E
     record = layout.read_record(run)
     if not record["store"] or not record["held_out"]:
         raise ConfigError(
-            f"{str(run)!r} held out no videos, so there is nothing to search in",
+            f"{str(run)!r} has no held-out videos, so retrieval cannot be evaluated",
             "train with --held-out-fraction 0.1 on a store of at least two videos",
         )
     store = Store.open(record["store"])
@@ -72,25 +72,25 @@ def evaluate_held_out(run: Path, model: EvaluatedModel, *, overwrite: bool) -> E
     if path.exists() and not overwrite:
         log.info("already evaluated: %s", path)
         return Evaluated(read_rows(path), [path])
-    files.require_space(path, FILE_BYTES, "a file of results")
+    files.require_space(path, FILE_BYTES, "a results file")
     frames = held_out_frames(
         store, record["held_out"], size=frozen.extractor.size, frames=MOST_FRAMES
     )
     rows = retrieval_rows(model, frames)
     if not rows:
-        log.warning("the held-out videos have too few frames to search in")
+        log.warning("the held-out videos have too few frames for retrieval")
         return Evaluated([], [])
     return Evaluated(rows, [write_file(path, header_of(frozen), rows, [digest])])
 
 
 class Question(NamedTuple):
-    """A task, asked of every frame."""
+    """One retrieval task, defined for every frame."""
 
     task: str
     right: Bool[Tensor, "N N"]
-    """For each frame the frames that count as found."""
+    """For each query, the frames that count as a hit."""
     allowed: Bool[Tensor, "N N"]
-    """For each frame the frames that it may find."""
+    """For each query, the candidate frames."""
 
     @property
     def can_be_asked(self) -> Bool[Tensor, " N"]:
@@ -99,7 +99,7 @@ class Question(NamedTuple):
 
 
 def questions(frames: HeldOutFrames) -> list[Question]:
-    """Both tasks."""
+    """Return both tasks."""
     same_shot = frames.shots[:, None] == frames.shots
     same_video = frames.videos[:, None] == frames.videos
     itself = torch.eye(len(frames.shots), dtype=torch.bool)
@@ -110,11 +110,11 @@ def questions(frames: HeldOutFrames) -> list[Question]:
 
 
 def retrieval_rows(model: EvaluatedModel, frames: HeldOutFrames) -> list[ResultRow]:
-    """One row per task and model, baselines first; none for a task without a query.
+    """Return one row per task and model, baselines first; none for a task without a query.
 
     Args:
         model: The model under test.
-        frames: Frames of videos that training did not see.
+        frames: Frames of videos that were not used for training.
     """
     if len(frames.images) < 2:
         return []

@@ -18,9 +18,9 @@ class HeldOutFrames(NamedTuple):
 
     images: UInt8[Tensor, "N H W 3"]
     videos: Int[Tensor, " N"]
-    """Equal numbers: the same video."""
+    """Frames with equal numbers belong to the same video."""
     shots: Int[Tensor, " N"]
-    """Equal numbers: the same shot."""
+    """Frames with equal numbers belong to the same shot."""
 
 
 NO_FRAMES = HeldOutFrames(
@@ -34,14 +34,14 @@ NO_FRAMES = HeldOutFrames(
 def held_out_frames(
     store: FrameSource, held_out: Sequence[str], *, size: int, frames: int, frames_per_shot: int = 4
 ) -> HeldOutFrames:
-    """Evenly spread frames of the held-out videos' shots, at most `frames` of them.
+    """Decode at most `frames` frames of the held-out videos, evenly spread over their shots.
 
     Args:
-        store: Where the frames lie.
-        held_out: Ids of the videos that training never sees.
-        size: Height and width in pixels; the frame is resized to a square without a crop.
-        frames: Upper bound of the set; shots are taken evenly over all videos.
-        frames_per_shot: Frames of each shot, evenly over its length.
+        store: The frame store.
+        held_out: Ids of the videos that are never used for training.
+        size: Height and width in pixels; frames are resized to squares without cropping.
+        frames: Maximum number of frames; shots are selected evenly from all videos.
+        frames_per_shot: Number of frames per shot, evenly spread over its length.
     """
     names = np.asarray(store.shots["video"].to_pylist(), dtype=object)
     rows = np.flatnonzero(np.isin(names, list(held_out)))

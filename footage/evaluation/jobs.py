@@ -1,12 +1,12 @@
-"""The jobs of an evaluation; each leaves its result as a file in the records.
+"""The jobs of an evaluation; each writes its result to a file in the records.
 
     select   fine-tune one setting on the training part, record its accuracy on the validation part
     final    fine-tune the selected setting on both with one seed, and read the test part once
-    frozen   extract the features of a task's images by all models in one pass, fit every classifier
-             asked for, and read the test part once with each
+    frozen   extract the features of a task's images with all models in one pass, fit every
+             requested classifier, and read the test part once with each
 
-A job is a pure function of the model, the task, the setting and the seed, so it may be killed and
-repeated. Only `final` and `frozen` are given the test part, as a `TestSet`; selection never is.
+A job is a pure function of the model, the task, the setting and the seed, so it can be killed and
+repeated. Only `final` and `frozen` receive the test part, as a `TestSet`; `select` never does.
 
     RECORDS/select/TASK/0.json    one file per setting, see `records`
     RECORDS/test/TASK/...         see `test_set`
@@ -69,7 +69,7 @@ def tried(records: Path, task: TrainVal, number: int) -> bool:
 
 
 def select(records: Path, task: TrainVal, protocol: Protocol) -> tuple[int, Selection]:
-    """The setting with the best accuracy on the validation part; the first among equals.
+    """Return the setting with the best accuracy on the validation part; ties go to the first.
 
     Raises:
         ConfigError: A setting has not been tried yet.
@@ -78,7 +78,9 @@ def select(records: Path, task: TrainVal, protocol: Protocol) -> tuple[int, Sele
     for number in range(len(protocol.settings)):
         found = read(TRIED, _setting_path(records, task, number))
         if found is None:
-            raise ConfigError(f"setting {number} of {protocol.name} was not tried on {task.name}")
+            raise ConfigError(
+                f"setting {number} of {protocol.name} has not been tried on {task.name}"
+            )
         validations.append(found.validation)
     best = int(np.argmax(validations))
     return best, Selection(_in_words(best, protocol.settings[best]), validations[best])
@@ -110,9 +112,9 @@ def evaluate_frozen(
     Every image file is decoded once for all models.
 
     Args:
-        contexts: Models and frozen protocols; device and batch size are those of the first.
+        contexts: Models and frozen protocols; the first one determines device and batch size.
         task: Examples to fit and select on.
-        tests: The test part, for each of the contexts.
+        tests: The test part for each context.
         advance: Called with the fraction of the images read since its last call.
     """
     device, batch_size = contexts[0].device, contexts[0].batch_size

@@ -2,7 +2,7 @@
 
 Paths, bytes and decoded pixels are compared, so a copy with another name or in another lossless
 format is found. Near-duplicates are not: neighbouring frames, other crops, other JPEG qualities.
-Anything that cannot be compared is listed with its reason.
+Anything that cannot be compared is listed with the reason.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from footage.images.opening import open_one
 from footage.io.documents import read_bytes
 
 MOST_BYTES: Final = 20 * 10**9
-"""Maximum bytes of training data to read; a larger store or data set is compared in part."""
+"""Maximum number of bytes of training data to read; the rest is not compared."""
 MOST_PIXELS: Final = 10**9
-"""Maximum pixels to decode when images differ in their bytes; takes about half a minute."""
+"""Maximum number of pixels to decode when images differ in their bytes; about half a minute."""
 
 
 _JPEG: Final = b"\xff\xd8"
 
 
 class Leakage(Record, frozen=True):
-    """The number of test images that were also used elsewhere, as far as that was checked."""
+    """The number of test images that were also used elsewhere, as far as this was checked."""
 
     images: Count
     """Among the labelled images that the model was trained on."""
@@ -81,7 +81,7 @@ def copies(task: Compared) -> int:
 
 
 def short(found: Leakage | None) -> str:
-    """The number of test images that were seen before, for a table cell."""
+    """Format the number of test images that were seen before, for a table cell."""
     if found is None:
         return "not checked"
     total = found.images + found.frames + found.copies
@@ -101,7 +101,10 @@ def was_seen(found: Leakage | None) -> bool:
 def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
     """Warnings about one result; empty if everything was checked and nothing was found."""
     if found is None:
-        return [f"{name}: test images were not compared with training data (earlier version)."]
+        return [
+            f"{name}: test images were not compared with training data"
+            " (results of an earlier version)."
+        ]
     places = (
         (found.images, "are among the labelled images that the model was trained on"),
         (found.frames, "are frames of videos that the model was trained on"),
@@ -173,7 +176,7 @@ class _Search:
         return found
 
     def _pixels(self) -> dict[tuple[int, int], dict[bytes, list[tuple[str, int]]]]:
-        """Test images by height and width, then by their pixels; decoded once, when first asked."""
+        """Test images by height and width, then by pixels; decoded once, on first use."""
         if self._by_pixels is None:
             self._by_pixels = defaultdict(lambda: defaultdict(list))
             for name, task in self._tasks.items():
@@ -187,7 +190,7 @@ class _Search:
         return self._by_pixels
 
     def _opened(self, data: bytes) -> Encoded:
-        """The image; only for a JPEG is the size known without decoding."""
+        """Open an image; the size is known without decoding only for JPEG."""
         image = open_one("an image", data)
         if not data.startswith(_JPEG):
             self._pixels_left -= image.height * image.width

@@ -3,9 +3,9 @@
     runs/first, file.safetensors, resnet50.a1_in1k    a backbone: frozen or fine-tuned
     model.onnx, a Python function                     features only: frozen protocols
     pixels                                            the image itself, 16 x 16
-    chance                                            nothing: the most common class is predicted
+    chance                                            no input: predicts the most common class
 
-Normalisation and size of the input belong to the model, and every row records them.
+Normalisation and input size belong to the model, and every row records them.
 """
 
 import dataclasses
@@ -44,14 +44,14 @@ BASELINES: Final = (CHANCE, PIXELS, RANDOM)
 """Baselines that a model is compared with, weakest first."""
 
 UNTRAINED: Final = f" {RANDOM}"
-"""Suffix of the name of a network with random weights in place of its own."""
+"""Name suffix of a network with random weights instead of its own."""
 
 PIXEL_SIZE: Final = 16
 """Height and width of the raw-pixel baseline."""
 
 _AS_IT_IS: Final = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 UNKNOWN: Final = Preprocessing(size=0, mean=_AS_IT_IS[0], std=_AS_IT_IS[1])
-"""Preprocessing of a function or a file that was given without any."""
+"""Preprocessing of a function or a file without any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +61,9 @@ class EvaluatedModel:
     model: str | FeatureFunction
     """A MODEL argument, `chance`, `pixels`, or a function from normalised images to features."""
     size: int = 0
-    """Input pixels; 0 keeps the model's own."""
+    """Input height and width in pixels; 0 uses the model's own."""
     untrained: bool = False
-    """Whether to replace its weights by random ones."""
+    """Whether to replace its weights with random ones."""
     preprocessing: Preprocessing = UNKNOWN
     """Preprocessing of a function, or of an ONNX file without any; other models have their own."""
     seed: int = 0
@@ -114,7 +114,7 @@ def with_baselines(model: EvaluatedModel) -> tuple[EvaluatedModel, ...]:
     """
     if model.baseline:
         raise ConfigError(
-            f"{model.name!r} is a baseline, which every model is compared with",
+            f"{model.name!r} is a baseline, and every model is compared with it",
             "choose a model, or evaluate the baseline alone on a suite",
         )
     untrained = (dataclasses.replace(model, untrained=True),) if model.has_backbone else ()
@@ -131,7 +131,7 @@ class Frozen(NamedTuple):
 
 
 def load(model: EvaluatedModel, seed: int) -> models.Model:
-    """The backbone of a model, on the CPU.
+    """Load the backbone of a model, on the CPU.
 
     Args:
         model: The model to load.
@@ -151,7 +151,7 @@ def load(model: EvaluatedModel, seed: int) -> models.Model:
 
 
 def frozen(model: EvaluatedModel, device: torch.device) -> Frozen:
-    """The features of a model, and its description.
+    """Load a model as a feature extractor, with its description.
 
     Raises:
         ConfigError: It cannot be loaded, or its preprocessing is unknown.
@@ -171,7 +171,7 @@ def frozen(model: EvaluatedModel, device: torch.device) -> Frozen:
         return Frozen(extractor, _described(model, opened.weights_origin, opened.preprocessing))
     if model.preprocessing == UNKNOWN:
         raise ConfigError(
-            f"the function {model.name} was given without its preprocessing",
+            f"the preprocessing of the function {model.name} is missing",
             "add preprocessing=footage.Preprocessing(size=224, mean=(...), std=(...))",
         )
     extractor = _function_extractor(model.model, model.preprocessing, device)

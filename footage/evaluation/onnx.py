@@ -3,7 +3,7 @@
 The first input is images (B, 3, H, W), the first output is features (B, D). The file's metadata may
 contain its preprocessing under the key `footage`, as JSON: {"size": 224, "mean": [...], "std":
 [...]}. Without it, ImageNet's mean and standard deviation are used, with a warning. Weights in
-separate files must lie next to the file; onnxruntime refuses other places from version 1.24 on.
+separate files must be next to the file; onnxruntime 1.24 and later refuses other locations.
 """
 
 import logging
@@ -48,8 +48,8 @@ def open_file(path: Path, given: Preprocessing, size: int) -> Opened:
 
     Args:
         path: The file.
-        given: The preprocessing for a file without any; its size is 0 if unknown.
-        size: Input size in pixels if neither contains it; 0 if unknown.
+        given: Preprocessing for a file without any; its size is 0 if unknown.
+        size: Input size in pixels if neither file nor `given` contains it; 0 if unknown.
 
     Raises:
         ConfigError: onnxruntime is not installed, or the input size is unknown.
@@ -63,7 +63,7 @@ def open_file(path: Path, given: Preprocessing, size: int) -> Opened:
         try:
             found = session.run(None, {image.name: images.contiguous().cpu().numpy()})[0]
             return torch.from_numpy(found)
-        except Exception as error:  # onnxruntime's classes share no other base
+        except Exception as error:  # onnxruntime's errors have no more specific base class
             raise _bad(path, "run", error) from error
 
     return Opened(function, preprocessing, f"{path.name}, sha256 {files.sha256(path)[:12]}")
@@ -77,12 +77,12 @@ def _session(path: Path) -> Any:  # noqa: ANN401 (an optional package)
             f"{path} needs onnxruntime, which is not installed", "pip install 'footage[onnx]'"
         ) from error
     if not path.is_file():
-        raise CheckpointError(f"there is no file {str(path)!r}", "give the path of an ONNX file")
+        raise CheckpointError(f"{str(path)!r} does not exist", "pass the path of an ONNX file")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised; they need no second line
+    options.log_severity_level = 4  # errors are raised, so do not log them as well
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's classes share no other base
+    except Exception as error:  # onnxruntime's errors have no more specific base class
         raise _bad(path, "be read as ONNX", error) from error
 
 

@@ -1,8 +1,8 @@
 """Fit classifiers to frozen features: k nearest neighbours and a linear probe.
 
-A probe takes the training and the validation part, selects its settings by accuracy on the
-validation part alone, fits again on both, and returns a `Fitted`. The test part is not an argument
-of a probe, so selection cannot see it.
+A probe receives the training and validation parts, selects its settings by accuracy on the
+validation part alone, refits on both, and returns a `Fitted`. The test part is not an argument of a
+probe, so it cannot influence selection.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,11 +30,11 @@ LBFGS_GRADIENT_TOLERANCE: Final = 1e-5
 """Tolerance of the mean loss; a tenth of scikit-learn's."""
 
 SIMILARITIES_AT_ONCE: Final = 1 << 25
-"""Entries of the query-by-training matrix held at once: 128 MB in float32."""
+"""Entries of the query-by-training matrix in memory at a time: 128 MB in float32."""
 
 
 class Examples(NamedTuple):
-    """Features of one part of a split and their class numbers."""
+    """Features of one part of a split, and their class numbers."""
 
     features: FeatureRows
     labels: Labels
@@ -47,7 +47,7 @@ class Examples(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A classifier fitted to training and validation part, and how it was chosen."""
+    """A classifier fitted to the training and validation parts, and how it was selected."""
 
     predict: Callable[[FeatureRows], Labels]
     selected: dict[str, float]
@@ -55,7 +55,7 @@ class Fitted(NamedTuple):
 
 
 class Accuracy(NamedTuple):
-    """Fraction of right answers and its standard error, which is 0 at the extremes."""
+    """Fraction of correct predictions and its standard error, which is 0 at the extremes."""
 
     value: float
     standard_error: float
@@ -66,15 +66,15 @@ Probe = Callable[[Examples, Examples, int], Fitted]
 
 
 def accuracy(predicted: Labels, labels: Labels) -> Accuracy:
-    """Top-1 accuracy, all classes' examples weighing alike."""
+    """Top-1 accuracy; every example has equal weight."""
     value = float((predicted == labels).double().mean())
     return Accuracy(value, (value * (1 - value) / len(labels)) ** 0.5)
 
 
 def majority(train: Examples, val: Examples, num_classes: int) -> Fitted:
-    """Predict the most common class: the accuracy that is possible without any image."""
+    """Predict the most common class: the accuracy that is possible without looking at any image."""
     counts = torch.bincount(train.joined(val).labels, minlength=num_classes)
-    # The smallest class number among equals, on every device alike.
+    # Ties go to the smallest class number, on every device.
     most_common = int((counts == counts.max()).nonzero()[0, 0])
     on_validation = float((val.labels == most_common).double().mean())
 
@@ -88,10 +88,10 @@ def majority(train: Examples, val: Examples, num_classes: int) -> Fitted:
 
 
 def knn(train: Examples, val: Examples, num_classes: int) -> Fitted:
-    """Vote of the nearest training images by cosine, weighted by exp(similarity / temperature).
+    """Weight the votes of the nearest training images by exp(cosine similarity / temperature).
 
     Wu et al. 2018, section 3.4 (https://arxiv.org/abs/1805.01978). The number of neighbours and the
-    temperature are selected; among equals the most neighbours win, then the highest temperature.
+    temperature are selected; ties go to the most neighbours, then to the highest temperature.
     """
     usable = [count for count in NEIGHBOURS if count <= len(train.labels)]
     hits = torch.zeros(len(usable), len(TEMPERATURES), dtype=torch.float64)
@@ -126,7 +126,7 @@ def knn(train: Examples, val: Examples, num_classes: int) -> Fitted:
 def _similarities(
     queries: FeatureRows, database: Float[Tensor, "M D"]
 ) -> Iterator[tuple[slice, Float[Tensor, "n M"]]]:
-    """Cosines of a few queries at a time with every row of the database."""
+    """Yield cosine similarities of a few queries at a time with every row of the database."""
     database = torch.nn.functional.normalize(database, dim=1)
     num_rows = max(1, SIMILARITIES_AT_ONCE // len(database))
     for start in range(0, len(queries), num_rows):
@@ -140,7 +140,8 @@ def _votes(
     temperature: float,
     num_classes: int,
 ) -> Float[Tensor, "n C"]:
-    # Relative to the nearest: a common factor changes no vote, and small temperatures stay finite.
+    # Relative to the nearest: a common factor does not change the vote, and small temperatures do
+    # not overflow.
     weights = ((similarities - similarities[:, :1]) / temperature).exp()
     votes = torch.zeros(len(labels), num_classes, dtype=weights.dtype, device=weights.device)
     return votes.scatter_add_(1, labels, weights)
@@ -162,7 +163,7 @@ class LinearClassifier(NamedTuple):
 
 
 class Standardisation(NamedTuple):
-    """Subtract the mean and divide by the deviation of the images it was measured on."""
+    """Subtract a mean and divide by a standard deviation, both measured beforehand."""
 
     mean: Float[Tensor, " D"]
     deviation: Float[Tensor, " D"]
@@ -173,7 +174,7 @@ class Standardisation(NamedTuple):
 
 
 def standardisation(features: FeatureRows) -> Standardisation:
-    """Mean and deviation of each feature; one that never changes keeps its scale."""
+    """Measure mean and standard deviation of each feature; constant features keep their scale."""
     features = features.double()
     mean, deviation = features.mean(0), features.std(0, correction=0)
     constant: Bool[Tensor, " D"] = deviation <= 1e-12 * (1 + mean.abs())
@@ -181,10 +182,10 @@ def standardisation(features: FeatureRows) -> Standardisation:
 
 
 def linear(train: Examples, val: Examples, num_classes: int) -> Fitted:
-    """Multinomial logistic regression on standardised features, penalised by the squared weights.
+    """Multinomial logistic regression on standardised features, with a penalty on squared weights.
 
-    The strength of the penalty is selected; among equals the strongest wins. Selection goes from
-    strong to weak and starts each fit where the last one ended, which changes no optimum.
+    The strength of the penalty is selected; ties go to the strongest. Selection proceeds from
+    strong to weak and starts each fit at the previous solution, which does not change the optimum.
     """
     scaling = standardisation(train.features)
     classifier: LinearClassifier | None = None
@@ -208,10 +209,10 @@ def fit_logistic(
     scaling: Standardisation,
     start: LinearClassifier | None = None,
 ) -> LinearClassifier:
-    """Minimise `C * summed cross-entropy + |W|^2 / 2` by LBFGS; the bias is not penalised.
+    """Minimise `C * summed cross-entropy + |W|^2 / 2` with LBFGS; the bias is not penalised.
 
-    Divided by `C` times the number of examples, which moves no minimum and keeps one tolerance
-    right for every size. The objective is convex, so the start decides only the time it takes.
+    The objective is divided by `C` times the number of examples, which does not move the minimum,
+    so that one tolerance suits every size. It is convex, so the start affects only the time.
     """
     features = scaling(examples.features)
     basis = _row_space(features)
@@ -246,9 +247,9 @@ def fit_logistic(
 
 
 def _row_space(features: FeatureRows) -> Float[Tensor, "D R"]:
-    """An orthonormal basis in which nothing is lost; smaller than D for fewer examples than that.
+    """An orthonormal basis that contains all examples; smaller than D for fewer than D examples.
 
-    The penalty keeps the weights in the span of the examples, and a rotation changes no norm.
+    The penalty keeps the weights in the span of the examples, and rotations preserve norms.
     """
     num_examples, dim = features.shape
     if num_examples >= dim:
@@ -258,4 +259,4 @@ def _row_space(features: FeatureRows) -> Float[Tensor, "D R"]:
 
 
 PROBES: Final[dict[str, Probe]] = {"knn": knn, "linear": linear}
-"""The probes of features, by the name of their protocol."""
+"""Probes by the name of their protocol."""

@@ -1,13 +1,13 @@
 """The named ways to evaluate a model on a task, as values in one dict.
 
-A protocol is a grid of settings, the seeds of the final runs, and how these become one number.
-Every one selects by the validation part after training on the training part, trains the selected
-setting again on both, and reads the test part once for each seed.
+A protocol is a grid of settings, the seeds of the final runs, and the rule that reduces these to
+one number. Every protocol trains on the training part and selects on the validation part. It then
+trains the selected setting on both parts, and reads the test part once per seed.
 
-None of them augments: flips and crops would destroy the labels of the structured tasks. Images are
-resized to a square without keeping their aspect, as in the VTAB code. `bilinear` does not smooth
-before it shrinks, as `tf.image.resize` does not; `area` averages, as everywhere else in footage.
-Deviation: resized pixels are rounded to eight bits, which the VTAB code does not do.
+No protocol uses augmentation: flips and crops would destroy the labels of the structured tasks.
+Images are resized to a square regardless of their aspect ratio, as in the VTAB code. `bilinear`
+does not antialias, like `tf.image.resize`; `area` averages, as everywhere else in footage.
+Deviation: resized pixels are rounded to 8 bits, which the VTAB code does not do.
 """
 
 import re
@@ -41,27 +41,27 @@ class Protocol:
 
     name: str
     adapt: Literal["fine-tune", "linear", "knn", "majority"]
-    """Train the whole network below a zero-initialised linear head, or the name of a probe."""
+    """Train the whole network with a zero-initialised linear head, or the name of a probe."""
     settings: tuple[Setting, ...] = ()
-    """The grid of a fine-tuning; classifiers on frozen features bring their own."""
+    """The grid for fine-tuning; probes have their own."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the final runs; selection uses seed 0."""
     aggregate: Literal["median", "mean"] = "median"
     """Rule that reduces the test accuracies of all seeds to one."""
     resize: Literal["bilinear", "area"] = "bilinear"
     size: int = 0
-    """Input pixels unless the user names others; 0 keeps the model's own."""
+    """Default input height and width in pixels; 0 uses the model's own."""
     batch_norm: Literal["batch", "stored"] = "batch"
-    """Statistics that batch norm takes while fine-tuning."""
+    """Statistics that batch norm uses during fine-tuning."""
 
     @property
     def frozen(self) -> bool:
-        """Whether the backbone stays as it is."""
+        """Whether the backbone is not trained."""
         return self.adapt != "fine-tune"
 
     @property
     def sweep_size(self) -> int:
-        """Settings that are tried on the validation part."""
+        """Number of settings that are tried on the validation part."""
         own = {"linear": len(INVERSE_PENALTIES), "knn": len(NEIGHBOURS) * len(TEMPERATURES)}
         return own.get(self.adapt, len(self.settings))
 
@@ -72,7 +72,7 @@ class Protocol:
 
 
 def _sgd(learning_rate: float, steps: int, batch_size: int, schedule: ScheduleConfig) -> Setting:
-    """Momentum 0.9, not Nesterov's, and no weight decay: the VTAB code."""
+    """SGD with momentum 0.9, no Nesterov momentum and no weight decay, as in the VTAB code."""
     return Setting(
         optimizer=OptimizerConfig(name="sgd", learning_rate=learning_rate, weight_decay=0.0),
         schedule=schedule,
@@ -94,7 +94,8 @@ LIGHTWEIGHT: Final = Protocol(
 """Zhai et al. 2019 (https://arxiv.org/abs/1910.04867), second version: 800 and 200 images.
 
 Recalled: the second learning rate and schedule, and the median of three; the rest is in the code.
-Deviation: batches are drawn in passes over the images, not from a shuffled buffer of repeats.
+Deviation: batches are drawn in epochs over the images, rather than from a shuffled buffer of
+repeats.
 """
 
 BIT_HYPERRULE: Final = Protocol(
@@ -105,8 +106,8 @@ BIT_HYPERRULE: Final = Protocol(
 )
 """Kolesnikov et al. 2020 (https://arxiv.org/abs/1912.11370) for fewer than 20k examples.
 
-Deviation: no flips and crops, which the paper leaves out for some tasks without naming them, and
-the model's own input size in place of 128 or 384 pixels. The seeds are ours.
+Deviation: no flips and crops, which the paper omits for some tasks without naming them, and the
+model's own input size instead of 128 or 384 pixels. The seeds are our choice.
 """
 
 PETL: Final = Protocol(
@@ -124,11 +125,12 @@ PETL: Final = Protocol(
     seeds=(42, 44, 82, 100, 800),
     aggregate="mean",
 )
-"""Settings of papers on parameter-efficient tuning: AdamW, cosine, batch 64, 100 passes of 1000.
+"""Settings of papers on parameter-efficient tuning: AdamW, cosine, batch size 64, 100 epochs of
+1000 images.
 
-Five seeds and their mean are those of VPT (Jia et al. 2022). Recalled: decay and warm-up; the
-learning rates are ours. Deviation: those papers resize bicubically, and many chose settings with
-the test part in sight; here the validation part selects, after as many steps. The whole network is
+Five seeds and their mean, as in VPT (Jia et al. 2022). Recalled: decay and warm-up; the learning
+rates are our choice. Deviation: those papers resize bicubically, and many selected settings on the
+test part; here the validation part is used, after the same number of steps. The whole network is
 trained.
 """
 
@@ -138,22 +140,22 @@ POCKET_FINETUNE: Final = Protocol(
     settings=tuple(_sgd(learning_rate, 200, 32, VTAB_DECAYS) for learning_rate in (0.1, 0.01)),
     size=64,
 )
-"""Ours: `lightweight` made short enough for a CPU; networks from scratch want the higher rate.
+"""Our own protocol: `lightweight`, shortened for a CPU.
 
-One seed, and six passes over the images.
+One seed and six epochs; networks trained from scratch need the higher learning rate.
 """
 
 LINEAR: Final = Protocol(name="linear", adapt="linear", resize="area")
 KNN: Final = Protocol(name="knn", adapt="knn", resize="area")
 
 CHANCE: Final = Protocol(name=MAJORITY, adapt=MAJORITY, resize="area")
-"""The only protocol of the baseline `chance`; it cannot be asked for."""
+"""The only protocol of the baseline `chance`; it cannot be selected by name."""
 
 HEAVY_TRIALS: Final = 100
 
 
 def heavy(trials: int = HEAVY_TRIALS) -> Protocol:
-    """Random search over ranges of ours; a longer search contains every shorter one.
+    """Random search over our own ranges; a longer search contains every shorter one.
 
     Trial i has: SGD or AdamW, learning rate log-uniform in [1e-3, 0.3] or [1e-5, 1e-3]; weight
     decay 0 or log-uniform in [1e-6, 1e-2]; 500, 2500 or 10000 steps; batches of 64, 128 or 512;
@@ -190,17 +192,17 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
     each.name: each
     for each in (KNN, LINEAR, LIGHTWEIGHT, BIT_HYPERRULE, PETL, heavy(), POCKET_FINETUNE)
 }
-"""All that can be asked for by name, besides `heavy-N` with N trials."""
+"""All protocols by name, except `heavy-N` with N trials."""
 
 BUNDLES: Final[dict[str, tuple[str, ...]]] = {"pocket-fast": ("knn", "linear")}
 """One name for several protocols; rows carry the names of these."""
 
 
 def protocols(names: tuple[str, ...]) -> tuple[Protocol, ...]:
-    """The protocols of these names, each once, in the order asked.
+    """Return the protocols of these names in the given order, without duplicates.
 
     Raises:
-        ConfigError: There is no name, or one is unknown.
+        ConfigError: No name is given, or one is unknown.
     """
     single = [part for name in names for part in BUNDLES.get(name, (name,))]
     unknown = [name for name in single if name not in PROTOCOLS and not _heavy_trials(name)]

@@ -1,8 +1,8 @@
-"""The files that an evaluation keeps so that it can resume; each is written once.
+"""The files that let an evaluation resume; each is written once.
 
 PROTOCOL/evaluation.json               which model is evaluated, and how
 PROTOCOL/select/TASK/N.json            accuracy of one setting on the validation part
-PROTOCOL/test/TASK/SEED.answers.json   a classifier's answers, before a label was read
+PROTOCOL/test/TASK/SEED.answers.json   a classifier's answers, before any label is read
 PROTOCOL/test/TASK/SEED.json           their accuracy
 """
 
@@ -27,7 +27,7 @@ _HINT: Final = "remove it to compute it again"
 
 
 class Selection(NamedTuple):
-    """The result of selection, which uses no test part."""
+    """The result of selection, which does not use the test part."""
 
     selected: dict[str, float | Text]
     """The setting, as JSON values."""
@@ -52,7 +52,7 @@ class Scored(Record, frozen=True):
 
     accuracy: Share
     chance: Share
-    """Accuracy of always predicting the most common class that was seen."""
+    """Accuracy of always predicting the most common class of the other parts."""
 
 
 class Tried(Record, frozen=True):
@@ -90,7 +90,7 @@ EVALUATION: Final = Document[Evaluation](
 
 
 def folder_name(task: str) -> str:
-    """The folder of a task; the name itself unless it is too long for a folder."""
+    """The name of a task's folder: the task's name, unless it is too long."""
     if len(os.fsencode(task)) <= LONGEST_NAME:
         return task
     return f"{task[:60]}-{hashlib.sha256(task.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Result rows: one number each, with all that it depends on, and the files that contain them.
+"""Result rows: one number each, with everything it depends on, and the files that contain them.
 
     photos-DIGEST.json    a model and its baselines on labelled images or held-out videos
     results.jsonl         a model on the tasks of a suite; results.parquet has the same rows
@@ -230,7 +230,7 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
     """
     evaluated = [row for row in rows if not row.baseline] or list(rows)
     found = [few_images((row.task, row.num_test) for row in evaluated)]
-    # Held-out videos were left out of training by their ids, which are digests of their content.
+    # Held-out videos were excluded from training by their ids, which are digests of their content.
     by_task = {row.task: row for row in evaluated if row.protocol != NEAREST}
     reasons: dict[str, list[str]] = {}
     for task, row in by_task.items():

@@ -1,7 +1,7 @@
 """Evaluate models on tasks: jobs, over processes, resumable.
 
 Jobs run in two rounds, because a final run needs the whole selection of its task. A job whose
-result is recorded is not repeated, so the same call resumes after a kill and ends in the same rows.
+result is recorded is not repeated, so the same call resumes after a kill and returns the same rows.
 Each entry, a model under one protocol, has a folder of records:
 
     RECORDS/evaluation.json    the model, the protocol and the suite; others are refused
@@ -39,7 +39,7 @@ IDENTITY: Final = "evaluation.json"
 SCHEMA_VERSION: Final = 1
 
 TRAINING_COST: Final = 3.0
-"""A training image costs about three forward passes; it decides only the time left on display."""
+"""A training image costs about three forward passes; affects only the displayed remaining time."""
 
 
 class Entry(NamedTuple):
@@ -51,19 +51,19 @@ class Entry(NamedTuple):
 
 
 def entry(model: EvaluatedModel, protocol: Protocol, records: Path) -> Entry:
-    """An entry; the protocol decides the size of the input where the model does not."""
+    """Make an entry; the protocol determines the input size if the model does not."""
     size = model.size or protocol.size
     return Entry(dataclasses.replace(model, size=size), protocol, records)
 
 
 def protocols_of(model: EvaluatedModel, asked: Sequence[Protocol]) -> Sequence[Protocol]:
-    """The protocols of a model: those asked for, but for chance its own."""
+    """The protocols of a model: the requested ones; chance has its own."""
     return (protocols.CHANCE,) if model.baseline == CHANCE else asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """All that a worker process needs; sent once."""
+    """Everything that a worker process needs; sent once."""
 
     entries: tuple[Entry, ...]
     tasks: tuple[Task, ...]
@@ -74,10 +74,10 @@ class Evaluation:
     suite: str = ""
     """Name in results; empty for labelled images."""
     table: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Every task that the suite must have, and its group."""
+    """All tasks of the complete suite, with their groups."""
 
     def context(self, number: int, order: int) -> JobContext:
-        """The context of an entry's job; jobs are spread over the GPUs in their order."""
+        """The context of an entry's job; jobs are assigned to the GPUs in turn."""
         gpus = torch.cuda.device_count()
         return JobContext(
             *self.entries[number],
@@ -93,20 +93,20 @@ class Job(NamedTuple):
     task: int
     """Index of the task."""
     entry: int
-    """Index of the entry; a frozen job does all entries of frozen protocols."""
+    """Index of the entry; a frozen job covers all entries of frozen protocols."""
     number: int
-    """The setting of a selection, the seed of a final run."""
+    """The setting of a `select` job, the seed of a `final` job."""
     cost: float
-    """Approximate cost in forward passes of one image."""
+    """Approximate cost, in forward passes of one image."""
 
 
 class Progress(NamedTuple):
     """Progress callbacks."""
 
     start: Callable[[float, float], None]
-    """Called once with the cost of all jobs and of those that are already done."""
+    """Called once with the cost of all jobs and of those already done."""
     advance: Callable[[float], None]
-    """Called with the cost done since its last call."""
+    """Called with the cost of the work done since its last call."""
 
 
 SILENT: Final = Progress(lambda *_: None, lambda _: None)
@@ -125,9 +125,9 @@ def run(
         images: Image files of the tasks by name, if they have been read already.
 
     Raises:
-        ConfigError: The records are of a different evaluation, a model cannot be evaluated by a
-            protocol, or images cannot be read.
-        BusyError: Another process is writing there.
+        ConfigError: The records belong to a different evaluation, a model cannot be evaluated under
+            a protocol, or images cannot be read.
+        BusyError: Another process is writing to the same folder.
     """
     entries = evaluation.entries
     if evaluation.workers > 1 and any(callable(each.model.model) for each in entries):
@@ -154,7 +154,7 @@ def run(
 def _with_images(
     evaluation: Evaluation, images: Mapping[str, TaskImages] | None
 ) -> tuple[Evaluation, dict[str, dict[str, Leakage]]]:
-    """The evaluation with digests of images, and the test images that each model saw before."""
+    """Add digests of images to the evaluation, and find test images that each model saw before."""
     images = images or {
         task.name: task_images(task.num_classes, task.train, task.val, task.test)
         for task in evaluation.tasks
@@ -179,7 +179,7 @@ def _collect(
     described: Mapping[str, Any],
     seen: Mapping[str, Leakage],
 ) -> list[ResultRow]:
-    """A row for each task whose runs are all recorded, tasks of earlier calls included."""
+    """Return a row per task whose runs are all recorded, including tasks of earlier calls."""
     known = read_rows(entry.records) if (entry.records / LINES).exists() else []
     rows = {row.task: row for row in known}
     for task in evaluation.tasks:
@@ -286,7 +286,7 @@ def _done(evaluation: Evaluation, job: Job) -> bool:
 
 
 def _frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
-    """The test part for each entry, by index, that is frozen and not recorded yet."""
+    """The test part by index of each frozen entry that is not recorded yet."""
     tests = {
         number: TestSet(task, entry.records)
         for number, entry in enumerate(evaluation.entries)
@@ -310,7 +310,7 @@ def _do(evaluation: Evaluation, left: Sequence[Job], progress: Progress) -> None
             task = evaluation.tasks[outcome.task.task].name
             raise ConfigError(
                 f"{outcome.task.kind} of {task}: {outcome.failure}",
-                "it may need more memory: lower --workers; what is done is kept",
+                "it may need more memory: lower --workers; finished jobs are kept",
             )
         progress.advance(outcome.task.cost)
 
@@ -320,16 +320,19 @@ def _advance(progress: Progress, cost: float, fraction: float) -> None:
 
 
 def _work(evaluation: Evaluation, job: Job) -> None:
-    """Share the cores in a worker process; results and time depend on the number of threads."""
+    """Do a job in a worker process with a share of the cores.
+
+    Results and time depend on the number of threads.
+    """
     torch.set_num_threads(max(1, torch.get_num_threads() // evaluation.workers))
     perform(evaluation, job, lambda _: None)
 
 
 def perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
-    """Do one job; its result is recorded afterwards.
+    """Do one job and record its result.
 
     Raises:
-        ConfigError: It cannot be done, or does not fit into the memory of the GPU.
+        ConfigError: The job fails, or does not fit into the GPU's memory.
     """
     try:
         _perform(evaluation, job, advance)
@@ -338,7 +341,7 @@ def perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
         task = evaluation.tasks[job.task].name
         raise ConfigError(
             f"{protocol} on {task} does not fit into the GPU's memory: {str(error)[:100]}",
-            "give fewer --workers or a smaller --size and another --out; what is done is kept",
+            "use fewer --workers, or a smaller --size with another --out; finished jobs are kept",
         ) from error
 
 
@@ -365,11 +368,11 @@ def _identify(evaluation: Evaluation) -> dict[EvaluatedModel, dict[str, Any]]:
     """Describe the models, and compare them with those whose records exist.
 
     Raises:
-        ConfigError: The records are of a different evaluation.
+        ConfigError: The records belong to a different evaluation.
     """
     for model, protocol, _ in evaluation.entries:
         if not protocol.frozen and not model.has_backbone:
-            models.load(model, seed=0)  # raises the error that explains why it cannot
+            models.load(model, seed=0)  # raises an error with the reason
     by_model = dict.fromkeys(each.model for each in evaluation.entries)
     described = {model: models.describe(model) for model in by_model}
     here = environment()

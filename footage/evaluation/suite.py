@@ -1,4 +1,4 @@
-"""A suite: the tasks of one folder, and those that it lacks. Nothing is read here."""
+"""A suite: the tasks of one folder, and the missing ones. This module does not read files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,4 +15,4 @@ class Suite:
     path: Path
     tasks: tuple[Task, ...]
     missing: tuple[str, ...]
-    """Names of the suite's tasks that are missing; they are never averaged away."""
+    """Names of the suite's tasks that are missing; no average hides them."""

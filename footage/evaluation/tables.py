@@ -1,7 +1,7 @@
 """Results as terminal tables.
 
-Labelled images and held-out videos have a line per task and protocol, in which the model stands
-next to its baselines. A suite has a table per protocol: tasks by group, averages below.
+Labelled images and held-out videos have a line per task and protocol, with the model next to its
+baselines. A suite has a table per protocol: tasks by group, averages below.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def tables(rows: Sequence[ResultRow], summaries: Mapping[str, Summary]) -> list[
     """All tables of one evaluation, with its warnings.
 
     Args:
-        rows: The rows of one model and its baselines, or of one model on a suite.
+        rows: Rows of one model and its baselines, or of one model on a suite.
         summaries: Averages by protocol; empty except for a suite.
     """
     if summaries:
@@ -96,7 +96,7 @@ def _suite(rows: Sequence[ResultRow], summary: Summary) -> RenderableType:
 
 
 def _words(row: ResultRow, summary: Summary) -> list[str]:
-    """Notes on the basis of the numbers, and on missing ones."""
+    """Notes on how the numbers were obtained, and on missing ones."""
     lines = [
         f"{row.weights_origin}; {row.size} px, {row.resize} resize, mean {_numbers(row.mean)}, "
         f"deviation {_numbers(row.std)}; {row.sweep_size} settings tried, {row.seed_rule}, "

@@ -1,12 +1,12 @@
-"""The test set of a task: it answers once for each model, protocol and seed, on disk.
+"""The test set of a task: it is read once per model, protocol and seed, and the answers are stored.
 
-    TrainVal   what fitting and selection are given: training and validation part, no test part
-    TestSet    the test part: asks one classifier for its answers, stores them, and only then looks
-               at its labels
+    TrainVal   the input of fitting and selection: training and validation parts, no test part
+    TestSet    the test part: gets the answers of one classifier, stores them, and only then reads
+               its labels
 
-Answers and accuracy are separate files that are written once, see `records`. A kill between the two
-costs nothing: the stored answers are counted, and no second classifier is asked. A classifier with
-another selection is refused.
+Answers and accuracy are separate files that are written once, see `records`. After a kill between
+the two, the stored answers are scored and no second classifier is run. A classifier with another
+selection is refused.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class TrainVal:
 
     @property
     def both(self) -> Part:
-        """Training and validation part, in this order: train800val200."""
+        """The training and validation parts, in this order: train800val200."""
         labels = np.concatenate([self.train.labels, self.val.labels])
         return Part(self.train.paths + self.val.paths, labels)
 
@@ -58,7 +58,7 @@ class TrainVal:
 
     @property
     def most_common(self) -> int:
-        """The most common class of both parts; the smallest number among equals."""
+        """The most common class of both parts; ties go to the smallest number."""
         return int(np.bincount(self.both.labels, minlength=self.num_classes).argmax())
 
 
@@ -93,10 +93,10 @@ class TestSet:
         return self.__part.paths
 
     def recorded(self, seed: int) -> Score | None:
-        """The score that the stored answers of a seed give, or None where none are stored.
+        """Return the score of a seed's stored answers, or None if none are stored.
 
         Raises:
-            ConfigError: They belong to other lists of images.
+            ConfigError: The answers belong to other lists of images.
         """
         path = self._folder / f"{seed}.answers.json"
         answered = read(ANSWERED, path)
@@ -120,8 +120,8 @@ class TestSet:
 
         Args:
             seed: Seed of the final run.
-            selection: The selected setting; a later call with another one is refused.
-            classify: Returns class numbers of image files, in order; called at most once.
+            selection: The selected setting; a later call with another setting is refused.
+            classify: Returns the class numbers of image files, in order; called at most once.
 
         Raises:
             ConfigError: The test part was already read for this seed with another selection.
@@ -139,14 +139,14 @@ class TestSet:
         assert found is not None
         if found.selection != selection:
             raise ConfigError(
-                f"the test part of {self.name} was already read with {found.selection.selected}, "
-                f"and is now asked again with {selection.selected}",
-                "select by the validation part; for another protocol give another --out",
+                f"the test part of {self.name} was already read with {found.selection.selected} "
+                f"and cannot be read again with {selection.selected}",
+                "select settings on the validation part; use another --out for another protocol",
             )
         return found
 
     def _count(self, seed: int, answered: Answered) -> Scored:
-        """Read the labels of a test part; nothing else does."""
+        """Compare answers with the labels of the test part; only this method reads them."""
         labels = self.__part.labels
         score = {
             "accuracy": float((np.array(answered.answers) == labels).mean()),
@@ -156,7 +156,7 @@ class TestSet:
 
 
 def train_val(task: Task) -> TrainVal:
-    """A task without its test part."""
+    """Return a task without its test part."""
     return TrainVal(
         name=task.name,
         num_classes=task.num_classes,
@@ -176,7 +176,7 @@ def digest(num_classes: int, parts: Sequence[Part]) -> str:
 
 
 def check_digest(found: str, wanted: str, what: str, where: Path) -> None:
-    """Refuse a record of other images; an empty digest is unknown and matches any.
+    """Refuse a record of other images; an empty digest is unknown and matches every other.
 
     Raises:
         ConfigError: The digests differ.
@@ -184,5 +184,5 @@ def check_digest(found: str, wanted: str, what: str, where: Path) -> None:
     if found and wanted and found != wanted:
         raise ConfigError(
             f"{str(where)!r} contains results for other {what}",
-            "choose another --out, or restore the images that it was started with",
+            "choose another --out, or restore the original images",
         )

@@ -1,4 +1,4 @@
-"""The training data of a model, as far as its run records it, to compare with test images.
+"""The training data of a model, as far as its run records it, for comparison with test images.
 
 A run names its store and its labelled images, and lists the labels it used. A run that was
 initialised from another one was trained on that one's data, too. Exported files and timm names do
@@ -16,7 +16,7 @@ from footage.runs import layout
 from footage.store.reader import Store
 
 MOST_RUNS: Final = 20
-"""Maximum length of a chain of runs, each initialised from the next, that is followed."""
+"""Maximum length of a chain of runs, each initialised from the next."""
 
 
 class Source(NamedTuple):
@@ -24,7 +24,7 @@ class Source(NamedTuple):
 
     name: str
     are_frames: bool
-    """Whether they are frames of videos, not image files."""
+    """Whether they are frames of videos rather than image files."""
     encoded: Callable[[], Iterator[bytes]]
 
 
@@ -54,13 +54,13 @@ NOTHING: Final = TrainingData()
 
 
 def training_data(spec: str) -> TrainingData:
-    """The training data of a MODEL argument, read from the folders that its run names."""
+    """Return the training data of a MODEL argument, read from the folders that its run names."""
     return _of_model(spec, 0)
 
 
 def unknown(spec: str) -> TrainingData:
     """Training data of a model that does not record any."""
-    return TrainingData(unchecked=(f"the training data of {spec} are not recorded",))
+    return TrainingData(unchecked=(f"the training data of {spec} is not recorded",))
 
 
 def _of_model(spec: str, depth: int) -> TrainingData:
@@ -90,7 +90,7 @@ def _of_run(run: Path, depth: int) -> TrainingData:
 
 
 def _of_images(run: Path, record: Mapping[str, Any]) -> TrainingData:
-    """Labelled images: those of the run's list, or all where the run learned without labels."""
+    """Labelled images: those of the run's list, or all if the run was trained without labels."""
     place = str(record["images"])
     used = _listed(run)
     if record["config"].get("unlabelled_source") == "images":

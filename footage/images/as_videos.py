@@ -53,7 +53,7 @@ class ImagesAsVideos:
         """
         if not 0 <= row < len(self._rows) or any(indices):
             raise IndexError(
-                f"there are {len(self._rows)} images of one frame, asked for {list(indices)} of "
+                f"there are {len(self._rows)} images of one frame, requested {list(indices)} of "
                 f"image {row}"
             )
         try:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 TRAIN_NAMES: Final = ("train", "training")
 VAL_NAMES: Final = ("val", "valid", "validation")
 TEST_NAMES: Final = ("test", "testing")
-ONLY_TRAIN: Final = "only the training part is used"
+ONLY_TRAIN: Final = "only the training split is used"
 
 NAMED_IN_ERRORS: Final = 5
 """Number of names that an error lists before it only counts the rest."""
@@ -82,7 +82,7 @@ def checked_names(names: Sequence[str], path: Path) -> pa.Array:
     if odd:
         raise ConfigError(
             f"{len(odd)} of {len(names)} images in {path} have names with tabs, line ends or "
-            f"letters that are not UTF-8: {some(odd)}",
+            f"characters that are not UTF-8: {some(odd)}",
             "rename them",
         )
     array = pa.array(names, type=pa.large_string())
@@ -136,8 +136,8 @@ def named_subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
 def shards(folder: Path, suffix: str) -> list[Path]:
     """Find files with a suffix in a folder, or in subfolders named `data` or like a split.
 
-    If some are named like the training part and others like a validation or test part, only those
-    of the training part are returned. Files are sorted by path.
+    If some are named like the training split and others like a validation or test split, only
+    those of the training split are returned. Files are sorted by path.
     """
     homes = [folder]
     for entry in entries(folder):
@@ -154,7 +154,7 @@ def shards(folder: Path, suffix: str) -> list[Path]:
     held_out = [path for path in found if words[path] & {*VAL_NAMES, *TEST_NAMES}]
     if not train or not held_out:
         return found
-    log.info("%s has its own parts: %s, %d files", folder, ONLY_TRAIN, len(train))
+    log.info("%s has its own splits: %s, %d files", folder, ONLY_TRAIN, len(train))
     return train
 
 

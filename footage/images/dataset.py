@@ -6,7 +6,7 @@
     FILE.tar, FOLDER/*.tar         WebDataset: 0001.jpg next to 0001.cls, .json or .txt
     FOLDER/state.json              the output of `save_to_disk` of Hugging Face `datasets`
 
-The images are for training: if a data set has its own parts, only the training part is opened.
+The images are for training: if a data set has its own splits, only the training split is opened.
 `docs/reference/images.md` shows an example of each layout. Images are decoded when they are read.
 """
 
@@ -107,13 +107,14 @@ def open_images(path: str | Path) -> LabelledImages:
         raise ConfigError(
             f"{len(unlabelled)} of {len(found.class_names)} images in {root} have no label: "
             f"{some(unlabelled)}",
-            "test parts are often published without labels; pass the training part",
+            "test splits are often published without labels; pass the training split",
         )
     classes = class_order(set(found.class_names))
     odd = [repr(name) for name in classes if not is_listable(name)]
     if odd:
         raise ConfigError(
-            f"{root} has class names with tabs, line ends or bad UTF-8: {some(odd)}", "rename them"
+            f"{root} has class names with tabs, line ends or invalid UTF-8: {some(odd)}",
+            "rename them",
         )
     check_number_of_classes(str(root), len(classes))
     number = {name: label for label, name in enumerate(classes)}
@@ -135,7 +136,7 @@ def _found(root: Path) -> Found:
         return _found_in_file(root)
     if not root.is_dir():
         raise ConfigError(
-            f"no labelled images at {root}",
+            f"labelled images not found: {root}",
             "pass a folder of class folders, a list file, Parquet, WebDataset or saved datasets",
         )
     if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():

@@ -60,7 +60,7 @@ def open_folders(folder: Path) -> Found:
     own_splits = train is not None and named_subfolder(folder, VAL_NAMES + TEST_NAMES) is not None
     if train is None or not own_splits:
         return _files("class folders", folder, read_classes(folder))
-    log.info("%s has its own parts: %s, which is %s/", folder, ONLY_TRAIN, train.name)
+    log.info("%s has its own splits: %s, which is %s/", folder, ONLY_TRAIN, train.name)
     return _files(f"class folders in {train.name}/", train, read_classes(train))
 
 
@@ -187,7 +187,7 @@ def read_list(path: Path) -> dict[str, list[Path]]:
     if missing:
         raise ConfigError(
             f"{len(missing)} of {len(lines)} files in {path} do not exist: {some(missing)}",
-            "paths are relative to the list; folders on the way must be readable",
+            "paths are relative to the list; their parent folders must be readable",
         )
     return {label: list(dict.fromkeys(images)) for label, images in classes.items()}
 

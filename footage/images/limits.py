@@ -1,7 +1,7 @@
 """Limits on the cost of decoding one image, checked first: pixels, memory, scans and chunks.
 
-The memory of a decode is computed from the header: the decoder's buffers, the picture as Pillow
-holds it, and three bytes per pixel for the result.
+The memory of a decode is computed from the header: the decoder's buffers, the picture in Pillow's
+memory, and three bytes per pixel for the result.
 
     JPEG    2 bytes per coefficient if it is progressive or has several scans
     WebP    two canvases of 4 bytes per pixel, the lossless decoder's 4, and two copies of the frame

@@ -2,7 +2,7 @@
 
     parquet    ROOT.parquet, ROOT/*.parquet, ROOT/data/*.parquet, ROOT/train/*.parquet
     saved      ROOT/state.json, dataset_info.json, data-00000-of-00001.arrow     `save_to_disk`
-               ROOT/dataset_dict.json, ROOT/train/...                            of several parts
+               ROOT/dataset_dict.json, ROOT/train/...                            of several splits
 
 Images are bytes, or a struct of bytes and path; the path is read if there are no bytes. Labels are
 whole numbers or words. Names for the numbers are taken from the `ClassLabel` feature that
@@ -87,7 +87,7 @@ def _document(schema: type, name: str) -> Document[Any]:
 
 _INFO: Final = _document(_Info, "the description of a saved data set")
 _STATE: Final = _document(_State, "the state of a saved data set")
-_PARTS: Final = _document(_Parts, "the list of parts of a saved data set")
+_PARTS: Final = _document(_Parts, "the list of splits of a saved data set")
 _NOTE: Final = _document(_SchemaNote, "the metadata that Hugging Face datasets leaves")
 
 
@@ -160,7 +160,7 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
     file_of, group_of, num_rows, sizes = np.array(groups, dtype=np.int64).reshape(-1, 4).T
     if len(sizes) and np.median(sizes) > LARGE_GROUP:
         log.warning(
-            "row groups of %s hold %.0f MB of images, and each image costs reading one of them; "
+            "row groups of %s contain %.0f MB of images, and reading an image reads a whole group; "
             "save it with `save_to_disk`, as WebDataset or with small row groups to be faster",
             root,
             np.median(sizes) / 1e6,
@@ -170,7 +170,7 @@ def open_parquet(root: Path, files: Sequence[Path]) -> Found:
 
 
 def open_saved(root: Path) -> Found:
-    """Open the images of a folder saved by `datasets`, named by row; of parts, the training part.
+    """Open the images of a folder saved by `datasets`, named by row; only the training split.
 
     Raises:
         ConfigError: A file is damaged, a column is missing, or labels are not usable.
@@ -232,7 +232,7 @@ def _bytes_of(value: Any, folder: Path) -> bytes:  # noqa: ANN401 - whatever the
             with open_regular(folder / str(path)) as file:
                 return read_descriptor(file.fileno(), str(path))
     if not isinstance(value, bytes):
-        raise ValueError("the table holds no bytes for it")
+        raise ValueError("the table contains no bytes for it")
     return value
 
 
@@ -251,9 +251,9 @@ def _training_part(root: Path) -> Path:
     train = [part for part in parts if part.lower() in TRAIN_NAMES]
     if not train:
         raise ConfigError(
-            f"{root} has no training part, only {some(parts)}", "pass the folder of one part"
+            f"{root} has no training split, only {some(parts)}", "pass the folder of one split"
         )
-    log.info("%s has its own parts: %s, which is %s", root, ONLY_TRAIN, train[0])
+    log.info("%s has its own splits: %s, which is %s", root, ONLY_TRAIN, train[0])
     return root / train[0]
 
 
@@ -299,7 +299,7 @@ def _columns(path: Path, schema: pa.Schema, features: Sequence[_Features]) -> tu
     is_struct = pa.types.is_struct(kind) and {"bytes", "path"} & set(fields)
     if not (is_struct or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise ConfigError(
-            f"the column {image} of {path} holds {kind}, not the bytes of image files",
+            f"the column {image} of {path} contains {kind}, not the bytes of image files",
             "write encoded images, as JPEG or PNG",
         )
     return image, label
@@ -339,7 +339,7 @@ def _class_names(
         return [(value or "").strip() for value in values]
     if not pa.types.is_integer(labels.type):
         raise ConfigError(
-            f"the column {column} of {path} holds {labels.type}, not one class for each image",
+            f"the column {column} of {path} contains {labels.type}, not one class per image",
             "write whole numbers or words",
         )
     classes = _noted_classes(column, features)

@@ -89,7 +89,7 @@ def _find(path: str, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Wa
     if os.path.lexists(path):
         return _find_local(Path(path), is_wanted)
     if "://" not in path:
-        raise FootageError(f"there is no file or folder {path!r}", "check the path")
+        raise FootageError(f"file or folder not found: {path!r}", "check the path")
     try:
         system, root = fsspec.core.url_to_fs(path)
         if isinstance(system, LocalFileSystem):

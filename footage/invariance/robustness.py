@@ -9,8 +9,8 @@ videos are in folders:
     VIDEOS/anchors.txt               one `CLASS/VIDEO/000123.jpg` per line; without the file, the
                                      middle frame of every video is its anchor
 
-Deviation: the authors inspected every neighbour and removed those in which the object was gone.
-Whoever makes the folder must do that, or the drop also counts lost objects. One class per frame.
+Deviation: the authors inspected every neighbour and removed those in which the object was gone. Do
+this when you make the folder; otherwise the drop also counts lost objects. One class per frame.
 """
 
 import re
@@ -117,13 +117,14 @@ _Videos = dict[Path, dict[Path, int]]
 def _videos(folder: Path, classes: Sequence[str]) -> _Videos:
     if not folder.is_dir():
         raise ConfigError(
-            f"no folder of labelled videos at {folder}", "give CLASS/VIDEO/000123.jpg below it"
+            f"folder of labelled videos not found: {folder}",
+            "pass a folder that contains CLASS/VIDEO/000123.jpg",
         )
     found = sorted(path for path in folder.glob("*/*") if path.is_dir())
     videos = {path: frames for path in found if (frames := _numbered(path))}
     if not videos:
         raise ConfigError(
-            f"no videos in {folder}", "put the frames of each in a folder CLASS/VIDEO"
+            f"no videos in {folder}", "put the frames of each video in a folder CLASS/VIDEO"
         )
     unknown = sorted({video.parent.name for video in videos} - set(classes))
     if unknown:
@@ -140,7 +141,9 @@ def _numbered(video: Path) -> dict[Path, int]:
     for path in find_images(video):
         digits = re.search(r"(\d+)$", path.stem)
         if digits is None:
-            raise ConfigError(f"{path} has no frame number", "end its name in one: 000123.jpg")
+            raise ConfigError(
+                f"{path} has no frame number", "end its name with a number, as in 000123.jpg"
+            )
         numbers[path] = int(digits[1])
     return dict(sorted(numbers.items(), key=lambda item: item[1]))
 
@@ -159,7 +162,7 @@ def _listed(folder: Path, videos: _Videos) -> list[Path]:
     for name in names:
         if folder / name not in videos.get((folder / name).parent, {}):
             raise ConfigError(
-                f"{str(folder / ANCHORS)!r} lists {name[:200]!r}, which is not a frame there",
+                f"{str(folder / ANCHORS)!r} lists {name[:200]!r}, which is not one of the frames",
                 "write one CLASS/VIDEO/000123.jpg per line",
             )
     return [folder / name for name in names]

@@ -7,7 +7,7 @@
 
 The invariance profile is the mean distance at each of the first three levels over that of the last:
 0 means invariant, 1 means that the change moves the features as far as another video does.
-For each level it also reports how often the nearest frame is a relevant one. Distances are
+For each level it also reports how often the nearest frame is relevant. Distances are
 1 - cosine; every video has equal weight; the intervals are over videos.
 """
 
@@ -80,7 +80,7 @@ class Level:
     distance: Estimate
     """Mean distance, 1 - cosine."""
     hit: Estimate
-    """Fraction of queries whose nearest allowed frame is of the same frame, shot or video."""
+    """Fraction of queries whose nearest candidate is from the same frame, shot or video."""
     chance: Share
     """The same fraction for uninformative features."""
     videos: int
@@ -124,8 +124,9 @@ def choose_frames(
     names = sorted(set(eligible) & set(store.shots["video"].to_pylist()))
     if len(names) < 2:
         raise ConfigError(
-            f"a profile compares videos, and {len(names)} may be looked at in {store.path}",
-            "give a store with more videos that no model was trained on",
+            f"a profile needs at least 2 videos to compare, and {store.path} has {len(names)} that"
+            " no model was trained on",
+            "choose a store with more such videos",
         )
     taken = [names[place] for place in hash_order(names, seed)[:videos]]
     rows: dict[str, list[int]] = {name: [] for name in taken}

@@ -28,7 +28,7 @@ Content = TypeVar("Content")
 log = logging.getLogger(__name__)
 
 CHECKSUM = "checksum"
-"""Key that holds the checksum of the rest of an object; files of earlier versions have none."""
+"""Key that contains the checksum of the rest of an object; files of earlier versions have none."""
 MOST_BYTES = 64 * 2**20
 _CHUNK = 2**20
 

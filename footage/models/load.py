@@ -108,7 +108,7 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
         raise CheckpointError(
             f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
         )
-    origin = f"step {found.step} of {spec}, begun from {record.weights_origin}"
+    origin = f"step {found.step} of {spec}, initialised from {record.weights_origin}"
     return _assemble(spec, record, origin, size, backbone_part(weights))
 
 
@@ -147,7 +147,7 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
     weights = folder / TIMM_WEIGHTS
     if not weights.is_file():
         raise CheckpointError(
-            f"{spec!r} contains no {TIMM_WEIGHTS}, and footage reads no other file of weights",
+            f"{spec!r} contains no {TIMM_WEIGHTS}, the only file of weights that footage reads",
             "save it again with timm.models.save_for_hf(..., safe_serialization=True)",
         )
     tensors = tensor_files.read(weights).tensors

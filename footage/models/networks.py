@@ -55,7 +55,7 @@ def create(
         size: Input height and width in pixels.
         options: Arguments of the timm network.
         weights: A safetensors file for this architecture as timm publishes it; random weights
-            when left out.
+            if empty.
 
     Raises:
         ConfigError: The name, the size or an option is not allowed, or timm refuses them; the
@@ -115,7 +115,7 @@ def _rehearse(name: str, size: int, arguments: Mapping[str, Any]) -> None:
     with torch.no_grad():
         features = network.eval()(torch.zeros(1, 3, size, size, device="meta"))
     if tuple(features.shape) != (1, feature_dim(network)):
-        raise ValueError(f"one image gives features of the shape {tuple(features.shape)}")
+        raise ValueError(f"one image yields features of shape {tuple(features.shape)}")
 
 
 def _available_bytes() -> int:

@@ -123,7 +123,7 @@ def _draw(scores: Similarity, candidates: Mask, draws: Float[Tensor, " R"]) -> I
 def _given(draws: Draws | None) -> Draws:
     if draws is None:
         raise ConfigError(
-            "mining = hardness-sampled draws its triplets, and no draws were given",
-            "Give draws: for each embedding two uniform numbers in [0, 1).",
+            "mining = hardness-sampled draws its triplets, but no draws were given",
+            "pass draws: for each embedding, two uniform numbers in [0, 1)",
         )
     return draws

@@ -54,7 +54,7 @@ def pairs(shots: ShotRows, frames: int, views: int, positives: PairPositives) ->
     """Return the positive pairs of a batch `V S F A`; for the arguments see `identities`.
 
     Raises:
-        ConfigError: There is no positive pair.
+        ConfigError: The batch contains no positive pair.
     """
     if positives == "other_frames":
         excluded = identities(shots, frames, views, "frame")
@@ -98,17 +98,17 @@ def check_negatives(identities: Identities) -> None:
     """
     if bool((identities == identities[0]).all()):
         raise ConfigError(
-            f"all {len(identities)} embeddings of the batch are one identity: there is no negative",
-            "Raise videos_per_batch or shots_per_video.",
+            f"all {len(identities)} embeddings of the batch share one identity: no negatives",
+            "raise videos_per_batch or shots_per_video",
         )
 
 
 def no_positive_pair(num_embeddings: int) -> ConfigError:
     """Return the error for a batch without positive pairs."""
     return ConfigError(
-        f"none of the {num_embeddings} embeddings of the batch has another of its identity: "
-        "there is no positive pair",
-        "Raise views_per_frame, or frames_per_shot with positives = shot or other_frames.",
+        f"none of the {num_embeddings} embeddings of the batch shares its identity with another: "
+        "there are no positive pairs",
+        "raise views_per_frame, or frames_per_shot with positives = shot or other_frames",
     )
 
 

@@ -41,16 +41,16 @@ class OptimizerConfig:
             if not getattr(self, name) > 0:
                 raise ConfigError(
                     f"optimizer.{name} must be > 0, got {getattr(self, name)}",
-                    "Give a small positive number.",
+                    "use a small positive number",
                 )
         if not self.weight_decay >= 0:
             raise ConfigError(
                 f"optimizer.weight_decay must be >= 0, got {self.weight_decay}",
-                "Give 0 to switch it off.",
+                "use 0 to switch it off",
             )
         for name in ("momentum", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(
                     f"optimizer.{name} must lie in [0, 1), got {getattr(self, name)}",
-                    "Give a fraction such as 0.9.",
+                    "use a fraction such as 0.9",
                 )

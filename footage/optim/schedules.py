@@ -37,25 +37,25 @@ class ScheduleConfig:
         if not 0 <= self.warmup_fraction < 1:
             raise ConfigError(
                 f"schedule.warmup_fraction must lie in [0, 1), got {self.warmup_fraction}",
-                "Give a fraction of all steps, such as 0.04.",
+                "use a fraction of all steps, such as 0.04",
             )
         rising = list(self.decay_fractions) == sorted(set(self.decay_fractions))
         inside = all(self.warmup_fraction < share < 1 for share in self.decay_fractions)
         if self.name == "steps" and not (rising and inside):
             raise ConfigError(
-                f"schedule.decay_fractions must rise between schedule.warmup_fraction "
-                f"({self.warmup_fraction}) and 1, got {self.decay_fractions}",
-                "Give fractions of all steps, such as 0.33 0.67 0.9.",
+                f"schedule.decay_fractions must increase from schedule.warmup_fraction "
+                f"({self.warmup_fraction}) to 1, got {self.decay_fractions}",
+                "use fractions of all steps, such as 0.33 0.67 0.9",
             )
         if not 0 < self.decay_factor <= 1:
             raise ConfigError(
                 f"schedule.decay_factor must lie in (0, 1], got {self.decay_factor}",
-                "Give a factor such as 0.1.",
+                "use a factor such as 0.1",
             )
         if not 0 <= self.final_fraction <= 1:
             raise ConfigError(
                 f"schedule.final_fraction must lie in [0, 1], got {self.final_fraction}",
-                "Give a fraction of the peak such as 0.01.",
+                "use a fraction of the peak, such as 0.01",
             )
 
 

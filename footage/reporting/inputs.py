@@ -164,12 +164,12 @@ def _read(path: Path, name: str) -> Run:
     if "chance" not in record:
         raise CheckpointError(
             f"{path} was trained by an earlier version of footage, which recorded less",
-            "train it again, or report with the version that trained it",
+            "train it again, or write the report with the version that trained it",
         )
     if "steps" not in record["config"]:
         raise CheckpointError(
             f"{str(path / layout.RUN)!r} does not contain the number of steps",
-            "restore it from a copy, or give another run",
+            "restore it from a copy, or use another run",
         )
     lines = layout.read_metrics(path)
     files = sorted((path / layout.EVALUATIONS).glob("*.json"))
@@ -217,7 +217,7 @@ def _with_unique_task_names(found: list[Run]) -> list[Run]:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Folder names; whole paths where two folders have the same name."""
+    """Folder names; full paths if two folders have the same name."""
     short = [path.resolve().name for path in paths]
     return [
         str(path) if short.count(name) > 1 else name

@@ -1,4 +1,4 @@
-"""The page: its sections in reading order, from results to how the runs were made."""
+"""The page: its sections in reading order, from the results to the training setup."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,7 +17,7 @@ from footage.reporting.sections import (
 from footage.reporting.sections.videos import StorePictures
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The browser loads and runs nothing, whatever a file name contains."""
+"""The browser neither loads nor runs anything, whatever a file name contains."""
 
 
 def page(
@@ -26,10 +26,10 @@ def page(
     others: Sequence[SuiteResults] = (),
     profiles: Sequence[GatheredProfile] = (),
 ) -> str:
-    """Write the whole document.
+    """Render the whole document.
 
     Args:
-        runs: The runs that it reports on.
+        runs: The runs to report on.
         pictures: Pictures of their training videos.
         others: Other models that were evaluated on suites.
         profiles: Invariance profiles of the runs and of other models.

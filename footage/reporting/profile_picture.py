@@ -22,7 +22,7 @@ LETTERS_PER_LINE: Final = 90
 
 
 class PlacedChart(NamedTuple):
-    """A chart with its place in the picture."""
+    """A chart and its position in the picture."""
 
     chart: IntervalChart
     x: float
@@ -30,7 +30,7 @@ class PlacedChart(NamedTuple):
 
 
 class PlacedItem(NamedTuple):
-    """A legend entry; the lines after the first one of a name have no point."""
+    """One line of a legend entry; only the first line of a name has a point."""
 
     item: LegendItem | None
     text: str
@@ -71,7 +71,7 @@ def _picture(models: Sequence[Profiled]) -> Picture:
 
 
 def _placed(drawn: Sequence[IntervalChart]) -> tuple[list[PlacedChart], float]:
-    """The charts in rows, and where the last row ends."""
+    """Arrange the charts in rows; return them and the end of the last row."""
     placed, y = [], float(MARGIN)
     for start in range(0, len(drawn), CHARTS_PER_ROW):
         row = drawn[start : start + CHARTS_PER_ROW]
@@ -91,7 +91,7 @@ def _legend(items: Sequence[LegendItem], y: float) -> Iterator[PlacedItem]:
 
 
 def _style() -> str:
-    """The rules for charts with the light colours written out.
+    """Return the style rules of charts, with the light colours written out.
 
     Many programs that show SVG files do not support CSS variables.
     """

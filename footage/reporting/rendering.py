@@ -1,6 +1,6 @@
 """Jinja2 templates in which every value is escaped and an unknown name is an error.
 
-A video called `<img src=x onerror=alert(1)>` is shown by that name and does nothing. Control
+A video called `<img src=x onerror=alert(1)>` is shown under that name and has no effect. Control
 characters and characters that reverse text are shown as escapes.
 """
 
@@ -26,7 +26,7 @@ def render(template: str, **values: object) -> Markup:
 
     Args:
         template: File name.
-        values: Plain data by the names that the template uses.
+        values: Plain data, by the names that the template uses.
     """
     return Markup(printable(_TEMPLATES.get_template(template).render(values)))
 

@@ -35,13 +35,13 @@ class Gallery(NamedTuple):
     frames: list[ShownFrame]
     num_queries: int
     are_held_out: bool
-    """Whether the queries come from held-out videos; otherwise from any."""
+    """Whether the queries come from held-out videos rather than from any video."""
 
 
 def gallery(store: Store, held_out: Sequence[str], *, num_queries: int, num_frames: int) -> Gallery:
     """Select queries from held-out videos, and other frames evenly from the store.
 
-    The middle frame of a shot stands for it. Without held-out videos queries come from any video.
+    The middle frame represents a shot. Without held-out videos, queries come from any video.
     """
     names = store.shots["video"].to_pylist()
     asking = [row for row, name in enumerate(names) if name in set(held_out)]

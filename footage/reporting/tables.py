@@ -37,10 +37,10 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table that scrolls sideways inside its own box where the window is narrow."""
+    """A table that scrolls horizontally inside its own box if the window is narrow."""
 
     label: str
-    """Describes the table to readers who cannot see it."""
+    """Label of the table for screen readers."""
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell] | str]
     """Cells by column; a string is a heading across all columns."""
@@ -51,5 +51,5 @@ NUM_COLOURS = 6
 
 
 def run_colour(number: int) -> str:
-    """The class of the style sheet for a run, by its position on the page."""
+    """Return the class of the style sheet for a run, by its position on the page."""
     return f"run{number % NUM_COLOURS}"

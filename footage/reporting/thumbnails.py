@@ -14,7 +14,7 @@ from footage.store.reader import Store, evenly
 
 
 class ShownFrame(NamedTuple):
-    """A frame of a video and its place there."""
+    """A frame and its position in the video."""
 
     video: str
     shot: int
@@ -23,7 +23,7 @@ class ShownFrame(NamedTuple):
 
 
 class ShownShot(NamedTuple):
-    """A shot with the frames that stand for it."""
+    """A shot and the frames that represent it."""
 
     shot: int
     start_seconds: float
@@ -143,7 +143,7 @@ class Picture(NamedTuple):
 
 
 def thumbnail(frame: ShownFrame, *, height: int, quality: int = 82) -> Picture:
-    """The frame at a given height in pixels; its alternative text is its place in the video."""
+    """Resize a frame to a height in pixels; its alternative text is its position in the video."""
     image = decode(frame.jpeg, height)
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     small: UInt8[np.ndarray, "H W 3"] = cv2.resize(
@@ -156,6 +156,6 @@ def thumbnail(frame: ShownFrame, *, height: int, quality: int = 82) -> Picture:
 
 
 def clock(seconds: int | float) -> str:
-    """Seconds as minutes and seconds: 83.4 is 1:23.4."""
+    """Format seconds as minutes and seconds: 83.4 is 1:23.4."""
     minutes, rest = divmod(round(seconds, 1), 60)
     return f"{int(minutes)}:{rest:04.1f}"

@@ -3,7 +3,7 @@
     checkpoints/step-00000200/
         model.safetensors        weights and buffers of the backbone and the heads
         optimizer.safetensors    moments and other tensors of the optimiser
-        ema.safetensors          averaged weights, when they are kept
+        ema.safetensors          averaged weights, if EMA is enabled
         state.json               step, counters, configuration: everything that is not a tensor
         MANIFEST.json            size and SHA-256 of every other file
 

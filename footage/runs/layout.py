@@ -2,7 +2,7 @@
 
 RUN/run.json         configuration, versions, commit, store, seed, machine, initial weights
 RUN/labels.txt       labelled images whose labels were used, if any
-RUN/metrics.jsonl    one JSON object per line: training lines and probe lines, by step
+RUN/metrics.jsonl    one JSON object per line: training and online metrics, by step
 RUN/checkpoints/     see `footage.runs.checkpoint`
 RUN/tensorboard/     the same numbers for TensorBoard
 RUN/evaluations/     results of `footage evaluate`
@@ -54,8 +54,8 @@ def read_record(run: Path) -> dict[str, Any]:
     path = run / RUN if run.is_dir() else run
     if not path.exists():
         raise CheckpointError(
-            f"{str(run)!r} is not a run: there is no {str(path)!r}",
-            "give a folder that `footage train` wrote",
+            f"{str(run)!r} is not a run: {str(path)!r} does not exist",
+            "pass a folder that `footage train` wrote",
         )
     record: dict[str, Any] = configuration.plain(msgspec.to_builtins(records.RUN.read(path)))
     return record
@@ -86,9 +86,9 @@ class MetricsLine(msgspec.Struct, frozen=True, kw_only=True):
         for fields, others in ((of_step, of_probe), (of_probe, of_step)):
             if all(one is msgspec.UNSET for one in others):
                 if any(one is msgspec.UNSET for one in fields):
-                    raise ValueError("a field of a training line or of a probe line is missing")
+                    raise ValueError("a field of the training or online metrics is missing")
                 return
-        raise ValueError("it has fields of a training line and of a probe line")
+        raise ValueError("it mixes fields of the training and online metrics")
 
 
 METRICS_LINE = Document[MetricsLine](

@@ -54,7 +54,7 @@ class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         channels, height, width = self.input_size
         if channels != 3 or height != width:
-            raise ValueError("its input is not a square image of red, green and blue")
+            raise ValueError("its input is not a square RGB image")
 
 
 class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ RUN: Final = Document[RunRecord](
     schema=RunRecord,
     name="the record of a run",
     error=CheckpointError,
-    hint="restore it from a copy, or give another run",
+    hint="restore it from a copy, or use another run",
     version_key="version",
     versions=(1, 2),
     migrate=run_record,

@@ -124,7 +124,7 @@ def read_description(path: Path) -> Description:
         if (path / EARLIER_TABLES[0]).exists() or (path / MANIFESTS).exists():
             raise damaged(path, f"{NAME} is missing")
         raise StoreError(
-            f"there is no frame store at {str(path)!r}",
+            f"frame store not found: {str(path)!r}",
             f"create one with: footage ingest VIDEOS --out {path}",
         )
     found = DOCUMENT.read(path / NAME)

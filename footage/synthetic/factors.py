@@ -24,11 +24,11 @@ STEPS: Final = (-1.0, -0.5, 0.5, 1.0)
 """Positions of a factor's frames, as fractions of its range; 0 is the anchor."""
 
 RANGES: Final = {
-    "colour": "the hue of the whole frame turns by up to a quarter of the colour circle",
-    "contrast": "distances from the mean brightness times 0.5 to 2",
-    "lighting": "the lamp goes round the object by up to 120 degrees",
-    "orientation": "the object turns about the vertical axis by up to 90 degrees",
-    "distance": "the camera goes away or near, by a factor of 1.4",
+    "colour": "the hue of the whole frame shifts by up to a quarter of the colour circle",
+    "contrast": "the contrast about the mean brightness changes by factors of 0.5 to 2",
+    "lighting": "the lamp orbits the object by up to 120 degrees",
+    "orientation": "the object rotates about the vertical axis by up to 90 degrees",
+    "distance": "the camera moves away or closer, by a factor of 1.4",
     "background": "four other backdrops",
     "identity": "four other objects",
 }
@@ -102,7 +102,7 @@ def backdrop(key: SceneKey, which: int) -> Pixels:
     return np.asarray(cv2.resize(square, (key.size, key.size), interpolation=cv2.INTER_AREA))
 
 
-# --- what moves ---------------------------------------------------------------------------------
+# --- factors ---------------------------------------------------------------------------------
 
 
 def _colour(start: Scene, step: int, key: SceneKey) -> Scene:  # noqa: ARG001

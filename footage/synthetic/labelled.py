@@ -1,8 +1,8 @@
 """Labelled images for the demo, rendered from a seed in places that no rendered video shows.
 
-    kinds      classify twelve kinds of objects; every image shows another instance
-    objects    classify sixteen instances; test images show them in other places, in another
-               light and from another side than training images
+    kinds      classify twelve kinds of objects; every image shows a different instance
+    objects    classify sixteen instances; test images show them in other places, in different
+               light and from other sides than training images
 
 Place, light, position, size and pose are random, so that no single pixel predicts the class. A task
 is a folder with train, val and test, each with one subfolder per class.
@@ -44,14 +44,14 @@ SIDE: Final = 96
 NUM_OBJECTS: Final = 16
 
 PLACES: Final = {"train": 12, "val": 4, "test": 8}
-"""Number of places per part; no place is in two parts."""
+"""Number of places per split; no place is in two splits."""
 
 
 Backdrop = UInt8[np.ndarray, "rows columns 3"]
 
 
 class Ranges(NamedTuple):
-    """Ranges of time and pose of the images of a part."""
+    """Ranges of time and pose of the images of a split."""
 
     hours: tuple[float, float]
     """Time of the day, 0 in the morning and 1 at night."""
@@ -60,7 +60,7 @@ class Ranges(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Number of images per class and ranges, by part."""
+    """Number of images per class and ranges, by split."""
 
     per_class: dict[str, int]
     ranges: dict[str, Ranges]
@@ -87,13 +87,13 @@ def classes(task: str) -> list[str]:
 
 
 def render_labelled(folder: str | Path, *, task: str, seed: int = 0, scale: float = 1.0) -> Path:
-    """Render the images of a task into a folder; existing parts are kept.
+    """Render the images of a task into a folder; existing splits are kept.
 
     Args:
         folder: The folder.
         task: One of `TASKS`.
         seed: Seed of all random draws.
-        scale: Factor for the number of images per class, which is at least two in each part.
+        scale: Factor for the number of images per class, which is at least two in each split.
 
     Raises:
         ConfigError: The task is unknown.

@@ -1,7 +1,7 @@
 """Worlds of rendered videos: a painted backdrop and a cast of recurring objects for each video.
 
-A backdrop is a wide painting, and every shot shows another part of it. Worlds share palettes and
-shapes, so neither a colour nor an outline alone identifies the video of a frame.
+A backdrop is a wide painting, and every shot shows a different part of it. Worlds share palettes
+and shapes, so neither a colour nor an outline alone identifies the video of a frame.
 """
 
 from collections.abc import Sequence

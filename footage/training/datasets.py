@@ -108,7 +108,7 @@ def _check_given(config: TrainConfig, store: str, images: str) -> None:
         )
     if wants_images and not images:
         raise ConfigError(
-            "no labelled images are given, and objective.supervised.weight is "
+            "no labelled images are given, but objective.supervised.weight is "
             f"{objective.supervised.weight}",
             "pass --labels DIR, such as a folder with one subfolder per class",
         )

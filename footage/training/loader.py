@@ -161,7 +161,7 @@ def _check_memory(bytes_per_batch: int, workers: int) -> None:
     wanted, free = bytes_per_batch * workers * BATCHES_AHEAD, _available_bytes()
     if wanted > free:
         raise ConfigError(
-            f"{workers} workers hold up to {wanted / 1e6:,.0f} MB of batches, but only"
+            f"{workers} workers need up to {wanted / 1e6:,.0f} MB for batches, but only"
             f" {free / 1e6:,.0f} MB of memory are available",
             "use fewer --compute.workers or smaller batches",
         )

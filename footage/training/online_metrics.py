@@ -4,8 +4,8 @@ A fixed set of frames of held-out videos is embedded at regular intervals. From 
 
     embedding_std      spread of the normalised features, 1 when isotropic, 0 when collapsed
     rankme             effective number of dimensions: exp(entropy of the singular values)
-    same_shot_hit      nearest other frame is of the same shot
-    same_video_hit     nearest frame of any other shot is of the same video
+    same_shot_hit      nearest other frame is from the same shot
+    same_video_hit     nearest frame of any other shot is from the same video
 
 Each retrieval metric comes with its chance level. `advice` describes problems in sentences.
 """
@@ -107,13 +107,13 @@ def advice(
     spread = metrics.get("embedding_std", 1.0)
     if spread < COLLAPSED_STD:
         found.append(
-            f"the features have collapsed: every image gets nearly the same ones (spread "
+            f"the features have collapsed: they are nearly the same for every image (spread "
             f"{spread:.3f}); lower the learning rate, or raise the weight of a level with negatives"
         )
     elif spread < NARROW_STD and metrics.get("rankme", 2.0) < 2.0:
         found.append(
-            f"the features use hardly more than one direction (RankMe {metrics['rankme']:.1f}, "
-            f"spread {spread:.2f}): they may be collapsing"
+            f"the features vary along little more than one direction "
+            f"(RankMe {metrics['rankme']:.1f}, spread {spread:.2f}): they may be collapsing"
         )
     for name, value in levels.items():
         if math.isclose(value, chance[name], rel_tol=CHANCE_MARGIN, abs_tol=CHANCE_MARGIN):
@@ -129,7 +129,7 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> l
 
     Args:
         num_videos: Number of training videos.
-        num_split: Number of training videos with too few shots, which are cut into parts.
+        num_split: Number of training videos with too few shots, which are split into parts.
         batches_per_epoch: Number of batches per epoch.
     """
     found = []
@@ -140,8 +140,8 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> l
         )
     if num_split > num_videos / 2:
         found.append(
-            f"{num_split} of {num_videos} videos have too few shots and are cut into parts: the "
-            "video level then learns from one continuous shot; edited videos teach it more"
+            f"{num_split} of {num_videos} videos have too few shots and are split into parts: the "
+            "video level then learns from one continuous shot; edited videos are more useful"
         )
     if batches_per_epoch < 2:
         found.append(

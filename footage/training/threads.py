@@ -132,7 +132,7 @@ class ThreadChoice:
                 best = threads
         if best != trial.before:
             self._report(
-                f"computing with {best} of {self.counts[0]} threads: a step takes "
+                f"using {best} of {self.counts[0]} threads: a step takes "
                 f"{trial.measured[best]:.2f} s instead of {trial.measured[trial.before]:.2f} s"
             )
             self._patience = PATIENCE

@@ -67,7 +67,7 @@ class Watchdog:
             idle = idle + min(now - before, 2 * _TICK_SECONDS) if finished == seen else 0.0
             seen, before = finished, now
             if "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self._launcher:
-                self._end("the launcher of this training has ended", "rerun to resume")
+                self._end("the launcher of this run has ended", "rerun to resume")
             if seen and idle > self._seconds:
                 self._end(
                     f"no step finished for {self._seconds:g} s: {self._suspects()}",
@@ -80,7 +80,7 @@ class Watchdog:
             for rank, pid in self._peers.items()
             if _state(pid) == "T"
         ]
-        return ", ".join(stopped) or "a process of this training hangs"
+        return ", ".join(stopped) or "a process of this run is hanging"
 
     def _end(self, message: str, hint: str) -> None:
         log.error("error: rank %d: %s", distributed.rank(), message)

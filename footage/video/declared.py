@@ -40,7 +40,7 @@ def picture_stream(container: av.container.InputContainer, max_pixels: int) -> a
         if not stream.disposition & av.stream.Disposition.attached_pic
     ]
     if not streams:
-        raise VideoError("it has no video stream")
+        raise VideoError("no video stream")
     decodable = [stream for stream in streams if stream.codec_context is not None]
     if not decodable:
         raise VideoError("its video stream has a codec that FFmpeg cannot decode")
@@ -121,7 +121,7 @@ SOUND: Final = re.compile(
 def reason_not_opened(error: Exception, first_bytes: bytes) -> str:
     """Describe why FFmpeg does not open a file."""
     if SOUND.match(first_bytes):
-        return "it has no video stream"
+        return "no video stream"
     if isinstance(error, av.error.ArgumentError):
         return "cannot be opened: its container format is not supported"
     return f"cannot be opened: {getattr(error, 'strerror', None) or error}"

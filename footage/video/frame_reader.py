@@ -212,7 +212,7 @@ class CheckedAnswers:
             VideoError: It is not valid.
         """
         if self._has_ended:
-            raise _invalid("it had ended")
+            raise _invalid("a message after the end")
         if kind == FRAME:
             self._check_frame(content)
         elif kind == END:

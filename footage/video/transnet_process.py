@@ -3,7 +3,7 @@
     TransnetProcess --requests--> main() --probabilities--> TransnetProcess
 
 Each request has some 48x27 RGB frames, and whether a video begins, continues or ends. The answer
-is a count and that many float32 probabilities: those that are certain by then. Import this module
+is a count, followed by the float32 probabilities that are final by then. Import this module
 only in that process: loading the network reseeds every global random number generator and changes
 torch's settings.
 """

@@ -1,6 +1,6 @@
-"""Draws the contact sheets of packages/pocket-suite/README.md from a built suite.
+"""Draw the contact sheets of packages/pocket-suite/README.md from a built suite.
 
-python docs/images/draw_pocket.py SUITE
+python packages/pocket-suite/draw_examples.py SUITE
 """
 
 import sys
@@ -10,11 +10,11 @@ from PIL import Image
 
 COLUMNS, ROWS, SIDE, GAP = 10, 2, 64, 2
 COLOURS = 220
-"""Of a sheet's palette: enough for the eye, and a quarter of the bytes."""
+"""Palette size of a sheet: no visible loss, and a quarter of the bytes."""
 
 
 def sheet(task: Path) -> Image.Image:
-    """The first images of the test part, in order of their labels."""
+    """Return the first images of the test split, in order of their labels."""
     lines = (task / "test.txt").read_text("utf-8").splitlines()[: COLUMNS * ROWS]
     listed = sorted((line.rsplit(" ", 1) for line in lines), key=lambda one: int(one[1]))
     size = (COLUMNS * (SIDE + GAP) - GAP, ROWS * (SIDE + GAP) - GAP)
@@ -28,7 +28,7 @@ def sheet(task: Path) -> Image.Image:
 
 
 def main(suite: Path, folder: Path) -> None:
-    """One sheet for each task that is there."""
+    """Write one sheet for each existing task."""
     for listed in sorted(suite.glob("*/test.txt")):
         sheet(listed.parent).save(folder / f"pocket-{listed.parent.name}.png", optimize=True)
 

@@ -70,7 +70,7 @@ def test_means_leave_dropped_tasks_out_and_have_no_gaps():
 
 
 def test_rows_are_gathered_with_weights_and_commit(tmp_path):
-    with pytest.raises(ConfigError, match="holds no results"):
+    with pytest.raises(ConfigError, match="contains no results"):
         reference["collect"](tmp_path)
     folder = tmp_path / "untrained" / "linear"
     made = [msgspec.structs.replace(row("caltech101", 0.5), task="fashion", suite="pocket")]

@@ -19,7 +19,7 @@ def test_help_of_a_recipe_hides_levels_that_are_off(capsys, monkeypatch):
     assert "--objective.future.steps" in text
     assert "--objective.order.hidden-dim" not in text
     assert "--labelled.view.policy" not in text
-    assert "To switch on: --objective.frame.weight, --objective.order.weight" in text
+    assert "To enable: --objective.frame.weight, --objective.order.weight" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     everything = help_of("vivi-nce-tiny", "--help-all", capsys=capsys)
     assert "--objective.order.hidden-dim" in everything

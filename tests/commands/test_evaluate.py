@@ -131,8 +131,8 @@ def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_
 @pytest.mark.parametrize(
     ("labelled", "message"),
     [
-        ([], "nothing to evaluate on was given"),
-        (["a/pets", "b/pets"], "several labelled folders are called"),
+        ([], "no data to evaluate on was given"),
+        (["a/pets", "b/pets"], "several labelled folders are named"),
     ],
 )
 def test_tasks_need_names_of_their_own(

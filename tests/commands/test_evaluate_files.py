@@ -31,7 +31,7 @@ from tests.support.training import smallest
 
 CONFIG = EvaluateConfig(protocols=("linear",))
 
-CLAIM = "no path, file or picture of it is in the training data"
+CLAIM = "none of its paths, files or images is in the training data"
 """What the report says of a test set of which no image was seen before."""
 
 

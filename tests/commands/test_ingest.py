@@ -153,7 +153,7 @@ def test_suffixes_decide_in_folders_but_not_for_named_files(tmp_path):
 def test_nothing_found_is_an_error(tmp_path):
     with pytest.raises(FootageError, match="no video was found"):
         ingest([str(tmp_path)], tmp_path / "out")
-    with pytest.raises(FootageError, match="there is no file or folder"):
+    with pytest.raises(FootageError, match="file or folder not found"):
         ingest([str(tmp_path / "absent")], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -141,7 +141,7 @@ def test_videos_of_another_store_that_are_the_same_files_are_left_out(tiny_store
     assert eligible == names
     assert len(unchecked) == 2
     assert "cannot be read" in unchecked[0]
-    assert unchecked[1] == "the training data of resnet50.a1_in1k are not recorded"
+    assert unchecked[1] == "the training data of resnet50.a1_in1k is not recorded"
 
 
 @pytest.mark.parametrize(

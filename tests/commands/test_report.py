@@ -123,9 +123,9 @@ def test_the_page_has_every_section_with_its_content(page: Path) -> None:
         "same network, untrained",
         "shapes",
         "Video level: shot order",
-        "Directions in use (RankMe)",
-        "nearest to the trained network",
-        "6 of 6 training videos, evenly spread",
+        "Effective rank (RankMe)",
+        "nearest for the trained network",
+        "6 of 6 training videos, evenly sampled",
         "The store, including held-out videos, contains 16 shots",
         "random weights, seed 0",
     ):
@@ -242,7 +242,7 @@ def test_a_run_without_steps_or_evaluations_still_gives_a_page(run: Path, tmp_pa
     young.mkdir()
     shutil.copy(run / "run.json", young)
     words = " ".join(_read(report([young], out=tmp_path / "r.html", config=SMALL)).texts)
-    assert "No step was recorded" in words
+    assert "No steps have been recorded" in words
     assert "No run has been evaluated yet" in words
 
 

@@ -95,7 +95,7 @@ def test_videos_that_are_not_found_are_listed_and_nothing_is_lost(store, tmp_pat
     assert f"{video}: the video was not found" in report.summary()
     with pytest.raises(StoreError, match="1 damaged file in the store") as error:
         require_sound(report)
-    assert error.value.hint == "give --repair all files or folders that were ingested"
+    assert error.value.hint == "pass all files or folders that were ingested to --repair"
     assert hashes(store) == before
 
 
@@ -146,7 +146,7 @@ def test_several_damaged_parts_are_restored_at_once(video_folder, tmp_path, monk
 def test_folder_without_a_store_is_an_error(tmp_path, capsys):
     code, _, err = verify_from_the_command_line(capsys, tmp_path / "absent", "--repair")
     assert code == 1
-    assert "there is no frame store at" in err
+    assert "frame store not found: " in err
     assert not (tmp_path / "absent").exists()
 
 

@@ -285,7 +285,7 @@ def test_a_store_without_shots_is_an_error():
 
 
 def test_shots_of_a_video_must_stand_together():
-    with pytest.raises(StoreError, match="one run of rows"):
+    with pytest.raises(StoreError, match="consecutive rows"):
         shot_table(["a", "b", "a"], [3, 3, 3])
 
 

@@ -7,16 +7,8 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footage.data.views import (
-    EXEMPLAR,
-    AugmentConfig,
-    augment,
-    augment_jpeg,
-    decode,
-    decode_resized,
-    draw,
-    resized,
-)
+from footage.data.config import EXEMPLAR, AugmentConfig
+from footage.data.views import augment, augment_jpeg, decode, decode_resized, draw, resized
 from footage.errors import ConfigError, StoreError
 from footage.seeding import generator
 

@@ -56,18 +56,18 @@ def test_a_task_that_no_table_knows_enters_no_average_of_a_suite() -> None:
 )
 def test_rows_of_different_kinds_are_refused_and_both_are_named(field: str, value: object) -> None:
     other = row("dtd", 0.5, **{field: value})
-    with pytest.raises(ConfigError, match="cannot stand in one table") as refused:
+    with pytest.raises(ConfigError, match="cannot share a table") as refused:
         one_identity([identity(row("dtd", 0.5)), identity(other)])
     assert str(value) in refused.value.message
     assert "vtab-1k lightweight, 4 settings, median of 3 seeds" in refused.value.message
-    with pytest.raises(ConfigError, match="cannot stand in one table"):
+    with pytest.raises(ConfigError, match="cannot share a table"):
         summarise([row("dtd", 0.5), other])
 
 
 def test_rows_of_two_models_or_one_task_twice_are_not_averaged() -> None:
     with pytest.raises(ConfigError, match="several models"):
         summarise([row("dtd", 0.5), row("svhn", 0.5, model="b")])
-    with pytest.raises(ConfigError, match="a task comes twice"):
+    with pytest.raises(ConfigError, match="a task appears twice"):
         summarise([row("dtd", 0.5), row("dtd", 0.5)])
     with pytest.raises(ConfigError, match="there are no results"):
         summarise([])

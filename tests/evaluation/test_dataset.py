@@ -131,7 +131,7 @@ def _missing_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda folder: folder / "absent", "no labelled folder or list"),
+        (lambda folder: folder / "absent", "labelled folder or list not found"),
         (lambda folder: folder, "no classes"),
         (lambda folder: _classes(folder, only=9), "one class"),
         (lambda folder: _classes(folder, ant=9, bee=2), r"fewer than 3 images: bee \(2\)"),

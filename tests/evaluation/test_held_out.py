@@ -94,9 +94,9 @@ def test_with_labelled_images_both_are_returned(run, shapes_folder):
 @pytest.mark.parametrize(
     ("model", "more", "message"),
     [
-        ("test_resnet", {}, "held-out videos belong to a run, and 'test_resnet' is none"),
-        ("run", {"out": "results.json"}, "kept in the run's folder"),
-        ("none", {}, "held out no videos"),
+        ("test_resnet", {}, "held-out videos belong to a run, and 'test_resnet' is not a run"),
+        ("run", {"out": "results.json"}, "saved in the run's folder"),
+        ("none", {}, "has no held-out videos"),
         ("run", {"suite": "folder", "data": "x"}, "cannot be combined with"),
     ],
 )

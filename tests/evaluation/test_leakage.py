@@ -147,7 +147,7 @@ def test_the_data_of_a_run_that_it_started_from_count_too(
     assert found(second, open_task(shapes)).images == 24
     third = write_run(tmp_path / "third", store=tiny_store, init="resnet50.a1_in1k")
     (reason,) = found(third, open_task(shapes)).unchecked
-    assert reason == "the training data of resnet50.a1_in1k are not recorded"
+    assert reason == "the training data of resnet50.a1_in1k is not recorded"
 
 
 def test_runs_that_started_from_each_other_end(tiny_store: Store, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_what_is_too_much_to_compare_is_reported(
 def test_results_in_words() -> None:
     assert sentences("photos", CLEAN, 24) == []
     assert sentences("photos", None, 24) == [
-        "photos: test images were not compared with training data (earlier version)."
+        "photos: test images were not compared with training data (results of an earlier version)."
     ]
     seen = Leakage(images=24, frames=0, copies=3, unchecked=("the store of x is gone",))
     assert sentences("photos", seen, 24) == [

@@ -31,7 +31,7 @@ def test_a_function_sees_images_normalised_as_it_asks() -> None:
 
 
 def test_a_function_without_preprocessing_or_with_wrong_features_is_refused() -> None:
-    with pytest.raises(ConfigError, match="without its preprocessing"):
+    with pytest.raises(ConfigError, match=r"preprocessing of the function .* is missing"):
         models.frozen(EvaluatedModel(model=mean_colour), CPU)
     frozen = models.frozen(EvaluatedModel(model=lambda images: images, preprocessing=TINY), CPU)
     with pytest.raises(ConfigError, match="one vector per image") as refused:

@@ -98,7 +98,7 @@ def test_a_protocol_that_selects_on_the_test_part_is_caught(task: Task, tmp_path
 
         return max(range(3), key=accuracy)
 
-    with pytest.raises(ConfigError, match="select by the validation part"):
+    with pytest.raises(ConfigError, match="select settings on the validation part"):
         leaking_selection()
 
 

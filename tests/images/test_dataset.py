@@ -77,7 +77,7 @@ def test_only_the_training_part_of_class_folders_is_used_and_that_is_said(tmp_pa
         images = open_images(tmp_path)
     assert len(images) == 9
     assert images.kind == "class folders in train/"
-    assert "only the training part is used" in caplog.text
+    assert "only the training split is used" in caplog.text
 
 
 def test_only_shards_of_the_training_part_are_used_and_that_is_said(tmp_path, caplog):
@@ -85,7 +85,7 @@ def test_only_shards_of_the_training_part_are_used_and_that_is_said(tmp_path, ca
     pq.write_table(layouts.table(range(3)), tmp_path / "data" / "test-00000-of-00001.parquet")
     with caplog.at_level(logging.INFO):
         assert len(open_images(tmp_path)) == 9
-    assert "only the training part is used, 2 files" in caplog.text
+    assert "only the training split is used, 2 files" in caplog.text
 
 
 def test_a_word_that_only_contains_test_is_no_test_part(tmp_path):
@@ -146,7 +146,7 @@ def test_images_known_by_path_only_are_read_from_beside_the_table(tmp_path):
 def test_large_row_groups_are_warned_about(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("footage.images.tables.LARGE_GROUP", 100)
     open_images(layouts.write_parquet(tmp_path))
-    assert "each image costs reading one of them" in caplog.text
+    assert "reading an image reads a whole group" in caplog.text
 
 
 def test_labels_of_tar_members_may_be_json_or_text_and_lie_in_folders(tmp_path):
@@ -271,13 +271,13 @@ def _old_indices(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda folder: folder / "absent", "no labelled images at"),
+        (lambda folder: folder / "absent", "labelled images not found"),
         (lambda folder: folder, "no classes"),
         (lambda folder: layouts.write_folders(folder, 1), "one class"),
         (lambda folder: layouts.write_saved(folder, 1, 1), "one class"),
         (_no_label_column, "no column called label or .*; it has image, wanted"),
-        (_pixels_instead_of_bytes, "holds list<.*>, not the bytes of image files"),
-        (_several_labels_an_image, "holds list<.*>, not one class for each image"),
+        (_pixels_instead_of_bytes, "contains list<.*>, not the bytes of image files"),
+        (_several_labels_an_image, "contains list<.*>, not one class per image"),
         (_hidden_labels, r"3 of 4 images in .* have no label: a\.parquet#0, "),
         (_more_classes_than_names, "class numbers up to 3 but 3 class names"),
         (_two_schemas, r"different columns: .*'image'.*'img'"),
@@ -297,7 +297,7 @@ def _old_indices(folder: Path) -> Path:
         (_two_layouts, r"both \.tar files and folders of images"),
         (_missing_arrow_file, r"data-00001-of-00002\.arrow cannot be read"),
         (_old_indices, "old releases of datasets"),
-        (lambda folder: layouts.write_saved_parts(folder, ("test",)), "no training part, only"),
+        (lambda folder: layouts.write_saved_parts(folder, ("test",)), "no training split, only"),
     ],
 )
 def test_what_cannot_be_opened_says_why(tmp_path, build, message):
@@ -343,7 +343,7 @@ def test_a_row_without_an_image_is_an_error_that_names_it(tmp_path):
     )
     images = open_images(_written(tmp_path / "a.parquet", rows))
     assert images.encoded(2) == encoded(0)
-    with pytest.raises(ImageError, match=r"^image a\.parquet#3 of .* holds no bytes"):
+    with pytest.raises(ImageError, match=r"^image a\.parquet#3 of .* contains no bytes"):
         images.encoded(3)
 
 

@@ -91,7 +91,7 @@ def test_a_redirection_to_a_local_file_is_not_followed(server, tmp_path):
 def test_file_urls_are_local_paths(clip):
     assert find([f"file://{clip}"]) == find([str(clip)])
     assert find([f"file://{clip.parent}"]) == find([str(clip.parent)])
-    with pytest.raises(FootageError, match="there is no file or folder"):
+    with pytest.raises(FootageError, match="file or folder not found"):
         find([f"file://{clip}-absent"])
 
 

@@ -71,7 +71,7 @@ def test_what_is_no_set_of_videos_is_refused_with_a_reason(tmp_path, names, anch
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="no folder of labelled videos"):
+    with pytest.raises(ConfigError, match="folder of labelled videos not found"):
         open_videos(tmp_path / "none", ("cat",), reach=10)
 
 

@@ -135,7 +135,7 @@ def test_predicting_the_mean_pays_1_and_targets_that_are_one_point_are_no_challe
     nothing = torch.zeros(6, 4)
     assert future_shot_mse(nothing, targets).item() == pytest.approx(1, abs=1e-4)
     assert future_shot_mse(nothing, torch.ones(6, 4)).item() == 0
-    with pytest.raises(ConfigError, match="one only"):
+    with pytest.raises(ConfigError, match="only one"):
         future_shot_mse(torch.ones(1, 4), torch.ones(1, 4))
 
 

@@ -63,7 +63,7 @@ def test_baselines_that_beat_the_model_are_named_first() -> None:
 
 
 def test_test_images_that_were_seen_before_are_mentioned() -> None:
-    caution = "Some of the test images were seen before, see below."
+    caution = "Some of the test images were seen before; see below."
     probe = rows(VALUES, task="colours", protocol="linear")
     assert caution in finding(run("a", probe)).text
     unseen = [msgspec.structs.replace(each, leakage=None) for each in probe]
@@ -95,7 +95,7 @@ def test_all_runs_show_the_same_measure() -> None:
     assert view([evaluated]).figures[0].value == "40.0\u00a0%"
     found = view([evaluated, monitored])
     assert [figure.title for figure in found.figures] == [
-        "same video found first, online metric"
+        "nearest frame from the same video, online metric"
     ] * 2
     assert [figure.run for figure in found.figures] == ["a", "b"]
     assert "not higher than before training" not in found.findings[0].text

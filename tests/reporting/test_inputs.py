@@ -100,10 +100,11 @@ def test_retrieval_is_shown_with_its_baselines_and_apart_from_labelled_images(ru
     assert "Retrieval in held-out videos" in text
     assert "Evaluation on labelled images" not in text
     assert (
-        "Raw pixels beat the model. Same video found first, held-out videos: 40.0 %, compared with "
-        "20.0 % for the untrained network, 70.0 % for raw pixels and 5.0 % for chance. "
+        "Raw pixels beat the model. Nearest frame from the same video, held-out videos: 40.0 %, "
+        "compared with 20.0 % for the untrained network, 70.0 % for raw pixels and 5.0 % for "
+        "chance. "
         "The model is better than the untrained network." in text
     )
-    assert "Raw pixels beat the model on: same video found first, held-out videos." in text
+    assert "Raw pixels beat the model on: nearest frame from the same video, held-out" in text
     assert "Raw pixels are ahead on same video (nearest frame)." in text
     assert "seen before" not in text

@@ -23,7 +23,7 @@ MEASURED = {
     "store": {
         "path": "data/other", "content_hash": "0123456789abcdef", "eligible_videos": 9,
         "videos": 8, "shots": 16, "frames": 1200, "views": {"size": 64},
-        "unchecked": ["the training data of resnet50.a1_in1k are not recorded"],
+        "unchecked": ["the training data of resnet50.a1_in1k is not recorded"],
     },
     "scenes": {"scenes": 24, "frame_size": 96},
     "videos": {

@@ -36,7 +36,7 @@ def test_a_record_of_an_earlier_version_has_the_defaults_of_what_it_lacks(tmp_pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is not a run: there is no"),
+        (None, "is not a run: .* does not exist"),
         ("{", "cannot be read as the record of a run: Input data was truncated"),
         ("[]", "cannot be read as the record of a run: Expected `object`, got `array`"),
         ('{"config": {}}', "missing required field `model`"),

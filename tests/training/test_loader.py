@@ -182,7 +182,7 @@ def test_videos_that_processes_cannot_share_evenly_are_refused_at_once(tiny_stor
 
 
 def test_batches_that_do_not_fit_into_memory_are_refused_at_once(tiny_store):
-    with pytest.raises(ConfigError, match=r"10000000 workers hold up to [\d,]+ MB of batches"):
+    with pytest.raises(ConfigError, match=r"10000000 workers need up to [\d,]+ MB for batches"):
         loaded(tiny_store, workers=10**7)
 
 

@@ -40,7 +40,11 @@ def test_a_level_at_chance_is_named():
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [((10, 0, 5), "only 10 videos"), ((100, 80, 5), "cut into parts"), ((100, 0, 1), "negatives")],
+    [
+        ((10, 0, 5), "only 10 videos"),
+        ((100, 80, 5), "split into parts"),
+        ((100, 0, 1), "negatives"),
+    ],
 )
 def test_too_few_videos_or_shots_are_said_before_the_first_step(arguments, word):
     assert any(word in sentence for sentence in online_metrics.advice_on_data(*arguments))

@@ -44,7 +44,7 @@ def test_a_machine_that_is_busy_from_the_start_gets_fewer_threads_after_the_firs
     lines = []
     choice = ThreadChoice([8, 4, 2, 1], lines.append)
     assert steps(choice, BUSY, 9) == [8, 8, 8, 4, 4, 2, 2, 4, 4]
-    assert lines == ["computing with 4 of 8 threads: a step takes 0.35 s instead of 9.00 s"]
+    assert lines == ["using 4 of 8 threads: a step takes 0.35 s instead of 9.00 s"]
 
 
 def test_two_slow_steps_in_a_row_change_the_number():
@@ -52,7 +52,7 @@ def test_two_slow_steps_in_a_row_change_the_number():
     choice = ThreadChoice([2, 1], lines.append)
     steps(choice, {2: 0.4, 1: 0.7}, 50)
     assert steps(choice, {2: 8.0, 1: 0.7}, 6) == [2, 2, 1, 1, 1, 1]
-    assert lines == ["computing with 1 of 2 threads: a step takes 0.70 s instead of 8.00 s"]
+    assert lines == ["using 1 of 2 threads: a step takes 0.70 s instead of 8.00 s"]
 
 
 def test_a_single_slow_step_changes_nothing():
@@ -69,7 +69,7 @@ def test_more_threads_return_when_the_cores_are_free_again():
     assert choice.threads == 1
     steps(choice, {2: 0.4, 1: 0.7}, PATIENCE + 20)
     assert choice.threads == 2
-    assert lines[-1] == "computing with 2 of 2 threads: a step takes 0.40 s instead of 0.70 s"
+    assert lines[-1] == "using 2 of 2 threads: a step takes 0.40 s instead of 0.70 s"
 
 
 def test_more_threads_are_tried_more_and_more_rarely_while_they_do_not_help():

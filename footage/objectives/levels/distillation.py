@@ -17,7 +17,7 @@ from footage.shapes import Scalar
 class DistillationLevel(nn.Module):
     """Self-distillation: the student predicts the teacher's output for another view.
 
-    Caron et al. 2021 (DINO), https://arxiv.org/abs/2104.14294, with the frames of a shot in place
+    Caron et al. 2021 (DINO), https://arxiv.org/abs/2104.14294, with the frames of a shot instead
     of the crops of an image [ours]. The teacher is a moving average of the student's weights. Its
     outputs are centred, so that no single prototype dominates, and sharpened, so that they do not
     become uniform.

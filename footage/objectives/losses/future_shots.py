@@ -36,15 +36,15 @@ def future_shot_mse(predictions: Float[Tensor, "V D"], targets: Float[Tensor, "V
 
     Formula: `mean over v, d of (prediction - z(target))^2` with
         `z(x) = (x - mean of x over videos) / sqrt(variance of x over videos + 0.00001)`
-    Source: [ours], against `future_shot_nce`.
+    Source: [ours], as an alternative to `future_shot_nce`.
 
     Raises:
         ConfigError: There is only one video, so the targets cannot be standardised.
     """
     if len(targets) < 2:
         raise ConfigError(
-            "the targets of future_shot_mse are standardised over videos, and there is one only",
-            "Raise videos_per_batch.",
+            "the targets of future_shot_mse are standardised over videos, but there is only one",
+            "raise videos_per_batch",
         )
     centred = full_precision(targets) - full_precision(targets).mean(dim=0)
     standardised = centred / (centred.square().mean(dim=0) + 1e-5).sqrt()

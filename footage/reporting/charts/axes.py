@@ -1,7 +1,7 @@
 """Axes, ticks and labels of charts.
 
-Colours are classes (`run0` ...) of the style sheet, so that light and dark pages differ only there.
-Every chart contains its numbers as text for readers who cannot see it.
+Colours are classes (`run0` ...) of the style sheet, so only the style sheet distinguishes light and
+dark pages. Every chart contains its numbers as text for screen readers.
 """
 
 import math
@@ -24,7 +24,7 @@ class Axis(NamedTuple):
     end: float
 
     def __call__(self, value: Number) -> float:
-        """The place of a value."""
+        """Return the position of a value."""
         fraction = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + fraction * (self.end - self.start)
 
@@ -38,7 +38,7 @@ class Tick(NamedTuple):
 
 
 def number(value: Number) -> str:
-    """A tick label: 1200 as 1.2k, 0.00075 as 7.5e-4, no needless zeros."""
+    """Format a tick label: 1200 as 1.2k, 0.00075 as 7.5e-4, without trailing zeros."""
     if 0 < abs(value) < 0.01:
         digits, _, exponent = f"{value:.1e}".partition("e")
         return f"{float(digits):g}e{int(exponent)}"
@@ -50,7 +50,7 @@ def number(value: Number) -> str:
 
 
 def ticks(low: Number, high: Number, about: int) -> list[float]:
-    """Round numbers inside a range, approximately `about` of them."""
+    """Return approximately `about` round numbers inside a range."""
     step = 10.0 ** math.floor(math.log10((high - low) / about or 1.0))
     for factor in (1, 2, 2.5, 5, 10):
         if (high - low) / (step * factor) <= about + 0.5:

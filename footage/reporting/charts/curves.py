@@ -30,7 +30,7 @@ class Curve(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A horizontal line to compare with, such as chance."""
+    """A horizontal reference line, such as chance."""
 
     label: str
     value: float
@@ -42,9 +42,9 @@ class Line(NamedTuple):
     colour: str
     points: str
     raw: str
-    """The values that `points` smooths; empty when they are not smoothed."""
+    """The values before smoothing; empty if `points` is not smoothed."""
     dot: tuple[float, float] | None
-    """The place of a curve's only value."""
+    """Position of the value of a curve with a single value."""
 
 
 class CurveChart(NamedTuple):
@@ -52,7 +52,7 @@ class CurveChart(NamedTuple):
 
     title: str
     spoken: str = ""
-    """The numbers in words."""
+    """The numbers as text for screen readers."""
     x_ticks: Sequence[Tick] = ()
     y_ticks: Sequence[Tick] = ()
     levels: Sequence[Tick] = ()
@@ -73,7 +73,7 @@ def curves(
         title: The quantity, with its unit.
         lines: The runs' values.
         levels: Dashed lines with their names.
-        smooth: Show the values faintly, and on top their moving average.
+        smooth: Show the values faintly, and their moving average on top.
     """
     lines = [_finite(line) for line in lines]
     lines = [line for line in lines if len(line.steps)]
@@ -132,7 +132,7 @@ def _finite(line: Curve) -> Curve:
 
 
 def _thinned(line: Curve) -> Curve:
-    """Means of groups of steps, so that the size of a page does not grow with training."""
+    """Average groups of steps, so that the size of a page does not grow with the training time."""
     count = len(line.steps)
     if count <= LARGEST_NUMBER_OF_POINTS:
         return line
@@ -143,7 +143,7 @@ def _thinned(line: Curve) -> Curve:
 
 
 def _moving_average(values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-    """Centred mean; at the ends, of the part of the window that exists."""
+    """Centred moving average; the window is truncated at the ends."""
     half = max(1, round(SMOOTHED_FRACTION * len(values) / 2))
     total = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))

@@ -38,11 +38,11 @@ class Point(NamedTuple):
     low: float
     high: float
     words: str
-    """The value for readers who cannot see the point."""
+    """The value as text for screen readers."""
 
 
 Rows = Sequence[tuple[str, Sequence[Point]]]
-"""Names, of one line or more, and the points of each."""
+"""Names of one or more lines, and the points of each."""
 
 
 class LegendItem(NamedTuple):
@@ -50,7 +50,7 @@ class LegendItem(NamedTuple):
 
     colour: str
     shape: str
-    """A shape of a point, or a line."""
+    """The shape of a point, or `line`."""
     text: str
 
 
@@ -85,7 +85,7 @@ class IntervalChart(NamedTuple):
 
     title: str
     spoken: str
-    """The numbers in words."""
+    """The numbers as text for screen readers."""
     height: float
     top: float
     bottom: float
@@ -103,7 +103,7 @@ def accuracy(
     value: float,
     interval: tuple[float, float] | None = None,
 ) -> Point:
-    """The point of an accuracy in [0, 1] with its interval, or without one."""
+    """Make the point of an accuracy in [0, 1], with or without its interval."""
     low, high = interval or (value, value)
     words = percent(value, interval) if interval else f"{100 * value:.1f}"
     return Point(label, colour, shape, value, low, high, f"{words} %")
@@ -118,7 +118,7 @@ def fractions(title: str, rows: Rows) -> IntervalChart:
 
 
 def ratios(title: str, rows: Rows, reference: str, at: Sequence[float]) -> IntervalChart:
-    """Lay out values from 0 up, with a reference at 1.
+    """Lay out values from 0 upwards, with a reference line at 1.
 
     Args:
         title: The quantity.
@@ -142,7 +142,7 @@ class _Scale(NamedTuple):
     end: float
     labels: Sequence[tuple[float, str]]
     reference: str = ""
-    """The name of the line at 1; empty for none."""
+    """The name of the line at 1; empty for no line."""
 
 
 def _linear_then_logarithmic(value: float) -> float:
@@ -194,7 +194,7 @@ def _lines(name: str) -> list[str]:
 
 
 def _ticks(scale: _Scale, axis: Axis) -> list[Tick]:
-    """Ticks that are far enough apart to be read."""
+    """Ticks that are far enough apart to be legible."""
     placed: list[Tick] = []
     for value, label in scale.labels:
         x = axis(scale.place(value))

@@ -1,7 +1,7 @@
 """The top of the page: the training runs, and one measure of every run next to its baselines.
 
-The measure is the first in the order of `_measures` that all runs have. A baseline that beats a run
-is named first.
+The measure is the first one in the order of `_measures` that all runs have. Baselines that beat a
+run are named first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ SAME_VIDEO: Final = "same video"
 BEFORE: Final = "the network before training"
 
 NAMES: Final = {**IN_WORDS, "chance": "chance"}
-"""Baselines in words."""
+"""Descriptions of the baselines."""
 
 
 class Measure(NamedTuple):
@@ -48,10 +48,10 @@ class Measure(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The headline measure of one run in words."""
+    """The headline measure of one run as text."""
 
     run: str
-    """Name of the run; empty where there is only one."""
+    """Name of the run; empty if there is only one."""
     colour: str
     warning: str
     """The baselines that beat the run; empty for none."""
@@ -62,7 +62,7 @@ class Figure(NamedTuple):
     """A number in a box."""
 
     run: str
-    """Name of the run; empty where there is only one."""
+    """Name of the run; empty if there is only one."""
     colour: str
     title: str
     value: str
@@ -81,7 +81,7 @@ class View(NamedTuple):
 
 
 def view(runs: Sequence[Run]) -> View:
-    """Title, findings and numbers."""
+    """Return the title, the findings and the numbers."""
     measured = [{each.title: each for each in _measures(run)} for run in runs]
     every = list(dict.fromkeys(title for each in measured for title in each))
     common = [title for title in every if all(title in each for each in measured)]
@@ -123,7 +123,7 @@ def _title(runs: Sequence[Run]) -> str:
 
 
 def _counts(counts: Sequence[int], noun: str) -> str:
-    """`64 videos`, of several runs `64 to 71 videos`; without a number where it is not known."""
+    """Format `64 videos`, or `64 to 71 videos` for several runs; without unknown numbers."""
     if not counts or not all(counts):
         return noun
     low, high = min(counts), max(counts)
@@ -134,11 +134,11 @@ def _counts(counts: Sequence[int], noun: str) -> str:
 
 
 def _measures(run: Run) -> Iterator[Measure]:
-    """Retrieval first, as evaluated or else as measured during training; then linear probes."""
+    """Yield retrieval first, from the evaluation or else from training, then linear probes."""
     measured = list(comparisons(run.rows))
     for each in sorted(measured, key=lambda each: each.task != SAME_VIDEO):
         if each.protocol == NEAREST:
-            yield _evaluated(each, f"{each.task} found first, held-out videos")
+            yield _evaluated(each, f"nearest frame from the {each.task}, held-out videos")
     yield from _during_training(run)
     for each in measured:
         if each.protocol == "linear":
@@ -159,7 +159,7 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
     if unclear:
         sentences.append(f"There is no clear difference from {_listed(unclear)}.")
     if measured.protocol != NEAREST and was_seen(measured.cells[MODEL].leakage):
-        sentences.append("Some of the test images were seen before, see below.")
+        sentences.append("Some of the test images were seen before; see below.")
     return Measure(
         title,
         _percent(measured.cells[MODEL].value),
@@ -180,7 +180,7 @@ def _during_training(run: Run) -> Iterator[Measure]:
         if hit in last:
             values = {BEFORE: before.get(hit), "chance": last.get(chance)}
             yield Measure(
-                f"same {name} found first, online metric",
+                f"nearest frame from the same {name}, online metric",
                 _percent(last[hit]),
                 {key: _percent(value) for key, value in values.items() if value is not None},
                 [],
@@ -189,7 +189,7 @@ def _during_training(run: Run) -> Iterator[Measure]:
             )
     if "rankme" in last:
         values = {BEFORE: f"{before['rankme']:.1f}"} if "rankme" in before else {}
-        title = "directions in use (RankMe)"
+        title = "effective rank (RankMe)"
         yield Measure(title, f"{last['rankme']:.1f}", values, [], "", is_online=True)
 
 
@@ -201,7 +201,7 @@ def _percent(fraction: float) -> str:
 
 
 def _finding(run: Run, measure: Measure | None) -> tuple[str, str]:
-    """A warning where a baseline beats the model, and the headline measure in sentences."""
+    """Return a warning if a baseline beats the model, and the headline measure in sentences."""
     steps = f"Trained for {run.num_steps:,} steps."
     if measure is None:
         return "", f"The headline measure is not available. {steps}"
@@ -241,7 +241,7 @@ def _capitalised(text: str) -> str:
 def _figures(
     names: Sequence[str], measured: Sequence[Mapping[str, Measure]], title: str
 ) -> list[Figure]:
-    """The headline measure of every run; of a single run also its other measures."""
+    """The headline measure of every run; for a single run, also its other measures."""
     is_alone = len(measured) == 1
     online = any(each[title].is_online for each in measured if title in each)
     figures = [

@@ -28,7 +28,7 @@ class ProfileView(NamedTuple):
     """One profile."""
 
     name: str
-    """Its folder; empty for the only one."""
+    """Its folder; empty if there is only one profile."""
     facts: str
     legend: Sequence[LegendItem]
     charts: Sequence[IntervalChart]
@@ -61,7 +61,7 @@ def _profile(gathered: GatheredProfile, runs: Sequence[Run], *, is_named: bool) 
 def legend(models: Sequence[Profiled], runs: Sequence[Run] = ()) -> list[LegendItem]:
     """Name, colour and shape of each model.
 
-    A run of the page keeps its name and colour; other models take the colours after those.
+    A run of the page keeps its name and colour; other models get the next colours.
     """
     places = {run.path.resolve(): number for number, run in enumerate(runs)}
     items, others, untrained = [], len(runs), 0
@@ -82,7 +82,7 @@ def legend(models: Sequence[Profiled], runs: Sequence[Run] = ()) -> list[LegendI
 
 
 def _resolved(name: str) -> Path:
-    """The path that a name in a file stands for, if it can be a path at all."""
+    """Resolve a name in a file as a path, if it can be one."""
     try:
         return Path(name).resolve()
     except (OSError, ValueError):
@@ -94,7 +94,7 @@ def _style(number: int) -> tuple[str, str]:
 
 
 def _facts(gathered: GatheredProfile) -> str:
-    """The measured data, in a sentence."""
+    """Describe the measured data in a sentence."""
     measured = gathered.content.measured
     parts = []
     if measured.store:
@@ -119,10 +119,12 @@ def _facts(gathered: GatheredProfile) -> str:
 
 
 def _excluded(unchecked: Sequence[str] | None) -> str:
-    """Whether the videos were new to the models, as far as that is known."""
+    """State whether the videos were new to the models, as far as this is known."""
     excluded = " Videos that are known to be training data of one of the models were excluded."
     if unchecked is None:
-        return f"{excluded} Other stores of that run were not checked (earlier version)."
+        return (
+            f"{excluded} Other stores of that run were not checked (profile of an earlier version)."
+        )
     return excluded + "".join(f" Not checked: {reason}." for reason in unchecked)
 
 

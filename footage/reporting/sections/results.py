@@ -46,7 +46,7 @@ class View(NamedTuple):
 
     is_retrieval: bool
     hint: str
-    """The command that evaluates the first run; empty where there are results."""
+    """The command that evaluates the first run; empty if there are results."""
     are_unseen: bool
     """Whether the test images are known to be new to the models."""
     num_older: int
@@ -55,12 +55,12 @@ class View(NamedTuple):
     legend: Sequence[LegendItem]
     charts: Sequence[IntervalChart]
     pixels_ahead: Sequence[str]
-    """Sentences about runs that raw pixels beat."""
+    """Sentences about runs for which raw pixels are better."""
     table: Table | None
 
 
 def retrieval_section(runs: Sequence[Run]) -> Section | None:
-    """Retrieval in held-out videos; None where it was not evaluated."""
+    """Retrieval in held-out videos; None if it was not evaluated."""
     results = _results(runs, is_retrieval=True)
     if not results:
         return None
@@ -69,7 +69,7 @@ def retrieval_section(runs: Sequence[Run]) -> Section | None:
 
 
 def section(runs: Sequence[Run]) -> Section | None:
-    """Evaluations on labelled images; None where the runs were evaluated on other data only."""
+    """Evaluations on labelled images; None if the runs were evaluated on other data only."""
     results = _results(runs, is_retrieval=False)
     title = "Evaluation on labelled images"
     if results:
@@ -130,7 +130,7 @@ def _chart(task: str, results: Sequence[Result]) -> IntervalChart:
     for each in results:
         if each.measured.task == task:
             found = points.setdefault(each.protocol, [])
-            # Runs of one backbone and seed share their baselines.
+            # Runs with the same backbone and seed share their baselines.
             found += [point for point in _points(each) if point not in found]
     order = list(SHAPES.values())
     rows = [

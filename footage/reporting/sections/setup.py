@@ -1,4 +1,4 @@
-"""Training setup: one row per run, and where each run comes from."""
+"""Training setup: one row per run, and the provenance of each run."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def _sources(run: Run) -> str:
 
 
 def provenance(run: Run) -> str:
-    """Seed, commit, machine and versions in a sentence."""
+    """Describe seed, commit, machine and versions in a sentence."""
     machine = run.record.get("machine", {})
     versions = run.record.get("versions", {})
     return (

@@ -1,7 +1,7 @@
 """Benchmark suites: accuracies by task and group, averages, and published results.
 
-Each kind of number (suite, protocol, number of settings, seed rule) has charts and a table of its
-own, because results of different kinds cannot be compared.
+Each kind of number (suite, protocol, number of settings, seed rule) has its own charts and table,
+because results of different kinds cannot be compared.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Evaluated(NamedTuple):
     name: str
     is_untrained: bool
     number: int
-    """Position on the page of the run that it belongs to."""
+    """Position on the page of its run."""
     rows: Sequence[ResultRow]
 
     @property
@@ -61,7 +61,7 @@ class KindView(NamedTuple):
     charts: Sequence[IntervalChart]
     table: Table
     published: str
-    """Results of others under the same protocol; empty if none are known."""
+    """Published results under the same protocol; empty if none are known."""
 
 
 class View(NamedTuple):
@@ -152,7 +152,7 @@ def _points(task: str, models: Sequence[Evaluated]) -> list[Point]:
 
 
 def _published(kind: Identity, summaries: Sequence[Summary]) -> str:
-    """Results that others published under the same protocol, averaged by the same rule."""
+    """Describe published results under the same protocol and averaging rule."""
     rules = {average.averaging for summary in summaries for average in summary.headline}
     rows = [row for row in published(kind) if row.averaging in rules]
     if not rows:
@@ -186,7 +186,7 @@ def _table(
 
 
 def _averages(summaries: Sequence[Summary]) -> list[list[Cell] | str]:
-    """Rows of means; tasks that are missing are listed in place of a mean over them."""
+    """Rows of means; missing tasks are listed instead of a mean without them."""
     rows: list[list[Cell] | str] = []
     for group in GROUPS[:-1]:
         rows += _mean([summary.groups.get(group) for summary in summaries])

@@ -1,4 +1,4 @@
-"""Training curves: the loss of each level, the metrics without labels, and throughput."""
+"""Training curves: the loss of each level, label-free metrics, and throughput."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -10,9 +10,9 @@ from footage.reporting.inputs import Run
 from footage.reporting.tables import Section, run_colour
 
 METRICS: Final = {
-    "same_video_hit": "Same video found first",
-    "same_shot_hit": "Same shot found first",
-    "rankme": "Directions in use (RankMe)",
+    "same_video_hit": "Nearest frame from the same video",
+    "same_shot_hit": "Nearest frame from the same shot",
+    "rankme": "Effective rank (RankMe)",
     "embedding_std": "Spread of the features",
 }
 CHANCES: Final = {"same_video_hit": "same_video_chance", "same_shot_hit": "same_shot_chance"}
@@ -41,7 +41,7 @@ def section(runs: Sequence[Run]) -> Section:
         name for run in runs for line in run.steps[-1:] for name in line["levels"]
     )
     charts = {
-        "Metrics without labels": [
+        "Label-free metrics": [
             _metric_chart(key, title, runs)
             for key, title in METRICS.items()
             if any(key in line["probe"] for run in runs for line in run.probes)

@@ -15,7 +15,7 @@ from footage.reporting.thumbnails import (
 )
 
 HEIGHT: Final = 108
-"""Size of pictures in pixels; they are displayed smaller, to be sharp on dense screens."""
+"""Size of pictures in pixels; they are displayed smaller, to be sharp on high-density screens."""
 
 TIMELINE_WIDTH: Final = 1000
 
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 
 
 class StorePictures(NamedTuple):
-    """Pictures from the store that the runs were trained on; empty where it cannot be read."""
+    """Pictures from the store that the runs were trained on; empty if it cannot be read."""
 
     totals: Mapping[str, Any]
     sheet: Sequence[ShownVideo]
@@ -43,7 +43,7 @@ class StorePictures(NamedTuple):
 
 
 def without_pictures(reason: str) -> StorePictures:
-    """No pictures, for a reason."""
+    """Return no pictures, with the reason."""
     return StorePictures({}, [], [], reason)
 
 
@@ -78,7 +78,7 @@ class RetrievalView(NamedTuple):
 
 
 def retrieval_section(pictures: StorePictures) -> Section:
-    """For each query the nearest frames of other videos, for the trained and untrained network."""
+    """For each query, nearest frames of other videos, for the trained and untrained network."""
     answered = [each for each in pictures.comparisons if each.trained]
     reason = pictures.missing or "The store contains frames of one video only."
     view = RetrievalView(
@@ -122,7 +122,7 @@ class Video(NamedTuple):
     path: str
     facts: str
     cuts: Sequence[float]
-    """Places on the timeline, from 0 to `TIMELINE_WIDTH`."""
+    """Positions on the timeline, from 0 to `TIMELINE_WIDTH`."""
     spoken_cuts: str
     shots: Sequence[Shot]
 
@@ -133,7 +133,7 @@ class ShotsView(NamedTuple):
     reason: str
     """Why there are no videos; empty when there are."""
     num_trained: int
-    """Number of training videos; 0 where it is not recorded."""
+    """Number of training videos; 0 if it is not recorded."""
     totals: Mapping[str, Any]
     videos: Sequence[Video]
 

@@ -45,7 +45,7 @@ class Finding:
     counts: str = ""
     """Number of images in each of the three parts."""
     classes: str = ""
-    """Number of classes that the thousand images show, of all."""
+    """Number of classes in the thousand images, out of all."""
     marks: tuple[str, ...] = ()
     """Differences from the exact protocol."""
     damage: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ def _damaged_files(folder: Path, lists: Lists) -> Iterator[str]:
     noted = manifest.read(folder)
     changed = manifest.differing(folder, noted) if noted is not None else []
     if changed:
-        yield f"{len(changed)} files are not as in {manifest.FILE}: {some(changed)}"
+        yield f"{len(changed)} files differ from {manifest.FILE}: {some(changed)}"
         return
     for listed in lists.parts.values():
         some_names = listed.names[:: -(-len(listed.names) // DECODED)]
@@ -138,7 +138,7 @@ def _unlisted(folder: Path, lists: Lists) -> str:
         if path.is_file()
     }
     extra = sorted(there - listed)
-    return f"{len(extra)} files in images/ are in no list: {some(extra)}" if extra else ""
+    return f"{len(extra)} files in images/ are not in any list: {some(extra)}" if extra else ""
 
 
 def _copies(folder: Path, lists: Lists) -> str:
@@ -148,4 +148,4 @@ def _copies(folder: Path, lists: Lists) -> str:
     alike = [path for name in lists.test.names if (path := folder / name).stat().st_size in sizes]
     digests = {files.sha256(path) for path in thousand} if alike else set()
     count = sum(files.sha256(path) in digests for path in alike)
-    return f"{count} test images have the bytes of one of the thousand" if count else ""
+    return f"{count} test images are byte-identical to one of the thousand" if count else ""

@@ -1,7 +1,7 @@
 """Export VTAB-1k from TFDS: its exact records as PNG files and lists.
 
 This is the only source of the bit-exact images of the protocol. TFDS and TensorFlow are imported
-only where a builder is opened; everything else takes any object that yields records.
+only to open a builder; everything else accepts any object that yields records.
 """
 
 import importlib

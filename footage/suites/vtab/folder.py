@@ -40,9 +40,9 @@ SPLIT: Final = "train800, val200 and test lists"
 """Description of how the parts of a task folder were made."""
 
 LOSSY: Final = "lossy JPEG dump"
-"""Mark: the source of the task is lossless, but its files are not."""
+"""The source of the task is lossless, but its files are not."""
 PERHAPS_TWICE: Final = "JPEG files, perhaps encoded twice"
-"""Mark: the source of the task is JPEG, so the files may or may not be the original ones."""
+"""The source of the task is JPEG, so the files may or may not be the original ones."""
 
 _JPEG: Final = b"\xff\xd8\xff"
 _MOST_DIGITS: Final = 9
@@ -52,7 +52,7 @@ _LONGEST_NAME: Final = 255
 """Maximum number of bytes in the name of a file or folder."""
 
 _MOST_BYTES: Final = 2**28
-"""Maximum size of a list, in bytes; the longest one of VTAB has 3 MB."""
+"""Maximum size of a list, in bytes; the longest one in VTAB is 3 MB."""
 
 _LOOKED_AT: Final = 1000
 """Number of files per part whose first bytes are read at opening, evenly spaced."""
@@ -167,8 +167,8 @@ def row_of(folder: Path, lists: Lists) -> TaskRow:
     num_images = sum(len(listed.names) for listed in lists.parts.values())
     if num_classes > num_images:
         raise ConfigError(
-            f"{folder} has label {num_classes - 1} and {num_images} images in all",
-            "labels count the classes from 0 up; number them so",
+            f"{folder} has label {num_classes - 1} but only {num_images} images",
+            "number the classes consecutively from 0",
         )
     return TaskRow(
         name=text(folder.resolve().name),
@@ -263,7 +263,7 @@ def read_list(path: Path) -> Listed:
     names = tuple(name for name, _ in entries)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ConfigError(f"{path} names {len(twice)} files twice: {some(twice)}", "name each once")
+        raise ConfigError(f"{path} lists {len(twice)} files twice: {some(twice)}", "list each once")
     return Listed(names, np.array([label for _, label in entries], dtype=np.int64))
 
 
@@ -272,7 +272,7 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
     if not (label.isascii() and label.isdigit() and len(label) <= _MOST_DIGITS):
         raise ConfigError(
             f"line {number} of {path} is not `path label`: {line[:80]!r}",
-            "labels are whole numbers from 0 up, after a space",
+            "labels are whole numbers from 0, after a space",
         )
     place = PurePosixPath(name)
     if "\0" in name or any(len(os.fsencode(each)) > _LONGEST_NAME for each in place.parts):
@@ -282,8 +282,8 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
         )
     if place.is_absolute() or ".." in place.parts:
         raise ConfigError(
-            f"line {number} of {path} leads out of its folder: {line[:80]!r}",
-            "name files below the folder of the list",
+            f"line {number} of {path} points outside its folder: {line[:80]!r}",
+            "list files below the folder of the list",
         )
     return name, int(label)
 
@@ -300,7 +300,7 @@ def faults(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigError]:
     if absent:
         yield ConfigError(
             f"{len(absent)} listed files of {folder} do not exist: {some(absent)}",
-            "fetch the folder again",
+            "download the folder again",
         )
 
 
@@ -317,7 +317,7 @@ def _wrong_counts(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigEr
     if lists.both.names and not np.array_equal(np.sort(lists.both.labels), together):
         yield ConfigError(
             f"{folder / BOTH} does not have the labels of {TRAIN} and {VAL} together",
-            "fetch the folder again, or remove that list",
+            "download the folder again, or remove that list",
         )
 
 
@@ -327,7 +327,7 @@ def _wrong_labels(folder: Path, row: TaskRow, lists: Lists) -> Iterator[ConfigEr
         if largest >= row.num_classes:
             yield ConfigError(
                 f"{folder / name} has label {largest}, {row.name} has {row.num_classes} classes "
-                "from 0 up",
+                "numbered from 0",
                 "download it again, or rename the folder to use it as a custom task",
             )
 
@@ -341,7 +341,7 @@ def _overlaps(folder: Path, lists: Lists) -> Iterator[ConfigError]:
                 yield ConfigError(
                     f"{len(shared)} files of {folder} are in {name} and {other_name}: "
                     f"{some(shared)}",
-                    "an image belongs to one part only; fetch the folder again",
+                    "an image belongs to one part only; download the folder again",
                 )
 
 

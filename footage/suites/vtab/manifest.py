@@ -41,7 +41,7 @@ MANIFEST: Final = Document[Manifest](
     schema=_File,
     name="a manifest",
     error=ConfigError,
-    hint="fetch the folder again, or remove that file",
+    hint="download the folder again, or remove that file",
     version_key="schema_version",
     versions=(SCHEMA_VERSION,),
 )
@@ -72,5 +72,5 @@ def _hash(path: Path) -> str:
     """Hash a file with SHA-256; empty if it does not exist or its name is not valid."""
     try:
         return files.sha256(path) if path.is_file() else ""
-    except (OSError, ValueError):  # too long for a name, or a zero byte in it
+    except (OSError, ValueError):  # the name is too long or contains a zero byte
         return ""

@@ -101,8 +101,7 @@ def _chosen(folder: Path, row: TaskRow) -> list[Rows]:
     sizes = tuple(len(rows.places) for rows in chosen)
     if sizes != expected:
         raise ConfigError(
-            f"{folder} gives {sizes} training, validation and test images, {row.name} has "
-            f"{expected}",
+            f"{folder} has {sizes} training, validation and test images, {row.name} has {expected}",
             "its parts are not those of the original data set: use another copy",
         )
     return chosen
@@ -132,7 +131,7 @@ def _numbering(folder: Path, row: TaskRow, parts: list[Rows]) -> dict[str, int]:
         )
     if shown <= SHOWN_CLASSES * row.num_classes:
         raise ConfigError(
-            f"the first {row.num_train} rows of {folder} show {shown} of {row.num_classes} classes",
+            f"the first {row.num_train} rows of {folder} have {shown} of {row.num_classes} classes",
             "they are sorted by class: use another copy, or `footage vtab export`",
         )
     return dict(zip(names, numbers, strict=True))
@@ -144,7 +143,8 @@ def _images(folder: Path, rows: Rows, number: dict[str, int]) -> Iterator[Labell
             content = rows.found.source.read(place)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"{rows.found.names[place]} of {folder} cannot be read: {error}", "fetch it again"
+                f"{rows.found.names[place]} of {folder} cannot be read: {error}",
+                "download it again",
             ) from error
         suffix = _SUFFIXES.get(content[:3])
         if suffix is None:

@@ -88,7 +88,7 @@ _DSPRITES: Final = {"train": 737_280}
 _SMALLNORB: Final = {"train": 24_300, "test": 24_300}
 
 _CLEVR_NOTE: Final = "one archive of 18 GB; its test split has no labels, so validation is used"
-_SMALLNORB_NOTE: Final = "val200 shows toys of the test part, as in the original"
+_SMALLNORB_NOTE: Final = "val200 contains toys of the test part, as in the original"
 
 TASKS: Final[tuple[VtabTask, ...]] = (
     VtabTask(
@@ -162,7 +162,7 @@ TASKS: Final[tuple[VtabTask, ...]] = (
         sizes={"train": 76_128, "validation": 10_875, "test": 21_750},
         val200="validation[:200]",
         test="test",
-        note="its host is offline since 2025; one of its files, in t/track/outdoor, is damaged",
+        note="its host has been offline since 2025; a file in t/track/outdoor is damaged",
     ),
     VtabTask(
         name="patch_camelyon",

@@ -55,7 +55,7 @@ def write_task(
         advance: Called with 1 after each image, for a progress bar.
 
     Raises:
-        ConfigError: The folder exists already, or what was written does not match the row.
+        ConfigError: The folder already exists, or the written folder does not match the row.
         OutputError: The folder cannot be written.
     """
     place = out / row.name

@@ -91,7 +91,7 @@ def build(
         seed: Seed of all random draws.
         workers: Number of worker processes.
         packages: Folder of Debian packages; missing ones are downloaded temporarily into `out`.
-        most: Maximum number of images per part; small values give a miniature for tests.
+        most: Maximum number of images per split; small values give a miniature for tests.
 
     Raises:
         ConfigError: A task is unknown, or the folder contains something else or a suite with other
@@ -238,7 +238,7 @@ def _python_version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise MissingSourceError(
-            f"the Python package {name} is not installed", "pip install 'footage[pocket]'"
+            f"the Python package {name} is not installed", "pip install 'pocket-suite[doom]'"
         ) from error
 
 
@@ -318,7 +318,7 @@ def _check(row: PocketRow, drawn: Mapping[Part, Sequence[Drawn]]) -> None:
         for image in images:
             assert 0 <= image.label < row.num_classes, image
             for source in image.source.split(SOURCE_SEPARATOR):
-                assert part_of.setdefault(source, part) == part, f"{source} is in two parts"
+                assert part_of.setdefault(source, part) == part, f"{source} is in two splits"
 
 
 def _write_lists(folder: Path, row: PocketRow, drawn: Mapping[Part, Sequence[Drawn]]) -> None:

@@ -2,7 +2,7 @@
 
 The library sorts its drawings into folders; thirteen of them are the classes. Drawings whose names
 begin with the same word usually belong together (`piano_theory`, `piano_keys`, `card_h_7`), and the
-icons of one theme are by one artist, so each such group stays in one part.
+icons of one theme are by one artist, so each such group stays in one split.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Netzer et al. 2011 cut house numbers out of street views, with one digit in the middle and its
 neighbours at the edges. Here the digits are set in Debian's fonts and the walls are photographs. No
-font family and no photograph is in two parts.
+font family and no photograph is in two splits.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ SIDE: Final = 64
 _FINE: Final = 3 * SIDE
 """Height and width of the drawing before it is reduced, in pixels."""
 SHARES: Final[dict[Part, int]] = {"train800": 7, "val200": 2, "test": 5}
-"""Number of font packages per part."""
+"""Number of font packages per split."""
 LEAST_CONTRAST: Final = 0.25
 """Minimum contrast of brightness between a digit and the photograph behind it, in [0, 1]."""
 

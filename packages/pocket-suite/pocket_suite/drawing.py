@@ -1,10 +1,10 @@
-"""The interface of tasks: a function from the part and number of an image to the labelled image.
+"""The interface of tasks: a function from the split and number of an image to the labelled image.
 
     render = open_task(seed, assets)           once in each process
     render(part, number) -> Example            always the same pixels
 
-An image depends only on the seed, its part and its number. So any number of processes draw the same
-suite, and a miniature consists of its first images.
+An image depends only on the seed, its split and its number. So any number of processes draw the
+same suite, and a miniature consists of its first images.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Example(NamedTuple):
     label: int
     source: str
     """The mesh, tile, font or tuple of factors, or several joined by the separator; each is in only
-    one part of a task."""
+    one split of a task."""
 
 
 TaskRenderer = Callable[[Part, int], Example]
@@ -44,7 +44,7 @@ OpenRenderer = Callable[[int, Path], TaskRenderer]
 
 
 def part_number(part: Part) -> int:
-    """Return the number of a part, for the keys of random draws."""
+    """Return the number of a split, for the keys of random draws."""
     return PARTS.index(part)
 
 

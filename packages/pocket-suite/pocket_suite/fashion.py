@@ -1,7 +1,7 @@
 """fashion: classify clothes in 28 x 28 grey pixels, from the Debian package of Fashion-MNIST.
 
-Xiao et al. 2017. Training and validation images are drawn from its training part, test images from
-its test part.
+Xiao et al. 2017. Training and validation images are drawn from its training split, test images
+from its test split.
 """
 
 import gzip

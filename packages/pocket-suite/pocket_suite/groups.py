@@ -1,6 +1,6 @@
-"""Split files into parts by group, so that no group is in two parts.
+"""Split files by group, so that no group is in two splits.
 
-Drawings by one artist, seasons of one tile or sizes of one icon look alike. If two parts shared
+Drawings by one artist, seasons of one tile or sizes of one icon look alike. If two splits shared
 them, test images would resemble training images too closely.
 """
 
@@ -24,9 +24,9 @@ class Item(NamedTuple):
 def split(
     items: Sequence[Item], shares: Mapping[Part, int], draws: np.random.Generator
 ) -> dict[Part, list[Item]]:
-    """Return the items of each part, in random order; the proportions of each class are similar.
+    """Return the items of each split, in random order; the proportions of each class are similar.
 
-    The groups of a class, large ones first, are assigned to the part that lacks most items.
+    The groups of a class, large ones first, are assigned to the split that lacks most items.
     """
     parts: dict[Part, list[Item]] = {part: [] for part in PARTS}
     total = sum(shares.values())

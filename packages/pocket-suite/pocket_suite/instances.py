@@ -30,7 +30,7 @@ MODELS: Final = (
     "blendswap-cc-0/oven", "katorlegaz/fridge", "scopia/coffee_machine",
     "blendswap-cc-by/washing_machine", "blendswap-cc-0/sinkCabinet",
 )  # fmt: skip
-"""Beds, cabinets, baths and pieces of kitchens, five of each."""
+"""Beds, cabinets, baths and kitchen furniture, five of each."""
 AZIMUTHS: Final[dict[Part, tuple[int, ...]]] = {
     "train800": (0, 2, 4, 6, 8, 10),
     "val200": (3, 9),

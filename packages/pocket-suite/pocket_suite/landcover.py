@@ -2,7 +2,7 @@
 
 The tiles are the ground textures of FlightGear, many of them aerial photographs. Each row below is
 a group: seasons, sizes and recolourings of one photograph, or crops of one scene. All crops of a
-group are in one part. Masks, overlays and reliefs in false colours are not listed, nor are tiles
+group are in one split. Masks, overlays and reliefs in false colours are not listed, nor are tiles
 that do not clearly belong to one class.
 """
 

@@ -1,8 +1,8 @@
 """object-azimuth and object-elevation: grey models from all sides, after smallNORB.
 
 smallNORB (LeCun et al. 2004) shows toys of five categories, from 18 azimuths 20 degrees apart and 9
-elevations 5 degrees apart under six lightings; its test part shows different toys. Here there
-are six categories of furniture, cars and people, and no model is in two parts. Azimuth 0 is the
+elevations 5 degrees apart under six lightings; its test split shows different toys. Here there
+are six categories of furniture, cars and people, and no model is in two splits. Azimuth 0 is the
 front of each model according to its catalogue, which must be learned.
 """
 
@@ -60,7 +60,7 @@ CATEGORIES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 SHARES: Final[dict[Part, int]] = {"train800": 6, "val200": 2, "test": 4}
-"""Number of models per category in each part."""
+"""Number of models per category in each split."""
 
 
 def open_azimuth(seed: int, assets: Path) -> TaskRenderer:
@@ -74,7 +74,7 @@ def open_elevation(seed: int, assets: Path) -> TaskRenderer:
 
 
 def models(purpose: str, seed: int) -> dict[Part, list[str]]:
-    """Return the models of each part; every part has all categories."""
+    """Return the models of each split; every split has all categories."""
     parts: dict[Part, list[str]] = {part: [] for part in SHARES}
     for number, names in enumerate(CATEGORIES.values()):
         order = iter(generator(purpose + " models", seed, number).permutation(len(names)))

@@ -1,6 +1,6 @@
 """Load photographs for backgrounds from Debian's wallpaper packages; drawings are not listed.
 
-Each photograph is in only one part of a task.
+Each photograph is in only one split of a task.
 """
 
 import functools
@@ -18,7 +18,7 @@ from pocket_suite.drawing import Picture, Pixels
 
 PLASMA, MATE = WALLPAPERS
 SHARES: Final[dict[Part, int]] = {"train800": 13, "val200": 4, "test": 9}
-"""Number of photographs per part."""
+"""Number of photographs per split."""
 WIDEST: Final = 1024
 """Size to which a photograph is reduced when it is read, in pixels."""
 
@@ -35,7 +35,7 @@ PHOTOS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def parts(purpose: str, seed: int) -> dict[Part, list[str]]:
-    """Return the names of the photographs of each part."""
+    """Return the names of the photographs of each split."""
     names = [f"{package}/{name}" for package, of_package in PHOTOS.items() for name in of_package]
     order = iter(generator(purpose + " photos", seed).permutation(len(names)))
     return {part: [names[next(order)] for _ in range(count)] for part, count in SHARES.items()}

@@ -70,7 +70,7 @@ def orientation_class(orientation: int) -> int:
 
 
 def _renderer(purpose: str, seed: int, asked: str) -> TaskRenderer:
-    """Render distinct images in random order: no picture is in two parts, or occurs twice."""
+    """Render distinct images in random order: no picture is in two splits, or occurs twice."""
     size = len(SHAPES) * NUM_SCALES * _ANGLES * NUM_PLACES * NUM_PLACES
     starts = dict(zip(COUNTS, np.cumsum([0, *COUNTS.values()]).tolist(), strict=False))
     order = generator(purpose, seed).permutation(size)[: sum(COUNTS.values())]

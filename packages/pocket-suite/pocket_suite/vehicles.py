@@ -2,7 +2,7 @@
 
 A camera at the height of a car's roof looks along a plain. The classes are those of VTAB for KITTI:
 up to 8 m, up to 20 m, beyond, and no vehicle. The scenes also contain people and furniture, so that
-detecting any object is not enough. No vehicle, no other model and no photograph is in two parts.
+detecting any object is not enough. No vehicle, no other model and no photograph is in two splits.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ VEHICLES: Final = (*CATEGORIES["vehicle"], "scopia/yamaha-yzr-r6")
 """No vehicle is so long that it would reach the camera at the start of its class."""
 OTHERS: Final = (*CATEGORIES["person"], *CATEGORIES["armchair"])
 SHARES: Final[dict[Part, float]] = {"train800": 0.5, "val200": 0.2, "test": 0.3}
-"""Proportions of the vehicles and of the other models per part."""
+"""Proportions of the vehicles and of the other models per split."""
 _TILE: Final = 256
 """Height and width of the photograph on the ground, in pixels."""
 _HORIZON: Final = 0.5

@@ -4,5 +4,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def assets(tmp_path_factory):
-    """Made packages, unpacked, for every task that needs some; read only."""
+    """Unpacked generated packages for every task that needs some; read only."""
     return made.everything(tmp_path_factory.mktemp("assets"))

@@ -1,4 +1,4 @@
-"""Small packages in the form of the real ones, made on the spot."""
+"""Small packages in the form of the real ones, generated on the fly."""
 
 import gzip
 import io
@@ -48,7 +48,7 @@ def ar(members):
 
 
 def everything(folder):
-    """The unpacked packages of all tasks but doom."""
+    """The unpacked packages of all tasks except doom."""
     draws = np.random.default_rng(0)
     for make in (fashion_files, clipart_files, landcover_files, font_files, photo_files, models):
         make(folder, draws)

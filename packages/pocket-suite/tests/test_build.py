@@ -31,7 +31,7 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def miniature(tmp_path_factory):
-    """All tasks that need no package, ten images a part; read only."""
+    """All tasks that need no package, ten images per split; read only."""
     out = tmp_path_factory.mktemp("pocket") / "suite"
     build(out, tasks=DRAWN, most=10)
     return out
@@ -60,7 +60,7 @@ def test_the_reader_of_vtab_opens_the_suite(miniature):
             assert image.mode == "RGB"
 
 
-def test_lists_hashes_and_sources_tell_of_the_files_that_are_there(miniature):
+def test_lists_hashes_and_sources_describe_the_existing_files(miniature):
     for name in DRAWN:
         folder = miniature / name
         noted = manifest.read(folder)
@@ -73,7 +73,7 @@ def test_lists_hashes_and_sources_tell_of_the_files_that_are_there(miniature):
         assert len(images) == 30
 
 
-def test_the_manifest_of_the_suite_says_what_made_it(miniature):
+def test_the_manifest_of_the_suite_describes_its_origin(miniature):
     noted = json.loads((miniature / "manifest.json").read_text())
     assert noted["suite"] == "pocket"
     assert noted["settings"]["seed"] == 0
@@ -83,7 +83,7 @@ def test_the_manifest_of_the_suite_says_what_made_it(miniature):
         assert noted["tasks"][name]["manifest_sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_a_build_goes_on_where_it_was_stopped(miniature, tmp_path, monkeypatch):
+def test_a_stopped_build_resumes(miniature, tmp_path, monkeypatch):
     out = tmp_path / "suite"
     build(out, tasks=["sprite-location"], most=10)
     before = (out / "sprite-location" / "train800.txt").stat().st_mtime_ns
@@ -108,7 +108,9 @@ def test_a_build_goes_on_where_it_was_stopped(miniature, tmp_path, monkeypatch):
     assert not (out / ".work").exists()
 
 
-def test_a_task_without_its_source_is_left_out_and_noted_until_it_is_there(tmp_path, monkeypatch):
+def test_a_task_without_its_source_is_listed_as_missing_until_it_is_available(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("PATH", "")
     debs, out = tmp_path / "debs", tmp_path / "suite"
     debs.mkdir()
@@ -129,7 +131,7 @@ def test_a_task_without_its_source_is_left_out_and_noted_until_it_is_there(tmp_p
     assert len(source["sha256"]) == 64
 
 
-def test_a_task_that_was_dropped_is_drawn_only_when_it_is_named(tmp_path, monkeypatch):
+def test_a_dropped_task_is_drawn_only_on_request(tmp_path, monkeypatch):
     kept, gone = (row(name) for name in SPRITES)
     monkeypatch.setattr(building, "TASKS", [kept, dataclasses.replace(gone, dropped="no use")])
     out = tmp_path / "suite"
@@ -150,7 +152,7 @@ def test_a_folder_of_something_else_is_refused(miniature, tmp_path):
         build(miniature, tasks=SPRITES, most=10, seed=3)
 
 
-def test_the_command_line_builds_and_says_what_there_is(tmp_path, capsys, monkeypatch):
+def test_the_command_line_builds_and_reports_the_tasks(tmp_path, capsys, monkeypatch):
     small = dataclasses.replace(row("sprite-location"), num_train=5, num_val=5, num_test=5)
     monkeypatch.setattr(building, "TASKS", [small])
     out = tmp_path / "suite"
@@ -172,7 +174,7 @@ def engines():
     return found
 
 
-def test_no_engine_of_the_maze_is_left_behind(tmp_path):
+def test_no_engine_of_the_maze_keeps_running(tmp_path):
     pytest.importorskip("vizdoom")
     before = engines()
     assert build(tmp_path / "suite", tasks=["doom"], most=3, workers=2).tasks == ("doom",)

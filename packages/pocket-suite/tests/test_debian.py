@@ -24,7 +24,7 @@ def test_only_wanted_files_are_written_under_their_names(tmp_path, compression):
 @pytest.mark.skipif(
     not (shutil.which("zstd") and shutil.which("dpkg-deb")), reason="needs zstd and dpkg-deb"
 )
-def test_packages_in_zstandard_are_read_with_the_help_of_dpkg(tmp_path):
+def test_zstandard_packages_are_read_with_dpkg(tmp_path):
     plain = made.deb(tmp_path / "a_1_all.deb", FILES, compression="")
     data = plain.read_bytes().split(b"`\n", 3)[3]
     packed = subprocess.run(["zstd", "-c"], input=data, capture_output=True, check=True).stdout
@@ -37,7 +37,7 @@ def test_packages_in_zstandard_are_read_with_the_help_of_dpkg(tmp_path):
     assert len(debian.unpack(package, r"usr/.*\.png", tmp_path / "out")) == 2
 
 
-def test_links_are_passed_over_and_nothing_is_written_outside(tmp_path):
+def test_links_are_skipped_and_nothing_is_written_outside(tmp_path):
     links = [("./usr/share/link.png", "/etc/passwd")]
     package = made.deb(tmp_path / "a_1_all.deb", FILES, links=links)
     written = debian.unpack(package, r"usr/share/[^/]*\.png", tmp_path / "out")
@@ -57,7 +57,7 @@ def test_links_are_passed_over_and_nothing_is_written_outside(tmp_path):
         lambda content: content.replace(b"data.tar", b"dada.tar"),
     ],
 )
-def test_a_damaged_package_is_an_error_with_a_cure(tmp_path, spoil):
+def test_a_damaged_package_is_an_error_with_a_hint(tmp_path, spoil):
     package = made.deb(tmp_path / "a_1_all.deb", {"./usr/x.png": os.urandom(2000)})
     package.write_bytes(spoil(package.read_bytes()))
     with pytest.raises(FootageError) as raised:
@@ -71,14 +71,14 @@ def test_a_package_without_the_files_is_an_error(tmp_path):
         debian.unpack(package, "opt/.*", tmp_path / "out")
 
 
-def test_a_package_in_the_folder_is_not_fetched(tmp_path, monkeypatch):
+def test_a_package_in_the_folder_is_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     package = made.deb(tmp_path / "some-package_1.2_all.deb", FILES)
     made.deb(tmp_path / "some-package-doc_1.2_all.deb", FILES)
     assert debian.fetch("some-package", tmp_path) == package
 
 
-def test_without_apt_get_the_hint_says_what_to_fetch(tmp_path, monkeypatch):
+def test_without_apt_get_the_hint_names_the_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingSourceError) as raised:
         debian.fetch("some-package", tmp_path)
@@ -93,7 +93,7 @@ def fake_apt_get(folder, script):
     return str(folder)
 
 
-def test_apt_get_fetches_into_the_folder(tmp_path, monkeypatch):
+def test_apt_get_downloads_into_the_folder(tmp_path, monkeypatch):
     source = made.deb(tmp_path / "source.deb", FILES)
     script = f'[ "$1" = download ] && cp {source} "$3_1_all.deb"'
     monkeypatch.setenv("PATH", fake_apt_get(tmp_path / "bin", script) + ":/bin:/usr/bin")
@@ -102,7 +102,7 @@ def test_apt_get_fetches_into_the_folder(tmp_path, monkeypatch):
     assert found.read_bytes() == source.read_bytes()
 
 
-def test_what_apt_get_says_is_told(tmp_path, monkeypatch):
+def test_the_message_of_apt_get_is_part_of_the_error(tmp_path, monkeypatch):
     script = "echo E: Unable to locate package some-package >&2; exit 100"
     monkeypatch.setenv("PATH", fake_apt_get(tmp_path / "bin", script) + ":/bin:/usr/bin")
     with pytest.raises(MissingSourceError, match="Unable to locate package"):

@@ -1,4 +1,4 @@
-"""Tasks that are chosen from files: what is taken, and which part it goes to."""
+"""Tasks built from files: selection and splits."""
 
 import struct
 
@@ -12,7 +12,7 @@ from pocket_suite.groups import Item, split
 from footage.errors import FootageError
 
 
-def test_groups_stay_whole_and_classes_keep_their_shares():
+def test_groups_stay_whole_and_classes_keep_their_proportions():
     draws = np.random.default_rng(0)
     items = [
         Item(f"{label}-{group}-{copy}", label, f"{label}-{group}")
@@ -48,7 +48,7 @@ def test_the_class_is_the_folder_and_the_group_the_first_word(name, label, group
     assert clipart._group(name) == group
 
 
-def test_huge_and_endless_drawings_are_left_out(tmp_path):
+def test_huge_and_extremely_narrow_drawings_are_skipped(tmp_path):
     def png_of(wide, high):
         path = tmp_path / f"{wide}x{high}.png"
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", wide, high))
@@ -72,7 +72,7 @@ def test_too_few_drawings_are_an_error(assets):
         clipart.open_clipart(0, assets)("test", 1199)
 
 
-def test_clothes_of_the_test_part_are_of_the_official_one(assets):
+def test_test_images_of_clothes_are_from_the_official_test_split(assets):
     render_example = fashion.open_fashion(0, assets)
     sources = {
         part: [render_example(part, number).source for number in range(50)] for part in PARTS
@@ -83,7 +83,7 @@ def test_clothes_of_the_test_part_are_of_the_official_one(assets):
     assert example.pixels.max() - 20 * example.label in range(9)
 
 
-def test_every_tile_is_in_one_group_and_every_class_in_every_part():
+def test_every_tile_is_in_one_group_and_every_class_in_every_split():
     tiles = [tile for item in landcover.groups() for tile in item.name.split()]
     assert len(set(tiles)) == len(tiles)
     parts = split(landcover.groups(), landcover.SHARES, np.random.default_rng(0))
@@ -91,7 +91,7 @@ def test_every_tile_is_in_one_group_and_every_class_in_every_part():
         assert {item.label for item in parts[part]} == set(range(8))
 
 
-def test_items_of_the_maze_are_classed_by_kind_and_distance():
+def test_items_of_the_maze_are_classified_by_kind_and_distance():
     assert [item_class("CustomMedikit", far) for far in (60.0, 100.0, 101.0, 200.0)] == [0, 0, 1, 2]
     assert item_class("Poison", 60.0) == 3
     assert item_class("Poison", 216.0) is None

@@ -13,7 +13,7 @@ from footage.errors import FootageError
 NAME = "scopia/van"
 
 
-def test_a_model_has_the_size_and_the_front_that_its_catalogue_tells(assets):
+def test_a_model_has_the_size_and_the_front_of_its_catalogue(assets):
     mesh = meshes.load(assets, NAME)
     flat = mesh.corners.reshape(-1, 3)
     assert np.allclose(flat.max(axis=0) - flat.min(axis=0), [1.8, 4.0, 1.5])
@@ -24,7 +24,7 @@ def test_a_model_has_the_size_and_the_front_that_its_catalogue_tells(assets):
     assert Counter(mesh.material.tolist()) == {1: 6, 2: 6}
 
 
-def test_normals_of_the_file_and_of_the_faces_stand_on_the_faces(assets):
+def test_normals_are_perpendicular_to_the_faces(assets):
     mesh = meshes.load(assets, NAME)
     edges = mesh.corners[:, 1] - mesh.corners[:, 0]
     assert np.allclose(np.einsum("tx,tcx->tc", edges, mesh.normals), 0, atol=1e-9)
@@ -47,7 +47,7 @@ def test_the_front_is_towards_the_camera_at_azimuth_0_and_to_the_right_at_90_deg
     assert low[:, 2].max() < high[:, 2].max()
 
 
-def test_every_category_is_in_every_part_and_no_model_in_two():
+def test_every_category_is_in_every_split_and_no_model_in_two():
     names = [name for of_category in objects.CATEGORIES.values() for name in of_category]
     assert len(set(names)) == len(names) == 72
     parts = objects.models("any", 3)
@@ -57,7 +57,7 @@ def test_every_category_is_in_every_part_and_no_model_in_two():
             assert len(set(parts[part]) & set(of_category)) == count
 
 
-def test_poses_and_lights_of_instances_are_shared_out_without_rest():
+def test_poses_and_lights_of_instances_are_distributed_over_the_splits():
     assert sorted(sum(instances.AZIMUTHS.values(), ())) == list(range(12))
     assert sorted(sum(instances.LIGHTS.values(), ())) == list(range(8))
     assert len(set(instances.MODELS)) == 20

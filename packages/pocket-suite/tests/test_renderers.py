@@ -1,4 +1,4 @@
-"""What holds for every task of the suite, however it is drawn."""
+"""Invariants of every task of the suite."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_every_row_has_a_renderer_and_every_need_a_source():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_image_is_a_function_of_seed_part_and_number(name, assets):
+def test_an_image_is_a_function_of_seed_split_and_number(name, assets):
     first, again, other = (renderer(name, assets, seed) for seed in (0, 0, 1))
     for part in PARTS:
         one = first(part, 3)
@@ -39,7 +39,7 @@ def test_an_image_is_a_function_of_seed_part_and_number(name, assets):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_are_classes_and_no_source_is_in_two_parts(name, assets):
+def test_labels_are_classes_and_no_source_is_in_two_splits(name, assets):
     render_example = renderer(name, assets)
     task = row(name)
     part_of = {}
@@ -54,7 +54,7 @@ def test_labels_are_classes_and_no_source_is_in_two_parts(name, assets):
                 assert part_of.setdefault(source, part) == part
 
 
-def test_the_parts_of_a_task_are_different_images():
+def test_the_splits_of_a_task_have_different_images():
     render_example = OPEN_RENDERER["sprite-location"](0, Path())
     images = {png(render_example(part, number).pixels) for part in PARTS for number in range(30)}
     assert len(images) >= 85

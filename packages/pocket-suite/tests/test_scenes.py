@@ -36,7 +36,7 @@ def test_the_rasteriser_agrees_with_one_pixel_at_a_time():
     assert np.allclose(places[:, :2], np.stack([x, y], axis=1) + 0.5)
 
 
-def test_triangles_without_area_or_outside_are_not_seen():
+def test_triangles_without_area_or_outside_are_not_drawn():
     line = [[1.0, 1, 1], [5, 5, 1], [9, 9, 1]]
     outside = [[-9.0, -9, 1], [-2, -9, 1], [-2, -1, 1]]
     assert not rasterise(np.asarray([line, outside]), 8).covered.any()
@@ -89,7 +89,7 @@ def test_the_nearer_object_hides_the_farther_one():
     assert visible(both, camera, 64, 2)[1] == 0
 
 
-def test_a_scene_has_as_many_solids_as_its_label_says_and_all_are_seen():
+def test_a_scene_has_as_many_solids_as_its_label_and_all_are_visible():
     renderer = scenes.open_count(0, Path())
     for number in range(6):
         scene = scenes.shown_scene("pocket scene count", 0, 0, number)

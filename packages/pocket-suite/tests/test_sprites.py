@@ -11,12 +11,12 @@ TASKS = {"location": sprites.open_location, "orientation": sprites.open_orientat
 
 
 def factors(source):
-    """What a source says of its sprite: shape, scale, angle, x and y."""
+    """Parse a source into shape, scale, angle, x and y."""
     return [int("".join(filter(str.isdigit, word))) for word in source.split("-")]
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_no_sprite_is_drawn_twice_in_all_three_parts(name):
+def test_no_sprite_is_drawn_twice_in_all_three_splits(name):
     renderer = TASKS[name](0, Path())
     sources = [renderer(part, number).source for part in COUNTS for number in range(COUNTS[part])]
     assert len(set(sources)) == len(sources)
@@ -43,7 +43,7 @@ def test_the_first_and_the_last_orientation_are_one_picture_with_two_labels():
     assert set(ends) == {0, 15}
 
 
-def test_a_location_label_is_where_the_pixels_are():
+def test_a_location_label_matches_the_position_of_the_pixels():
     renderer = sprites.open_location(0, Path())
     for number in range(100):
         example = renderer("train800", number)

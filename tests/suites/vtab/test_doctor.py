@@ -40,7 +40,7 @@ def test_an_absent_task_comes_with_its_source(tmp_path):
     ("path", "content", "told"),
     [
         ("images/test/000002.jpg", b"", "1 files are empty"),
-        ("images/test/000002.jpg", encoded(99), "1 files are not as in manifest.json"),
+        ("images/test/000002.jpg", encoded(99), "1 files differ from manifest.json"),
         ("images/test/000002.jpg", None, "do not exist"),
         ("test.txt", None, "cannot be read"),
         ("manifest.json", b"{}", "cannot be read as a manifest"),
@@ -73,8 +73,8 @@ def test_test_images_among_the_thousand_and_unlisted_files_are_remarked_upon(fol
     found = finding(folder)
     assert found.state == "present"
     assert found.remarks == (
-        "1 test images have the bytes of one of the thousand",
-        "1 files in images/ are in no list: images/test/more.jpg",
+        "1 test images are byte-identical to one of the thousand",
+        "1 files in images/ are not in any list: images/test/more.jpg",
     )
 
 

@@ -76,8 +76,8 @@ def relabel(folder, old, new):
         (lambda folder: replace(folder / "val200.txt", " 3", " -1"), "line 1 of"),
         (lambda folder: replace(folder / "val200.txt", " 3", ""), "line 1 of"),
         (lambda folder: replace(folder / "val200.txt", " 3", f" {10**30}"), "line 1 of"),
-        (lambda folder: replace(folder / "val200.txt", "images/", "../"), "leads out"),
-        (lambda folder: replace(folder / "val200.txt", "images/", "/images/"), "leads out"),
+        (lambda folder: replace(folder / "val200.txt", "images/", "../"), "points outside"),
+        (lambda folder: replace(folder / "val200.txt", "images/", "/images/"), "points outside"),
         (lambda folder: replace(folder / "val200.txt", "000001", "000000"), "1 files twice"),
         (lambda folder: relabel(folder, " 3", " 5"), "label 5, cifar has 5"),
         (lambda folder: replace(folder / "test.txt", "/test/", "/val200/"), "val200.txt and test"),
@@ -144,7 +144,7 @@ def test_labels_of_an_unknown_task_cannot_be_more_than_its_images(folder):
     replace(folder / "test.txt", " 2", " 17")
     assert open_folder_task(folder).num_classes == 18
     replace(folder / "test.txt", " 17", " 18")
-    with pytest.raises(ConfigError, match="has label 18 and 18 images in all"):
+    with pytest.raises(ConfigError, match="has label 18 but only 18 images"):
         open_folder_task(folder)
 
 

@@ -73,9 +73,9 @@ def test_named_classes_are_numbered_in_the_order_of_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("part", "rows", "told"),
     [
-        ("test", {"numbers": range(5)}, "gives (8, 4, 5) .* has (8, 4, 6)"),
-        ("train", {"numbers": range(11)}, "gives (7, 4, 6)"),
-        ("train", {"numbers": range(20), "labels": [0] * 10 + [1] * 10}, "show 1 of 5 classes"),
+        ("test", {"numbers": range(5)}, "has (8, 4, 5) .* has (8, 4, 6)"),
+        ("train", {"numbers": range(11)}, "has (7, 4, 6)"),
+        ("train", {"numbers": range(20), "labels": [0] * 10 + [1] * 10}, "have 1 of 5 classes"),
         ("train", {"numbers": range(20), "labels": [*range(19), 5]}, "classes up to '18'"),
         ("train", {"numbers": range(20), "labels": [*range(5)] * 3 + [-1] * 5}, "without a label"),
     ],
