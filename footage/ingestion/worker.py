@@ -153,7 +153,7 @@ def _ingest(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult
             if one.duplicate_of.endswith(f"#{content_hash[:16]}"):
                 writer.add(VideoRecord(**about, duplicate_of=one.duplicate_of))
                 return IngestResult(video)
-            sandbox = decode_into(writer, task, path, about)
+            sandbox = decode_into_unit(writer, task, path, about)
     except VideoError as error:
         video = video_id(source.name, content_hash)
         if video in one.known:
@@ -199,7 +199,7 @@ def quarantined(known: dict[str, Any], reason: str) -> VideoRecord:
     return VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
 
 
-def decode_into(
+def decode_into_unit(
     writer: UnitWriter,
     task: UnitTask,
     path: Path,

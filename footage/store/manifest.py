@@ -231,7 +231,7 @@ def _chosen(videos: pa.Table, num_old: int) -> tuple[Int[np.ndarray, " N"], int]
     Of several rows with one id, the newest is kept. An earlier row of a file that could not be
     read is outdated once the file has been read.
     """
-    order = pc.sort_indices(videos, sort_keys=[("video", "ascending")]).to_numpy()
+    order = pc.sort_indices(videos, sort_keys=[("video", "ascending")]).to_numpy().astype(np.int64)
     ids = videos["video"].take(pa.array(order)).combine_chunks()
     last = np.ones(len(order), dtype=bool)
     if len(order) > 1:

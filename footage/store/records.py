@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from footage.errors import VideoError
 from footage.io import files
+from footage.io.documents import read_bytes
 from footage.store.description import FileEntry, Setting
 from footage.store.tables import VIDEOS_SCHEMA
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 WORK = ".work"
 RECORDS = ".work/records"
 _KEY = b"footage.unit"
+_MOST_BYTES = 2**31
 
 _Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -190,7 +192,7 @@ def read_unit(path: Path) -> UnitRecord:
         DamagedRecordError: The file is damaged.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _MOST_BYTES)
         if hashlib.sha256(content).hexdigest()[:32] != path.stem:
             raise ValueError("its content is not what was written")
         with pa.ipc.open_file(pa.BufferReader(content)) as reader:

@@ -156,12 +156,12 @@ def say_nothing(path, settings, max_pixels, send):
 def test_decoder_that_goes_wrong_costs_one_video(tmp_path, monkeypatch, decoder, reason):
     for name in ("a", "b", "c"):
         synthetic.encode(tmp_path / "in" / f"{name}.mp4", synthetic.scene(ord(name), 1.0))
-    right = worker.decode_into_store
+    right = worker.decode_into_unit
 
-    def decode_into_store(task, path, known):
-        return right(task, path, known, decoder if path.name == "b.mp4" else None)
+    def decode_into_unit(writer, task, path, known):
+        return right(writer, task, path, known, decoder if path.name == "b.mp4" else None)
 
-    monkeypatch.setattr(worker, "decode_into_store", decode_into_store)
+    monkeypatch.setattr(worker, "decode_into_unit", decode_into_unit)
     limits = Limits(silent_seconds=2.0, memory_bytes=2**29)
     config = IngestConfig(workers=1, max_quarantined_fraction=1.0, limits=limits)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)

@@ -14,7 +14,7 @@ def write_store(path: Path, videos: Iterable[tuple[str, Sequence[Sequence[bytes]
 
     Args:
         path: The store folder.
-        videos: Id of each video, which ends with its hash in hexadecimal digits, and the JPEG bytes of
+        videos: Id of each video, ending with its hash in hexadecimal digits, and the JPEG bytes of
             the frames of each shot.
     """
     with UnitWriter(path) as writer:
