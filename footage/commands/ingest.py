@@ -170,7 +170,6 @@ def _work(
     """Ingest the units that are left, and write the manifest; repeat units that were damaged."""
     about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), _versions())
     sandbox: Sandbox | None = None
-    num_new = 0
     for _ in range(_ATTEMPTS):
         found = _plan(store, existing, sources, config)
         tasks = _tasks(store, found, config)
@@ -180,21 +179,16 @@ def _work(
         if tasks:
             results += _run(tasks, executor or _executor(tasks, config))
         sandbox = results[-1].sandbox or sandbox
-        num_new += manifest.commit(store, about)
-        existing = Store.open(store) if (store / NAME).exists() else None
-        if _has_all(existing, results):
-            return [result._replace(sandbox=sandbox) for result in results], num_new
+        done = [result.video for result in results if not result.failure]
+        try:
+            num_new = manifest.commit(store, about, done)
+        except manifest.MissingVideosError:
+            continue
+        return [result._replace(sandbox=sandbox) for result in results], num_new
     raise StoreError(
         f"finished videos in {str(store / WORK)!r} are repeatedly damaged",
         "check the disk, or choose another --out",
     )
-
-
-def _has_all(store: Store | None, results: Sequence[IngestResult]) -> bool:
-    """Whether a store contains every video that was ingested."""
-    done = [result.video for result in results if not result.failure]
-    ids = store.videos["video"] if store else pa.chunked_array([], pa.string())
-    return bool(pc.all(pc.is_in(pa.array(done, pa.string()), ids), min_count=0).as_py())
 
 
 def _tasks(store: Path, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:

@@ -324,6 +324,7 @@ def _task(store: Store, video: str, source: Source) -> UnitTask:
 def _write_again(store: Store, parts: Sequence[int], fresh: Mapping[str, _Fresh]) -> None:
     """Replace some parts; also the tables and `store.json`, if a part differs from before."""
     is_exact = True
+    files.make_folder(store.path / WORK)
     for part in parts:
         name, old = store.parts.name(part), store.parts.entry(part)
         path = store.path / WORK / "part.parquet"

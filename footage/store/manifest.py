@@ -13,7 +13,7 @@ import errno
 import logging
 import shutil
 import tempfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,6 @@ from footage.store.description import (
     manifest_name,
     read_description,
 )
-from footage.store.frames import read_footer
 from footage.store.parts import SCHEMA as PARTS_SCHEMA
 from footage.store.parts import PartList, part_name
 from footage.store.reader import Store
@@ -72,6 +71,10 @@ class Settings(NamedTuple):
     """Versions of the packages that determine pixels."""
 
 
+class MissingVideosError(Exception):
+    """Finished units were damaged before a manifest listed them; they must be ingested again."""
+
+
 def prepare(store: Path) -> None:
     """Finish what a killed run left; call it, with the lock, before reading or adding to a store.
 
@@ -100,24 +103,31 @@ def _is_current(store: Path, number: int) -> bool:
         return False
 
 
-def commit(store: Path, about: Settings, *, even_if_repeated: bool = False) -> int:
+def commit(
+    store: Path,
+    about: Settings,
+    required: Sequence[str] = (),
+    *,
+    even_if_repeated: bool = False,
+) -> int:
     """List the finished units in a new manifest; return the number of new or changed files.
 
-    Nothing is written if the units contain nothing new, unless `even_if_repeated`.
+    Args:
+        store: The store folder.
+        about: The settings for `store.json`.
+        required: Ids of videos that the manifest must list.
+        even_if_repeated: Write a manifest even if the units contain nothing new.
 
     Raises:
+        MissingVideosError: A required video is neither stored nor recorded; nothing was written.
         BusyError: Another process wrote the next manifest at the same time.
         OutputError: The store cannot be written.
     """
     existing = Store.open(store) if (store / NAME).exists() else None
     gathered = _Gathered(existing)
     for unit in finished_units(store):
-        if problem := _problem(store, unit):
-            log.warning("a finished unit will be ingested again: %s", problem)
-            with files.output_errors(unit.path):
-                files.remove(unit.path)
-        else:
-            gathered.add(unit)
+        gathered.add(unit)
+    gathered.require(required)
     old = read_stamps(store)
     stamps = newest_stamps(pa.concat_tables([old, *gathered.stamps]))
     tables, num_new = gathered.tables()
@@ -126,20 +136,6 @@ def commit(store: Path, about: Settings, *, even_if_repeated: bool = False) -> i
     elif existing.description.manifest and not stamps.equals(old):
         write_stamps(existing.description.folder(store), stamps)
     return num_new
-
-
-def _problem(store: Path, unit: UnitRecord) -> str:
-    """Describe what is wrong with the part of a unit, by its size and footer; empty if nothing."""
-    entry = unit.unit.part
-    if entry is None:
-        return ""
-    path = store / part_name(entry.sha256)
-    try:
-        found = path.stat().st_size, zlib.crc32(read_footer(path))
-    except (OSError, ValueError) as error:
-        return f"{path}: {error}"
-    expected = entry.num_bytes, entry.footer_crc32
-    return "" if found == expected else f"{path}: it is not what was written"
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -177,6 +173,12 @@ class _Gathered:
         for tables in (self._videos, self._shots, self._parts, self.stamps):
             if len(tables) > _MOST_TABLES:  # many small tables take more memory than their rows
                 tables[:] = [pa.concat_tables(tables).combine_chunks()]
+
+    def require(self, videos: Sequence[str]) -> None:
+        """Raise `MissingVideosError` unless all these videos are among the rows."""
+        ids = pa.concat_tables(self._videos)["video"]
+        if not pc.all(pc.is_in(pa.array(videos, pa.string()), ids), min_count=0).as_py():
+            raise MissingVideosError
 
     def tables(self) -> tuple[Tables, int]:
         """Return the tables of the next manifest, and the number of new or changed videos."""

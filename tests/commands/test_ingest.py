@@ -74,7 +74,7 @@ def test_ingesting_twice_changes_nothing(whole, video_folder):
 def test_store_is_read_by_other_programs(whole):
     frames = f"{whole[1]}/frames/*/*.parquet"
     assert duckdb.sql(f"select count(*) from '{frames}'").fetchall() == [(60,)]
-    videos = polars.read_ipc(whole[1] / MANIFEST / "videos.arrow", memory_map=False)
+    videos = polars.read_ipc(whole[1] / MANIFEST / "videos.arrow")
     assert videos["status"].to_list() == ["ok"] * 6
     shots = pyarrow.ipc.open_file(str(whole[1] / MANIFEST / "shots.arrow")).read_all()
     assert shots.num_rows == 18

@@ -191,4 +191,4 @@ def test_projection_stops_an_ingest_that_cannot_fit(tmp_path, caplog):
     watch.finished(200, int(free * 1.6))
     assert "may not fit" in caplog.text
     with pytest.raises(OutputError, match=r"needs about .* MB more"):
-        watch.finished(100, free * 3)
+        watch.finished(100, free * 9)

@@ -37,8 +37,9 @@ def as_earlier(store, version):
     entry = frames_entry(store / PART, version)
     added = ["duplicate_of", "mirrored"] if version == 1 else ["duplicate_of"]
     pq.write_table(opened.videos.drop_columns(added), store / TABLES[0], write_page_checksum=True)
-    shots = opened.every_shot.sort_by([("video", "ascending"), ("shot", "ascending")])
+    shots = opened.every_shot
     shots = shots.set_column(0, "video", shots["video"].cast(pa.string()))
+    shots = shots.sort_by([("video", "ascending"), ("shot", "ascending")])
     pq.write_table(shots, store / TABLES[1], write_page_checksum=True)
     files = {PART: entry} | {one: file_entry(store / one) for one in TABLES}
     tables = Tables(opened.videos, opened.every_shot, PartList.of({PART: entry}))

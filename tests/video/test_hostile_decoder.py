@@ -18,7 +18,7 @@ from footage.ingestion import worker
 from footage.ingestion.plain_jpeg import plain_jpeg_size
 from footage.ingestion.receiving import Receiver
 from footage.store.reader import Store
-from footage.store.records import finished_units
+from footage.store.records import VideoRecord, finished_units
 from footage.store.units import UnitWriter
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT
 from footage.video.sandbox import Limits
@@ -197,7 +197,7 @@ def test_hostile_decoders_cost_their_own_videos_only(tmp_path, monkeypatch, step
     data = synthetic.encode(tmp_path / "data.mp4", synthetic.scene(1, 1.0)).read_bytes()
     (tmp_path / "in").mkdir()
     for number in range(len(cases)):
-        (tmp_path / "in" / f"{number:02d}.mp4").write_bytes(data + bytes(number))
+        (tmp_path / "in" / f"{number:02d}.mp4").write_bytes(data + bytes(number + 1))
     (tmp_path / "in" / "good.mp4").write_bytes(data)
     right = worker.decode_into_unit
 
@@ -278,12 +278,12 @@ def test_mutated_messages_are_refused_or_lead_to_a_valid_record(messages, tmp_pa
         assert refusal.startswith("received an invalid message")
         assert refusal.isprintable()
         return
-    record = work.record
+    (record,) = [VideoRecord(**row) for row in work.videos.to_pylist()]
     assert record.status in ("ok", "partial")
     assert all(math.isfinite(value) for value in (record.fps, record.decoded_seconds))
     assert 0 < record.num_frames <= record.decoded_frames
     assert record.reason.isprintable()
-    msgspec.json.encode(work.row)
+    msgspec.json.encode(record)
 
 
 @pytest.mark.parametrize("options", [{}, {"quality": 100}, {"quality": 1}])
