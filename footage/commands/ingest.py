@@ -238,6 +238,7 @@ def _plan(
 
 
 def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
+    """Run the tasks; a unit whose worker keeps dying is divided, so that it costs one video."""
     results: list[IngestResult] = []
     num_videos = sum(len(task.sources) for task in tasks)
     num_bytes = sum(task.num_bytes for task in tasks)
@@ -245,9 +246,7 @@ def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
     num_done = failures = 0
     sandbox: Sandbox | None = None
     with progress_bar(f"ingest 0/{num_videos} videos", total=num_bytes, unit="bytes") as bar:
-        for outcome in executor.run(ingest_unit, tasks):
-            task: UnitTask = outcome.task
-            unit: UnitResult = outcome.result or _failed(task, outcome.failure)
+        for task, unit in _outcomes(tasks, executor):
             for result in unit.results:
                 sandbox = sandbox or result.sandbox  # one copy for all
                 results.append(result._replace(sandbox=sandbox))
@@ -259,6 +258,20 @@ def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
             num_done += task.num_bytes
             bar.update(num_done, description=f"ingest {len(results)}/{num_videos} videos")
     return results
+
+
+def _outcomes(
+    tasks: Sequence[UnitTask], executor: Executor
+) -> Iterator[tuple[UnitTask, UnitResult]]:
+    divided: list[UnitTask] = []
+    for outcome in executor.run(ingest_unit, tasks):
+        task: UnitTask = outcome.task
+        if outcome.failure and len(task.sources) > 1:
+            divided += [task._replace(sources=(source,)) for source in task.sources]
+        else:
+            yield task, outcome.result or _failed(task, outcome.failure)
+    for outcome in executor.run(ingest_unit, divided) if divided else ():
+        yield outcome.task, outcome.result or _failed(outcome.task, outcome.failure)
 
 
 def _failed(task: UnitTask, failure: str) -> UnitResult:

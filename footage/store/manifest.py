@@ -131,9 +131,9 @@ def commit(
     old = read_stamps(store)
     stamps = newest_stamps(pa.concat_tables([old, *gathered.stamps]))
     tables, num_new = gathered.tables()
-    if existing is None or num_new or even_if_repeated:
+    if num_new or even_if_repeated:
         write_manifest(store, existing, tables, about, stamps)
-    elif existing.description.manifest and not stamps.equals(old):
+    elif existing and existing.description.manifest and not stamps.equals(old):
         write_stamps(existing.description.folder(store), stamps)
     return num_new
 

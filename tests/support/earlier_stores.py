@@ -12,21 +12,24 @@ from footage.store.description import file_entry
 from footage.store.frames import FramesFile, FramesWriter, frames_entry
 from footage.store.parts import PartList
 from footage.store.reader import Store
-from footage.store.tables import Tables, totals
+from footage.store.tables import Tables, group_lengths, totals
 
 PART = "frames/part-00000.parquet"
 TABLES = ("videos.parquet", "shots.parquet")
 
 
 def as_earlier(store, version):
-    """Rewrite a store of one part as version 1 or 2 of its format; return its content hash.
+    """Rewrite a store as version 1 or 2 of its format; return its content hash.
 
     Version 1, of footage 0.1, had no checksums, no copies, and no column `mirrored`.
     """
     opened = Store.open(store)
-    with FramesFile.open(store / opened.parts.name(0)) as file:
-        groups = [file.file.read_row_group(one) for one in range(file.file.num_row_groups)]
-    opened.close()
+    groups, places = [], {}
+    for shot in opened.shots.to_pylist():
+        places[shot["video"], shot["shot"]] = len(groups)
+        with FramesFile.open(store / opened.parts.name(shot["part"])) as file:
+            for group in range(len(group_lengths(shot["num_frames"]))):
+                groups.append(file.file.read_row_group(shot["row_group"] + group))
     for name in ("frames", "manifests", "copies"):
         shutil.rmtree(store / name)
     (store / "frames").mkdir()
@@ -40,6 +43,11 @@ def as_earlier(store, version):
     shots = opened.every_shot
     shots = shots.set_column(0, "video", shots["video"].cast(pa.string()))
     shots = shots.sort_by([("video", "ascending"), ("shot", "ascending")])
+    pairs = zip(shots["video"].to_pylist(), shots["shot"].to_pylist(), strict=True)
+    numbers = {"part": [0] * len(shots), "row_group": [places.get(pair, 0) for pair in pairs]}
+    for name, values in numbers.items():
+        place = shots.schema.get_field_index(name)
+        shots = shots.set_column(place, name, pa.array(values, pa.int32()))
     pq.write_table(shots, store / TABLES[1], write_page_checksum=True)
     files = {PART: entry} | {one: file_entry(store / one) for one in TABLES}
     tables = Tables(opened.videos, opened.every_shot, PartList.of({PART: entry}))

@@ -211,7 +211,7 @@ def test_a_damaged_frame_is_one_clear_error_that_names_its_video_and_shot(broken
 
 
 def test_a_missing_part_is_an_error_that_names_a_video(broken_store):
-    (broken_store.path / "frames" / "part-00000.parquet").unlink()
+    (broken_store.path / broken_store.parts.name(0)).unlink()
     config = SamplingConfig(videos_per_batch=1, shots_per_video=1, frames_per_shot=2)
     with pytest.raises(StoreError, match="of video video"):
         loaded(broken_store, sampler=sampler_of(broken_store, config))
