@@ -3,8 +3,9 @@
     python -m benchmarks.scale --videos 1000 10000 100000 1000000 --out results.json
 
 Nothing is decoded: every unit of 64 videos has a synthetic record of ten shots per video, and its
-part is a link to one small file. Each measurement runs in a process of its own, so that its peak memory is
-its own. The exponent is the slope of log(seconds) over log(videos), between the two largest sizes.
+part is a link to one small file. Each measurement runs in a process of its own, which gives its own
+peak memory. The exponent is the slope of log(seconds) over log(videos), between the two largest
+sizes.
 """
 
 import argparse

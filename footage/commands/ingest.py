@@ -326,8 +326,8 @@ def _report(
         raise TooManyRejectedError(
             f"{lost.num_rows} of {len(results)} files were quarantined, more than"
             f" {config.max_quarantined_fraction:.0%}: {most}",
-            f"the remaining videos are in {store} (see videos.arrow for reasons); fix the files"
-            " or raise --max-quarantined-fraction",
+            f"the remaining videos are in {store}, whose table of videos lists the reasons; fix the"
+            " files or raise --max-quarantined-fraction",
             report,
         )
     if failures:

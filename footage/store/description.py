@@ -160,12 +160,14 @@ def verify_file(path: Path, name: str, entry: FileEntry) -> None:
     Raises:
         StoreError: The file is missing, cannot be read, or is not what was written.
     """
-    if reason := wrong_size(path / name, entry):
-        raise damaged(path, f"{name}: {reason}")
     try:
         found = retried(lambda: files.sha256(path / name), str(path / name))
     except OSError as error:
+        if error.errno != errno.EIO and (reason := wrong_size(path / name, entry)):
+            raise damaged(path, f"{name}: {reason}") from error
         raise unreadable(path, name, error) from error
+    if reason := wrong_size(path / name, entry):
+        raise damaged(path, f"{name}: {reason}")
     if found != entry.sha256:
         raise damaged(path, f"{name} is not what was written")
 

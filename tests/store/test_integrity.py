@@ -268,7 +268,7 @@ def test_part_that_is_cut_short_after_opening_is_an_error(store):
         opened.frames_of_shot(0)
 
 
-# --- stores of earlier versions --------------------------------------------------------------------
+# --- stores of earlier versions ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [1, 2])
