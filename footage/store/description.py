@@ -137,6 +137,30 @@ def read_description(path: Path) -> Description:
     return found
 
 
+def description_of(store: Path, content_hash: str) -> tuple[Description, Path]:
+    """Return the description with a content hash, and the folder of its tables.
+
+    Args:
+        store: The store folder.
+        content_hash: The hash of the newest manifest or of an earlier one; empty for the newest.
+
+    Raises:
+        StoreError: There is no store or no such manifest, or the description is damaged.
+    """
+    newest = read_description(store)
+    if content_hash in ("", newest.content_hash):
+        return newest, newest.folder(store)
+    for folder in sorted((store / MANIFESTS).glob("[0-9]*")):
+        if (folder / NAME).exists():
+            found = DOCUMENT.read(folder / NAME)
+            if found.content_hash == content_hash:
+                return found, folder
+    raise StoreError(
+        f"the store at {str(store)!r} does not contain the version {content_hash[:16]}",
+        "use the store that the run was trained on",
+    )
+
+
 def verified_bytes(path: Path, name: str, entry: FileEntry) -> bytes:
     """Content of one small file of a store, compared with its recorded hash.
 

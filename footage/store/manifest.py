@@ -35,7 +35,6 @@ from footage.store.description import (
     content_hash,
     file_entry,
     manifest_name,
-    read_description,
 )
 from footage.store.parts import SCHEMA as PARTS_SCHEMA
 from footage.store.parts import PartList, part_name
@@ -393,23 +392,3 @@ def _publish(store: Path, number: int) -> None:
 def _copy(source: Path, target: Path) -> None:
     with files.atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def description_of(store: Path, wanted: str) -> tuple[Description, Path]:
-    """Return the description with a content hash, and the folder of its tables.
-
-    Args:
-        store: The store folder.
-        wanted: The content hash; empty for the newest manifest.
-
-    Raises:
-        StoreError: There is no store, or its description is damaged.
-    """
-    newest = read_description(store)
-    if wanted and newest.content_hash != wanted:
-        for folder in sorted((store / MANIFESTS).glob("[0-9]*")):
-            if (folder / NAME).exists():
-                found = DOCUMENT.read(folder / NAME)
-                if found.content_hash == wanted:
-                    return found, folder
-    return newest, newest.folder(store)

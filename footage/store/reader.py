@@ -23,8 +23,8 @@ from footage.errors import StoreError
 from footage.store.description import (
     Description,
     damaged,
+    description_of,
     difference,
-    read_description,
     wrong_size,
 )
 from footage.store.frames import GroupFrames, Parts
@@ -71,8 +71,11 @@ class Store:
     recorded checksum before it is returned (stores of version 1 have no checksums for frames).
     """
 
-    def __init__(self, path: Path, description: Description, tables: Tables) -> None:
+    def __init__(
+        self, path: Path, description: Description, tables: Tables, folder: Path | None = None
+    ) -> None:
         self.path = path
+        self._folder = folder
         self.description = description
         self.videos = tables.videos
         """One row per input file, sorted by id."""
@@ -87,23 +90,28 @@ class Store:
         self._files = Parts(path, tables.parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (self.path, self.description)
+        return _opened_again, (self.path, self.description, self._folder)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Store":
+    def open(cls, path: str | Path, content_hash: str = "") -> "Store":
         """Open a store folder.
+
+        Args:
+            path: The store folder.
+            content_hash: The content hash of an earlier manifest, as it was before the store grew;
+                empty for the newest.
 
         Raises:
             StoreError: There is no store, it is of another version, or something in it is missing
                 or damaged.
         """
         path = Path(path)
-        description = read_description(path)
-        tables = read_tables(path, description)
+        description, folder = description_of(path, content_hash)
+        tables = read_tables(path, description, folder=folder)
         for name, entry in tables.parts.entries():
             if reason := wrong_size(path / name, entry):
                 raise damaged(path, f"{name}: {reason}")
-        return cls(path, description, tables)
+        return cls(path, description, tables, folder)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -212,8 +220,7 @@ class Store:
             raise damaged(self.path, f"{found.name}: {found.reason}")
 
 
-def _opened_again(path: Path, description: Description) -> Store:
+def _opened_again(path: Path, description: Description, folder: Path | None) -> Store:
     """Open a store that another process of this run has verified."""
-    if description.schema_version < 3:
-        return Store(path, description, read_tables(path, description))
-    return Store(path, description, map_tables(path, description))
+    read = map_tables if description.schema_version > 2 else read_tables
+    return Store(path, description, read(path, description, folder=folder), folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from footage.errors import VideoError
@@ -234,9 +235,9 @@ def _shots(lists: pa.ChunkedArray) -> pa.Table:
     parents, flat = nested.value_parent_indices(), nested.flatten()
     columns = dict(zip([field.name for field in _SHOT], flat.flatten(), strict=True))
     lengths = nested.value_lengths().to_numpy(zero_copy_only=False)
-    numbers = [pa.array(range(length), pa.int32()) for length in lengths.tolist()]
-    shot = pa.concat_arrays(numbers) if numbers else pa.array([], pa.int32())
-    return pa.table({"video": parents.cast(pa.int32()), "shot": shot, **columns})
+    shot = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    numbers = {"video": parents.cast(pa.int32()), "shot": pa.array(shot, pa.int32())}
+    return pa.table(numbers | columns)
 
 
 def finished_units(store: Path) -> Iterator[UnitRecord]:

@@ -266,7 +266,7 @@ def _bad_numbering(videos: pa.Table, shots: pa.Table) -> Iterator[str]:
             return
         place = first[code] + numbers[rows]
         seen[place] = True
-        np.add.at(sums, code, frames[rows])
+        sums += np.bincount(code, frames[rows], len(num_shots)).astype(np.int64)
         # Shots without frames come last, so (is empty, place) rises.
         rank = (frames[rows] == 0) * np.int64(total) + place
         if rank[0] <= last or (np.diff(rank) <= 0).any():
@@ -286,7 +286,7 @@ def _bad_places(shots: pa.Table, parts: PartList) -> Iterator[str]:
     if kept and int(part.max()) >= len(parts):
         yield "the table of shots names a part that does not exist"
         return
-    order = np.lexsort((first, part))
+    order = np.argsort((part.astype(np.int64) << 32) + first)
     for start in range(0, kept, _ROWS):
         rows = order[start : start + _ROWS + 1]
         end = first[rows].astype(np.int64) + -(-length[rows] // FRAMES_PER_GROUP)

@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_videos_that_come_later_are_added(whole, video_folder, tmp_path):
     later = tmp_path / "later.mp4"
     (folder / "group0" / "video2.mp4").rename(later)
     ingest([str(folder)], out, CONFIG, HERE)
-    first = parts(hashes(out))
+    first, earlier = parts(hashes(out)), Store.open(out).content_hash
     later.rename(folder / "group0" / "video2.mp4")
     report = ingest([str(folder)], out, CONFIG, HERE)
     assert (report.new_videos, report.totals["seen"]) == (1, 6)
@@ -102,6 +103,11 @@ def test_videos_that_come_later_are_added(whole, video_folder, tmp_path):
     assert store.videos.equals(reference.videos)
     for row in range(18):
         assert store.frames_of_shot(row) == reference.frames_of_shot(row)
+    before = pickle.loads(pickle.dumps(Store.open(out, earlier)))
+    assert before.videos.num_rows == 5
+    assert before.frames_of_shot(0) == reference.frames_of_shot(0)
+    with pytest.raises(StoreError, match="does not contain the version abc"):
+        Store.open(out, "abc")
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -123,6 +129,8 @@ def test_store_of_an_earlier_version_grows_and_keeps_its_hash_until_then(
     store.verify()
     assert parts(before).items() < parts(hashes(out)).items()
     assert store.description.schema_version == 3
+    assert Store.open(out, recorded).videos.num_rows == 5
+    assert pickle.loads(pickle.dumps(Store.open(out, recorded))).encoded(0, [0])
     assert store.videos.equals(reference.videos)
     for row in range(18):
         assert store.frames_of_shot(row) == reference.frames_of_shot(row)
