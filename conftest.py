@@ -7,11 +7,10 @@ import pytest
 import simplejpeg
 from hypothesis import settings
 
-from footage.store import commit
-from footage.store import writer as store_writing
 from footage.store.reader import Store
 from tests.support import synthetic
 from tests.support.labelled_shapes import draw_shapes
+from tests.support.stores import write_store
 
 pytest_plugins = ["tests.support.trials"]
 
@@ -30,29 +29,19 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store of six videos of three shots of four to six frames of 96x72 px; read only."""
     path = tmp_path_factory.mktemp("store")
+    videos = []
     for video in range(6):
-        name = f"group{video % 2}/video{video}.mp4#{video:012x}"
-        with store_writing.VideoWriter(path, name) as writer:
-            shots = []
-            for shot in range(3):
-                frames = list(synthetic.scene(100 * video + shot, 2 + (shot + video) % 3 / 2))[::12]
-                for index, image in enumerate(frames):
-                    seconds = 10 * shot + index / 2
-                    writer.add(shot, index, seconds, simplejpeg.encode_jpeg(image, quality=90))
-                start, end = 10.0 * shot, 10.0 * shot + len(frames) / 2
-                shots.append(store_writing.ShotRecord(start, end, 1.0, len(frames)))
-            record = store_writing.VideoRecord(
-                video=name,
-                path=name.split("#")[0],
-                content_hash=f"{video:064x}",
-                num_bytes=1,
-                decoded_seconds=shots[-1].end_seconds,
-                num_shots=3,
-                num_frames=sum(shot.num_frames for shot in shots),
-            )
-            writer.finish(record, shots, {})
-    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
-    return Store.open(path)
+        shots = [
+            [
+                simplejpeg.encode_jpeg(image, quality=90)
+                for image in list(synthetic.scene(100 * video + shot, 2 + (shot + video) % 3 / 2))[
+                    ::12
+                ]
+            ]
+            for shot in range(3)
+        ]
+        videos.append((f"group{video % 2}/video{video}.mp4#{video:012x}", shots))
+    return write_store(path, videos)
 
 
 @pytest.fixture(scope="session")

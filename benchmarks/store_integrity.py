@@ -27,11 +27,9 @@ from benchmarks.loading import drawn_frames
 from footage.data.config import AugmentConfig
 from footage.data.views import augment_jpeg
 from footage.seeding import generator
-from footage.store import commit
-from footage.store import writer as store_writing
-from footage.store.description import part_name
 from footage.store.reader import Store
 from footage.store.tables import FRAMES_PER_GROUP
+from tests.support.stores import write_store
 
 VIDEOS = 40
 FRAMES_TAKEN = 4
@@ -50,7 +48,7 @@ class UnverifiedReader:
         shots = self._store.shots
         part, first = shots["part"][row].as_py(), shots["row_group"][row].as_py()
         if part not in self._parts:
-            self._parts[part] = pq.ParquetFile(self._store.path / part_name(part))
+            self._parts[part] = pq.ParquetFile(self._store.path / self._store.parts.name(part))
         groups = {
             group: self._parts[part].read_row_group(
                 first + group, columns=["seconds", "jpeg"], use_threads=False
@@ -68,29 +66,14 @@ class UnverifiedReader:
 def drawn_store(path: Path, frames_per_shot: int) -> Store:
     """Create a store of videos with three shots each and frames of realistic size."""
     jpegs = drawn_frames()
+    videos = []
     for number in range(VIDEOS):
-        video = f"folder/video{number:04d}.mp4#{number:016x}"
-        with store_writing.VideoWriter(path, video) as writer:
-            for shot in range(3):
-                for index in range(frames_per_shot):
-                    jpeg = jpegs[(number + 7 * shot + index) % len(jpegs)]
-                    writer.add(shot, index, 100.0 * shot + index / 2, jpeg)
-            record = store_writing.VideoRecord(
-                video=video,
-                path=video.partition("#")[0],
-                content_hash=f"{number:064x}",
-                num_bytes=1,
-                num_shots=3,
-                num_frames=3 * frames_per_shot,
-            )
-            span = frames_per_shot / 2
-            shots = [
-                store_writing.ShotRecord(100.0 * shot, 100.0 * shot + span, 1.0, frames_per_shot)
-                for shot in range(3)
-            ]
-            writer.finish(record, shots, {})
-    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
-    return Store.open(path)
+        shots = [
+            [jpegs[(number + 7 * shot + index) % len(jpegs)] for index in range(frames_per_shot)]
+            for shot in range(3)
+        ]
+        videos.append((f"folder/video{number:04d}.mp4#{number:016x}", shots))
+    return write_store(path, videos)
 
 
 def cpu_seconds(
@@ -111,7 +94,7 @@ def reading_otherwise(store: Store, *, every_page: bool) -> Store:
     store.encoded(0, [0])
     other = Store.open(store.path)
     file = pq.ParquetFile(
-        store.path / part_name(0), pre_buffer=False, page_checksum_verification=every_page
+        store.path / store.parts.name(0), pre_buffer=False, page_checksum_verification=every_page
     )
     other._parts._open[0] = dataclasses.replace(store._parts._open[0], file=file, checksums=None)
     return other

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from footage.store.reader import Store
 
 COUNTS = ("num_shots", "num_frames", "black_frames", "static_frames")
-"""Columns of a store's videos.parquet that are summed for each source."""
+"""Columns of a store's table of videos that are summed for each source."""
 
 HEAD = """# The clips used in the experiments
 
@@ -45,7 +45,7 @@ def page(
 
     Args:
         rows: Rows of the manifest.
-        videos: Rows of videos.parquet from the store of the same clips.
+        videos: Rows of the table of videos from the store of the same clips.
         held_out: Held-out sources.
     """
     sources: dict[str, list[dict[str, str]]] = {}
@@ -94,7 +94,7 @@ def main() -> None:
     held_out = (
         json.loads(options.truth.read_text("utf-8"))["held_out_sources"] if options.truth else []
     )
-    videos = pq.read_table(options.store / "videos.parquet").to_pylist()
+    videos = Store.open(options.store).videos.to_pylist()
     print(page(rows, videos, held_out), end="")
 
 

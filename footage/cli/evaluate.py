@@ -1,5 +1,6 @@
 """The command line of `footage evaluate`."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,8 @@ from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
 from footage.runs import layout
+
+log = logging.getLogger(__name__)
 
 DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
 
@@ -78,7 +81,8 @@ def _evaluate(
         overwrite=overwrite,
     )
     if results.shard:
-        log.info("shard %s is done; next: the same command with --merge, after all", results.shard)
+        log.info("shard %s is done", results.shard)
+        log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
     for view in tables(results.rows, results.summaries):
         show(view)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

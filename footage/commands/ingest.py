@@ -11,14 +11,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, MachineError, StoreError
+from footage.ingestion import planning
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.disk_space import SpaceWatch, check_before
 from footage.ingestion.report import IngestReport, TooManyRejectedError, UnprocessedError
 from footage.ingestion.sources import Source, find
-from footage.ingestion.worker import IngestedVideo, IngestResult, IngestTask, ingest_one, video_id
+from footage.ingestion.worker import (
+    IngestResult,
+    UnitResult,
+    UnitTask,
+    ingest_unit,
+    video_id,
+)
 from footage.io import files
 from footage.io.documents import Document
 from footage.processes import interpreters
@@ -27,10 +37,11 @@ from footage.progress import progress_bar
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
-from footage.store import commit
-from footage.store.description import NAME, VIDEOS, Setting
+from footage.store import manifest
+from footage.store.description import EARLIER_TABLES, MANIFESTS, NAME, Setting
 from footage.store.reader import Store
-from footage.store.writer import DamagedWorkError, discard, finished_work
+from footage.store.records import RECORDS, WORK, finished_units
+from footage.store.sources import read_stamps
 from footage.video.detectors.base import DETECTORS
 
 MOST_FAILURES = 5
@@ -40,9 +51,11 @@ _MACHINE_HINT = (
     " or lower --workers or --limits.memory-bytes, then rerun to resume"
 )
 _ATTEMPTS = 3
-"""Number of attempts for videos whose finished files were damaged before the commit."""
+"""Number of attempts for units whose records or parts were damaged before the commit."""
+_OF_STORES = (NAME, EARLIER_TABLES[0], MANIFESTS)
+"""Names of which every store has one."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-_SETTINGS_NAME = ".work/settings.json"
+_SETTINGS_NAME = f"{WORK}/settings.json"
 _SETTINGS: Document[dict[str, Any]] = Document(
     schema=dict[str, Setting],
     name="the settings of an interrupted ingest",
@@ -80,12 +93,12 @@ def ingest(
     sources = find(arguments.locations(paths, "paths"))
     try:
         with _locked(store):
-            commit.prepare(store)
-            is_store = (store / NAME).exists() or (store / VIDEOS).exists()
+            manifest.prepare(store)
+            is_store = any((store / name).exists() for name in _OF_STORES)
             existing = Store.open(store) if is_store else None
             _check_settings(store, existing, config)
             results, new_videos = _work(store, existing, sources, config, executor)
-            files.remove(store / ".work")
+            files.remove(store / WORK)
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
             raise
@@ -107,14 +120,14 @@ def _locked(store: Path) -> Iterator[None]:
     """Lock the store for this process; the folder may be new, a store, or unfinished."""
     if store.is_dir():
         names = {entry.name for entry in store.iterdir()}
-        if names - {commit.LOCK} and not names & {NAME, VIDEOS, ".work"}:
+        if names - {manifest.LOCK} and not names & {*_OF_STORES, WORK}:
             raise StoreError(
                 f"{str(store)!r} exists and is not a frame store",
                 "choose a new or empty --out folder",
             )
     is_new = not store.exists()
     try:
-        with files.exclusive(store / commit.LOCK, store):
+        with files.exclusive(store / manifest.LOCK, store):
             yield
     finally:
         if is_new:
@@ -136,14 +149,14 @@ def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -
 
 
 def _settings_of_work(store: Path) -> dict[str, Any] | None:
-    """Return the settings of an interrupted first ingest, without which its videos are useless."""
-    if not any((store / ".work" / "videos").glob("*.parquet")):
+    """Return the settings of an interrupted first ingest, without which its units are useless."""
+    if not any((store / RECORDS).glob("??/*.arrow")):
         return None
     try:
         return _SETTINGS.read(store / _SETTINGS_NAME)
     except StoreError as error:
         log.warning("%s; the videos finished so far will be ingested again", error.message)
-        files.remove(store / ".work")
+        files.remove(store / WORK)
         return None
 
 
@@ -154,120 +167,121 @@ def _work(
     config: IngestConfig,
     executor: Executor | None,
 ) -> tuple[list[IngestResult], int]:
-    """Ingest the unfinished videos and commit them; repeat videos whose files were damaged."""
+    """Ingest the units that are left, and write the manifest; repeat units that were damaged."""
+    about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), _versions())
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
-        tasks = _tasks(store, existing, sources, config)
-        new_bytes = sum(task.source.num_bytes for task in tasks if not task.known)
-        check_before(store, existing, new_bytes)
+        found = _plan(store, existing, sources, config)
+        tasks = _tasks(store, found, config)
+        check_before(store, existing, sum(task.num_bytes for task in tasks))
         _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
-        results = _run(tasks, executor or _executor(tasks, config))
+        results = [IngestResult(video) for video in found.unchanged]
+        if tasks:
+            results += _run(tasks, executor or _executor(tasks, config))
         sandbox = results[-1].sandbox or sandbox
+        done = [result.video for result in results if not result.failure]
         try:
-            new_videos = _commit(store, existing, config)
-        except DamagedWorkError as error:
-            discard(error)
+            num_new = manifest.commit(store, about, done)
+        except manifest.MissingVideosError:
             continue
-        return [result._replace(sandbox=sandbox) for result in results], new_videos
+        return [result._replace(sandbox=sandbox) for result in results], num_new
     raise StoreError(
-        f"finished videos in {str(store / '.work')!r} are repeatedly damaged",
+        f"finished videos in {str(store / WORK)!r} are repeatedly damaged",
         "check the disk, or choose another --out",
     )
 
 
-def _executor(tasks: Sequence[IngestTask], config: IngestConfig) -> Executor:
+def _tasks(store: Path, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
+    return [
+        UnitTask(
+            unit,
+            store.absolute(),
+            config.extraction,
+            config.detector,
+            config.limits,
+            config.require_sandbox or policy.requires_all(),
+        )
+        for unit in found.units
+    ]
+
+
+def _executor(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
     """Return worker processes; only those that fetch get the environment with its credentials."""
-    fetches = any(task.source.url for task in tasks)
+    fetches = any(one.source.url for task in tasks for one in task.sources)
     environment = None if fetches else interpreters.minimal_environment()
     settings = ExecutorSettings(workers=min(config.workers, len(tasks)), environment=environment)
     return EXECUTORS.find(config.executor)(settings)
 
 
-def _tasks(
+def _plan(
     store: Path, existing: Store | None, sources: Sequence[Source], config: IngestConfig
-) -> list[IngestTask]:
-    known: dict[str, list[IngestedVideo]] = {}
-    for row in _finished(store, existing, dataclasses.asdict(config.limits)):
-        name = row["video"].rsplit("#", 1)[0]
-        known.setdefault(name, []).append(IngestedVideo(row["video"], row["num_bytes"]))
-    return [
-        IngestTask(
-            source=source,
-            store=store.absolute(),
-            settings=config.extraction,
-            detector=config.detector,
-            limits=config.limits,
-            require_sandbox=config.require_sandbox or policy.requires_all(),
-            known=tuple(known.get(source.name, ())),
-        )
-        for source in sources
-    ]
-
-
-def _finished(
-    store: Path, existing: Store | None, limits: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of videos that need not be processed again.
+) -> planning.Plan:
+    """Return what is left to do.
 
     Videos quarantined under other limits, or because they could not be fetched, are retried.
     """
+    limits = dataclasses.asdict(config.limits)
+    stored: planning.Known = {}
     if existing:
-        same = existing.description.limits == limits
-        for row in existing.videos.to_pylist():
-            if row["content_hash"] and (same or row["status"] != "quarantined"):
-                yield row
-    for work in finished_work(store):
-        same = work.limits == limits
-        if work.record.content_hash and (same or work.record.status != "quarantined"):
-            yield dataclasses.asdict(work.record)
+        stored = planning.known_videos(
+            existing.videos,
+            read_stamps(store),
+            retry_quarantined=existing.description.limits != limits,
+        )
+    finished: dict[str, list[planning.KnownVideo]] = {}
+    for unit in finished_units(store):
+        other = unit.unit.limits != limits
+        for name, videos in planning.known_videos(
+            unit.videos, unit.stamps, retry_quarantined=other
+        ).items():
+            finished.setdefault(name, []).extend(videos)
+    return planning.plan(sources, stored, finished)
 
 
-def _run(tasks: Sequence[IngestTask], executor: Executor) -> list[IngestResult]:
+def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
+    """Run the tasks; a unit whose worker keeps dying is divided, so that it costs one video."""
     results: list[IngestResult] = []
-    num_bytes = sum(task.source.num_bytes for task in tasks)
+    num_videos = sum(len(task.sources) for task in tasks)
+    num_bytes = sum(task.num_bytes for task in tasks)
     space = SpaceWatch(tasks[0].store, num_bytes)
     num_done = failures = 0
     sandbox: Sandbox | None = None
-    with progress_bar(f"ingest 0/{len(tasks)} videos", total=num_bytes, unit="bytes") as bar:
-        for outcome in executor.run(ingest_one, tasks):
-            task: IngestTask = outcome.task
-            result: IngestResult = outcome.result or IngestResult(
-                video_id(task.source.name, ""), None, outcome.failure
-            )
-            sandbox = sandbox or result.sandbox  # one copy for all
-            results.append(result._replace(sandbox=sandbox))
-            if not result.only_claimed:  # hostile videos cannot stop an ingest
-                failures = failures + 1 if result.failure else 0
-            if failures == MOST_FAILURES:
-                raise _machine_error(f"{failures} videos in a row", result.failure)
-            space.finished(result.video, task.source.num_bytes)
-            num_done += task.source.num_bytes
-            bar.update(num_done, description=f"ingest {len(results)}/{len(tasks)} videos")
+    with progress_bar(f"ingest 0/{num_videos} videos", total=num_bytes, unit="bytes") as bar:
+        for task, unit in _outcomes(tasks, executor):
+            for result in unit.results:
+                sandbox = sandbox or result.sandbox  # one copy for all
+                results.append(result._replace(sandbox=sandbox))
+                if not result.only_claimed:  # hostile videos cannot stop an ingest
+                    failures = failures + 1 if result.failure else 0
+                if failures == MOST_FAILURES:
+                    raise _machine_error(f"{failures} videos in a row", result.failure)
+            space.finished(task.num_bytes, unit.stored_bytes)
+            num_done += task.num_bytes
+            bar.update(num_done, description=f"ingest {len(results)}/{num_videos} videos")
     return results
+
+
+def _outcomes(
+    tasks: Sequence[UnitTask], executor: Executor
+) -> Iterator[tuple[UnitTask, UnitResult]]:
+    divided: list[UnitTask] = []
+    for outcome in executor.run(ingest_unit, tasks):
+        task: UnitTask = outcome.task
+        if outcome.failure and len(task.sources) > 1:
+            divided += [task._replace(sources=(source,)) for source in task.sources]
+        else:
+            yield task, outcome.result or _failed(task, outcome.failure)
+    for outcome in executor.run(ingest_unit, divided) if divided else ():
+        yield outcome.task, outcome.result or _failed(outcome.task, outcome.failure)
+
+
+def _failed(task: UnitTask, failure: str) -> UnitResult:
+    ids = (video_id(one.source.name, "") for one in task.sources)
+    return UnitResult(tuple(IngestResult(video, None, failure) for video in ids), 0)
 
 
 def _machine_error(what: str, reason: str) -> MachineError:
     return MachineError(with_limits(f"{what} could not be processed: {reason}"), _MACHINE_HINT)
-
-
-def _commit(store: Path, existing: Store | None, config: IngestConfig) -> int:
-    """Commit new results to the store, if there are any; return the number of files."""
-    stored = {row["video"]: row for row in existing.videos.to_pylist()} if existing else {}
-    new = finished_work(store)
-    for work in [work for work in new if stored.get(work.record.video) == work.row]:
-        work.path.unlink()
-        new.remove(work)
-    if not new:
-        return 0
-    readable = {work.record.video.rsplit("#", 1)[0] for work in new if work.record.content_hash}
-    replaced = [
-        video
-        for video, row in stored.items()
-        if not row["content_hash"] and video.rsplit("#", 1)[0] in readable
-    ]
-    limits = dataclasses.asdict(config.limits)
-    commit.commit(store, config.store_settings, limits, _versions(), replaced)
-    return len(new)
 
 
 def _versions() -> dict[str, str]:
@@ -290,29 +304,31 @@ def _report(
     if failures and not (store / NAME).exists():
         raise _machine_error(what, failures[0][1])
     opened = Store.open(store)
-    rows = {row["video"]: row for row in opened.videos.to_pylist()}
+    columns = ["video", "status", "reason"]
+    rejected = opened.videos.filter(pc.not_equal(opened.videos["status"], "ok"))
     report = IngestReport(
         store=store,
         totals=opened.totals,
-        rejected=[
-            (video, row["status"], row["reason"])
-            for video, row in rows.items()
-            if row["status"] != "ok"
-        ],
+        rejected=[tuple(row[name] for name in columns) for row in rejected.to_pylist()],
         new_videos=new_videos,
         sandbox=results[0].sandbox,
         failures=failures,
     )
-    done = [rows[result.video] for result in results if not result.failure]
-    lost = [row for row in done if row["status"] == "quarantined"]
-    if len(lost) > config.max_quarantined_fraction * len(results):
-        reasons = Counter(row["reason"] for row in lost).most_common(3)
+    done = [result.video for result in results if not result.failure]
+    lost = rejected.filter(
+        pc.and_(
+            pc.equal(rejected["status"], "quarantined"),
+            pc.is_in(rejected["video"], pa.array(done, pa.string())),
+        )
+    )
+    if lost.num_rows > config.max_quarantined_fraction * len(results):
+        reasons = Counter(lost["reason"].to_pylist()).most_common(3)
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons)
         raise TooManyRejectedError(
-            f"{len(lost)} of {len(results)} files were quarantined, more than"
+            f"{lost.num_rows} of {len(results)} files were quarantined, more than"
             f" {config.max_quarantined_fraction:.0%}: {most}",
-            f"the remaining videos are in {store} (see videos.parquet for reasons); fix the files"
-            " or raise --max-quarantined-fraction",
+            f"the remaining videos are in {store}, whose table of videos lists the reasons; fix the"
+            " files or raise --max-quarantined-fraction",
             report,
         )
     if failures:

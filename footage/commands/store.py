@@ -10,7 +10,7 @@ from footage.errors import StoreError
 from footage.ingestion.store_repair import Checked, Repaired, check, repair
 from footage.io import files
 from footage.progress import progress_bar
-from footage.store import commit
+from footage.store import manifest
 from footage.store.description import read_description
 from footage.store.reader import Damage
 
@@ -44,9 +44,10 @@ class VerifyReport:
             lines.append(f"{'restored' if is_restored else 'damaged '}  {one.name}: {one.reason}")
             lines += [f"            {self._video(video, is_restored)}" for video in one.videos]
         about = self.checked.description
-        num_bytes = sum(entry.num_bytes for entry in about.files.values())
+        parts = self.checked.store.parts if self.checked.store else None
+        num_files = len(about.tables) + (len(parts) if parts else 0)
         lines.append(
-            f"{len(about.files)} files, {num_bytes / 1e6:,.1f} MB checked:"
+            f"{num_files} files, {about.totals.store_bytes / 1e6:,.1f} MB checked:"
             f" {len(self.checked.damage)} damaged, {len(self.restored)} restored"
         )
         if self.content_hash != about.content_hash:
@@ -55,7 +56,7 @@ class VerifyReport:
                 f" {self.content_hash[:16]}: some frames are decoded differently now,"
                 " and runs that were trained on the old ones cannot be resumed"
             )
-        if any(entry.footer_crc32 is None for name, entry in about.files.items() if "part" in name):
+        if parts and parts.table["footer_crc32"].null_count:
             lines.append(
                 "parts written by footage 0.1 have no checksums of frames: only"
                 " `footage store verify` detects damage in them"
@@ -83,9 +84,9 @@ def verify(
     """
     path = Path(store)
     is_repair = repair_from is not None and path.is_dir()
-    with files.exclusive(path / commit.LOCK, path) if is_repair else nullcontext():
+    with files.exclusive(path / manifest.LOCK, path) if is_repair else nullcontext():
         if is_repair:
-            commit.prepare(path)
+            manifest.prepare(path)
         found = _check(path)
         repaired = None
         if repair_from is not None:
@@ -142,6 +143,7 @@ def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
         )
     if report.repaired.lost:
         return "pass all files or folders that were ingested to --repair"
-    if all(one.name not in report.checked.description.files for one in remaining):
+    listed = report.checked.store.parts.names() if report.checked.store else []
+    if all(one.name.startswith("frames/") and one.name not in listed for one in remaining):
         return "move these files out of the store"
     return "ingest the videos into a new folder"

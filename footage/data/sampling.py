@@ -112,7 +112,7 @@ def shot_table(
     if not len(videos):
         raise StoreError(
             "the store contains no shots with frames",
-            "ingest more or longer videos; see `videos.parquet` for rejected files and reasons",
+            "ingest more or longer videos; see the store's table of videos for rejected files",
         )
     names = np.asarray(videos)
     starts = np.concatenate([[True], names[1:] != names[:-1]])

@@ -1,8 +1,4 @@
-"""Check that the frames of an ingest fit on the disk, before it starts and while it runs.
-
-Until the frames are committed, they exist twice: in the files of the finished videos and in the
-new parts.
-"""
+"""Check that the frames of an ingest fit on the disk, before it starts and while it runs."""
 
 import logging
 import shutil
@@ -12,7 +8,6 @@ from footage.errors import OutputError
 from footage.io import files
 from footage.store.description import NAME
 from footage.store.reader import Store
-from footage.store.writer import work_path
 
 LEAST_RATIO = 0.01
 """Low estimate of bytes of frames per byte of video, at 256 px and 2 frames per second."""
@@ -38,7 +33,7 @@ def check_before(store: Path, existing: Store | None, num_bytes: int) -> None:
     ratio = LEAST_RATIO
     if existing is not None and existing.totals["source_bytes"]:
         ratio = existing.totals["store_bytes"] / existing.totals["source_bytes"] / _TOLERANCE
-    files.require_space(store / NAME, int(2 * ratio * num_bytes), "the store")
+    files.require_space(store / NAME, int(ratio * num_bytes), "the store")
 
 
 class SpaceWatch:
@@ -51,21 +46,20 @@ class SpaceWatch:
         self._written = 0
         self._has_warned = False
 
-    def finished(self, video: str, num_bytes: int) -> None:
-        """Count a finished video; one that was in the store before needs no space.
+    def finished(self, num_bytes: int, stored_bytes: int) -> None:
+        """Count a finished unit by the size of its videos and of its part.
 
         Raises:
             OutputError: The remaining videos will not fit, by a wide margin.
         """
         self._ahead -= num_bytes
-        path = work_path(self._store, video)
-        if not path.exists():
+        if not stored_bytes:
             return
         self._done += max(num_bytes, 1)
-        self._written += path.stat().st_size
+        self._written += stored_bytes
         if self._ahead <= 0 or self._done < _PROJECT_AFTER * (self._done + self._ahead):
             return
-        need = self._written + 2 * self._written * self._ahead / self._done
+        need = self._written * self._ahead / self._done
         free = shutil.disk_usage(self._store).free
         if need > _TOLERANCE * free:
             raise OutputError(

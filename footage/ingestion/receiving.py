@@ -13,7 +13,8 @@ import msgspec
 from footage.errors import VideoError
 from footage.ingestion.plain_jpeg import plain_jpeg_size
 from footage.sandbox.messages import Deadline
-from footage.store.writer import ShotRecord, VideoRecord, VideoWriter
+from footage.store.records import ShotRecord, VideoRecord
+from footage.store.units import VideoFrames
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT, Extraction
 from footage.video.sandbox import Declared, Limits
 
@@ -68,12 +69,12 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Receiver:
-    """Takes the messages of one decoder process, and writes the frames."""
+    """Takes the messages of one decoder process, and collects the frames."""
 
     def __init__(
-        self, writer: VideoWriter, settings: Extraction, limits: Limits, num_bytes: int
+        self, frames: VideoFrames, settings: Extraction, limits: Limits, num_bytes: int
     ) -> None:
-        self._writer = writer
+        self._frames = frames
         self._settings = settings
         self._limits = limits
         self._num_bytes = num_bytes
@@ -124,7 +125,7 @@ class Receiver:
         self._check_size(jpeg)
         self._counts[shot] += 1
         self._last = seconds
-        self._writer.add(shot, number, seconds, jpeg)
+        self._frames.add(shot, number, seconds, jpeg)
 
     def _check_size(self, jpeg: bytes) -> None:
         width, height = plain_jpeg_size(jpeg)

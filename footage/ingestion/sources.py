@@ -5,7 +5,7 @@ import os
 import stat
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,13 +30,16 @@ class Source(NamedTuple):
 
     `name` is unique in a run and the same on every machine: the path relative to the given
     folder. `url` is empty for a local file; otherwise `location` lies in its file system.
-    Both may carry passwords or signatures; `name` never does.
+    Both may carry passwords or signatures; `name` never does. `stamp` changes when the content
+    does: size and modification time, or the etag of an object store. It is empty if nothing
+    identifies the content, as with some web servers.
     """
 
     name: str
     location: str
     url: str
     num_bytes: int
+    stamp: str = ""
 
 
 def is_video_name(name: str) -> bool:
@@ -123,10 +126,19 @@ def _find_local(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[Sour
 
 def _local(file: Path, name: str) -> Source:
     try:
-        num_bytes = file.stat().st_size
+        found = file.stat()
+        num_bytes, stamp = found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns} ns"
     except OSError:  # the reason is recorded when the file is processed
-        num_bytes = 0
-    return Source(text(name), os.path.abspath(file), "", num_bytes)
+        num_bytes, stamp = 0, ""
+    return Source(text(name), os.path.abspath(file), "", num_bytes, stamp)
+
+
+def _remote_stamp(info: Mapping[str, Any]) -> str:
+    """Return what identifies the content of a remote file; empty if nothing does."""
+    for key in ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "modified"):
+        if info.get(key):
+            return f"{info.get('size')} bytes, {key} {info[key]}"
+    return ""
 
 
 def _find_remote(
@@ -136,15 +148,18 @@ def _find_remote(
     is_wanted: Callable[[str], bool],
 ) -> tuple[list[Source], Walk]:
     if not _is_folder(system, root, is_wanted):
-        size = int(system.info(root).get("size") or 0)
-        return [Source(_last_name(root), root, url, size)], Walk([], 0, Counter(), [])
+        info = system.info(root)
+        size = int(info.get("size") or 0)
+        source = Source(_last_name(root), root, url, size, _remote_stamp(info))
+        return [source], Walk([], 0, Counter(), [])
     sources, hidden, others = [], 0, Counter[str]()
     for location, info in system.find(root, detail=True).items():
         name = location[len(root) :].lstrip("/")
         if any(part.startswith(".") for part in name.split("/")):
             hidden += 1
         elif is_wanted(_last_name(name)):
-            sources.append(Source(text(redacted(name)), location, url, int(info.get("size") or 0)))
+            size = int(info.get("size") or 0)
+            sources.append(Source(text(redacted(name)), location, url, size, _remote_stamp(info)))
         else:
             others[Path(name).suffix.lower()] += 1
     return sources, Walk([], hidden, others, [])

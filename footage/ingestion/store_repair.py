@@ -12,43 +12,49 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from footage.errors import StoreError
 from footage.ingestion.sources import Source, find
-from footage.ingestion.worker import IngestTask, ingest_one
+from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
 from footage.io import files
 from footage.io.documents import read_bytes
 from footage.processes.executors import LocalProcesses
-from footage.store.commit import COPIES, Content, VideoFrames, next_version, seal, write_part
+from footage.store import manifest
 from footage.store.description import (
+    MANIFESTS,
     NAME,
-    SHOTS,
-    VIDEOS,
+    PARTS,
     Description,
+    FileEntry,
     difference,
-    part_name,
-    part_number,
     read_description,
 )
-from footage.store.frames import Parts
+from footage.store.frames import FramesWriter, GroupFrames, Parts, frames_entry
+from footage.store.manifest import COPIES
+from footage.store.parts import SCHEMA as PARTS_SCHEMA
+from footage.store.parts import part_name
 from footage.store.reader import Damage, Store
-from footage.store.tables import read_tables
-from footage.store.writer import (
-    DamagedWorkError,
+from footage.store.records import (
+    WORK,
     ShotRecord,
-    WorkFile,
-    frames_of_work,
-    groups_of,
-    read_work,
-    work_path,
+    Unit,
+    VideoRecord,
+    finished_units,
+    write_unit,
 )
+from footage.store.tables import FRAMES_PER_GROUP, group_lengths, map_table, read_tables
+from footage.store.units import publish_part
 from footage.video.extract import Extraction
 from footage.video.sandbox import Limits
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+_SCRATCH = f"{WORK}/repair"
 
 
 class Checked(NamedTuple):
@@ -86,17 +92,24 @@ def check(path: Path, progress: Progress = lambda *_: None) -> Checked:
     damage += _damaged_tables(path, description)
     store = _opened(path, description)
     if store is not None:
-        total = sum(description.files[part_name(part)].num_bytes for part in description.parts())
+        total = store.parts.num_bytes
         damage += store.damage(lambda num_bytes: progress(num_bytes, total))
-    else:
-        names = map(part_name, description.parts())
-        reasons = {name: difference(path / name, description.files[name]) for name in names}
-        damage += [Damage(name, reason, []) for name, reason in reasons.items() if reason]
-    for part in sorted((path / "frames").glob("part-*.parquet")):
-        name = part.relative_to(path).as_posix()
-        if name not in description.files:
-            damage.append(Damage(name, f"it is not listed in {NAME}; move it out of the store", []))
+        damage += _unlisted(path, store)
     return Checked(description, damage, store)
+
+
+def _unlisted(path: Path, store: Store) -> Iterator[Damage]:
+    """Yield the parts that no manifest lists."""
+    listed = set(store.parts.names())
+    for table in (path / MANIFESTS).glob(f"*/{PARTS}"):
+        try:
+            listed |= set(map_table(table, PARTS_SCHEMA)["name"].to_pylist())
+        except (OSError, ValueError, pa.ArrowException):
+            log.warning("%s cannot be read", table)
+    for part in sorted((path / "frames").rglob("part-*.parquet")):
+        name = part.relative_to(path).as_posix()
+        if name not in listed:
+            yield Damage(name, f"it is not listed in {PARTS}; move it out of the store", [])
 
 
 def _description(path: Path) -> tuple[Description, list[Damage]]:
@@ -122,18 +135,24 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
+def _folders(path: Path, description: Description) -> list[str]:
+    """Return the folders of the tables and of their copies, below the store."""
+    own = description.folder(path).relative_to(path).as_posix()
+    return [own] if description.schema_version == 1 else [own, COPIES]
+
+
 def _damaged_tables(path: Path, description: Description) -> Iterator[Damage]:
-    folders = ["", f"{COPIES}/"] if description.schema_version > 1 else [""]
-    for folder in folders:
-        for name in (VIDEOS, SHOTS):
-            if reason := difference(path / folder / name, description.files[name]):
-                yield Damage(folder + name, reason, [])
+    for folder in _folders(path, description):
+        for name in description.tables:
+            place = Path(folder, name)
+            if reason := difference(path / place, description.files[name]):
+                yield Damage(place.as_posix(), reason, [])
 
 
 def _opened(path: Path, description: Description) -> Store | None:
-    for folder in (path, path / COPIES):
+    for folder in _folders(path, description):
         try:
-            return Store(path, description, *read_tables(folder, description))
+            return Store(path, description, read_tables(path, description, folder=path / folder))
         except StoreError:
             continue
     return None
@@ -159,32 +178,31 @@ def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Re
     restored = [
         one.name for one in found.damage if _restore_from_copy(path, one.name, found.description)
     ]
-    parts = [
-        one
-        for one in found.damage
-        if one.name.startswith("frames/") and one.name in found.description.files
-    ]
-    if found.store is None or not parts:
+    number = {
+        name: part for part, name in enumerate(found.store.parts.names() if found.store else [])
+    }
+    damaged = {number[one.name]: one for one in found.damage if one.name in number}
+    if found.store is None or not damaged:
         return Repaired(restored, {})
-    wanted = {video for one in parts for video in one.videos}
-    fresh, lost = _ingest_again(found.store, wanted, paths, workers)
-    parts = [one for one in parts if fresh.keys() >= set(one.videos)]
+    wanted = {video for one in damaged.values() for video in one.videos}
     try:
-        _write_again(found.store, parts, fresh)
-    except DamagedWorkError as error:
-        raise StoreError(f"a repaired video was damaged: {error}", "check the disk") from error
-    files.remove(path / ".work")
-    return Repaired(restored + [one.name for one in parts], lost)
+        fresh, lost = _ingest_again(found.store, wanted, paths, workers)
+        whole = {part: one for part, one in damaged.items() if fresh.keys() >= set(one.videos)}
+        _write_again(found.store, list(whole), fresh)
+    finally:
+        files.remove(path / WORK)
+    return Repaired(restored + [one.name for one in whole.values()], lost)
 
 
 def _restore_from_copy(path: Path, name: str, description: Description) -> bool:
     """Restore `store.json`, a table, or a copy of them from the other one."""
-    plain = name.removeprefix(f"{COPIES}/")
-    if plain not in (NAME, VIDEOS, SHOTS) or description.schema_version == 1:
+    plain = Path(name).name
+    if plain not in (NAME, *description.tables) or description.schema_version == 1:
         return False
-    other = path / plain if plain != name else path / COPIES / name
+    own = Path(".") if plain == NAME else description.folder(path).relative_to(path)
+    other = path / (own if Path(name).parent.name == COPIES else COPIES) / plain
     if plain == NAME:
-        is_sound = read_description(other.parent) == description
+        is_sound = _is_description(other.parent, description)
     else:
         is_sound = not difference(other, description.files[plain])
     if is_sound:
@@ -193,11 +211,28 @@ def _restore_from_copy(path: Path, name: str, description: Description) -> bool:
     return is_sound
 
 
+def _is_description(folder: Path, description: Description) -> bool:
+    try:
+        return read_description(folder) == description
+    except StoreError:
+        return False
+
+
+class _Fresh(NamedTuple):
+    """A video that was ingested again."""
+
+    record: VideoRecord
+    shots: list[ShotRecord]
+    part: Path
+    first_group: int
+
+
 def _ingest_again(
     store: Store, wanted: set[str], paths: Sequence[str], workers: int
-) -> tuple[dict[str, WorkFile], dict[str, str]]:
-    """Ingest some videos of a store into its work folder; return these and the lost ones."""
-    rows = {row["video"]: row for row in store.videos.to_pylist() if row["video"] in wanted}
+) -> tuple[dict[str, _Fresh], dict[str, str]]:
+    """Ingest some videos of a store into a scratch folder; return these and the lost ones."""
+    listed = store.videos.filter(pc.is_in(store.videos["video"], pa.array(wanted, pa.string())))
+    rows = {row["video"]: row for row in listed.to_pylist()}
     by_size: dict[int, list[Source]] = {}
     for source in find(list(paths)) if paths and rows else []:
         by_size.setdefault(source.num_bytes, []).append(source)
@@ -206,19 +241,38 @@ def _ingest_again(
     if tasks:
         log.info("videos to ingest again: %d", len(tasks))
     failures = {}
-    for outcome in LocalProcesses(min(workers, len(tasks))).run(ingest_one, list(tasks.values())):
-        failures[outcome.task.source] = (
-            outcome.result.failure if outcome.result else outcome.failure
-        )
-    fresh: dict[str, WorkFile] = {}
+    executor = LocalProcesses(min(workers, len(tasks)))
+    for outcome in executor.run(ingest_unit, list(tasks.values())):
+        failure = outcome.result.results[0].failure if outcome.result else outcome.failure
+        failures[outcome.task.sources] = failure
+    found = _found_again(store.path / _SCRATCH)
     lost = {}
     for video, row in rows.items():
         reason = "the video was not found"
         if video in tasks:
-            reason = failures[tasks[video].source] or _use(store, video, row, fresh)
+            reason = failures[tasks[video].sources] or _problem(row, found.get(video))
         if reason:
             lost[video] = reason
-    return fresh, lost
+            found.pop(video, None)
+    return found, lost
+
+
+def _problem(row: Mapping[str, Any], fresh: _Fresh | None) -> str:
+    if fresh is None or fresh.record.content_hash != row["content_hash"]:
+        return "its content has changed"
+    return fresh.record.reason if fresh.record.status == "quarantined" else ""
+
+
+def _found_again(scratch: Path) -> dict[str, _Fresh]:
+    """Return the videos that were ingested into a scratch folder; each is a unit of its own."""
+    found = {}
+    for unit in finished_units(scratch):
+        part = scratch / part_name(unit.unit.part.sha256) if unit.unit.part else scratch
+        for row in unit.videos.to_pylist():
+            columns = unit.shots.select(ShotRecord._fields).to_pylist()
+            shots = [ShotRecord(**shot) for shot in columns]
+            found[row["video"]] = _Fresh(VideoRecord(**row), shots, part, 0)
+    return found
 
 
 def _match(row: Mapping[str, Any], candidates: Sequence[Source]) -> Source | None:
@@ -244,7 +298,7 @@ def _sha256(location: str) -> str:
         return ""
 
 
-def _task(store: Store, video: str, source: Source) -> IngestTask:
+def _task(store: Store, video: str, source: Source) -> UnitTask:
     settings = store.settings
     detector = settings.pop("detector", "adaptive")
     names = {field.name for field in dataclasses.fields(Limits)}
@@ -258,73 +312,122 @@ def _task(store: Store, video: str, source: Source) -> IngestTask:
             f"the settings of the store at {str(store.path)!r} are not those of this version",
             "repair it with the version of footage that wrote it",
         ) from error
-    return IngestTask(
-        source=source._replace(name=_name(video)),
-        store=store.path.absolute(),
+    return UnitTask(
+        sources=(SourceTask(source._replace(name=_name(video), stamp="")),),
+        store=store.path.absolute() / _SCRATCH,
         settings=extraction,
         detector=detector,
         limits=Limits(**limits),
-        known=(),
     )
 
 
-def _use(store: Store, video: str, row: Mapping[str, Any], fresh: dict[str, WorkFile]) -> str:
-    """Add the finished work on a video to `fresh`; return a reason if it cannot be used."""
-    try:
-        work = read_work(work_path(store.path, video))
-    except DamagedWorkError:
-        return "its content has changed"
-    if work.record.status == "quarantined" or work.record.content_hash != row["content_hash"]:
-        return work.record.reason or "its content has changed"
-    record = dataclasses.replace(work.record, path=row["path"])
-    fresh[video] = work._replace(record=record)
-    return ""
-
-
-def _write_again(store: Store, parts: Sequence[Damage], fresh: Mapping[str, WorkFile]) -> None:
+def _write_again(store: Store, parts: Sequence[int], fresh: Mapping[str, _Fresh]) -> None:
     """Replace some parts; also the tables and `store.json`, if a part differs from before."""
-    if not parts:
-        return
-    content = Content.of(store)
-    content.videos = [
-        fresh[row["video"]].row if row["video"] in fresh else row for row in content.videos
-    ]
     is_exact = True
-    with next_version(store.path) as folder:
-        for one in parts:
-            part = part_number(one.name)
-            rows = [row for row in content.shots if row["part"] == part]
-            old = store.description.files[one.name]
-            version = 1 if old.footer_crc32 is None else 2
-            videos = _videos_of_part(store, rows, fresh)
-            new_rows, new = write_part(folder, part, videos, version)
-            content.shots = [row for row in content.shots if row["part"] != part] + new_rows
-            content.parts.pop(one.name)
-            content.parts |= {one.name: new} if new else {}
-            is_exact &= new == old
-        if not is_exact:
-            about = store.description
-            seal(folder, content, about.settings, about.limits, about.versions)
-
-
-def _videos_of_part(
-    store: Store, rows: Sequence[Mapping[str, Any]], fresh: Mapping[str, WorkFile]
-) -> Iterator[VideoFrames]:
-    """Yield the videos of a part in order: intact ones from the store, others ingested again."""
-    parts = Parts(store.path, store.description)
-    for video in sorted({row["video"] for row in rows}):
-        if video in fresh:
-            yield VideoFrames(video, fresh[video].shots, frames_of_work(fresh[video]))
+    files.make_folder(store.path / WORK)
+    for part in parts:
+        name, old = store.parts.name(part), store.parts.entry(part)
+        path = store.path / WORK / "part.parquet"
+        shots = _shots_of_part(store, part)
+        places = _write_part(store, part, shots, fresh, path, 1 if old.footer_crc32 is None else 2)
+        new = frames_entry(path, 1 if old.footer_crc32 is None else 2)
+        if new == old:
+            with files.output_errors(store.path / name):
+                path.replace(store.path / name)
+                files.sync((store.path / name).parent)
             continue
-        own = [row for row in rows if row["video"] == video]
-        shots = [ShotRecord(*(row[name] for name in ShotRecord._fields)) for row in own]
-        yield VideoFrames(video, shots, _stored_groups(parts, video, own, shots))
-    parts.close()
+        is_exact = False
+        publish_part(store.path, path, new)
+        _record(store, new, shots, places, fresh)
+    if not is_exact:
+        about = store.description
+        settings = manifest.Settings(about.settings, about.limits, about.versions)
+        manifest.commit(store.path, settings, even_if_repeated=True)
+        for part in parts:
+            if store.parts.name(part) not in Store.open(store.path).parts.names():
+                files.remove(store.path / store.parts.name(part))
+
+
+def _shots_of_part(store: Store, part: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the shots with frames in a part by video, in storage order."""
+    rows = np.flatnonzero(store.shots["part"].to_numpy() == part)
+    table = store.shots.take(pa.array(rows)).sort_by("row_group")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        found.setdefault(row["video"], []).append(row)
+    return found
+
+
+def _write_part(
+    store: Store,
+    part: int,
+    shots: Mapping[str, Sequence[Mapping[str, Any]]],
+    fresh: Mapping[str, _Fresh],
+    path: Path,
+    version: int,
+) -> dict[str, int]:
+    """Write a part from intact and fresh frames; return the first row group of each video."""
+    writer = FramesWriter(path, version)
+    stored = Parts(store.path, store.parts)
+    places = {}
+    try:
+        for video, rows in shots.items():
+            places[video] = writer.num_groups
+            tables = (
+                _fresh_groups(fresh[video])
+                if video in fresh
+                else _stored_groups(stored, part, rows)
+            )
+            for table in tables:
+                writer.write(table)
+        writer.finish()
+    finally:
+        writer.close()
+        stored.close()
+    return places
+
+
+def _fresh_groups(fresh: _Fresh) -> Iterator[pa.Table]:
+    with pq.ParquetFile(fresh.part, pre_buffer=False) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, use_threads=False)
 
 
 def _stored_groups(
-    parts: Parts, video: str, rows: Sequence[Mapping[str, Any]], shots: Sequence[ShotRecord]
+    parts: Parts, part: int, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[pa.Table]:
-    part, first = rows[0]["part"], rows[0]["row_group"]
-    for group, expected in enumerate(groups_of(video, shots), start=first):
-        yield parts.whole(part, group, expected)
+    for row in rows:
+        for group, count in enumerate(group_lengths(row["num_frames"])):
+            first = group * FRAMES_PER_GROUP
+            expected = GroupFrames(row["video"], row["shot"], first, count)
+            yield parts.whole(part, row["row_group"] + group, expected)
+
+
+def _record(
+    store: Store,
+    entry: FileEntry,
+    shots: Mapping[str, Sequence[Mapping[str, Any]]],
+    places: Mapping[str, int],
+    fresh: Mapping[str, _Fresh],
+) -> None:
+    """Record all videos of a part that differs from before, like a unit."""
+    ids = pa.array(list(shots), pa.string())
+    rows = store.videos.filter(pc.is_in(store.videos["video"], ids)).to_pylist()
+    path_of = {row["video"]: row["path"] for row in rows}
+    known = {row["video"]: VideoRecord(**row) for row in rows}
+    every = store.every_shot.filter(pc.is_in(store.every_shot["video"], ids))
+    own: dict[str, list[ShotRecord]] = {video: [] for video in shots}
+    for row in sorted(every.to_pylist(), key=lambda row: (row["video"], row["shot"])):
+        own[row["video"]].append(ShotRecord(*(row[name] for name in ShotRecord._fields)))
+    videos = []
+    for video, first in places.items():
+        record, of_video = known[video], own[video]
+        if video in fresh:
+            record = dataclasses.replace(fresh[video].record, path=path_of[video])
+            of_video = fresh[video].shots
+        groups, group = [], first
+        for shot in of_video:
+            groups.append(group)
+            group += len(group_lengths(shot.num_frames))
+        videos.append((record, of_video, groups))
+    write_unit(store.path, Unit(entry, store.description.limits, []), videos)

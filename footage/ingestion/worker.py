@@ -1,9 +1,8 @@
-"""Ingest one file in a worker: fetch, hash, decode in confinement, and seal the result."""
+"""Ingest a unit in a worker: fetch, hash and decode each file in confinement, and publish all."""
 
 import contextlib
 import dataclasses
 import errno
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from footage.errors import FootageError, MachineError, MissingModuleError, Video
 from footage.ingestion.receiving import Receiver
 from footage.ingestion.sources import Source, check_local, fetch
 from footage.io.files import sha256
-from footage.store.writer import VideoRecord, VideoWriter
+from footage.store.records import Stamp, VideoRecord
+from footage.store.units import UnitWriter
 from footage.text import redacted
 from footage.video.detectors.base import DETECTORS
 from footage.video.detectors.transnet import TransnetCuts, TransnetProcess
@@ -35,24 +35,31 @@ UNKNOWN_HASH = "unknown"
 """Placeholder hash in the id of a file whose bytes could not be read."""
 
 
-class IngestedVideo(NamedTuple):
-    """A video that an earlier run has finished."""
-
-    video: str
-    num_bytes: int
-
-
-class IngestTask(NamedTuple):
-    """One file, and everything needed to ingest it in any process."""
+class SourceTask(NamedTuple):
+    """One file of a unit."""
 
     source: Source
+    known: tuple[str, ...] = ()
+    """Ids of the videos that the store contains under this name."""
+    duplicate_of: str = ""
+    """Id of a video with the same bytes; empty for none."""
+
+
+class UnitTask(NamedTuple):
+    """A unit of files, and everything needed to ingest it in any process."""
+
+    sources: tuple[SourceTask, ...]
     store: Path
     settings: Extraction
     detector: str
     """Name of one of `DETECTORS`."""
     limits: Limits
-    known: tuple[IngestedVideo, ...]
     require_sandbox: bool = False
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all its files."""
+        return sum(one.source.num_bytes for one in self.sources)
 
 
 class IngestResult(NamedTuple):
@@ -74,24 +81,44 @@ def video_id(name: str, content_hash: str) -> str:
     return f"{name}#{content_hash[:16] or UNKNOWN_HASH}"
 
 
-def ingest_one(task: IngestTask) -> IngestResult:
-    """Ingest one file, unless an earlier run has finished it.
+class UnitResult(NamedTuple):
+    """The outcome of a unit."""
 
-    A fault of the file is recorded as the reason of its quarantine. A failure of the machine is not
-    the file's fault: after some attempts it is returned as a failure.
+    results: tuple[IngestResult, ...]
+    """One for each of its files."""
+    stored_bytes: int
+    """Size of its part."""
+
+
+def ingest_unit(task: UnitTask) -> UnitResult:
+    """Ingest the files of a unit into one part, except those that the store contains.
+
+    A fault of a file is recorded as the reason of its quarantine. A failure of the machine is not
+    the file's fault: after some attempts it is returned as a failure, and nothing is recorded.
     """
+    with UnitWriter(task.store) as writer:
+        results = tuple(_ingest_one(task, one, writer) for one in task.sources)
+        stamps = [
+            Stamp(one.source.name, one.source.stamp, result.video)
+            for one, result in zip(task.sources, results, strict=True)
+            if one.source.stamp and not result.failure and not result.video.endswith(UNKNOWN_HASH)
+        ]
+        return UnitResult(results, writer.finish(dataclasses.asdict(task.limits), stamps))
+
+
+def _ingest_one(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult:
     for attempt in range(ATTEMPTS):
         try:
             with _machine_errors():
-                return _ingest(task)
+                return _ingest(task, one, writer)
         except MissingModuleError as error:  # another attempt would fail, too
             return IngestResult(
-                video_id(task.source.name, ""), None, error.message, only_claimed=True
+                video_id(one.source.name, ""), None, error.message, only_claimed=True
             )
         except MachineError as error:
             failure = error.message
             time.sleep(PAUSE_SECONDS * 2**attempt)
-    return IngestResult(video_id(task.source.name, ""), None, failure)
+    return IngestResult(video_id(one.source.name, ""), None, failure)
 
 
 @contextlib.contextmanager
@@ -108,32 +135,33 @@ def _machine_errors() -> Iterator[None]:
         raise MachineError(f"a worker process reached a limit: {cause.strerror}") from error
 
 
-def _ingest(task: IngestTask) -> IngestResult:
-    source, limits = task.source, task.limits
-    for known in task.known if source.url else ():
-        if known.num_bytes == source.num_bytes:  # hashing would require fetching it again
-            return IngestResult(known.video)
-    scratch = task.store / ".work" / "fetched"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        path = Path(folder, "video") if source.url else Path(source.location)
-        content_hash, num_bytes, sandbox = "", source.num_bytes, None
-        try:
-            with _machine_errors():
-                if source.url:
-                    fetch(source, path, limits.max_file_bytes)
-                num_bytes = _size(path)
-                content_hash = _hash(path, limits)
-                video = video_id(source.name, content_hash)
-                if any(known.video == video for known in task.known):
-                    return IngestResult(video)
-                check_local(path, limits.max_file_bytes)
-                sandbox = decode_into_store(task, path, _blank(source, content_hash, num_bytes))
-        except VideoError as error:
+def _ingest(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult:
+    source, limits = one.source, task.limits
+    path = writer.scratch / "fetched" if source.url else Path(source.location)
+    content_hash, num_bytes, sandbox = "", source.num_bytes, None
+    try:
+        with _machine_errors():
+            if source.url:
+                fetch(source, path, limits.max_file_bytes)
+            num_bytes = _size(path)
+            content_hash = _hash(path, limits)
             video = video_id(source.name, content_hash)
-            if any(known.video == video for known in task.known):
+            if video in one.known:
                 return IngestResult(video)
-            quarantine(task, _blank(source, content_hash, num_bytes), error.message)
+            check_local(path, limits.max_file_bytes)
+            about = _blank(source, content_hash, num_bytes)
+            if one.duplicate_of.endswith(f"#{content_hash[:16]}"):
+                writer.add(VideoRecord(**about, duplicate_of=one.duplicate_of))
+                return IngestResult(video)
+            sandbox = decode_into_unit(writer, task, path, about)
+    except VideoError as error:
+        video = video_id(source.name, content_hash)
+        if video in one.known:
+            return IngestResult(video)
+        writer.add(quarantined(_blank(source, content_hash, num_bytes), error.message))
+    finally:
+        if source.url:
+            path.unlink(missing_ok=True)
     return IngestResult(video, sandbox)
 
 
@@ -166,21 +194,23 @@ def _blank(source: Source, content_hash: str, num_bytes: int) -> dict[str, Any]:
     }
 
 
-def quarantine(task: IngestTask, known: dict[str, Any], reason: str) -> None:
-    """Record that no frame of a file is kept, with the reason."""
-    record = VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
-    with VideoWriter(task.store, record.video) as writer:
-        writer.finish(record, [], dataclasses.asdict(task.limits))
+def quarantined(known: dict[str, Any], reason: str) -> VideoRecord:
+    """Return the record of a file of which no frame is kept, with the reason."""
+    return VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
 
 
-def decode_into_store(
-    task: IngestTask, path: Path, known: dict[str, Any], decoder: Decoder | None = None
+def decode_into_unit(
+    writer: UnitWriter,
+    task: UnitTask,
+    path: Path,
+    known: dict[str, Any],
+    decoder: Decoder | None = None,
 ) -> Sandbox:
-    """Decode a file in a confined child and seal its frames; return the layers of the sandbox.
+    """Decode a file in a confined child and add it to a unit; return the layers of the sandbox.
 
     Raises:
-        VideoError: Nothing can be kept; nothing was written.
-        MachineError: The machine failed; nothing was written.
+        VideoError: Nothing can be kept; nothing was added.
+        MachineError: The machine failed; nothing was added.
         SandboxError: A layer is missing and the task requires all.
     """
     limits = task.limits
@@ -189,7 +219,8 @@ def decode_into_store(
 
     # Before the fork: a child would wait forever for the threads of its parent's pool.
     cv2.setNumThreads(1)
-    with opened(path) as file, VideoWriter(task.store, known["video"]) as writer:
+    frames = writer.frames_of(known["video"])
+    with opened(path) as file, contextlib.closing(frames):
 
         def decode(send: Send) -> None:
             if decoder is not None:
@@ -198,7 +229,7 @@ def decode_into_store(
             detector = transnet.detector() if transnet else new_detector()
             extract(file, task.settings, detector, limits.max_pixels, send)
 
-        receiver = Receiver(writer, task.settings, limits, known["num_bytes"])
+        receiver = Receiver(frames, task.settings, limits, known["num_bytes"])
         confinement = limits.confinement(known["num_bytes"], task.require_sandbox)
         keep = (file, *transnet.descriptors) if transnet else (file,)
         try:
@@ -211,5 +242,5 @@ def decode_into_store(
                 raise MachineError("the cut detector was killed from outside") from error
             raise
         TransnetProcess.check_of_this_worker()
-        writer.finish(record, shots, dataclasses.asdict(limits))
+        writer.add(record, shots, frames)
     return sandbox

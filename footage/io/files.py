@@ -14,6 +14,7 @@ import re
 import resource
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def atomic_write(path: Path, *, replace: bool = True) -> Iterator[Path]:
     with _temporary(path) as temporary:
         yield temporary
         if temporary.exists():
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~umask())
             sync(temporary)
             if replace:
                 os.replace(temporary, path)
@@ -71,7 +72,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for child in [*temporary.rglob("*"), temporary]:
             if child.is_file():
-                os.chmod(child, 0o666 & ~_umask())
+                os.chmod(child, 0o666 & ~umask())
             sync(child)
         if path.is_dir():
             replaced = path.with_name(f".{path.name}.old.{os.getpid()}.partial")
@@ -152,7 +153,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the umask of this process; `os.umask` would change it for all threads."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("Umask:"):
@@ -173,8 +174,15 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal digits."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes as hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # not waiting for a pipe
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

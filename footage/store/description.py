@@ -1,4 +1,4 @@
-"""`store.json`: the settings of a frame store, its content, and the hashes of its files."""
+"""`store.json`: the settings of a frame store, its totals, and the hashes of its tables."""
 
 import errno
 import hashlib
@@ -16,10 +16,15 @@ from footage.io import files
 from footage.io.documents import Document, read_bytes
 from footage.io.retry import retried
 
-SCHEMA_VERSION: Literal[2] = 2
-"""Version 1 had no checksums of frames, footers and `store.json` itself; it is still read."""
+SCHEMA_VERSION: Literal[3] = 3
+"""Version 1 had no checksums of frames, footers and `store.json` itself, and version 2 had Parquet
+tables and listed its parts in `store.json`; both are still read."""
 NAME = "store.json"
-VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
+VIDEOS, SHOTS, PARTS = "videos.arrow", "shots.arrow", "parts.arrow"
+TABLES = (VIDEOS, SHOTS, PARTS)
+EARLIER_TABLES = ("videos.parquet", "shots.parquet")
+MANIFESTS = "manifests"
+"""Folder with one folder per version of the manifest: its tables and its `store.json`."""
 
 _LARGEST = 2**62
 Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
@@ -28,7 +33,11 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Setting = Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)] | float | str
 FileName = Annotated[
-    str, msgspec.Meta(pattern=r"\A(videos\.parquet|shots\.parquet|frames/part-\d{5,9}\.parquet)\Z")
+    str,
+    msgspec.Meta(
+        pattern=r"\A((videos|shots|parts)\.arrow|(videos|shots)\.parquet"
+        r"|frames/part-\d{5,9}\.parquet)\Z"
+    ),
 ]
 
 
@@ -60,7 +69,7 @@ class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Content of `store.json`."""
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     settings: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
     """Settings that determine which frames are kept."""
     limits: Annotated[dict[Name, Setting], msgspec.Meta(max_length=1000)]
@@ -69,11 +78,19 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Versions of the packages that determine pixels and cuts."""
     totals: Totals
     files: dict[FileName, FileEntry]
+    """The tables; in versions 1 and 2 also the parts."""
     content_hash: Digest
+    manifest: Annotated[int, msgspec.Meta(ge=0, lt=10**9)] = 0
+    """Number of this manifest, from 1; 0 in versions 1 and 2."""
 
-    def parts(self) -> list[int]:
-        """Numbers of the parts, ascending."""
-        return sorted(part_number(name) for name in self.files if name.startswith("frames/"))
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables."""
+        return TABLES if self.schema_version > 2 else EARLIER_TABLES
+
+    def folder(self, store: Path) -> Path:
+        """Return the folder of the tables."""
+        return store / MANIFESTS / manifest_name(self.manifest) if self.manifest else store
 
 
 DOCUMENT: Document[Description] = Document(
@@ -82,18 +99,13 @@ DOCUMENT: Document[Description] = Document(
     error=StoreError,
     hint="restore it from a copy, or ingest the videos into a new folder",
     version_key="schema_version",
-    versions=(1, 2),
+    versions=(1, 2, 3),
 )
 
 
-def part_name(part: int) -> str:
-    """Name of a part below the store's folder."""
-    return f"frames/part-{part:05d}.parquet"
-
-
-def part_number(name: str) -> int:
-    """Return the number of a part by its name."""
-    return int(name.removeprefix("frames/part-").removesuffix(".parquet"))
+def manifest_name(number: int) -> str:
+    """Name of the folder of a manifest."""
+    return f"{number:06d}"
 
 
 def content_hash(settings: Mapping[str, Any], entries: Mapping[str, FileEntry]) -> str:
@@ -109,7 +121,7 @@ def read_description(path: Path) -> Description:
         StoreError: There is no store, or it is damaged or of another version.
     """
     if not (path / NAME).exists():
-        if (path / VIDEOS).exists():
+        if (path / EARLIER_TABLES[0]).exists() or (path / MANIFESTS).exists():
             raise damaged(path, f"{NAME} is missing")
         if path.is_dir() and any(path.iterdir()):
             raise StoreError(
@@ -123,9 +135,35 @@ def read_description(path: Path) -> Description:
     found = DOCUMENT.read(path / NAME)
     if found.content_hash != content_hash(found.settings, found.files):
         raise damaged(path, f"the content hash in {NAME} does not match its settings and files")
-    if not {VIDEOS, SHOTS} <= found.files.keys():
-        raise damaged(path, f"{NAME} does not list both tables")
+    if not set(found.tables) <= found.files.keys():
+        raise damaged(path, f"{NAME} does not list all tables")
+    if (found.schema_version > 2) != (found.manifest > 0):
+        raise damaged(path, f"{NAME} does not name its manifest")
     return found
+
+
+def description_of(store: Path, content_hash: str) -> tuple[Description, Path]:
+    """Return the description with a content hash, and the folder of its tables.
+
+    Args:
+        store: The store folder.
+        content_hash: The hash of the newest manifest or of an earlier one; empty for the newest.
+
+    Raises:
+        StoreError: There is no store or no such manifest, or the description is damaged.
+    """
+    newest = read_description(store)
+    if content_hash in ("", newest.content_hash):
+        return newest, newest.folder(store)
+    for folder in sorted((store / MANIFESTS).glob("[0-9]*")):
+        if (folder / NAME).exists():
+            found = DOCUMENT.read(folder / NAME)
+            if found.content_hash == content_hash:
+                return found, folder
+    raise StoreError(
+        f"the store at {str(store)!r} does not contain the version {content_hash[:16]}",
+        "use the store that the run was trained on",
+    )
 
 
 def verified_bytes(path: Path, name: str, entry: FileEntry) -> bytes:
@@ -143,6 +181,24 @@ def verified_bytes(path: Path, name: str, entry: FileEntry) -> bytes:
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise damaged(path, f"{name} is not what was written")
     return data
+
+
+def verify_file(path: Path, name: str, entry: FileEntry) -> None:
+    """Compare a file of a store with its recorded size and hash, without keeping its content.
+
+    Raises:
+        StoreError: The file is missing, cannot be read, or is not what was written.
+    """
+    try:
+        found = retried(lambda: files.sha256(path / name), str(path / name))
+    except OSError as error:
+        if error.errno != errno.EIO and (reason := wrong_size(path / name, entry)):
+            raise damaged(path, f"{name}: {reason}") from error
+        raise unreadable(path, name, error) from error
+    if reason := wrong_size(path / name, entry):
+        raise damaged(path, f"{name}: {reason}")
+    if found != entry.sha256:
+        raise damaged(path, f"{name} is not what was written")
 
 
 def file_entry(path: Path) -> FileEntry:

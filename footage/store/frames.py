@@ -21,11 +21,10 @@ from footage.io.retry import retried
 from footage.store.description import (
     SCHEMA_VERSION,
     Checksum,
-    Description,
     FileEntry,
-    part_name,
     unreadable,
 )
+from footage.store.parts import PartList
 
 OPEN_PARTS = 16
 """Number of parts that a reader keeps open: the footer of a full part takes a few megabytes."""
@@ -257,9 +256,9 @@ UNREADABLE = (OSError, ValueError, MemoryError, pa.ArrowException)
 class Parts:
     """The parts of a store, each opened on first use."""
 
-    def __init__(self, path: Path, description: Description) -> None:
+    def __init__(self, path: Path, parts: PartList) -> None:
         self._path = path
-        self._entries = description.files
+        self._list = parts
         self._open: collections.OrderedDict[int, FramesFile] = collections.OrderedDict()
 
     def jpegs(self, part: int, group: int, count: int, places: Sequence[int]) -> list[bytes]:
@@ -279,7 +278,7 @@ class Parts:
         return self._read(part, lambda file: file.whole(group, expected))
 
     def _read(self, part: int, use: Callable[[FramesFile], Value]) -> Value:
-        name = part_name(part)
+        name = self._list.name(part)
         try:
             return retried(
                 lambda: use(self._file(part)), str(self._path / name), lambda: self._forget(part)
@@ -294,7 +293,7 @@ class Parts:
             return self._open[part]
         while len(self._open) >= OPEN_PARTS:
             self._open.popitem(last=False)[1].file.close()
-        path, entry = self._path / part_name(part), self._entries[part_name(part)]
+        path, entry = self._path / self._list.name(part), self._list.entry(part)
         if path.stat().st_size != entry.num_bytes:
             raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {entry.num_bytes:,}")
         self._open[part] = FramesFile.open(path, entry.footer_crc32)

@@ -1,14 +1,15 @@
 """The frame store: ingest writes it to disk, and all later commands read it.
 
-    STORE/store.json                 version, settings, totals, file hashes; renamed into place last
-    STORE/videos.parquet             one row per input file, with its status
-    STORE/shots.parquet              one row per shot: its times and the position of its frames
-    STORE/frames/part-00000.parquet  one row per frame: video, shot, index, seconds, jpeg
-    STORE/copies/                    second copies of store.json and of both tables
+    STORE/store.json                       settings, totals, hashes of the tables; written last
+    STORE/manifests/000001/videos.arrow    one row per input file, with its status
+    STORE/manifests/000001/shots.arrow     one row per shot: its times and where its frames are
+    STORE/manifests/000001/parts.arrow     one row per part: its size and hashes
+    STORE/frames/ab/part-abcd....parquet   one row per frame: video, shot, index, seconds, jpeg
+    STORE/copies/                          second copies of store.json and of the tables
 
 Parts are uncompressed and their row groups never contain frames of two shots, so one shot is one
-small read. `docs/reference/store.md` describes every
-column. `footage.store.commit` creates such folders.
+small read. Earlier manifests are kept. `docs/reference/store.md` describes every column.
+`footage.store.manifest` writes such folders.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +17,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
 from footage.errors import StoreError
 from footage.store.description import (
     Description,
     damaged,
+    description_of,
     difference,
-    part_name,
-    read_description,
     wrong_size,
 )
 from footage.store.frames import GroupFrames, Parts
-from footage.store.tables import FRAMES_PER_GROUP, group_lengths, read_tables
+from footage.store.tables import (
+    FRAMES_PER_GROUP,
+    Tables,
+    column,
+    group_lengths,
+    map_tables,
+    num_kept,
+    read_tables,
+)
 
 
 class Frame(NamedTuple):
@@ -59,52 +66,52 @@ def evenly(length: int, count: int) -> list[int]:
 class Store:
     """A frame store opened for reading.
 
-    Opening reads and verifies `store.json` and the two small tables. Parts are opened on first use,
-    once per process, so a store can be sent to worker processes. Every frame is compared with its
+    Opening verifies `store.json` and the tables, which are memory-mapped. Parts are opened on first
+    use. Another process to which a store is sent opens it by path. Every frame is compared with its
     recorded checksum before it is returned (stores of version 1 have no checksums for frames).
     """
 
     def __init__(
-        self, path: Path, description: Description, videos: pa.Table, shots: pa.Table
+        self, path: Path, description: Description, tables: Tables, folder: Path | None = None
     ) -> None:
         self.path = path
+        self._folder = folder
         self.description = description
-        self.videos = videos
-        self.every_shot = shots
-        """All shots, including those too short to contain a frame."""
-        self.shots = shots.filter(pc.greater(shots["num_frames"], 0)).combine_chunks()
+        self.videos = tables.videos
+        """One row per input file, sorted by id."""
+        self.every_shot = tables.shots
+        """All shots; those too short to contain a frame come last."""
+        self.shots = tables.shots.slice(0, num_kept(tables.shots))
         """The shots with frames, sorted by (video, shot); a shot's *row* is its position here."""
-        self._place()
+        self.parts = tables.parts
+        self._part_of = column(self.shots, "part")
+        self._group_of = column(self.shots, "row_group")
+        self._length_of = column(self.shots, "num_frames")
+        self._files = Parts(path, tables.parts)
 
-    def _place(self) -> None:
-        self._part_of = self.shots["part"].to_numpy()
-        self._group_of = self.shots["row_group"].to_numpy()
-        self._length_of = self.shots["num_frames"].to_numpy()
-        self._parts = Parts(self.path, self.description)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._place()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self.path, self.description, self._folder)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Store":
+    def open(cls, path: str | Path, content_hash: str = "") -> "Store":
         """Open a store folder.
+
+        Args:
+            path: The store folder.
+            content_hash: The content hash of an earlier manifest, as it was before the store grew;
+                empty for the newest.
 
         Raises:
             StoreError: There is no store, it is of another version, or something in it is missing
                 or damaged.
         """
         path = Path(path)
-        description = read_description(path)
-        videos, shots = read_tables(path, description)
-        for part in description.parts():
-            name = part_name(part)
-            if reason := wrong_size(path / name, description.files[name]):
+        description, folder = description_of(path, content_hash)
+        tables = read_tables(path, description, folder=folder)
+        for name, entry in tables.parts.entries():
+            if reason := wrong_size(path / name, entry):
                 raise damaged(path, f"{name}: {reason}")
-        return cls(path, description, videos, shots)
+        return cls(path, description, tables, folder)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -131,7 +138,7 @@ class Store:
         part, first, length = self._position(row)
         pairs = []
         for group, count in enumerate(group_lengths(length), start=first):
-            pairs += self._parts.frames(part, group, count)
+            pairs += self._files.frames(part, group, count)
         return [Frame(index, seconds, jpeg) for index, (seconds, jpeg) in enumerate(pairs)]
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
@@ -154,7 +161,7 @@ class Store:
             count = min(FRAMES_PER_GROUP, length - start)
             asked = [index for index in indices if start <= index < start + count]
             places = [index - start for index in asked]
-            found |= zip(asked, self._parts.jpegs(part, first + group, count, places), strict=True)
+            found |= zip(asked, self._files.jpegs(part, first + group, count, places), strict=True)
         return [found[index] for index in indices]
 
     def _position(self, row: int) -> tuple[int, int, int]:
@@ -165,7 +172,7 @@ class Store:
 
     def close(self) -> None:
         """Close the parts that are open in this process; reading opens them again."""
-        self._parts.close()
+        self._files.close()
 
     def damage(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Damage]:
         """Read every byte of the parts and compare it with what was recorded when it was written.
@@ -175,12 +182,10 @@ class Store:
         Args:
             progress: Called with the number of bytes of each part that was read.
         """
-        rows_of: dict[int, list[int]] = {part: [] for part in self.description.parts()}
-        for row, part in enumerate(self._part_of.tolist()):
-            rows_of[part].append(row)
-        for part, rows in rows_of.items():
-            name = part_name(part)
-            entry = self.description.files[name]
+        order = np.argsort(self._part_of, kind="stable")
+        starts = np.searchsorted(self._part_of[order], np.arange(len(self.parts) + 1))
+        for part, (name, entry) in enumerate(self.parts.entries()):
+            rows = order[starts[part] : starts[part + 1]].tolist()
             reason = difference(self.path / name, entry)
             # Without checksums any frame may be wrong.
             is_unknown = bool(reason) and entry.footer_crc32 is None
@@ -197,7 +202,7 @@ class Store:
             for group, count in enumerate(group_lengths(length)):
                 start = group * FRAMES_PER_GROUP
                 expected = GroupFrames(**shot, first=start, num_frames=count)
-                self._parts.whole(part, first + group, expected)
+                self._files.whole(part, first + group, expected)
         except StoreError:
             return False
         return True
@@ -213,3 +218,9 @@ class Store:
         """
         for found in self.damage():
             raise damaged(self.path, f"{found.name}: {found.reason}")
+
+
+def _opened_again(path: Path, description: Description, folder: Path | None) -> Store:
+    """Open a store that another process of this run has verified."""
+    read = map_tables if description.schema_version > 2 else read_tables
+    return Store(path, description, read(path, description, folder=folder), folder)

@@ -37,7 +37,7 @@ INGESTS = """
 import json, os, sys
 from pathlib import Path
 from footage.commands.ingest import IngestConfig
-from footage.ingestion.worker import IngestTask, ingest_one
+from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
 from footage.ingestion.sources import Source
 
 CONFIG = IngestConfig(short_side=64)
@@ -45,8 +45,8 @@ CONFIG = IngestConfig(short_side=64)
 def once(path):
     source = Source("a.mp4", str(path), "", path.stat().st_size)
     out = path.parent / "out"
-    task = IngestTask(source, out, CONFIG.extraction, "adaptive", CONFIG.limits, ())
-    assert ingest_one(task).sandbox
+    task = UnitTask((SourceTask(source),), out, CONFIG.extraction, "adaptive", CONFIG.limits)
+    assert ingest_unit(task).results[0].sandbox
 """
 LOOP = """
 count = int(sys.argv[2])

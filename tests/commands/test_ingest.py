@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import cv2
 import duckdb
 import numpy as np
 import polars
+import pyarrow
 import pytest
 import simplejpeg
 
@@ -17,10 +19,15 @@ from footage.errors import BusyError, ConfigError, FootageError, StoreError
 from footage.ingestion.sources import find
 from footage.store.reader import Store
 from tests.support import synthetic
-from tests.support.earlier_stores import as_version_1
+from tests.support.earlier_stores import as_earlier
 from tests.support.ingesting import CONFIG, HERE, RUN, hashes
 
-PART = "frames/part-00000.parquet"
+MANIFEST = "manifests/000001"
+
+
+def parts(found):
+    """The parts among the hashes of a store's files."""
+    return {name: one for name, one in found.items() if name.startswith("frames/")}
 
 
 def test_videos_become_shots_and_frames(whole):
@@ -66,11 +73,14 @@ def test_ingesting_twice_changes_nothing(whole, video_folder):
 
 
 def test_store_is_read_by_other_programs(whole):
-    parts = f"{whole[1]}/frames/*.parquet"
-    assert duckdb.sql(f"select count(*) from '{parts}'").fetchall() == [(60,)]
-    assert polars.read_parquet(whole[1] / "videos.parquet")["status"].to_list() == ["ok"] * 6
+    frames = f"{whole[1]}/frames/*/*.parquet"
+    assert duckdb.sql(f"select count(*) from '{frames}'").fetchall() == [(60,)]
+    videos = polars.read_ipc(whole[1] / MANIFEST / "videos.arrow")
+    assert videos["status"].to_list() == ["ok"] * 6
+    shots = pyarrow.ipc.open_file(str(whole[1] / MANIFEST / "shots.arrow")).read_all()
+    assert shots.num_rows == 18
     joined = duckdb.sql(
-        f"select count(*) from '{parts}' f join '{whole[1]}/shots.parquet' s using (video, shot)"
+        f"select count(*) from '{frames}' f join shots s using (video, shot)"
         " where f.seconds between s.start_seconds and s.end_seconds"
     )
     assert joined.fetchall() == [(60,)]
@@ -82,25 +92,34 @@ def test_videos_that_come_later_are_added(whole, video_folder, tmp_path):
     later = tmp_path / "later.mp4"
     (folder / "group0" / "video2.mp4").rename(later)
     ingest([str(folder)], out, CONFIG, HERE)
-    first = hashes(out)["frames/part-00000.parquet"]
+    first, earlier = parts(hashes(out)), Store.open(out).content_hash
     later.rename(folder / "group0" / "video2.mp4")
     report = ingest([str(folder)], out, CONFIG, HERE)
     assert (report.new_videos, report.totals["seen"]) == (1, 6)
     store = Store.open(out)
     store.verify()
-    assert hashes(out)["frames/part-00000.parquet"] == first
+    assert first.items() < parts(hashes(out)).items()
     reference = Store.open(whole[1])
     assert store.videos.equals(reference.videos)
     for row in range(18):
         assert store.frames_of_shot(row) == reference.frames_of_shot(row)
+    before = pickle.loads(pickle.dumps(Store.open(out, earlier)))
+    assert before.videos.num_rows == 5
+    assert before.frames_of_shot(0) == reference.frames_of_shot(0)
+    with pytest.raises(StoreError, match="does not contain the version abc"):
+        Store.open(out, "abc")
 
 
-def test_store_of_version_1_grows_and_keeps_its_hash_until_then(whole, video_folder, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_store_of_an_earlier_version_grows_and_keeps_its_hash_until_then(
+    whole, video_folder, tmp_path, monkeypatch, version
+):
+    monkeypatch.setattr("footage.ingestion.planning.UNIT_VIDEOS", (64, 64))
     folder, out = tmp_path / "videos", tmp_path / "out"
     shutil.copytree(video_folder, folder)
     (folder / "group0" / "video2.mp4").rename(tmp_path / "later.mp4")
     ingest([str(folder)], out, CONFIG, HERE)
-    recorded = as_version_1(out)
+    recorded = as_earlier(out, version)
     before = hashes(out)
     assert ingest([str(folder)], out, CONFIG, HERE).new_videos == 0
     assert (hashes(out), Store.open(out).content_hash) == (before, recorded)
@@ -108,8 +127,10 @@ def test_store_of_version_1_grows_and_keeps_its_hash_until_then(whole, video_fol
     ingest([str(folder)], out, CONFIG, HERE)
     store, reference = Store.open(out), Store.open(whole[1])
     store.verify()
-    assert hashes(out)[PART] == before[PART]
-    assert store.description.schema_version == 2
+    assert parts(before).items() < parts(hashes(out)).items()
+    assert store.description.schema_version == 3
+    assert Store.open(out, recorded).videos.num_rows == 5
+    assert pickle.loads(pickle.dumps(Store.open(out, recorded))).encoded(0, [0])
     assert store.videos.equals(reference.videos)
     for row in range(18):
         assert store.frames_of_shot(row) == reference.frames_of_shot(row)
@@ -130,6 +151,10 @@ def test_same_names_and_same_contents_never_mix(tmp_path):
     assert report.totals["seen"] == 3
     assert [one.split("#")[0] for one in ids] == ["a/x.mp4", "b/copy.mp4", "b/x.mp4"]
     assert ids[1].split("#")[1] == ids[2].split("#")[1] != ids[0].split("#")[1]
+    store = Store.open(tmp_path / "out")
+    assert store.videos["duplicate_of"].to_pylist() == ["", "", ids[1]]
+    assert store.videos["num_frames"].to_pylist() == [2, 2, 0]
+    assert store.shots["video"].to_pylist() == ids[:2]
 
 
 def test_equal_names_below_two_roots_are_two_videos(tmp_path):
@@ -190,7 +215,7 @@ def test_two_ingests_do_not_write_to_one_store(whole, video_folder, tmp_path):
         [sys.executable, "-c", RUN, root, str(video_folder), str(out)], stderr=subprocess.DEVNULL
     )
     end = time.monotonic() + 20
-    while not (out / ".work" / "videos").exists() and time.monotonic() < end:
+    while not (out / ".work" / "scratch").exists() and time.monotonic() < end:
         time.sleep(0.01)
     with pytest.raises(BusyError, match="is being written by process"):
         ingest([str(video_folder)], out, CONFIG, HERE)

@@ -1,37 +1,30 @@
 """Ingest when its output fails: damaged work, unusable paths, full disks."""
 
-import dataclasses
-import json
 import logging
 import os
 import shutil
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from footage import cli
 from footage.commands.ingest import IngestConfig, ingest
 from footage.errors import ConfigError, OutputError, StoreError, VideoError
 from footage.ingestion.disk_space import SpaceWatch
-from footage.io.documents import CHECKSUM
-from footage.store.writer import (
-    WORK,
-    DamagedWorkError,
+from footage.store.records import (
+    DamagedRecordError,
     VideoRecord,
-    VideoWriter,
-    finished_work,
-    frames_of_work,
-    read_work,
-    work_path,
+    finished_units,
+    read_unit,
 )
+from footage.store.units import UnitWriter
 from tests.support.file_sizes import file_size_limit
 from tests.support.ingesting import CONFIG, HERE, InThisProcess, hashes
-from tests.support.mutations import bit_flips, mutations
+from tests.support.mutations import bit_flips
 
 
 class StopsAfter(InThisProcess):
-    """Stops like a killed run after some videos are finished."""
+    """Stops like a killed run after some units are finished."""
 
     def __init__(self, finished):
         self._finished = finished
@@ -41,15 +34,23 @@ class StopsAfter(InThisProcess):
         raise KeyboardInterrupt
 
 
-def interrupted(folder, out, finished=3):
+def interrupted(folder, out, finished=1):
     with pytest.raises(KeyboardInterrupt):
         ingest([str(folder)], out, CONFIG, StopsAfter(finished))
-    return sorted((out / ".work" / "videos").glob("*.parquet"))
+
+
+def records(out):
+    return sorted((out / ".work/records").glob("*/*.arrow"))
+
+
+def part(out):
+    (found,) = (out / "frames").glob("*/*.parquet")
+    return found
 
 
 @pytest.fixture(scope="module")
 def stopped(video_folder, tmp_path_factory):
-    """The output of an ingest that was stopped after three videos."""
+    """The output of an ingest that was stopped after its first unit of four videos."""
     out = tmp_path_factory.mktemp("stopped") / "out"
     interrupted(video_folder, out)
     return out
@@ -64,33 +65,38 @@ DAMAGE = {
     "garbage": lambda _: b"garbage" * 1000,
     "empty": lambda _: b"",
     "cut short": lambda data: data[:-50],
-    "record": lambda data: flipped(data, b'"decoded_frames"'),
-    "checksums": lambda data: flipped(data, b'"seconds":['),
-    "frame": lambda data: flipped(data, b"\xff\xd8\xff\xe0"),
 }
 
 
-@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE.keys())
+@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("damaged", [lambda out: records(out)[0], part], ids=["record", "part"])
 def test_damaged_work_is_ingested_again_with_one_warning(
-    whole, video_folder, stopped, tmp_path, caplog, change
+    whole, video_folder, stopped, tmp_path, caplog, change, damaged
 ):
     out = shutil.copytree(stopped, tmp_path / "out")
-    path = sorted((out / ".work" / "videos").glob("*.parquet"))[1]
+    path = damaged(out)
     path.write_bytes(change(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        report = ingest([str(video_folder)], out, CONFIG, HERE)
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
-        "a finished video is damaged and will be ingested again"
-    ]
-    assert (report.new_videos, hashes(out)) == (6, hashes(whole[1]))
+        ingest([str(video_folder)], out, CONFIG, HERE)
+    assert len(caplog.records) == 1
+    assert "will be ingested again" in caplog.text
+    assert hashes(out) == hashes(whole[1])
+
+
+def test_part_that_is_missing_is_ingested_again(whole, video_folder, stopped, tmp_path):
+    out = shutil.copytree(stopped, tmp_path / "out")
+    part(out).unlink()
+    ingest([str(video_folder)], out, CONFIG, HERE)
+    assert hashes(out) == hashes(whole[1])
 
 
 def test_pipes_and_folders_in_the_work_folder_do_not_block_a_rerun(
     whole, video_folder, stopped, tmp_path
 ):
     out = shutil.copytree(stopped, tmp_path / "out")
-    os.mkfifo(out / ".work" / "videos" / "pipe.parquet")
-    (out / ".work" / "videos" / "folder.parquet").mkdir()
+    folder = records(out)[0].parent
+    os.mkfifo(folder / "pipe.arrow")
+    (folder / "folder.arrow").mkdir()
     ingest([str(video_folder)], out, CONFIG, HERE)
     assert hashes(out) == hashes(whole[1])
 
@@ -108,21 +114,13 @@ def test_damaged_settings_of_an_interrupted_ingest_do_not_block_it(
     assert hashes(out) == hashes(whole[1])
 
 
-def test_no_flipped_bit_in_finished_work_goes_unnoticed(stopped, tmp_path, trials):
-    path = sorted((stopped / ".work" / "videos").glob("*.parquet"))[0]
-    expected = read_work(path)._replace(path=None), list(frames_of_work(read_work(path)))
+def test_no_flipped_bit_in_a_record_goes_unnoticed(stopped, tmp_path, trials):
+    path = records(stopped)[0]
     copy = tmp_path / path.name
-    refused = 0
-    for place, data in bit_flips(path.read_bytes(), 150):
+    for _, data in bit_flips(path.read_bytes(), 150):
         copy.write_bytes(data)
-        try:
-            work = read_work(copy)
-            found = work._replace(path=None), list(frames_of_work(work))
-        except DamagedWorkError:
-            refused += 1
-            continue
-        assert found == expected, f"bit {place} changes the frames"
-    assert refused > 140
+        with pytest.raises(DamagedRecordError, match="not what was written"):
+            read_unit(copy)
     trials(150)
 
 
@@ -132,15 +130,15 @@ def test_other_settings_are_refused_while_work_is_unfinished(video_folder, stopp
         StoreError, match=r"created with different settings: short_side 64 \(now 32"
     ):
         ingest([str(video_folder)], out, IngestConfig(workers=1, short_side=32), HERE)
-    assert len(finished_work(out)) == 3
+    assert sum(unit.videos.num_rows for unit in finished_units(out)) == 4
 
 
 def test_record_that_could_not_be_read_again_is_refused_when_it_is_written(tmp_path):
     for wrong in ({"width": -1}, {"fps": float("nan")}, {"codec": "\ud800"}, {"num_shots": 3}):
         record = VideoRecord(video="a#0", path="a", content_hash="", num_bytes=1, **wrong)
-        with VideoWriter(tmp_path, "a#0") as writer, pytest.raises(VideoError, match="its record"):
-            writer.finish(record, [], {})
-    assert finished_work(tmp_path) == []
+        with UnitWriter(tmp_path) as writer, pytest.raises(VideoError, match="its record"):
+            writer.add(record)
+    assert list(finished_units(tmp_path)) == []
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/store", "gs://bucket/store", Path("s3://bucket/x")])
@@ -180,54 +178,17 @@ def test_disk_that_fills_up_is_one_error_and_finished_videos_are_kept(
     with file_size_limit(60_000), pytest.raises(OutputError, match=message) as error:
         ingest([str(video_folder)], out, CONFIG, HERE)
     assert "MB are free there" in error.value.hint
-    finished = len(finished_work(out))
     assert not (out / "store.json").exists()
     ingest([str(video_folder)], out, CONFIG, HERE)
     assert hashes(out) == hashes(whole[1])
-    assert finished == 6
 
 
 def test_projection_stops_an_ingest_that_cannot_fit(tmp_path, caplog):
-    def write(video, num_bytes):
-        path = work_path(tmp_path, video)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            os.truncate(file.fileno(), num_bytes)
-
     free = shutil.disk_usage(tmp_path).free
-    write("small", 1000)
     watch = SpaceWatch(tmp_path, 1000)
-    watch.finished("in the store already", 500)
-    watch.finished("small", 100)
-    write("tight", int(free * 0.5))
-    watch.finished("tight", 200)
+    watch.finished(500, 0)  # in the store already
+    watch.finished(100, 1000)
+    watch.finished(200, int(free * 1.6))
     assert "may not fit" in caplog.text
-    write("large", free * 3)
     with pytest.raises(OutputError, match=r"needs about .* MB more"):
-        watch.finished("large", 100)
-
-
-def test_record_of_a_finished_video_is_read_as_it_stands_or_refused(stopped):
-    work = read_work(sorted((stopped / ".work" / "videos").glob("*.parquet"))[0])
-    content = {"record": work.row, "shots": work.shots, "limits": work.limits, "checksums_crc32": 7}
-    plain = json.loads(WORK.line(content))
-    del plain[CHECKSUM]
-    assert WORK.parse(json.dumps(plain), "a record").record == work.record
-    accepted = set()
-    for name, data in mutations(plain):
-        try:
-            found = json.loads(msgspec.json.encode(WORK.parse(data, name)))
-        except StoreError as error:
-            assert error.hint  # noqa: PT017 (either outcome is right)
-            continue
-        accepted.add(name)
-        assert found == defaults(json.loads(data)), f"{name} is replaced"
-    refused = ("number", "NaN", "nested", "surrogate")
-    outside = [name for name in accepted if not name.startswith("limits")]
-    assert not [name for name in outside if name.endswith(refused)]
-
-
-def defaults(content):
-    """The content with the fields that it may leave out."""
-    blank = VideoRecord(video="", path="", content_hash="", num_bytes=0)
-    return content | {"record": dataclasses.asdict(blank) | content["record"]}
+        watch.finished(100, free * 9)

@@ -13,11 +13,9 @@ from footage.commands.profile import PIXELS, ProfileConfig, _unseen, profile
 from footage.errors import ConfigError
 from footage.invariance.tables import tables
 from footage.runs import layout
-from footage.store import commit
-from footage.store import writer as store_writing
-from footage.store.reader import Store
 from tests.evaluation.test_leakage import MODEL
 from tests.support import rendered_videos
+from tests.support.stores import write_store
 
 TINY = "test_resnet"
 UNTRAINED = "test_resnet untrained"
@@ -130,16 +128,8 @@ def test_videos_that_a_run_was_trained_on_are_left_out(tiny_store, tmp_path):
 def test_videos_of_another_store_that_are_the_same_files_are_left_out(tiny_store, tmp_path):
     names = sorted(set(tiny_store.shots["video"].to_pylist()))
     elsewhere = tmp_path / "elsewhere"
-    with store_writing.VideoWriter(elsewhere, "renamed.mp4#000000000002") as writer:
-        frame = tiny_store.frames_of_shot(0)[0].jpeg
-        writer.add(0, 0, 0.5, frame)
-        record = store_writing.VideoRecord(
-            video="renamed.mp4#000000000002", path="renamed.mp4", content_hash=f"{2:064x}",
-            num_bytes=1, decoded_seconds=1.0, num_shots=1, num_frames=1,
-        )  # fmt: skip
-        writer.finish(record, [store_writing.ShotRecord(0.0, 1.0, 1.0, 1)], {})
-    commit.commit(elsewhere, {"frames_per_second": 2.0}, {}, {})
-    other = Store.open(elsewhere)
+    frame = tiny_store.frames_of_shot(0)[0].jpeg
+    other = write_store(elsewhere, [("renamed.mp4#000000000002", [[frame]])])
     record = {
         "config": {}, "model": MODEL, "store": str(elsewhere),
         "store_hash": other.content_hash, "held_out": [],

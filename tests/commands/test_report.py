@@ -25,13 +25,12 @@ from footage.reporting.retrieval import answers, gallery
 from footage.reporting.sections.training import level_title
 from footage.reporting.thumbnails import contact_sheet
 from footage.runs import layout
-from footage.store import commit
-from footage.store import writer as store_writing
 from footage.store.reader import Store
 from footage.training.config import ComputeConfig
 from tests.evaluation.rows import suite
 from tests.support import synthetic
 from tests.support.labelled_shapes import draw_shapes
+from tests.support.stores import write_store
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script></style><script>alert(2)</script>.mp4"
 SMALL = ReportConfig(videos=8, frames_per_video=4, queries=3, searched_frames=20)
@@ -42,29 +41,17 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Eight videos of two shots, one of them with a name that is an attack."""
     path = tmp_path_factory.mktemp("store")
+    videos = []
     for video in range(8):
-        name = f"{HOSTILE if video == 3 else f'video{video}.mp4'}#{video:012x}"
-        with store_writing.VideoWriter(path, name) as writer:
-            shots = []
-            for shot in range(2):
-                frames = list(synthetic.scene(100 * video + shot, 4))[::12]
-                for index, image in enumerate(frames):
-                    jpeg = simplejpeg.encode_jpeg(image, quality=90)
-                    writer.add(shot, index, 10 * shot + index / 2, jpeg)
-                end = 10.0 * shot + len(frames) / 2
-                shots.append(store_writing.ShotRecord(10.0 * shot, end, 1.0, len(frames)))
-            record = store_writing.VideoRecord(
-                video=name,
-                path=name.rpartition("#")[0],
-                content_hash=f"{video:064x}",
-                num_bytes=1,
-                decoded_seconds=shots[-1].end_seconds,
-                num_shots=2,
-                num_frames=sum(shot.num_frames for shot in shots),
-            )
-            writer.finish(record, shots, {})
-    commit.commit(path, {"frames_per_second": 2.0}, {}, {})
-    return Store.open(path)
+        shots = [
+            [
+                simplejpeg.encode_jpeg(image, quality=90)
+                for image in list(synthetic.scene(100 * video + shot, 4))[::12]
+            ]
+            for shot in range(2)
+        ]
+        videos.append((f"{HOSTILE if video == 3 else f'video{video}.mp4'}#{video:012x}", shots))
+    return write_store(path, videos)
 
 
 @pytest.fixture(scope="module")

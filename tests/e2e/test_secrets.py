@@ -7,6 +7,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+from footage.store.reader import Store
 from tests.support.labelled_shapes import draw_shapes
 from tests.support.training import AS_OPTIONS
 from tests.support.web_server import web_server
@@ -66,7 +67,7 @@ def test_no_secret_of_a_url_or_of_the_environment_is_written_or_printed(video_fo
         footage("export", "run", "--to", "timm")
         footage("export", "run", "--to", "safetensors")
         footage("report", "run", "--out", "report.html")
-    rows = {row["path"] for row in pq.read_table(tmp_path / "store/videos.parquet").to_pylist()}
+    rows = set(Store.open(tmp_path / "store").videos["path"].to_pylist())
     assert len(rows) == len(urls)
     assert all("X-Amz-Signature=***" in path for path in rows), rows
     assert files_with("X-Amz-Signature=***", tmp_path)

@@ -7,23 +7,31 @@ from itertools import pairwise
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from footage.errors import StoreError
 from footage.io.documents import CHECKSUM
 from footage.store.description import DOCUMENT, Totals, content_hash, file_entry, read_description
 from footage.store.frames import FRAMES_SCHEMA, FramesFile, FramesWriter
+from footage.store.parts import PartList
 from footage.store.reader import Store
-from footage.store.tables import totals
-from tests.support.earlier_stores import as_version_1
+from footage.store.tables import Tables, totals, write_table
+from tests.support.earlier_stores import as_earlier, as_version_1
 from tests.support.mutations import bit_flips, mutations
 
-FILES = ("store.json", "videos.parquet", "shots.parquet", "frames/part-00000.parquet")
+TABLES = tuple(f"manifests/000001/{name}.arrow" for name in ("videos", "shots", "parts"))
+FILES = ("store.json", *TABLES, "part")
+"""Names of files below a store; `part` is its only part, see `file_of`."""
 TRIALS = 100
 """Flipped bits per file in the fast test."""
 NIGHTLY_TRIALS = 5_000
 """Flipped bits per file in the nightly test."""
+
+
+def file_of(store, name):
+    """Path of one of `FILES`."""
+    (part,) = (store / "frames").rglob("*.parquet")
+    return part if name == "part" else store / name
 
 
 def everything(path):
@@ -47,8 +55,9 @@ def outcomes(store, name, variants, expected):
     Any other outcome fails the test, and names the variant.
     """
     refused = same = 0
+    path = file_of(store, name)
     for variant, data in variants:
-        (store / name).write_bytes(data)
+        path.write_bytes(data)
         try:
             found = everything(store)
         except StoreError:
@@ -61,7 +70,7 @@ def outcomes(store, name, variants, expected):
 
 @pytest.mark.parametrize("name", FILES)
 def test_flipped_bit_is_an_error_or_changes_nothing(store, name, trials):
-    flips = bit_flips((store / name).read_bytes(), TRIALS)
+    flips = bit_flips(file_of(store, name).read_bytes(), TRIALS)
     refused, _ = outcomes(store, name, flips, everything(store))
     assert refused > TRIALS * 0.9
     trials(TRIALS)
@@ -71,7 +80,7 @@ def test_flipped_bit_is_an_error_or_changes_nothing(store, name, trials):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", FILES)
 def test_no_flipped_bit_of_many_changes_what_is_read(store, name, trials):
-    flips = bit_flips((store / name).read_bytes(), NIGHTLY_TRIALS, seed=1)
+    flips = bit_flips(file_of(store, name).read_bytes(), NIGHTLY_TRIALS, seed=1)
     refused, _ = outcomes(store, name, flips, everything(store))
     assert refused > NIGHTLY_TRIALS * 0.9
     trials(NIGHTLY_TRIALS)
@@ -82,9 +91,10 @@ def test_no_flipped_bit_of_many_changes_what_is_read(store, name, trials):
 def test_verify_finds_every_flipped_bit_and_names_a_damaged_video(store, trials):
     opened = Store.open(store)
     frames = [opened.frames_of_shot(row) for row in range(18)]
-    data = (store / FILES[3]).read_bytes()
+    part = file_of(store, "part")
+    data = part.read_bytes()
     for (place, _), changed in bit_flips(data, NIGHTLY_TRIALS, seed=2):
-        (store / FILES[3]).write_bytes(changed)
+        part.write_bytes(changed)
         (found,) = opened.damage()
         for row, shot in enumerate(frames):
             starts = [data.index(frame.jpeg) for frame in shot]
@@ -106,9 +116,9 @@ def test_no_mutation_of_the_description_is_accepted(store):
 def test_version_of_the_future_names_both_versions(store):
     content = json.loads((store / "store.json").read_text())
     del content[CHECKSUM]
-    (store / "store.json").write_text(json.dumps(content | {"schema_version": 3}))
+    (store / "store.json").write_text(json.dumps(content | {"schema_version": 4}))
     with pytest.raises(
-        StoreError, match="has version 3; this version of footage reads 1, 2"
+        StoreError, match="has version 4; this version of footage reads 1, 2, 3"
     ) as error:
         Store.open(store)
     assert error.value.hint == "use the version of footage that wrote it"
@@ -117,15 +127,26 @@ def test_version_of_the_future_names_both_versions(store):
 # --- tables that were written wrong --------------------------------------------------------------
 
 
+def read(path):
+    """Read a table into memory, so that its file can be replaced."""
+    return pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
+
+
+def table_of(store, name):
+    return read(store / "manifests/000001" / name)
+
+
 def forge(store, name, table, **changes):
     """Replace a table, and adapt `store.json` as if it had been written like that."""
-    pq.write_table(table, store / name)
     old = read_description(store)
-    files = old.files | {name: file_entry(store / name)}
-    videos = pq.read_table(store / "videos.parquet")
+    folder = old.folder(store)
+    current = {one: read(folder / one) for one in old.files} | {name: table}
+    write_table(folder / name, table)
+    files = old.files | {name: file_entry(folder / name)}
+    tables = Tables(current["videos.arrow"], table, PartList(current["parts.arrow"]))
     try:
-        summed = msgspec.convert(msgspec.to_builtins(totals(videos, files)), Totals)
-    except (TypeError, ValueError):  # such values have no totals
+        summed = msgspec.convert(msgspec.to_builtins(totals(tables, files)), Totals)
+    except (TypeError, ValueError, KeyError, pa.ArrowException):  # such values have no totals
         summed = old.totals
     new = msgspec.structs.replace(
         old, files=files, totals=summed, content_hash=content_hash(old.settings, files), **changes
@@ -181,16 +202,16 @@ SHOTS = {
 
 @pytest.mark.parametrize("change", SHOTS.values(), ids=SHOTS.keys())
 def test_table_of_shots_that_is_wrong_is_an_error(store, change):
-    forge(store, "shots.parquet", change(pq.read_table(store / "shots.parquet")))
-    with pytest.raises(StoreError, match=r"shots\.parquet"):
+    forge(store, "shots.arrow", change(table_of(store, "shots.arrow")))
+    with pytest.raises(StoreError, match=r"shots\.arrow|table of shots|tables of shots"):
         Store.open(store)
 
 
 def test_row_group_out_of_range_is_an_error(store):
-    table = pq.read_table(store / "shots.parquet")
-    forge(store, "shots.parquet", with_value("row_group", 17, 1000)(table))
+    table = table_of(store, "shots.arrow")
+    forge(store, "shots.arrow", with_value("row_group", 17, 1000)(table))
     opened = Store.open(store)
-    with pytest.raises(StoreError, match=r"part-00000\.parquet cannot be read"):
+    with pytest.raises(StoreError, match=r"part-.*\.parquet cannot be read"):
         opened.encoded(17, [0])
 
 
@@ -209,57 +230,61 @@ VIDEOS = {
 
 @pytest.mark.parametrize("change", VIDEOS.values(), ids=VIDEOS.keys())
 def test_table_of_videos_that_is_wrong_is_an_error(store, change):
-    forge(store, "videos.parquet", change(pq.read_table(store / "videos.parquet")))
-    with pytest.raises(StoreError, match=r"(videos|shots)\.parquet"):
+    forge(store, "videos.arrow", change(table_of(store, "videos.arrow")))
+    with pytest.raises(StoreError, match=r"(videos|shots)\.arrow|tables? of (videos|shots)"):
         Store.open(store)
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("content", [None, b"", b"PAR1", b"garbage" * 1000])
 def test_file_that_is_missing_or_something_else_is_an_error(store, name, content):
-    (store / name).unlink()
+    path = file_of(store, name)
+    path.unlink()
     if content is not None:
-        (store / name).write_bytes(content)
-    with pytest.raises(StoreError, match=name.rpartition("/")[2]) as error:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=path.name) as error:
         Store.open(store)
     assert error.value.hint
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_pipe_or_folder_in_place_of_a_file_is_an_error_and_not_waited_for(store, name):
+    path = file_of(store, name)
     for make in (os.mkfifo, os.mkdir):
-        (store / name).rename(store / "kept")
-        make(store / name)
+        path.rename(store / "kept")
+        make(path)
         with pytest.raises(StoreError, match=r"not a regular file|Is a directory"):
             Store.open(store)
-        (store / name).rmdir() if (store / name).is_dir() else (store / name).unlink()
-        (store / "kept").rename(store / name)
+        path.rmdir() if path.is_dir() else path.unlink()
+        (store / "kept").rename(path)
 
 
 def test_part_that_is_cut_short_after_opening_is_an_error(store):
     opened = Store.open(store)
-    data = (store / FILES[3]).read_bytes()
-    (store / FILES[3]).write_bytes(data[: len(data) // 2])
-    with pytest.raises(StoreError, match=r"part-00000\.parquet cannot be read"):
+    part = file_of(store, "part")
+    data = part.read_bytes()
+    part.write_bytes(data[: len(data) // 2])
+    with pytest.raises(StoreError, match=r"part-.*\.parquet cannot be read"):
         opened.frames_of_shot(0)
 
 
-# --- stores of version 1 -------------------------------------------------------------------------
+# --- stores of earlier versions ------------------------------------------------------------------
 
 
-def test_store_of_version_1_is_read_and_keeps_its_hash(store):
+@pytest.mark.parametrize("version", [1, 2])
+def test_store_of_an_earlier_version_is_read_and_keeps_its_hash(store, version):
     _, tables, frames, encoded = everything(store)
-    recorded = as_version_1(store)
+    recorded = as_earlier(store, version)
     description, *found = everything(store)
     assert found == [tables, frames, encoded]
     assert description.content_hash == recorded
-    assert b"footage.checksums" not in (store / FILES[3]).read_bytes()
+    assert (version > 1) == (b"footage.checksums" in file_of(store, "part").read_bytes())
     Store.open(store).verify()
 
 
 @pytest.mark.parametrize("name", ["videos.parquet", "shots.parquet"])
-def test_flipped_bit_in_a_table_of_version_1_is_an_error(store, name):
-    as_version_1(store)
+def test_flipped_bit_in_a_table_of_an_earlier_version_is_an_error(store, name):
+    as_earlier(store, 2)
     flips = bit_flips((store / name).read_bytes(), 30)
     assert outcomes(store, name, flips, None) == (30, 0)
 
@@ -267,11 +292,15 @@ def test_flipped_bit_in_a_table_of_version_1_is_an_error(store, name):
 def test_damaged_part_of_version_1_is_found_by_verify(store):
     as_version_1(store)
     opened = Store.open(store)
-    data = (store / FILES[3]).read_bytes()
+    part = file_of(store, "part")
+    data = part.read_bytes()
     place = data.index(opened.frames_of_shot(2)[0].jpeg) + 100
-    (store / FILES[3]).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    part.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
     (found,) = opened.damage()
-    assert (found.name, found.videos) == (FILES[3], opened.videos["video"].to_pylist())
+    assert (found.name, found.videos) == (
+        "frames/part-00000.parquet",
+        opened.videos["video"].to_pylist(),
+    )
     with pytest.raises(StoreError, match="its content is not what was written"):
         opened.verify()
 

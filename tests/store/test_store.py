@@ -3,9 +3,8 @@ import pickle
 import pytest
 
 from footage.errors import StoreError
-from footage.store import commit
-from footage.store import writer as store_writing
 from footage.store.reader import Store
+from tests.support.stores import write_store
 
 
 def test_store_gives_back_the_frames_of_every_shot(tiny_store):
@@ -30,21 +29,8 @@ def test_absent_store_is_an_error_with_a_hint(tmp_path):
 
 def test_store_of_many_videos_is_read(tmp_path):
     """Arrow gives groups in no particular order once there are more than a few."""
-    for number in range(40):
-        name = f"video{number:02d}.mp4#{number:016x}"
-        with store_writing.VideoWriter(tmp_path, name) as writer:
-            writer.add(0, 0, 0.0, b"\xff\xd8\xff\xd9")
-            record = store_writing.VideoRecord(
-                video=name,
-                path=name.split("#")[0],
-                content_hash=f"{number:064x}",
-                num_bytes=1,
-                num_shots=1,
-                num_frames=1,
-            )
-            writer.finish(record, [store_writing.ShotRecord(0.0, 1.0, 1.0, 1)], {})
-    commit.commit(tmp_path, {"short_side": 64}, {}, {})
-    store = Store.open(tmp_path)
+    names = [f"video{number:02d}.mp4#{number:016x}" for number in range(40)]
+    store = write_store(tmp_path, [(name, [[b"\xff\xd8\xff\xd9"]]) for name in names])
     assert store.videos["video"].to_pylist() == sorted(store.videos["video"].to_pylist())
     assert store.shots.num_rows == 40
 

@@ -14,9 +14,6 @@ from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.dataset import open_images
 from footage.models.preprocessing import normalise
 from footage.seeding import generator
-from footage.store import commit
-from footage.store import writer as store_writing
-from footage.store.reader import Store
 from footage.training.config import ComputeConfig
 from footage.training.loader import (
     GPU_THREADS,
@@ -25,6 +22,7 @@ from footage.training.loader import (
     available_bytes,
     batches,
 )
+from tests.support.stores import write_store
 
 AUGMENT = AugmentConfig(size=24)
 SAMPLING = SamplingConfig(
@@ -75,24 +73,16 @@ def broken_store(tmp_path):
     """Four videos of one shot; the third frame of video 2 is cut short."""
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     whole = simplejpeg.encode_jpeg(image)
-    for video in range(4):
-        name = f"video{video}.mp4#{video:012x}"
-        with store_writing.VideoWriter(tmp_path, name) as writer:
-            for index in range(6):
-                jpeg = whole[:500] if (video, index) == (2, 2) else whole
-                writer.add(0, index, index / 2, jpeg)
-            record = store_writing.VideoRecord(
-                video=name,
-                path=f"video{video}.mp4",
-                content_hash=f"{video:064x}",
-                num_bytes=1,
-                decoded_seconds=3.0,
-                num_shots=1,
-                num_frames=6,
+    return write_store(
+        tmp_path,
+        [
+            (
+                f"video{video}.mp4#{video:012x}",
+                [[whole[:500] if (video, index) == (2, 2) else whole for index in range(6)]],
             )
-            writer.finish(record, [store_writing.ShotRecord(0.0, 3.0, 1.0, 6)], {})
-    commit.commit(tmp_path, {"frames_per_second": 2.0}, {}, {})
-    return Store.open(tmp_path)
+            for video in range(4)
+        ],
+    )
 
 
 def test_a_batch_has_the_axes_of_the_plan_and_its_steps_in_order(tiny_store):
@@ -250,7 +240,7 @@ def test_a_damaged_frame_is_one_clear_error_that_names_its_video_and_shot(broken
 
 
 def test_a_missing_part_is_an_error_that_names_a_video(broken_store):
-    (broken_store.path / "frames" / "part-00000.parquet").unlink()
+    (broken_store.path / broken_store.parts.name(0)).unlink()
     config = SamplingConfig(videos_per_batch=1, shots_per_video=1, frames_per_shot=2)
     with pytest.raises(StoreError, match="of video video"):
         loaded(broken_store, sampler=sampler_of(broken_store, config))

@@ -18,7 +18,8 @@ from footage.ingestion import worker
 from footage.ingestion.plain_jpeg import plain_jpeg_size
 from footage.ingestion.receiving import Receiver
 from footage.store.reader import Store
-from footage.store.writer import VideoWriter, read_work, work_path
+from footage.store.records import VideoRecord, finished_units
+from footage.store.units import UnitWriter
 from footage.video.extract import ALIVE, DECLARED, FRAME, FRAME_HEADER, REPORT
 from footage.video.sandbox import Limits
 from tests.support import synthetic
@@ -160,21 +161,24 @@ HOSTILE = {
 
 
 def receive(folder, messages, limits=None):
-    """What the parent does with some messages; the record of the file that it writes."""
-    with VideoWriter(folder, VIDEO) as writer:
-        receiver = Receiver(writer, SETTINGS, limits or Limits(), NUM_BYTES)
+    """What the parent does with some messages; the record of the unit that it writes."""
+    with UnitWriter(folder) as writer:
+        frames = writer.frames_of(VIDEO)
+        receiver = Receiver(frames, SETTINGS, limits or Limits(), NUM_BYTES)
         for kind, content in messages:
             receiver.take(kind, content)
-        record, shots = receiver.finish(KNOWN)
-        writer.finish(record, shots, {})
-    return read_work(work_path(folder, VIDEO))
+        writer.add(*receiver.finish(KNOWN), frames)
+        writer.finish({}, [])
+    (unit,) = finished_units(folder)
+    return unit
 
 
 def test_messages_of_a_good_decoder_are_taken(tmp_path):
-    work = receive(tmp_path, GOOD)
-    assert (work.record.status, work.record.num_frames, work.record.num_shots) == ("ok", 3, 2)
-    assert [shot.num_frames for shot in work.shots] == [2, 1]
-    assert (work.record.width, work.record.codec, work.record.fps) == (640, "h264", 25.0)
+    unit = receive(tmp_path, GOOD)
+    (record,) = unit.videos.to_pylist()
+    assert (record["status"], record["num_frames"], record["num_shots"]) == ("ok", 3, 2)
+    assert unit.shots["num_frames"].to_pylist() == [2, 1]
+    assert (record["width"], record["codec"], record["fps"]) == (640, "h264", 25.0)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -183,7 +187,7 @@ def test_hostile_messages_are_refused_where_they_arrive(tmp_path, name):
         VideoError, match=r"^received an invalid message from the decoder process: "
     ):
         receive(tmp_path, HOSTILE[name])
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("step", [12, pytest.param(1, marks=pytest.mark.slow)])
@@ -193,23 +197,23 @@ def test_hostile_decoders_cost_their_own_videos_only(tmp_path, monkeypatch, step
     data = synthetic.encode(tmp_path / "data.mp4", synthetic.scene(1, 1.0)).read_bytes()
     (tmp_path / "in").mkdir()
     for number in range(len(cases)):
-        (tmp_path / "in" / f"{number:02d}.mp4").write_bytes(data + bytes(number))
+        (tmp_path / "in" / f"{number:02d}.mp4").write_bytes(data + bytes(number + 1))
     (tmp_path / "in" / "good.mp4").write_bytes(data)
-    right = worker.decode_into_store
+    right = worker.decode_into_unit
 
-    def decode_into_store(task, path, known):
+    def decode_into_unit(writer, task, path, known):
         if path.stem == "good":
-            return right(task, path, known)
+            return right(writer, task, path, known)
 
         def send_all(file, settings, max_pixels, send):
             for kind, content in cases[int(path.stem)]:
                 send(kind, content)
 
-        return right(task, path, known, send_all)
+        return right(writer, task, path, known, send_all)
 
     config = IngestConfig(workers=1, short_side=64, max_quarantined_fraction=1.0)
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "decode_into_store", decode_into_store)
+        patch.setattr(worker, "decode_into_unit", decode_into_unit)
         report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
     assert (report.totals["ok"], report.totals["quarantined"]) == (1, len(cases))
     reasons = {reason for _, _, reason in report.rejected}
@@ -274,12 +278,12 @@ def test_mutated_messages_are_refused_or_lead_to_a_valid_record(messages, tmp_pa
         assert refusal.startswith("received an invalid message")
         assert refusal.isprintable()
         return
-    record = work.record
+    (record,) = [VideoRecord(**row) for row in work.videos.to_pylist()]
     assert record.status in ("ok", "partial")
     assert all(math.isfinite(value) for value in (record.fps, record.decoded_seconds))
     assert 0 < record.num_frames <= record.decoded_frames
     assert record.reason.isprintable()
-    msgspec.json.encode(work.row)
+    msgspec.json.encode(record)
 
 
 @pytest.mark.parametrize("options", [{}, {"quality": 100}, {"quality": 1}])

@@ -47,15 +47,15 @@ def test_one_process_serves_one_video_after_another(tmp_path, transnet):
 def test_store_can_be_made_with_it_and_a_crash_does_not_confuse_it(tmp_path, monkeypatch):
     for name, seeds in {"a": [1, 2], "b": [3, 4], "c": [5, 6]}.items():
         synthetic.encode(tmp_path / "in" / f"{name}.mp4", synthetic.cuts(seeds, 2.0))
-    right = worker.decode_into_store
+    right = worker.decode_into_unit
 
     def crash(path, settings, max_pixels, send):
         raise ZeroDivisionError
 
-    def decode_into_store(task, path, known):
-        return right(task, path, known, crash if path.name == "b.mp4" else None)
+    def decode_into_unit(writer, task, path, known):
+        return right(writer, task, path, known, crash if path.name == "b.mp4" else None)
 
-    monkeypatch.setattr(worker, "decode_into_store", decode_into_store)
+    monkeypatch.setattr(worker, "decode_into_unit", decode_into_unit)
     config = IngestConfig(detector="transnet", max_quarantined_fraction=0.5)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config, HERE)
     assert (report.totals["ok"], report.totals["quarantined"]) == (2, 1)
