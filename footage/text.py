@@ -54,7 +54,7 @@ def redacted(text: str) -> str:
     return _TOKEN.sub(lambda found: (found["scheme"] or "") + HIDDEN, text)
 
 
-def duration(seconds: float) -> tuple[str, str]:
+def duration(seconds: int | float) -> tuple[str, str]:
     """Return the unit that suits a duration (seconds, minutes or hours) and the number in it."""
     if seconds < 60:
         return "seconds", f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

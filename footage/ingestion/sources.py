@@ -76,9 +76,10 @@ def find(
         for source in sources:
             by_location.setdefault((source.url, source.location), source)
     if not by_location:
+        plural = " or ".join(f"{noun}s" for noun in what.split(" or "))
         seen = f"; files seen: {suffixes(others)}" if others else ""
         raise FootageError(
-            f"no {what}s found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
+            f"no {plural} found in {', '.join(map(repr, paths)) or 'an empty list'}{seen}",
             "in folders, files are selected by suffix and hidden files are skipped; pass a file"
             " directly to try it with any suffix",
         )

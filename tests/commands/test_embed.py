@@ -135,7 +135,7 @@ def test_an_input_without_a_known_suffix_is_recognised_by_its_content(
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
-    [([], "no image or video was found"), (["gone.jpg"], "file or folder not found: 'gone.jpg'")],
+    [([], "no images or videos found"), (["gone.jpg"], "file or folder not found: 'gone.jpg'")],
 )
 def test_inputs_that_are_not_there_are_an_error(
     tmp_path: Path, inputs: list[str], message: str
