@@ -43,7 +43,7 @@ def _embed(
             "shard %s is done: %d images, %d videos", found.shard, found.num_images,
             found.num_videos,
         )  # fmt: skip
-        log.info("next: the same command with --merge, after all shards")
+        log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
     print(found.path)
     log.info(

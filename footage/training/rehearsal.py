@@ -6,6 +6,7 @@ the same time, counted in steps of a few videos and extended linearly to the who
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -171,7 +172,7 @@ def _estimate(
     size = sum(one.untyped_storage().nbytes() for one in fixed.values())
     few, more, whole = parts
     peaks = [
-        peak_bytes(lambda part=part: _step(config, state, updates, part), _fixed(state, updates))
+        peak_bytes(functools.partial(_step, config, state, updates, part), _fixed(state, updates))
         for part in (few, more)
     ]
     images = _images(more) - _images(few)
