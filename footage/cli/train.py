@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -52,6 +52,13 @@ def run(words: Sequence[str]) -> None:
                 " WebDataset or a Hugging Face folder.",
             ),
         ] = "",
+        store_version: Annotated[
+            Literal["run", "latest"],
+            arg(
+                help="Version of a store that has grown, for a run that is resumed: the one that it"
+                " was started with, or the latest.",
+            ),
+        ] = "run",
         dry_run: Annotated[
             Flag,
             arg(
@@ -72,7 +79,9 @@ def run(words: Sequence[str]) -> None:
             return
         from footage.commands.train import train
 
-        path = train(config, store=store, labels=labels, out=out, recipe=name)
+        path = train(
+            config, store=store, labels=labels, out=out, store_version=store_version, recipe=name
+        )
         print(path)
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
             _log_following(path)

@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ from footage.runs.environment import environment
 from footage.seeding import generator
 from footage.training import online_metrics, run_folder, setup
 from footage.training.config import TrainConfig
-from footage.training.datasets import Data, open_data, with_earlier_cap
+from footage.training.datasets import Data, open_data, version_for_run, with_earlier_cap
 from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.loggers.guarded import require_loggers
@@ -43,6 +43,11 @@ from footage.training.module import TrainModule, TrainState
 from footage.training.run_folder import RunFolder
 from footage.training.updates import Step, Updates, fetch_steps
 from footage.training.watchdog import Watchdog
+
+_HAS_GROWN = (
+    "the store has grown since the run was started; the run continues on the earlier version"
+    " (--store-version latest switches to all videos)"
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ def train(
     out: Location,
     store: Location = "",
     labels: Location = "",
+    store_version: Literal["run", "latest"] = "run",
     recipe: str = "",
 ) -> Path:
     """Train, or resume training, in a run folder (see `footage.runs.layout`).
@@ -65,6 +71,8 @@ def train(
         store: A frame store that `footage.ingest` wrote; not needed to train on images alone.
         labels: Labelled images, for recipes that use them: class folders, a list file,
             Parquet, WebDataset or a Hugging Face folder (docs/reference/images.md).
+        store_version: Which version of a store that has grown a resumed run uses: the one that it
+            was started with, or the latest one, with all videos. A new run uses the latest one.
         recipe: Name of the recipe that `config` came from, for the record.
 
     Returns:
@@ -86,13 +94,17 @@ def train(
     require_loggers(config.compute.loggers)
     device = distributed.init_from_env(max(600.0, 2 * config.compute.stall_seconds))
     with distributed.first_failure_first():
-        data = open_data(with_earlier_cap(config, run), store, labels)
+        version = version_for_run(run, store) if store_version == "run" else ""
+        if version and distributed.rank() == 0:
+            log.info("%s", _HAS_GROWN)
+        data = open_data(with_earlier_cap(config, run), store, labels, version)
         config = data.config
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
         config, state, weights_origin = setup.first_state(config, data, device)
         record = _record(config, recipe, data, state, weights_origin)
-        with run_folder.opened(run, record, config, state) as folder:
+        newer = store_version == "latest"
+        with run_folder.opened(run, record, config, state, newer_store=newer) as folder:
             if folder.is_complete:
                 log.info("all %d steps are done; a larger --steps extends the run", folder.step)
             else:

@@ -13,10 +13,11 @@ from footage.data.batches import FrameSource, ImageStream, VideoStream
 from footage.data.image_sampler import ImageSampler
 from footage.data.label_subset import label_fraction
 from footage.data.sampling import BatchSampler, TooFewVideosError, hold_out, shot_table
-from footage.errors import ConfigError
+from footage.errors import ConfigError, StoreError
 from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import LabelledImages, open_images
 from footage.runs import layout
+from footage.store.description import description_of, read_description
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
 
@@ -67,12 +68,15 @@ class Data(NamedTuple):
         }
 
 
-def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Data:
+def open_data(
+    config: TrainConfig, store: str | Path, images: str | Path, store_hash: str = ""
+) -> Data:
     """Open the streams that a configuration needs, from a store and labelled images.
 
     Args:
         config: The training configuration.
         store: A frame store; empty to train on images alone.
+        store_hash: Content hash of an earlier version of the store; empty for the newest.
         images: A path that `footage.images.dataset.open_images` can open; empty for none.
 
     Raises:
@@ -81,7 +85,7 @@ def open_data(config: TrainConfig, store: str | Path, images: str | Path) -> Dat
         StoreError: The store is missing or damaged.
     """
     _check_given(config, str(store), str(images))
-    opened = Store.open(store) if str(store) else None
+    opened = Store.open(store, store_hash) if str(store) else None
     labelled = open_images(images) if str(images) else None
     frames: FrameSource | None = opened
     if config.unlabelled_source == "images" and config.objective.has_unlabelled_level:
@@ -131,6 +135,25 @@ def _capped(config: TrainConfig, error: TooFewVideosError) -> TrainConfig:
         )  # fmt: skip
     sampling = dataclasses.replace(config.sampling, videos_per_batch=number)
     return dataclasses.replace(config, sampling=sampling)
+
+
+def version_for_run(run: Path, store: str | Path) -> str:
+    """Return the content hash of the version of a store that a run was started with.
+
+    Returns:
+        The hash if the store has grown since then and still contains that version; otherwise an
+        empty string, for the newest version.
+    """
+    if not str(store) or not (run / layout.RUN).exists():
+        return ""
+    wanted = str(layout.read_record(run).get("store_hash", ""))
+    if not wanted or read_description(Path(store)).content_hash == wanted:
+        return ""
+    try:
+        description_of(Path(store), wanted)
+    except StoreError:
+        return ""  # another store, which the run folder will reject
+    return wanted
 
 
 def with_earlier_cap(config: TrainConfig, run: Path) -> TrainConfig:

@@ -106,7 +106,12 @@ class RunFolder:
 
 @contextlib.contextmanager
 def opened(
-    path: Path, record: dict[str, Any], config: TrainConfig, state: TrainState
+    path: Path,
+    record: dict[str, Any],
+    config: TrainConfig,
+    state: TrainState,
+    *,
+    newer_store: bool = False,
 ) -> Iterator[RunFolder]:
     """Open and lock a run folder, and load its newest checkpoint into `state`.
 
@@ -115,6 +120,8 @@ def opened(
         record: Content of run.json.
         config: The run's configuration.
         state: Restored from the newest checkpoint if there is one.
+        newer_store: Whether the run may have been started with an earlier version of the store;
+            the record then names the version that it continues with.
 
     Raises:
         BusyError: Another process trains in this folder.
@@ -124,7 +131,7 @@ def opened(
     """
     folder = RunFolder(path, config, state)
     with contextlib.ExitStack() as stack:
-        distributed.on_main(lambda: _hold(stack, path, record))
+        distributed.on_main(lambda: _hold(stack, path, record, newer_store))
         found = checkpoint.newest(path / layout.CHECKPOINTS)
         if found is not None:
             state.restore(found)
@@ -135,20 +142,29 @@ def opened(
         yield folder
 
 
-def _hold(stack: contextlib.ExitStack, path: Path, record: dict[str, Any]) -> None:
-    """Lock a folder for this run and write run.json if it is new."""
+def _hold(
+    stack: contextlib.ExitStack, path: Path, record: dict[str, Any], newer_store: bool
+) -> None:
+    """Lock a folder for this run and write run.json if it is new, or uses a newer store."""
     existed = path.exists()
     if existed:
-        _check_content(path, record)
+        _check_content(path, record, newer_store)
     stack.enter_context(files.exclusive(path / _LOCK, path))
     if not (path / layout.RUN).exists():
         stack.enter_context(_removed_unless_used(path, existed))
         layout.write_record(path, record)
+        return
+    existing = layout.read_record(path)
+    if existing["store_hash"] != record["store_hash"]:
+        layout.write_record(path, existing | {name: record[name] for name in _OF_STORE})
 
 
-def _check_content(path: Path, record: dict[str, Any]) -> None:
+def _check_content(path: Path, record: dict[str, Any], newer_store: bool) -> None:
     if (path / layout.RUN).exists():
-        _require_same_run(path, layout.read_record(path), record)
+        existing = layout.read_record(path)
+        if newer_store:
+            existing = existing | {"store_hash": record["store_hash"]}
+        _require_same_run(path, existing, record)
         return
     ours = (
         entry.name == _LOCK or files.TEMPORARY.fullmatch(entry.name) for entry in path.iterdir()
@@ -157,6 +173,10 @@ def _check_content(path: Path, record: dict[str, Any]) -> None:
         raise CheckpointError(
             f"{str(path)!r} is not empty and is not a run folder", "choose another --out"
         )
+
+
+_OF_STORE = ("store_hash", "videos_used", "held_out")
+"""Fields of run.json that change with the version of the store."""
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from footage.commands.train import train
 from footage.errors import CheckpointError, ConfigError
 from footage.models.load import load
 from footage.runs import layout
+from footage.store.reader import Store
 from footage.training.config import ComputeConfig, TrainConfig
 from footage.training.datasets import with_earlier_cap
 from footage.training.module import computes_in_bf16
+from tests.support.stores import write_store
 from tests.support.training import (
     AS_OPTIONS,
     assert_same_run,
@@ -259,3 +262,32 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
         assert theirs["levels"] == pytest.approx(ours["levels"], abs=1e-4)
     for name, value in weights(one)["model"].items():
         torch.testing.assert_close(weights(two)["model"][name], value, atol=1e-3, rtol=1e-3)
+
+
+@pytest.fixture
+def grown(tiny_store, run, tmp_path):
+    """A store that has grown since a run was started, and the run, which lacks its last steps."""
+    store = shutil.copytree(tiny_store.path, tmp_path / "store")
+    frames = [[one.jpeg for one in tiny_store.frames_of_shot(row)] for row in range(3)]
+    write_store(store, [("later.mp4#0000000000ff", frames)])
+    unfinished = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(unfinished / layout.CHECKPOINTS / "step-00000006")
+    return store, unfinished
+
+
+def test_a_run_resumes_on_the_version_of_the_store_that_it_was_started_with(grown, run, caplog):
+    store, unfinished = grown
+    with caplog.at_level("INFO"):
+        train(smallest(ema_decay=0.9), store=store, out=unfinished)
+    assert "the store has grown since the run was started" in caplog.text
+    assert_same_tensors(weights(unfinished), weights(run))
+    assert layout.read_record(unfinished)["store_hash"] == layout.read_record(run)["store_hash"]
+
+
+def test_a_run_can_switch_to_the_latest_version_of_its_store(grown, run):
+    store, unfinished = grown
+    train(smallest(ema_decay=0.9), store=store, out=unfinished, store_version="latest")
+    record, before = layout.read_record(unfinished), layout.read_record(run)
+    assert record["store_hash"] == Store.open(store).content_hash != before["store_hash"]
+    assert record["videos_used"] == before["videos_used"] + 1
+    assert all(losses(unfinished)[step] == losses(run)[step] for step in range(1, 5))
