@@ -176,7 +176,7 @@ def test_suffixes_decide_in_folders_but_not_for_named_files(tmp_path):
 
 
 def test_nothing_found_is_an_error(tmp_path):
-    with pytest.raises(FootageError, match="no video was found"):
+    with pytest.raises(FootageError, match="no videos found"):
         ingest([str(tmp_path)], tmp_path / "out")
     with pytest.raises(FootageError, match="file or folder not found"):
         ingest([str(tmp_path / "absent")], tmp_path / "out")

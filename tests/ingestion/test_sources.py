@@ -130,7 +130,7 @@ def test_an_unknown_protocol_is_one_error():
 def test_nothing_found_lists_the_suffixes_that_were_seen(tmp_path):
     for name in ("a.gif", "b.gif", "c.txt"):
         (tmp_path / name).touch()
-    with pytest.raises(FootageError, match=r"no video was found .*\.gif 2, \.txt 1"):
+    with pytest.raises(FootageError, match=r"no videos found .*\.gif 2, \.txt 1"):
         find([str(tmp_path)])
 
 

@@ -1,14 +1,12 @@
 """Videos that are shorter than the margins around cuts keep a frame; stores made before open."""
 
 import numpy as np
-import pyarrow as pa
 import simplejpeg
 
 from footage.commands.ingest import ingest
-from footage.store import commit
 from footage.store.reader import Store
-from footage.store.tables import VIDEOS_SCHEMA
 from tests.support import odd_videos, synthetic
+from tests.support.earlier_stores import as_earlier
 from tests.support.ingesting import CONFIG, HERE
 
 
@@ -37,12 +35,10 @@ def test_a_video_of_one_frame_keeps_it(tmp_path):
     assert [(row["status"], row["num_frames"]) for row in store.videos.to_pylist()] == [("ok", 1)]
 
 
-def test_a_store_from_before_mirroring_was_recorded_opens_and_grows(tmp_path, monkeypatch):
+def test_a_store_from_before_mirroring_was_recorded_opens_and_grows(tmp_path):
     synthetic.encode(tmp_path / "in" / "a.mp4", synthetic.scene(1, 1.0))
-    earlier = pa.schema([field for field in VIDEOS_SCHEMA if field.name != "mirrored"])
-    with monkeypatch.context() as patch:
-        patch.setattr(commit, "VIDEOS_SCHEMA", earlier)
-        ingested(tmp_path / "in", tmp_path)
+    ingested(tmp_path / "in", tmp_path)
+    as_earlier(tmp_path / "out", 1)
     assert Store.open(tmp_path / "out").videos["mirrored"].to_pylist() == [False]
     flipped = odd_videos.matrix(-1, 0, 0, 1)
     odd_videos.write(
