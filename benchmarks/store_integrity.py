@@ -73,7 +73,7 @@ def drawn_store(path: Path, frames_per_shot: int) -> Store:
             for shot in range(3)
         ]
         videos.append((f"folder/video{number:04d}.mp4#{number:016x}", shots))
-    return write_store(path, videos)
+    return write_store(path, videos, shot_seconds=100.0)
 
 
 def cpu_seconds(

@@ -271,12 +271,17 @@ def test_part_that_is_cut_short_after_opening_is_an_error(store):
 # --- stores of earlier versions ------------------------------------------------------------------
 
 
+def without_places(tables):
+    videos, shots = tables
+    return videos, [{**shot, "part": 0, "row_group": 0} for shot in shots]
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_store_of_an_earlier_version_is_read_and_keeps_its_hash(store, version):
     _, tables, frames, encoded = everything(store)
     recorded = as_earlier(store, version)
     description, *found = everything(store)
-    assert found == [tables, frames, encoded]
+    assert [without_places(found[0]), *found[1:]] == [without_places(tables), frames, encoded]
     assert description.content_hash == recorded
     assert (version > 1) == (b"footage.checksums" in file_of(store, "part").read_bytes())
     Store.open(store).verify()

@@ -9,22 +9,30 @@ from footage.store.records import ShotRecord, VideoRecord
 from footage.store.units import UnitWriter
 
 
-def write_store(path: Path, videos: Iterable[tuple[str, Sequence[Sequence[bytes]]]]) -> Store:
-    """Write one unit of videos, two frames per second and 100 seconds between shots.
+def write_store(
+    path: Path,
+    videos: Iterable[tuple[str, Sequence[Sequence[bytes]]]],
+    *,
+    shot_seconds: float = 10.0,
+) -> Store:
+    """Write one unit of videos with two frames per second.
 
     Args:
         path: The store folder.
         videos: Id of each video, ending with its hash in hexadecimal digits, and the JPEG bytes of
             the frames of each shot.
+        shot_seconds: Time from the start of one shot to that of the next.
     """
     with UnitWriter(path) as writer:
         for video, shots in videos:
             frames = writer.frames_of(video)
             for shot, jpegs in enumerate(shots):
                 for index, jpeg in enumerate(jpegs):
-                    frames.add(shot, index, 100.0 * shot + index / 2, jpeg)
+                    frames.add(shot, index, shot_seconds * shot + index / 2, jpeg)
             spans = [
-                ShotRecord(100.0 * shot, 100.0 * shot + len(jpegs) / 2, 1.0, len(jpegs))
+                ShotRecord(
+                    shot_seconds * shot, shot_seconds * shot + len(jpegs) / 2, 1.0, len(jpegs)
+                )
                 for shot, jpegs in enumerate(shots)
             ]
             record = VideoRecord(
