@@ -56,6 +56,7 @@ def test_workers_end_with_their_iterator(tiny_store):
 _TRAINER = """
 import sys
 from footage.data.batches import VideoStream
+from footage.data.config import AugmentConfig, SamplingConfig
 from footage.training.loader import LoadingConfig, batches
 from footage.data.sampling import BatchSampler, shot_table
 from footage.store.reader import Store
