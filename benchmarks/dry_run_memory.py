@@ -2,15 +2,14 @@
 
     python -m benchmarks.dry_run_memory --out benchmarks/results/dry-run-memory.json
 
-For each network, one process estimates the memory of a step from two steps of a few videos, then
-takes a step of the whole batch and reads how far its resident memory rose (VmHWM after a reset).
+For each network, one process estimates the memory of a step from two steps of fewer videos and
+compares it with how far its resident memory rose in steps of the whole batch (VmHWM).
 The estimate counts tensors only, so the memory of kernels and of the allocator is the error.
 """
 
 import argparse
 import dataclasses
 import datetime
-import gc
 import json
 import multiprocessing
 from pathlib import Path
@@ -22,6 +21,7 @@ from footage.models.config import BackboneConfig
 from footage.recipes.methods import recipe
 from footage.runs.environment import environment
 from footage.training import rehearsal
+from footage.training.live_memory import tensors_of
 from footage.training.updates import Updates
 
 NETWORKS = ("test_vit", "test_resnet", "test_efficientnet", "resnet18", "mobilenetv3_small_100",
@@ -35,23 +35,29 @@ def measured(architecture: str, answers) -> None:
     config = dataclasses.replace(
         config, backbone=BackboneConfig(architecture=architecture), precision="fp32"
     )
+    _load_libraries()
     state, batch = state_of(config, torch.device("cpu")), batch_of(config)
     state.learner.train()
     updates = Updates(state, 1)
-    few, more = rehearsal._small_parts(config, batch)
-    rehearsal._step(config, state, updates, few)
-    estimate, fixed = rehearsal._estimate(config, state, updates, (few, more, batch))
-    state.optimizer.zero_grad(set_to_none=True)
-    gc.collect()
-    gradients = sum(
-        p.numel() * p.element_size() for p in state.learner.parameters() if p.requires_grad
-    )
-    Path("/proc/self/clear_refs").write_text("5")
+    weights = sum(one.untyped_storage().nbytes() for one in tensors_of(state.learner))
     before = _kilobytes("VmRSS")
-    rehearsal._step(config, state, updates, batch)
+    for _ in range(2):  # the first step makes the moments
+        rehearsal._step(config, state, updates, batch)
     rise = 1024 * (_kilobytes("VmHWM") - before)
-    # the resident memory before holds the weights and moments already, but no gradients
-    answers.put((estimate - (fixed - gradients), rise))
+    few, more = rehearsal._small_parts(config, batch)
+    estimate, _ = rehearsal._estimate(config, state, updates, (few, more, batch))
+    answers.put((estimate - weights, rise))
+
+
+def _load_libraries() -> None:
+    """Use every kind of kernel once, so that loading them does not count."""
+    config = recipe("vivi-ex4-tiny")
+    sampling = dataclasses.replace(config.sampling, videos_per_batch=2)
+    config = dataclasses.replace(
+        config, backbone=BackboneConfig(architecture="test_resnet"), sampling=sampling
+    )
+    state = state_of(config, torch.device("cpu"))
+    rehearsal._step(config, state, Updates(state, 1), batch_of(config))
 
 
 def _kilobytes(name: str) -> int:

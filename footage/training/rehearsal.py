@@ -23,11 +23,18 @@ from footage.training.loader import Batch
 from footage.training.module import TrainState
 from footage.training.updates import Updates
 
+OVERHEAD = 1.25
+"""Memory of a process on a CPU, relative to its tensors, with kernels and allocator [ours]."""
+
 ESTIMATE_ERROR = 0.2
-"""Largest relative error of the memory estimated on a CPU (benchmarks/dry_run_memory.py)."""
+"""Largest relative error of `OVERHEAD` times the counted tensors, rounded up, among the networks of
+benchmarks/dry_run_memory.py."""
 
 MOST_SECONDS = 30.0
 """On a CPU, the whole batch is timed only if a step is expected to take less than this [ours]."""
+
+PART_IMAGES = 128
+"""Images of the larger part of a batch whose memory is counted [ours]."""
 
 LOADED_BATCHES = 3
 """Batches whose loading is timed, after those that the workers prepare in advance [ours]."""
@@ -90,6 +97,7 @@ def rehearse(
             part = batch
         timed = [_seconds(config, state, updates, part, device) for _ in range(TIMED_STEPS)]
         step_seconds = min(timed) * _images(batch) / _images(part)
+        memory = round(OVERHEAD * memory)
         return Rehearsal(memory, fixed, False, step_seconds, part is batch, load_seconds, workers)
 
 
@@ -119,33 +127,37 @@ def _seconds(
 
 def _step(config: TrainConfig, state: TrainState, updates: Updates, batch: Batch) -> None:
     updates.before_forward()
+    loss = _gradients(state, batch)
+    bound = config.gradient_clip or float("inf")
+    norm = nn.utils.clip_grad_norm_(state.learner.parameters(), bound)
+    updates.update(loss, norm, 0.0, teacher_decay=1.0)
+
+
+def _gradients(state: TrainState, batch: Batch) -> torch.Tensor:
+    loss: torch.Tensor
     loss, _ = state.learner(batch)
     state.optimizer.zero_grad(set_to_none=True)
     state.learner.backward(loss)
-    bound = config.gradient_clip or float("inf")
-    norm = nn.utils.clip_grad_norm_(state.learner.parameters(), bound)
-    updates.update(loss.detach(), norm, 0.0, teacher_decay=1.0)
+    return loss.detach()
 
 
 def _small_parts(config: TrainConfig, batch: Batch) -> tuple[Batch, Batch]:
-    """Return two parts of a batch, of few and of twice as many videos."""
-    whole = config.sampling.videos_per_batch
-    views = max(config.sampling.images_per_batch // whole, 1)
-    least = max(2, config.objective.least_videos, -(-config.compute.accumulate // views))
-    share = min(least / whole, 0.5) if batch.views is not None else 0.25
-    few = _part(batch, share, config.compute.accumulate)
-    return few, _part(batch, 2 * share, config.compute.accumulate)
+    """Return two parts of a batch, with a quarter and a half of it, or less if that is much."""
+    share = min(0.5, max(PART_IMAGES, 4 * config.compute.accumulate) / _images(batch))
+    least = max(2, config.objective.least_videos)
+    parts = (_part(batch, one, config.compute.accumulate, least) for one in (share / 2, share))
+    return next(parts), next(parts)
 
 
-def _part(batch: Batch, share: float, least: int) -> Batch:
+def _part(batch: Batch, share: float, least_images: int, least_videos: int) -> Batch:
     def first(count: int, smallest: int) -> int:
         return min(max(round(count * share), smallest), count)
 
     if batch.images is not None and batch.labels is not None:
-        number = first(len(batch.images), least)
+        number = first(len(batch.images), least_images)
         batch = batch._replace(images=batch.images[:number], labels=batch.labels[:number])
     if batch.views is not None and batch.plan is not None and batch.rows is not None:
-        number = first(len(batch.views), 2)
+        number = first(len(batch.views), least_videos)
         batch = batch._replace(
             views=batch.views[:number],
             plan=BatchPlan(*(column[:number] for column in batch.plan)),
@@ -167,14 +179,22 @@ def _fixed(state: TrainState, updates: Updates) -> Iterator[torch.Tensor]:
 def _estimate(
     config: TrainConfig, state: TrainState, updates: Updates, parts: tuple[Batch, Batch, Batch]
 ) -> tuple[int, int]:
-    """Return the memory of the whole batch by a straight line through two smaller ones."""
-    fixed = {one.untyped_storage().data_ptr(): one for one in _fixed(state, updates)}
-    size = sum(one.untyped_storage().nbytes() for one in fixed.values())
+    """Return the memory of the whole batch, and the part that does not depend on the batch.
+
+    The memory of forward and backward pass is a straight line through two smaller batches; that of
+    the update does not depend on the batch.
+    """
+    storages = (one.untyped_storage() for one in _fixed(state, updates))
+    size = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
     few, more, whole = parts
-    peaks = [
-        peak_bytes(functools.partial(_step, config, state, updates, part), _fixed(state, updates))
-        for part in (few, more)
-    ]
+    peaks = []
+    for part in (few, more):
+        run = functools.partial(_gradients, state, part)
+        peaks.append(peak_bytes(run, _fixed(state, updates)))
+    update = peak_bytes(
+        functools.partial(_step, config, state, updates, few), _fixed(state, updates)
+    )
     images = _images(more) - _images(few)
-    slope = (peaks[1] - peaks[0]) / images if images else 0.0
-    return round(peaks[1] + slope * (_images(whole) - _images(more))), size
+    slope = max(peaks[1] - peaks[0], 0) / images if images else 0.0
+    passes = round(peaks[1] + slope * (_images(whole) - _images(more)))
+    return max(passes, update), size
