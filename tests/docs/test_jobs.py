@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +43,6 @@ def machine(tmp_path: Path) -> dict[str, str]:
     texts = {
         "footage": f'exec {sys.executable} -m footage "$@"',
         "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
-        "ray": f'exec {sys.executable} -m ray.scripts.scripts "$@"',
         "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
         "scontrol": "echo 127.0.0.1",
     }
@@ -152,27 +150,6 @@ def test_ray_job_ingests_with_its_entry_point(video_folder, tmp_path, machine):
     shutil.copytree(video_folder, tmp_path / "videos")
     entry_point = tiny(document("ingest-rayjob.yaml")["spec"]["entrypoint"], tmp_path)
     subprocess.run(shlex.split(entry_point), env=machine, check=True)
-    assert Store.open(tmp_path / "store").totals["ok"] == 6
-
-
-@pytest.mark.slow
-def test_ray_on_slurm_ingests(video_folder, tmp_path, machine):
-    pytest.importorskip("ray")
-    shutil.copytree(video_folder, tmp_path / "videos")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    slurm = {"SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1", "SLURM_CPUS_PER_TASK": "2"}
-    stop = "kill -INT $!; wait $! || true"  # Slurm ends what is left of a job
-    command = "footage ingest"
-    run_batch(
-        "ingest-ray.sbatch",
-        tmp_path,
-        machine | slurm,
-        ("6379", port),
-        ("$head:", "127.0.0.1:"),
-        (command, f"trap '{stop}' EXIT\n{command}"),
-    )
     assert Store.open(tmp_path / "store").totals["ok"] == 6
 
 
