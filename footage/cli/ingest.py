@@ -1,5 +1,6 @@
 """The command line of `footage ingest`."""
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -8,8 +9,11 @@ from tyro.conf import Positional, arg
 from footage.cli import parsing
 from footage.cli.following import log_next
 from footage.cli.options import SOME, required
+from footage.errors import MachineError
 from footage.ingestion.config import IngestConfig
 from footage.text import printable
+
+log = logging.getLogger(__name__)
 
 DEPRECATED = {"--max-quarantined-share": "--max-quarantined-fraction"}
 
@@ -31,9 +35,16 @@ def _ingest(
     config: Annotated[IngestConfig, arg(name="")] = IngestConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Decode videos into a frame store. Rerun to resume or to add new videos."""
-    from footage.commands.ingest import ingest
+    from footage.commands.ingest import ingest, ingest_shard
     from footage.ingestion.report import TooManyRejectedError, UnprocessedError
 
+    if config.shard:
+        report = ingest_shard(paths, out, config)
+        print(printable(report.summary()))
+        if report.failures:
+            raise MachineError("some videos could not be processed", "rerun the shard to resume")
+        log.info("next: rerun with --merge in place of --shard when all shards are done")
+        return
     try:
         print(printable(ingest(paths, out, config).summary()))
     except (TooManyRejectedError, UnprocessedError) as error:

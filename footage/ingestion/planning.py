@@ -102,8 +102,10 @@ def is_unchanged(source: Source, known: Iterable[KnownVideo]) -> str:
 class Plan(NamedTuple):
     """What an ingest has to do."""
 
-    units: list[tuple[SourceTask, ...]]
-    """The units that are left."""
+    units: dict[int, tuple[SourceTask, ...]]
+    """The units that are left, by their position among all units of the ingest."""
+    num_units: int
+    """Number of all units of the ingest."""
     unchanged: list[str]
     """Ids of the videos of all other sources."""
 
@@ -124,8 +126,9 @@ def plan(sources: Sequence[Source], stored: Known, finished: Known) -> Plan:
         else:
             candidates.append(source)
     copies = duplicates(candidates, stored)
-    left = []
-    for unit in units(candidates):
+    left = {}
+    every = list(units(candidates))
+    for position, unit in enumerate(every):
         tasks = []
         for source in unit:
             own = finished.get(source.name, ())
@@ -135,8 +138,8 @@ def plan(sources: Sequence[Source], stored: Known, finished: Known) -> Plan:
             ids = tuple(one.video for one in (*stored.get(source.name, ()), *own))
             tasks.append(SourceTask(source, ids, copies.get(source.name, "")))
         if tasks:
-            left.append(tuple(tasks))
-    return Plan(left, unchanged)
+            left[position] = tuple(tasks)
+    return Plan(left, len(every), unchanged)
 
 
 # --- duplicates ----------------------------------------------------------------------------------

@@ -5,8 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from footage.errors import FootageError, MachineError
+from footage.processes.shards import Shard
 from footage.sandbox.layers import ACTIVE, MISSING, Sandbox
 from footage.text import duration, one_line
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ShardReport:
+    """What one shard of an ingest did; `--merge` writes the report of all."""
+
+    shard: Shard
+    num_videos: int
+    """Number of videos that this call ingested."""
+    failures: list[tuple[str, str]]
+    """Name and reason of every file that could not be processed; nothing is recorded for them."""
+
+    def summary(self) -> str:
+        """Return the report as text, with a line per failure."""
+        lines = [f"shard {self.shard}: {self.num_videos} videos ingested"]
+        lines += [f"not processed  {name}: {reason}" for name, reason in self.failures]
+        return "\n".join(map(one_line, lines))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

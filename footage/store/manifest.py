@@ -74,14 +74,18 @@ class MissingVideosError(Exception):
     """Finished units were damaged before a manifest listed them; they must be ingested again."""
 
 
-def prepare(store: Path) -> None:
+def prepare(store: Path, *, clean: bool = True) -> None:
     """Finish what a killed run left; call it, with the lock, before reading or adding to a store.
+
+    Args:
+        store: The store folder.
+        clean: Whether to remove the files of unfinished units; other shards may be writing them.
 
     Raises:
         OutputError: The store cannot be written.
     """
     with files.output_errors(store):
-        for unfinished in [store / SCRATCH, *(store / WORK).glob("manifest-*")]:
+        for unfinished in [store / SCRATCH, *(store / WORK).glob("manifest-*")] if clean else ():
             files.remove(unfinished)
         newest = newest_manifest(store)
         if newest and (not _is_current(store, newest) or (store / EARLIER_TABLES[0]).exists()):

@@ -14,7 +14,7 @@ import pyarrow
 import pytest
 import simplejpeg
 
-from footage.commands.ingest import IngestConfig, ingest
+from footage.commands.ingest import IngestConfig, ingest, ingest_shard
 from footage.errors import BusyError, ConfigError, FootageError, StoreError
 from footage.ingestion.sources import find
 from footage.store.reader import Store
@@ -61,6 +61,28 @@ def test_report_says_what_was_found(whole):
 def test_any_number_of_workers_gives_the_same_bytes(whole, video_folder, tmp_path, workers):
     ingest([str(video_folder)], tmp_path / "out", IngestConfig(workers=workers, short_side=64))
     assert hashes(tmp_path / "out") == hashes(whole[1])
+
+
+def shard(video_folder, out, text):
+    config = dataclasses.replace(CONFIG, shard=text)
+    return ingest_shard([str(video_folder)], out, config, HERE).num_videos
+
+
+def test_merged_shards_give_the_same_bytes_even_if_one_runs_twice(whole, video_folder, tmp_path):
+    out = tmp_path / "out"
+    assert [shard(video_folder, out, text) for text in ("1/2", "0/2", "0/2")] == [2, 4, 0]
+    assert not (out / "store.json").exists()
+    merged = dataclasses.replace(CONFIG, merge=True)
+    report = ingest([str(video_folder)], out, merged, HERE)
+    assert (report.new_videos, hashes(out)) == (6, hashes(whole[1]))
+    assert ingest([str(video_folder)], out, merged, HERE).new_videos == 0
+
+
+def test_merge_names_the_shards_that_are_missing(video_folder, tmp_path):
+    shard(video_folder, tmp_path / "out", "0/2")
+    with pytest.raises(ConfigError, match="shard 1/2 is missing"):
+        ingest([str(video_folder)], tmp_path / "out", dataclasses.replace(CONFIG, merge=True), HERE)
+    assert not (tmp_path / "out" / "store.json").exists()
 
 
 def test_ingesting_twice_changes_nothing(whole, video_folder):
