@@ -114,17 +114,29 @@ def test_indexed_job_passes_its_number_of_completions():
     assert variables == {KUBERNETES_COUNT: str(job["completions"])}
 
 
-@pytest.mark.slow
-def test_embed_array_and_merge_write_one_table(video_folder, tmp_path, machine):
-    shutil.copytree(video_folder, tmp_path / "videos")
+def run_array(name: str, tmp_path: Path, machine: dict[str, str]) -> None:
+    """Run a Slurm array of two elements, one after the other."""
     element = {
         "SLURM_ARRAY_TASK_COUNT": "2",
         "SLURM_ARRAY_TASK_MIN": "0",
         "SLURM_ARRAY_TASK_MAX": "1",
     }
     for index in range(2):
-        variables = machine | element | {"SLURM_ARRAY_TASK_ID": str(index)}
-        run_batch("embed-array.sbatch", tmp_path, variables)
+        run_batch(name, tmp_path, machine | element | {"SLURM_ARRAY_TASK_ID": str(index)})
+
+
+def test_ingest_array_and_merge_write_one_store(video_folder, tmp_path, machine):
+    shutil.copytree(video_folder, tmp_path / "videos")
+    run_array("ingest-array.sbatch", tmp_path, machine)
+    assert not (tmp_path / "store" / "store.json").exists()
+    assert "6 seen = 6 ok" in run_batch("ingest-merge.sbatch", tmp_path, machine)
+    assert Store.open(tmp_path / "store").totals["ok"] == 6
+
+
+@pytest.mark.slow
+def test_embed_array_and_merge_write_one_table(video_folder, tmp_path, machine):
+    shutil.copytree(video_folder, tmp_path / "videos")
+    run_array("embed-array.sbatch", tmp_path, machine)
     printed = run_batch("embed-merge.sbatch", tmp_path, machine)
     assert printed.strip() == str(tmp_path / "features.parquet")
     assert len(pq.read_table(tmp_path / "features.parquet")) > 6
