@@ -193,7 +193,7 @@ INGEST = (
         (
             "tests/commands/test_ingest_faults.py::test_killed_ingest_is_resumed_to_the_same_bytes",
             "tests/commands/test_ingest_faults.py::test_ingest_killed_at_random_moments_ends_in_the_same_bytes",
-            "tests/commands/test_ingest_faults.py::test_kill_while_the_store_is_put_together_loses_nothing",
+            "tests/commands/test_ingest_faults.py::test_kill_while_the_manifest_is_put_in_place_loses_nothing",
             "tests/commands/test_ingest.py::test_ingesting_twice_changes_nothing",
         ),
     ),
@@ -296,7 +296,7 @@ INTEGRITY = (
             "tests/store/test_integrity.py::test_flipped_bit_is_an_error_or_changes_nothing",
             "tests/store/test_integrity.py::test_no_flipped_bit_of_many_changes_what_is_read",
             "tests/store/test_integrity.py::test_verify_finds_every_flipped_bit_and_names_a_damaged_video",
-            "tests/commands/test_ingest_output.py::test_no_flipped_bit_in_finished_work_goes_unnoticed",
+            "tests/commands/test_ingest_output.py::test_no_flipped_bit_in_a_record_goes_unnoticed",
         ),
     ),
     Promise(
