@@ -159,8 +159,8 @@ def _write_errors(store: Path) -> Iterator[None]:
 
 
 def _existing(store: Path) -> Store | None:
-    is_store = any((store / name).exists() for name in _OF_STORES)
-    return Store.open(store) if is_store else None
+    is_store = (store / NAME).exists() or (store / EARLIER_TABLES[0]).exists()
+    return Store.open(store) if is_store or manifest.newest_manifest(store) else None
 
 
 def _local_folder(out: str | Path) -> Path:

@@ -121,7 +121,7 @@ def read_description(path: Path) -> Description:
         StoreError: There is no store, or it is damaged or of another version.
     """
     if not (path / NAME).exists():
-        if (path / EARLIER_TABLES[0]).exists() or (path / MANIFESTS).exists():
+        if (path / EARLIER_TABLES[0]).exists() or any((path / MANIFESTS).glob(f"*/{NAME}")):
             raise damaged(path, f"{NAME} is missing")
         if path.is_dir() and any(path.iterdir()):
             raise StoreError(

@@ -165,7 +165,7 @@ def test_the_command_line_cannot_pass_them_either(tmp_path, trap, tiny_store, ca
         str(tmp_path / "o"),
     ]
     options = ["--backbone.options", "checkpoint_path", str(evil)]
-    assert cli.main([*words, *options]) == 1
+    assert cli.main([*words, *options]) == 2
     assert "'checkpoint_path' is not an option" in capsys.readouterr().err
     assert not marker.exists()
 
