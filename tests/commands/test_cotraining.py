@@ -250,7 +250,7 @@ def test_the_architecture_is_that_of_the_given_weights(run, tiny_store, tmp_path
     ("init", "error", "message"),
     [
         ("resnet50", ConfigError, r"does not name any weights.*resnet50\.a1_in1k"),
-        ("runs/nowhere", CheckpointError, "is not a run"),
+        ("runs/nowhere", CheckpointError, "model not found"),
     ],
 )
 def test_weights_that_are_not_there_are_refused(init, error, message, tiny_store, tmp_path):

@@ -131,7 +131,7 @@ def test_unreadable_images_stop_the_evaluation_by_name(shapes_folder: Path, tmp_
 @pytest.mark.parametrize(
     ("labelled", "message"),
     [
-        ([], "no data to evaluate on was given"),
+        ([], "no evaluation data given"),
         (["a/pets", "b/pets"], "several labelled folders are named"),
     ],
 )

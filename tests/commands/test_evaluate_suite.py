@@ -269,8 +269,8 @@ def test_a_function_is_evaluated_by_frozen_protocols(data: Path, here: Path) -> 
         ("--protocols magic", 2, "unknown protocol 'magic'\nhint: choose from knn, linear, "),
         ("--protocols liner", 2, "unknown protocol 'liner'\nhint: did you mean linear?"),
         ("--labels mini --protocols lightweight", 1, "on labelled images protocols must be"),
-        ("", 1, "no data to evaluate on was given"),
-        ("--data mini", 1, "no data to evaluate on was given"),
+        ("", 1, "no evaluation data given"),
+        ("--data mini", 1, "no evaluation data given"),
         ("--suite folder --data mini --labels mini", 2, "--labels and --suite cannot be combined"),
     ],
 )
