@@ -331,8 +331,12 @@ def _outcomes(
     tasks: Sequence[UnitTask], executor: Executor
 ) -> Iterator[tuple[UnitTask, UnitResult]]:
     divided: list[UnitTask] = []
+    lost = 0
     for outcome in executor.run(ingest_unit, tasks):
         task: UnitTask = outcome.task
+        lost = lost + 1 if outcome.failure else 0
+        if lost == MOST_FAILURES:
+            raise _machine_error(f"{lost} units in a row", outcome.failure)
         if outcome.failure and len(task.sources) > 1:
             divided += [task._replace(sources=(source,)) for source in task.sources]
         else:

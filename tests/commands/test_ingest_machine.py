@@ -218,10 +218,24 @@ def test_ingest_stops_after_several_failures_in_a_row_and_keeps_what_is_finished
     ) as e:
         ingest([str(videos)], videos.parent / "out", CONFIG, Failing())
     assert "rerun to resume" in e.value.hint
-    # One unit of four videos works, three units do not, nor do their videos but for the first.
-    assert len(seen) == 4 + 1 + ingest_module.MOST_FAILURES - 1
+    # Of four units the first works; of the videos of the others the first works, too.
+    assert len(seen) == 4 + 1 + ingest_module.MOST_FAILURES
     report = ingest([str(videos)], videos.parent / "out", CONFIG, HERE)
     assert (report.totals["ok"], report.totals["quarantined"]) == (13, 0)
+
+
+def test_ingest_stops_after_several_units_in_a_row_that_are_lost(videos, monkeypatch):
+    monkeypatch.setattr("footage.ingestion.planning.UNIT_VIDEOS", (2, 2))
+    for number in range(17):
+        synthetic.encode(videos / f"z{number:02d}.mp4", synthetic.scene(number, 0.1))
+
+    class Losing:
+        def run(self, function, tasks):
+            yield from (Outcome(task, None, "no reason") for task in tasks)
+
+    with pytest.raises(MachineError, match="5 units in a row could not be processed: no reason"):
+        ingest([str(videos)], videos.parent / "out", CONFIG, Losing())
+    assert not (videos.parent / "out" / "store.json").exists()
 
 
 @pytest.mark.parametrize("number", ["EMFILE", "ENOMEM"])
