@@ -378,13 +378,9 @@ def _report(
         sandbox=results[0].sandbox,
         failures=failures,
     )
-    done = [result.video for result in results if not result.failure]
-    lost = rejected.filter(
-        pc.and_(
-            pc.equal(rejected["status"], "quarantined"),
-            pc.is_in(rejected["video"], pa.array(done, pa.string())),
-        )
-    )
+    done = pa.array([result.video for result in results if not result.failure], pa.string())
+    is_lost = pc.equal(rejected["status"], "quarantined")
+    lost = rejected.filter(pc.and_(is_lost, pc.is_in(rejected["video"], done)))
     if lost.num_rows > config.max_quarantined_fraction * len(results):
         reasons = Counter(lost["reason"].to_pylist()).most_common(3)
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons)

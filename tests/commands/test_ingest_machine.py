@@ -230,7 +230,7 @@ def test_ingest_stops_after_several_units_in_a_row_that_are_lost(videos, monkeyp
         synthetic.encode(videos / f"z{number:02d}.mp4", synthetic.scene(number, 0.1))
 
     class Losing:
-        def run(self, function, tasks):
+        def run(self, _, tasks):
             yield from (Outcome(task, None, "no reason") for task in tasks)
 
     with pytest.raises(MachineError, match="5 units in a row could not be processed: no reason"):
