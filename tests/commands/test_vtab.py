@@ -43,7 +43,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path, capsys):
         (["import-parquet", "p", "--task", "mnist", "--out", "o"], "choose from caltech101, "),
         (["doktor", "o"], "did you mean doctor?"),
         (["fix", "o"], "choose from doctor, export, import-parquet"),
-        ([], "choose from doctor, export, import-parquet"),
+        ([], "use footage vtab doctor or footage vtab export or footage vtab import-parquet"),
         (["--task", "mnist"], "error: footage vtab needs a command"),
     ],
 )
