@@ -12,28 +12,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from footage.errors import StoreError
+from footage.ingestion.part_repair import FreshVideo, write_again
 from footage.ingestion.sources import Source, find
 from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
 from footage.io import files
 from footage.io.documents import read_bytes
 from footage.processes.executors import LocalProcesses
-from footage.store import manifest
 from footage.store.description import (
     MANIFESTS,
     NAME,
     PARTS,
     Description,
-    FileEntry,
     difference,
     read_description,
 )
-from footage.store.frames import FramesWriter, GroupFrames, Parts, frames_entry
 from footage.store.manifest import COPIES
 from footage.store.parts import SCHEMA as PARTS_SCHEMA
 from footage.store.parts import part_name
@@ -41,13 +37,10 @@ from footage.store.reader import Damage, Store
 from footage.store.records import (
     WORK,
     ShotRecord,
-    Unit,
     VideoRecord,
     finished_units,
-    write_unit,
 )
-from footage.store.tables import FRAMES_PER_GROUP, group_lengths, map_table, read_tables
-from footage.store.units import publish_part
+from footage.store.tables import map_table, read_tables
 from footage.video.extract import Extraction
 from footage.video.sandbox import Limits
 
@@ -188,7 +181,7 @@ def repair(path: Path, found: Checked, paths: Sequence[str], workers: int) -> Re
     try:
         fresh, lost = _ingest_again(found.store, wanted, paths, workers)
         whole = {part: one for part, one in damaged.items() if fresh.keys() >= set(one.videos)}
-        _write_again(found.store, list(whole), fresh)
+        write_again(found.store, list(whole), fresh)
     finally:
         files.remove(path / WORK)
     return Repaired(restored + [one.name for one in whole.values()], lost)
@@ -218,18 +211,9 @@ def _is_description(folder: Path, description: Description) -> bool:
         return False
 
 
-class _Fresh(NamedTuple):
-    """A video that was ingested again."""
-
-    record: VideoRecord
-    shots: list[ShotRecord]
-    part: Path
-    first_group: int
-
-
 def _ingest_again(
     store: Store, wanted: set[str], paths: Sequence[str], workers: int
-) -> tuple[dict[str, _Fresh], dict[str, str]]:
+) -> tuple[dict[str, FreshVideo], dict[str, str]]:
     """Ingest some videos of a store into a scratch folder; return these and the lost ones."""
     listed = store.videos.filter(pc.is_in(store.videos["video"], pa.array(wanted, pa.string())))
     rows = {row["video"]: row for row in listed.to_pylist()}
@@ -257,13 +241,13 @@ def _ingest_again(
     return found, lost
 
 
-def _problem(row: Mapping[str, Any], fresh: _Fresh | None) -> str:
+def _problem(row: Mapping[str, Any], fresh: FreshVideo | None) -> str:
     if fresh is None or fresh.record.content_hash != row["content_hash"]:
         return "its content has changed"
     return fresh.record.reason if fresh.record.status == "quarantined" else ""
 
 
-def _found_again(scratch: Path) -> dict[str, _Fresh]:
+def _found_again(scratch: Path) -> dict[str, FreshVideo]:
     """Return the videos that were ingested into a scratch folder; each is a unit of its own."""
     found = {}
     for unit in finished_units(scratch):
@@ -271,7 +255,7 @@ def _found_again(scratch: Path) -> dict[str, _Fresh]:
         for row in unit.videos.to_pylist():
             columns = unit.shots.select(ShotRecord._fields).to_pylist()
             shots = [ShotRecord(**shot) for shot in columns]
-            found[row["video"]] = _Fresh(VideoRecord(**row), shots, part, 0)
+            found[row["video"]] = FreshVideo(VideoRecord(**row), shots, part, 0)
     return found
 
 
@@ -319,115 +303,3 @@ def _task(store: Store, video: str, source: Source) -> UnitTask:
         detector=detector,
         limits=Limits(**limits),
     )
-
-
-def _write_again(store: Store, parts: Sequence[int], fresh: Mapping[str, _Fresh]) -> None:
-    """Replace some parts; also the tables and `store.json`, if a part differs from before."""
-    is_exact = True
-    files.make_folder(store.path / WORK)
-    for part in parts:
-        name, old = store.parts.name(part), store.parts.entry(part)
-        path = store.path / WORK / "part.parquet"
-        shots = _shots_of_part(store, part)
-        places = _write_part(store, part, shots, fresh, path, 1 if old.footer_crc32 is None else 2)
-        new = frames_entry(path, 1 if old.footer_crc32 is None else 2)
-        if new == old:
-            with files.output_errors(store.path / name):
-                path.replace(store.path / name)
-                files.sync((store.path / name).parent)
-            continue
-        is_exact = False
-        publish_part(store.path, path, new)
-        _record(store, new, shots, places, fresh)
-    if not is_exact:
-        about = store.description
-        settings = manifest.Settings(about.settings, about.limits, about.versions)
-        manifest.commit(store.path, settings, even_if_repeated=True)
-        for part in parts:
-            if store.parts.name(part) not in Store.open(store.path).parts.names():
-                files.remove(store.path / store.parts.name(part))
-
-
-def _shots_of_part(store: Store, part: int) -> dict[str, list[dict[str, Any]]]:
-    """Return the shots with frames in a part by video, in storage order."""
-    rows = np.flatnonzero(store.shots["part"].to_numpy() == part)
-    table = store.shots.take(pa.array(rows)).sort_by("row_group")
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in table.to_pylist():
-        found.setdefault(row["video"], []).append(row)
-    return found
-
-
-def _write_part(
-    store: Store,
-    part: int,
-    shots: Mapping[str, Sequence[Mapping[str, Any]]],
-    fresh: Mapping[str, _Fresh],
-    path: Path,
-    version: int,
-) -> dict[str, int]:
-    """Write a part from intact and fresh frames; return the first row group of each video."""
-    writer = FramesWriter(path, version)
-    stored = Parts(store.path, store.parts)
-    places = {}
-    try:
-        for video, rows in shots.items():
-            places[video] = writer.num_groups
-            tables = (
-                _fresh_groups(fresh[video])
-                if video in fresh
-                else _stored_groups(stored, part, rows)
-            )
-            for table in tables:
-                writer.write(table)
-        writer.finish()
-    finally:
-        writer.close()
-        stored.close()
-    return places
-
-
-def _fresh_groups(fresh: _Fresh) -> Iterator[pa.Table]:
-    with pq.ParquetFile(fresh.part, pre_buffer=False) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, use_threads=False)
-
-
-def _stored_groups(
-    parts: Parts, part: int, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[pa.Table]:
-    for row in rows:
-        for group, count in enumerate(group_lengths(row["num_frames"])):
-            first = group * FRAMES_PER_GROUP
-            expected = GroupFrames(row["video"], row["shot"], first, count)
-            yield parts.whole(part, row["row_group"] + group, expected)
-
-
-def _record(
-    store: Store,
-    entry: FileEntry,
-    shots: Mapping[str, Sequence[Mapping[str, Any]]],
-    places: Mapping[str, int],
-    fresh: Mapping[str, _Fresh],
-) -> None:
-    """Record all videos of a part that differs from before, like a unit."""
-    ids = pa.array(list(shots), pa.string())
-    rows = store.videos.filter(pc.is_in(store.videos["video"], ids)).to_pylist()
-    path_of = {row["video"]: row["path"] for row in rows}
-    known = {row["video"]: VideoRecord(**row) for row in rows}
-    every = store.every_shot.filter(pc.is_in(store.every_shot["video"], ids))
-    own: dict[str, list[ShotRecord]] = {video: [] for video in shots}
-    for row in sorted(every.to_pylist(), key=lambda row: (row["video"], row["shot"])):
-        own[row["video"]].append(ShotRecord(*(row[name] for name in ShotRecord._fields)))
-    videos = []
-    for video, first in places.items():
-        record, of_video = known[video], own[video]
-        if video in fresh:
-            record = dataclasses.replace(fresh[video].record, path=path_of[video])
-            of_video = fresh[video].shots
-        groups, group = [], first
-        for shot in of_video:
-            groups.append(group)
-            group += len(group_lengths(shot.num_frames))
-        videos.append((record, of_video, groups))
-    write_unit(store.path, Unit(entry, store.description.limits, []), videos)

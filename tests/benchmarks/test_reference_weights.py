@@ -51,7 +51,7 @@ def test_weights_are_taken_where_they_belong_with_their_preprocessing(tmp_path):
     loaded = models.load(str(tmp_path / "lite0.safetensors"), size=64)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(loaded.backbone(images), backbone.eval()(images))
-    assert "lite0.pth" in loaded.start
+    assert "lite0.pth" in loaded.weights_origin
     for pixel, value in ((127, 0.0), (255, 1.0)):
         for mean, std in zip(loaded.preprocessing.mean, loaded.preprocessing.std, strict=True):
             assert (pixel / 255 - mean) / std == pytest.approx(value)

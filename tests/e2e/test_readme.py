@@ -64,7 +64,9 @@ def beside_a_run(tmp_path, monkeypatch):
 def test_every_command_of_the_documents_parses(words):
     if words[0] in ("torchrun", "srun"):
         words = ["footage", *words[words.index("footage") + 1 :]]
-    if words[0] == "footage":
+    if "sbatch" in " ".join(words):
+        assert (ROOT / "docs/guides/jobs" / words[-1].rstrip(")")).is_file()
+    elif words[0] == "footage":
         assert cli.main(words[1:]) == 0
     elif words[0] == "make":
         done = subprocess.run(
