@@ -122,7 +122,8 @@ def main() -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     result = {
-        "command": " ".join(sys.argv),
+        "command": f"python -m benchmarks.executors --count {options.count}"
+        f" --rounds {options.rounds} --workers {options.workers}",
         "commit": commit,
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "date": time.strftime("%Y-%m-%d"),
