@@ -271,10 +271,10 @@ def test_a_missing_backbone_names_the_plugin_of_its_run(plugin, capsys):
     hand_made_run(Path("run"))
     record = layout.read_record(Path("run"))
     model = {**record["model"], "architecture": "my_net"}
-    layout.write_record(Path("run"), {**record, "model": model, "plugins": ["/tmp/nets.py"]})
+    layout.write_record(Path("run"), {**record, "model": model, "plugins": ["elsewhere/nets.py"]})
     message, hint = refused(["export", "run", "--to", "timm"], capsys)
     assert message == "timm has no model 'my_net'; the run used the plugin nets.py"
-    assert hint == "add --plugin /tmp/nets.py"
+    assert hint == "add --plugin elsewhere/nets.py"
 
 
 @pytest.mark.parametrize(

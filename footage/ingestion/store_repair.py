@@ -82,6 +82,7 @@ def check(path: Path, progress: Progress = lambda *_: None) -> Checked:
         StoreError: There is no store, or neither `store.json` nor its copy can be read.
     """
     description, damage = _description(path)
+    damage += _damaged_manifest(path, description)
     damage += _damaged_tables(path, description)
     store = _opened(path, description)
     if store is not None:
@@ -119,6 +120,13 @@ def _description(path: Path) -> tuple[Description, list[Damage]]:
     if description.schema_version > 1 and _bytes(copy) != _bytes(path / NAME):
         return description, [Damage(f"{COPIES}/{NAME}", f"it is not a copy of {NAME}", [])]
     return description, []
+
+
+def _damaged_manifest(path: Path, description: Description) -> Iterator[Damage]:
+    """Check the `store.json` of the manifest, which readers of later versions need."""
+    name = description.folder(Path()) / NAME
+    if description.manifest and not _is_description(path / name.parent, description):
+        yield Damage(name.as_posix(), f"it is not a copy of {NAME}", [])
 
 
 def _bytes(path: Path) -> bytes:

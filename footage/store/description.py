@@ -150,7 +150,7 @@ def description_of(store: Path, content_hash: str) -> tuple[Description, Path]:
         content_hash: The hash of the newest manifest or of an earlier one; empty for the newest.
 
     Raises:
-        StoreError: There is no store or no such manifest, or the description is damaged.
+        StoreError: The store or the manifest does not exist, or the description is damaged.
     """
     newest = read_description(store)
     if content_hash in ("", newest.content_hash):

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from footage.errors import BusyError
+from footage.errors import BusyError, StoreError
 from footage.io import files
 from footage.store.description import (
     DOCUMENT,
@@ -83,12 +83,15 @@ def prepare(store: Path, *, clean: bool = True) -> None:
 
     Raises:
         OutputError: The store cannot be written.
+        StoreError: The manifest that a killed run wrote is damaged.
     """
     with files.output_errors(store):
         for unfinished in [store / SCRATCH, *(store / WORK).glob("manifest-*")] if clean else ():
             files.remove(unfinished)
-        newest = newest_manifest(store)
-        if newest and (not _is_current(store, newest) or (store / EARLIER_TABLES[0]).exists()):
+    newest = newest_manifest(store)
+    if newest and _is_behind(store, newest):
+        DOCUMENT.read(store / MANIFESTS / manifest_name(newest) / NAME)
+        with files.output_errors(store):
             _publish(store, newest)
 
 
@@ -98,12 +101,18 @@ def newest_manifest(store: Path) -> int:
     return max((int(one.name) for one in folders if (one / NAME).exists()), default=0)
 
 
-def _is_current(store: Path, number: int) -> bool:
+def _is_behind(store: Path, newest: int) -> bool:
+    """Whether a killed run did not publish the newest manifest, or not completely.
+
+    A damaged `store.json` is not replaced here: opening the store will report it.
+    """
+    if not (store / NAME).exists():
+        return True
     try:
-        own = (store / MANIFESTS / manifest_name(number) / NAME).read_bytes()
-        return (store / NAME).read_bytes() == own
-    except OSError:
+        current = DOCUMENT.read(store / NAME).manifest
+    except StoreError:
         return False
+    return current < newest or (store / EARLIER_TABLES[0]).exists()
 
 
 def commit(
@@ -274,7 +283,7 @@ def _num_repeated(videos: pa.Table, kept: Int[np.ndarray, " N"], num_old: int) -
 
 
 def _with_status_of_originals(videos: pa.Table) -> pa.Table:
-    """Give duplicates the status of the video whose frames stand for them."""
+    """Give duplicates the status of the video whose frames they share."""
     is_copy = pc.not_equal(videos["duplicate_of"], "")
     if not pc.any(is_copy, min_count=0).as_py():
         return videos
@@ -343,11 +352,11 @@ def write_manifest(
         )
         DOCUMENT.write(folder / NAME, description)
         write_stamps(folder, stamps)
+        if existing is not None and existing.description.schema_version < 3:
+            _keep_earlier(store)  # before the rename, after which a rerun removes them
         _rename(folder, store, number)
     finally:
         files.remove(folder)
-    if existing is not None and existing.description.schema_version < 3:
-        _keep_earlier(store)
     with files.output_errors(store):
         _publish(store, number)
     return description

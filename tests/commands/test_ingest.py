@@ -85,6 +85,14 @@ def test_merge_names_the_shards_that_are_missing(video_folder, tmp_path):
     assert not (tmp_path / "out" / "store.json").exists()
 
 
+def test_frames_that_do_not_fit_into_the_buffer_give_the_same_bytes(
+    whole, video_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("footage.store.units.BUFFER_BYTES", 10_000)
+    ingest([str(video_folder)], tmp_path / "out", CONFIG, HERE)
+    assert hashes(tmp_path / "out") == hashes(whole[1])
+
+
 def test_ingesting_twice_changes_nothing(whole, video_folder):
     before = {path: path.stat().st_mtime_ns for path in whole[1].rglob("*")}
     report = ingest([str(video_folder)], whole[1], CONFIG, HERE)

@@ -27,6 +27,7 @@ from footage.store.records import finished_units
 from footage.video.extract import FRAME, FRAME_HEADER, REPORT
 from footage.video.sandbox import Limits
 from tests.support import synthetic
+from tests.support.earlier_stores import as_earlier
 from tests.support.ingesting import CONFIG, HERE, RUN, InThisProcess, hashes
 
 
@@ -250,12 +251,8 @@ def test_ingest_killed_at_random_moments_ends_in_the_same_bytes(
     trials(kills)
 
 
-@pytest.mark.parametrize("renames", range(7))
-def test_kill_while_the_manifest_is_put_in_place_loses_nothing(
-    whole, video_folder, tmp_path, monkeypatch, renames
-):
-    """Dies after each of the renames by which a manifest becomes the current one."""
-    out = tmp_path / "out"
+def die_after(patch, out, renames):
+    """Die after some of the renames by which a manifest becomes the current one."""
     done = []
 
     def count(function):
@@ -269,9 +266,35 @@ def test_kill_while_the_manifest_is_put_in_place_loses_nothing(
 
         return counted
 
+    patch.setattr(os, "rename", count(os.rename))
+    patch.setattr(os, "replace", count(os.replace))
+
+
+@pytest.mark.parametrize("renames", range(8))
+def test_kill_while_an_earlier_store_grows_keeps_its_version(
+    whole, video_folder, tmp_path, monkeypatch, renames
+):
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    shutil.copytree(video_folder, folder)
+    (folder / "group0" / "video2.mp4").rename(tmp_path / "later.mp4")
+    ingest([str(folder)], out, CONFIG, HERE)
+    recorded = as_earlier(out, 2)
+    (tmp_path / "later.mp4").rename(folder / "group0" / "video2.mp4")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        die_after(patch, out, renames)
+        ingest([str(folder)], out, CONFIG, HERE)
+    ingest([str(folder)], out, CONFIG, HERE)
+    assert Store.open(out, recorded).videos.num_rows == 5
+    assert Store.open(out).videos.equals(Store.open(whole[1]).videos)
+
+
+@pytest.mark.parametrize("renames", range(7))
+def test_kill_while_the_manifest_is_put_in_place_loses_nothing(
+    whole, video_folder, tmp_path, monkeypatch, renames
+):
+    out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", count(os.rename))
-        patch.setattr(os, "replace", count(os.replace))
+        die_after(patch, out, renames)
         try:
             ingest([str(video_folder)], out, CONFIG, HERE)
             assert renames == 6

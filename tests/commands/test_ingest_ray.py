@@ -31,7 +31,7 @@ def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     for seed in range(COUNT - 1):
         synthetic.encode(folder / f"{seed:02}.mp4", synthetic.cuts([2 * seed, 2 * seed + 1], 1.0))
-    (folder / "broken.mp4").write_bytes(b"this is no video")
+    (folder / "broken.mp4").write_bytes(b"this is not a video")
     return folder
 
 

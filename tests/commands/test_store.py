@@ -109,7 +109,6 @@ def test_videos_that_are_not_found_are_listed_and_nothing_is_lost(store, tmp_pat
 @pytest.mark.parametrize("folder", ["manifests/000001/", "copies/"])
 @pytest.mark.parametrize("is_missing", [False, True])
 def test_tables_are_restored_from_their_copies(store, capsys, name, folder, is_missing):
-    folder = "" if (name, folder[:1]) == ("store.json", "m") else folder
     before = hashes(store)
     if is_missing:
         (store / folder / name).unlink()
@@ -118,6 +117,24 @@ def test_tables_are_restored_from_their_copies(store, capsys, name, folder, is_m
     code, _, err = verify_from_the_command_line(capsys, store)
     assert (code, err.splitlines()[-1]) == (1, f"hint: run `footage store verify {store} --repair`")
     assert verify_from_the_command_line(capsys, store, "--repair")[0] == 0
+    assert hashes(store) == before
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_description_is_restored_from_its_copy(store, capsys, is_missing):
+    before = hashes(store)
+    (store / "store.json").unlink() if is_missing else flip(store / "store.json", place=100)
+    assert verify_from_the_command_line(capsys, store)[0] == 1
+    assert verify_from_the_command_line(capsys, store, "--repair")[0] == 0
+    assert hashes(store) == before
+
+
+def test_damaged_description_of_a_manifest_replaces_no_intact_one(store, video_folder):
+    before = hashes(store)
+    flip(store / "manifests/000001/store.json", place=100)
+    ingest([str(video_folder)], store, CONFIG, HERE)
+    Store.open(store)
+    assert verify(store, []).remaining == []
     assert hashes(store) == before
 
 
