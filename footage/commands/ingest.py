@@ -44,6 +44,7 @@ from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
 from footage.store import manifest
 from footage.store.description import EARLIER_TABLES, MANIFESTS, NAME, Setting
+from footage.store.gathering import MissingVideosError
 from footage.store.reader import Store
 from footage.store.records import RECORDS, WORK, finished_units
 from footage.store.sources import read_stamps
@@ -244,7 +245,7 @@ def _work(
         done = [result.video for result in results if not result.failure]
         try:
             num_new = manifest.commit(store, about, done)
-        except manifest.MissingVideosError:
+        except MissingVideosError:
             continue
         return [result._replace(sandbox=sandbox) for result in results], num_new
     raise StoreError(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from footage.store.columns import one_chunk
 from footage.store.description import EARLIER_TABLES, Description, damaged, verified_bytes
 from footage.store.parts import PartList
 
@@ -33,18 +35,14 @@ def read_earlier_tables(
         raise damaged(path, f"{EARLIER_TABLES[1]} names a part that does not exist")
     place = np.array([numbers.get(one, 0) for one in number.tolist()], dtype=np.int32)
     shots = shots.set_column(6, shots_schema.field("part"), pa.array(place))
-    ids = videos["video"].combine_chunks()
-    codes = pa.compute.index_in(shots["video"], value_set=ids).combine_chunks()
+    ids = one_chunk(videos["video"])
+    codes = one_chunk(pc.index_in(shots["video"], value_set=ids))
     if codes.null_count:
         raise damaged(path, "the tables of shots and of videos do not list the same shots")
-    coded = pa.DictionaryArray.from_arrays(_one(codes).cast(pa.int32()), _one(ids))
+    coded = pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), ids)
     shots = shots.set_column(0, shots_schema.field("video"), coded)
     first = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
     return videos, shots.take(pa.array(first)).combine_chunks(), parts
-
-
-def _one(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
 
 
 def number_of(name: str) -> int:

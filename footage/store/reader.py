@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from footage.errors import StoreError
+from footage.store.columns import column
 from footage.store.description import (
     Description,
     damaged,
@@ -31,7 +32,6 @@ from footage.store.frames import GroupFrames, Parts
 from footage.store.tables import (
     FRAMES_PER_GROUP,
     Tables,
-    column,
     group_lengths,
     map_tables,
     num_kept,

@@ -22,6 +22,7 @@ import pyarrow as pa
 from footage.errors import VideoError
 from footage.io import files
 from footage.io.documents import read_bytes
+from footage.store.columns import one_chunk
 from footage.store.description import FileEntry, Setting
 from footage.store.frames import read_footer
 from footage.store.parts import part_name
@@ -230,8 +231,7 @@ def _check_part(store: Path, unit: UnitRecord) -> None:
 
 def _shots(lists: pa.ChunkedArray) -> pa.Table:
     """Return the shots of all videos as columns."""
-    nested = lists.combine_chunks()
-    nested = nested.chunk(0) if isinstance(nested, pa.ChunkedArray) else nested
+    nested = one_chunk(lists)
     parents, flat = nested.value_parent_indices(), nested.flatten()
     columns = dict(zip([field.name for field in _SHOT], flat.flatten(), strict=True))
     lengths = nested.value_lengths().to_numpy(zero_copy_only=False)

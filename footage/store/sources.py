@@ -9,11 +9,10 @@ content of the store, because modification times differ from machine to machine.
 import logging
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from footage.io import files
+from footage.store.columns import last_of_equals
 from footage.store.description import MANIFESTS
 from footage.store.records import STAMPS
 from footage.store.tables import map_table, write_table
@@ -25,12 +24,7 @@ log = logging.getLogger(__name__)
 
 def newest_stamps(stamps: pa.Table) -> pa.Table:
     """Return the last row of each name, sorted by name."""
-    order = pc.sort_indices(stamps, sort_keys=[("name", "ascending")]).to_numpy()
-    names = stamps["name"].take(pa.array(order)).combine_chunks()
-    last = np.ones(len(order), dtype=bool)
-    if len(order) > 1:
-        last[:-1] = pc.not_equal(names[:-1], names[1:]).to_numpy(zero_copy_only=False)
-    return stamps.take(pa.array(order[last])).combine_chunks()
+    return stamps.take(pa.array(last_of_equals(stamps, "name"))).combine_chunks()
 
 
 def write_stamps(folder: Path, stamps: pa.Table) -> None:

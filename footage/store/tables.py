@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Shaped
 
 from footage.io import files
 from footage.store import parts as part_lists
+from footage.store.columns import column
 from footage.store.description import (
     PARTS,
     SHOTS,
@@ -90,16 +90,6 @@ class Tables(NamedTuple):
     shots: pa.Table
     """One row per shot; `video` is a dictionary with the ids in `videos`."""
     parts: PartList
-
-
-def column(table: pa.Table, name: str) -> Shaped[np.ndarray, " N"]:
-    """Return a numeric column without copying it; of a dictionary column, its codes."""
-    chunked = table[name]
-    values = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
-    if isinstance(values, pa.DictionaryArray):
-        values = values.indices
-    array: np.ndarray = values.to_numpy(zero_copy_only=False)
-    return array
 
 
 # --- files ---------------------------------------------------------------------------------------
