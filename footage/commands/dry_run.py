@@ -1,5 +1,6 @@
 """The option `footage train --dry-run`: what a run needs, before anything starts or is written."""
 
+import contextlib
 import os
 from typing import NamedTuple
 
@@ -61,12 +62,7 @@ def dry_run(
     )
     every = fetch_steps(config, device)
     found: rehearsal.Rehearsal | None = None
-    if device.type == "cuda":
-        try:
-            found = rehearsal.rehearse(config, data, state, device, every)
-        except torch.OutOfMemoryError:
-            found = None
-    else:
+    with contextlib.suppress(torch.OutOfMemoryError):  # only a GPU raises it
         found = rehearsal.rehearse(config, data, state, device, every)
     disk, free_disk = state.checkpoint_bytes(), files.free_bytes(run)
     rows = [

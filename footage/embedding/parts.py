@@ -9,7 +9,6 @@ its bytes, so parts of an interrupted call are used again, and others are ignore
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -24,13 +23,13 @@ from footage.embedding.config import EmbedConfig
 from footage.embedding.rows import COUNTS, MODEL
 from footage.errors import ConfigError
 from footage.evaluation.digests import weights_digest
-from footage.ingestion.sources import Source
+from footage.ingestion.sources import Source, batches
 from footage.io import files
 from footage.models import load as models
 
 FILES_PER_PART: Final = 256
 BYTES_PER_PART: Final = 256 * 2**20
-"""A part ends with the source that reaches one of these."""
+"""A part ends with the source that reaches one of these; see `sources.batches`."""
 
 
 class Part(NamedTuple):
@@ -89,8 +88,12 @@ def parts_of(
         [config.frames_per_second, config.patches, config.size, config.batch_size],
     ]
     return [
-        Part(number, batch, folder / f"{number:06d}-{_digest([shared, _stamps(batch)])}.parquet")
-        for number, batch in enumerate(_batches(sources))
+        Part(
+            number,
+            tuple(batch),
+            folder / f"{number:06d}-{_digest([shared, _stamps(batch)])}.parquet",
+        )
+        for number, batch in enumerate(batches(sources, FILES_PER_PART, BYTES_PER_PART))
     ]
 
 
@@ -181,32 +184,9 @@ def _failures(group: pa.Table) -> Iterator[Failure]:
         yield Failure(row["input"], row["reason"])
 
 
-def _batches(sources: Sequence[Source]) -> Iterator[tuple[Source, ...]]:
-    batch: list[Source] = []
-    num_bytes = 0
-    for source in sources:
-        batch.append(source)
-        num_bytes += source.num_bytes
-        if len(batch) == FILES_PER_PART or num_bytes >= BYTES_PER_PART:
-            yield tuple(batch)
-            batch, num_bytes = [], 0
-    if batch:
-        yield tuple(batch)
-
-
 def _stamps(batch: Sequence[Source]) -> list[list[Any]]:
     """What is known about the sources without reading them."""
-    return [[one.name, one.location, one.num_bytes, _modified(one)] for one in batch]
-
-
-def _modified(source: Source) -> int:
-    """Time of the last change of a local file; 0 if there is none."""
-    if source.url:
-        return 0
-    try:
-        return os.stat(source.location).st_mtime_ns
-    except OSError:  # a row will have the reason
-        return 0
+    return [[one.name, one.location, one.num_bytes, one.stamp] for one in batch]
 
 
 def _digest(content: object) -> str:

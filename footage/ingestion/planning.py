@@ -11,13 +11,12 @@ then their hashes.
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from footage.ingestion.sources import Source
+from footage.ingestion.sources import Source, batches, opened
 from footage.ingestion.worker import SourceTask, video_id
 
 UNIT_VIDEOS = (4, 64)
@@ -70,19 +69,7 @@ def units(sources: Sequence[Source]) -> Iterator[list[Source]]:
     """Divide sources, sorted by name, into units."""
     least, most = UNIT_VIDEOS
     num_videos = min(max(least, -(-len(sources) // LEAST_UNITS)), most)
-    unit: list[Source] = []
-    num_bytes = 0
-    for source in sources:
-        if source.num_bytes >= UNIT_BYTES:
-            yield [source]
-            continue
-        unit.append(source)
-        num_bytes += source.num_bytes
-        if len(unit) == num_videos or num_bytes >= UNIT_BYTES:
-            yield unit
-            unit, num_bytes = [], 0
-    if unit:
-        yield unit
+    return batches(sources, num_videos, UNIT_BYTES)
 
 
 def is_unchanged(source: Source, known: Iterable[KnownVideo]) -> str:
@@ -188,7 +175,7 @@ def _digest(source: Source, *, ends_only: bool = False) -> str:
     """SHA-256 of a source, or of its first and last bytes; empty if it cannot be read."""
     digest = hashlib.sha256()
     try:
-        with _opened(source) as file:
+        with opened(source) as file:
             if ends_only:
                 digest.update(file.read(_END_BYTES))
                 file.seek(max(0, source.num_bytes - _END_BYTES))
@@ -199,10 +186,3 @@ def _digest(source: Source, *, ends_only: bool = False) -> str:
     except Exception:  # file systems raise their own errors; the worker will report what is wrong
         return ""
     return digest.hexdigest()
-
-
-def _opened(source: Source) -> Any:  # noqa: ANN401 (fsspec has no types)
-    if not source.url:
-        return open(source.location, "rb")
-    system, _ = fsspec.core.url_to_fs(source.url)
-    return system.open(source.location, "rb")

@@ -42,6 +42,38 @@ class Source(NamedTuple):
     stamp: str = ""
 
 
+def batches(sources: Iterable[Source], most_files: int, most_bytes: int) -> Iterator[list[Source]]:
+    """Divide sources into batches, which depend on the sources alone.
+
+    Args:
+        sources: The sources, in order.
+        most_files: Largest number of files in a batch.
+        most_bytes: A batch ends with the file that reaches this size; a file of at least this size
+            is a batch of its own.
+    """
+    batch: list[Source] = []
+    num_bytes = 0
+    for source in sources:
+        if source.num_bytes >= most_bytes:
+            yield [source]
+            continue
+        batch.append(source)
+        num_bytes += source.num_bytes
+        if len(batch) == most_files or num_bytes >= most_bytes:
+            yield batch
+            batch, num_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def opened(source: Source) -> Any:  # noqa: ANN401 (fsspec has no types)
+    """Open a source for reading bytes; file systems raise their own errors."""
+    if not source.url:
+        return open(source.location, "rb")
+    system, _ = fsspec.core.url_to_fs(source.url)
+    return system.open(source.location, "rb")
+
+
 def is_video_name(name: str) -> bool:
     """Return whether a file found in a folder counts as a video."""
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
@@ -200,8 +232,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
         OutputError: The local copy cannot be written, which is not the video's fault.
     """
     try:
-        system, _ = fsspec.core.url_to_fs(source.url)
-        with system.open(source.location, "rb") as remote, target.open("wb") as local:
+        with opened(source) as remote, target.open("wb") as local:
             while chunk := remote.read(_CHUNK):
                 if local.tell() + len(chunk) > max_bytes:
                     raise VideoError(f"it is larger than {max_bytes} bytes")

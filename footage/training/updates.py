@@ -26,7 +26,7 @@ class Step(NamedTuple):
     """What a training step measured; the values are in host memory."""
 
     batch: int
-    """Index of the batch; the step is the one after so many updates."""
+    """Index of the batch, from 0."""
     plan: BatchPlan | None
     """Origin of the views of this process."""
     is_finite: bool

@@ -65,11 +65,12 @@ class GuardedLoggers:
 
     def close(self) -> None:
         """Close every logger; training is over, so an exception is only a warning."""
-        try:
-            self._each(lambda logger: logger.close())
-        except PluginError as error:
-            log.warning("%s", error.message)
-            self.close()
+        for name, logger in list(self._loggers.items()):
+            try:
+                with self._guarded(name, logger, f"failed at step {self._step}"):
+                    logger.close()
+            except PluginError as error:
+                log.warning("%s", error.message)
 
     def _each(self, action: Callable[[MetricsLogger], None]) -> None:
         for name, logger in list(self._loggers.items()):
