@@ -1,4 +1,4 @@
-"""The line after a command's work that says which command to run next."""
+"""The line at the end of a command that names the next command."""
 
 import logging
 import shlex

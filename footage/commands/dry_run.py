@@ -129,8 +129,8 @@ def _changes(
         changes.append(_less_memory(config, found, memory))
     if found and found.load_seconds > found.step_seconds:
         changes.append(
-            f"loading is slower than training: more than {found.workers} cores for"
-            " --compute.workers, or a smaller --augment.size"
+            f"loading is slower than training: use more than {found.workers} --compute.workers if"
+            " there are cores for them, or a smaller --augment.size"
         )
     if checkpoint_bytes * (config.keep_checkpoints + 1) > free_disk:
         changes.append(

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Settings(NamedTuple):
-    """What `store.json` says about how the frames were made."""
+    """The part of `store.json` that describes how the frames were made."""
 
     settings: dict[str, Any]
     """Settings that determine which frames are kept; a later ingest must use the same."""

@@ -69,7 +69,7 @@ class VideoRecord:
     status: Literal["ok", "partial", "quarantined"] = "ok"
     reason: _Text = ""
     duplicate_of: _Text = ""
-    """Id of a video with the same bytes, whose frames stand for this one; empty for none."""
+    """Id of a video with the same bytes, whose frames it shares; empty for none."""
 
 
 class ShotRecord(NamedTuple):

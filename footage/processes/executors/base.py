@@ -33,7 +33,7 @@ class Executor(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutorSettings:
-    """What a command tells the executor that it creates."""
+    """Settings that a command passes to the executor that it creates."""
 
     workers: int
     """Number of worker processes on this machine; a cluster has its own number."""

@@ -45,7 +45,7 @@ OBJECT_STORE_BYTES: Final = 2**27
 CONNECT_SECONDS: Final = 20.0
 """Time for a connection to the address of a cluster."""
 SILENT_SECONDS: Final = 60.0
-"""Time without a free CPU after which the log says so."""
+"""Time without any CPU in the cluster after which a warning is logged."""
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Loggers whose failures are handled: a logger that cannot write is disabled.
 
-Any other exception of a logger ends training with an error that says how to resume.
+Any other exception of a logger ends training with an error and a hint on how to resume.
 """
 
 import contextlib
