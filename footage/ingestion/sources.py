@@ -1,5 +1,6 @@
 """Find the files that a command works on, locally or behind a URL, and fetch remote ones."""
 
+import contextlib
 import logging
 import os
 import stat
@@ -7,7 +8,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -66,12 +67,17 @@ def batches(sources: Iterable[Source], most_files: int, most_bytes: int) -> Iter
         yield batch
 
 
-def opened(source: Source) -> Any:  # noqa: ANN401 (fsspec has no types)
+@contextlib.contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
     """Open a source for reading bytes; file systems raise their own errors."""
     if not source.url:
-        return open(source.location, "rb")
+        with open(source.location, "rb") as file:
+            yield file
+        return
+    # An archive closes its files when nothing refers to it any more, so `system` must stay.
     system, _ = fsspec.core.url_to_fs(source.url)
-    return system.open(source.location, "rb")
+    with system.open(source.location, "rb") as file:
+        yield file
 
 
 def is_video_name(name: str) -> bool:

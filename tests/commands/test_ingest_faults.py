@@ -305,15 +305,18 @@ def test_kill_while_the_manifest_is_put_in_place_loses_nothing(
 
 
 def test_zip_archives_and_file_urls_are_fetched(tmp_path):
-    data = synthetic.encode(tmp_path / "a.mp4", synthetic.cuts([1, 2], 1.0)).read_bytes()
+    synthetic.encode(tmp_path / "a.mp4", synthetic.cuts([1, 2], 1.0))
+    data = synthetic.encode(tmp_path / "b.mp4", synthetic.cuts([3, 4], 1.0)).read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in ("x/one.mp4", "x/y/two.MP4", "notes.txt"):
             archive.writestr(name, data)
     urls = [f"zip://x::file://{tmp_path}/a.zip", f"file://{tmp_path}/a.mp4"]
     report = ingest(urls, tmp_path / "out", CONFIG, HERE)
-    names = [one.split("#")[0] for one in Store.open(tmp_path / "out").videos["video"].to_pylist()]
-    assert names == ["a.mp4", "one.mp4", "y/two.MP4"]
-    assert (report.totals["ok"], report.totals["shots"]) == (3, 6)
+    videos = Store.open(tmp_path / "out").videos
+    ids = videos["video"].to_pylist()
+    assert [one.split("#")[0] for one in ids] == ["a.mp4", "one.mp4", "y/two.MP4"]
+    assert videos["duplicate_of"].to_pylist() == ["", "", ids[1]]
+    assert (report.totals["ok"], report.totals["shots"]) == (3, 4)
     before = hashes(tmp_path / "out")
     assert ingest(urls, tmp_path / "out", CONFIG, HERE).new_videos == 0
     assert hashes(tmp_path / "out") == before

@@ -74,7 +74,7 @@ def leave(send):
 
 
 def shut_up(send):
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 4096):
         with suppress(OSError):
             os.close(descriptor)
     time.sleep(60)
