@@ -16,6 +16,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One thread a process: the same numbers on any machine, and tests that do not fight for cores.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# Without ARGS, the test files are divided among processes; a single file does not pay for them.
+PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile)
 # The demo needs no developer tools, and is content with an environment that has them.
 READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 
@@ -28,7 +30,7 @@ demo: $(READY)  ## ingest, train, evaluate, export, report; VIDEOS=folder takes 
 	@$(BIN)/footage demo $(if $(VIDEOS),"$(VIDEOS)") --out "$(OUT)" $(ARGS)
 
 test: check  ## the checks, then every fast test
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -q $(ARGS)
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -q $(PROCESSES) $(ARGS)
 
 check: .venv/.dev  ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "error: run make format"; exit 1; }

@@ -64,5 +64,6 @@ class Recorder:
 
 
 def pytest_configure(config):
-    if config.getoption("--trials"):
+    in_worker = hasattr(config, "workerinput")  # of pytest-xdist, which reports to its parent
+    if config.getoption("--trials") and not in_worker:
         config.pluginmanager.register(Recorder(Path(config.getoption("--trials"))))
