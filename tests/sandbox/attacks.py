@@ -23,6 +23,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 IS_X86 = platform.machine() == "x86_64"
 PATHS = (LANDLOCK, EMPTY_ROOT, SECCOMP)
 CANARY = "canary-of-the-environment"
+PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
+"""What the parent has already, so that the attack changes nothing for the tests that follow."""
 
 
 class Target(NamedTuple):
@@ -262,7 +264,7 @@ ATTACKS = (
     Attack("Processes", "take a descriptor of the parent", (NAMESPACES, LANDLOCK, SECCOMP),
            _steal_descriptor),
     Attack("Processes", "change the priority of the parent", (SECCOMP,),
-           lambda at: os.setpriority(os.PRIO_PROCESS, at.parent, 1)),
+           lambda at: os.setpriority(os.PRIO_PROCESS, at.parent, PRIORITY)),
     Attack("Processes", "move the parent to another core", (SECCOMP,),
            lambda at: os.sched_setaffinity(at.parent, os.sched_getaffinity(0))),
     Attack("Processes", "change its own limits", (SECCOMP,), _set_limits),

@@ -211,7 +211,8 @@ def test_every_layer_works_without_privileges():
 
 def test_descriptors_are_closed_whatever_their_number():
     """A limit that was lowered after a descriptor was opened hides it from the usual loop."""
-    high = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD, 900)
+    with open(os.devnull, "rb") as file:
+        high = fcntl.fcntl(file, fcntl.F_DUPFD, 900)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     answers = []
 
