@@ -79,9 +79,9 @@ def test_errors_never_carry_them():
 
 @pytest.mark.parametrize("part", ["://", "?token=", "a", "@", "&sig=", "x-amz-", "_token", ":/"])
 def test_long_hostile_text_takes_no_time(part):
-    began = time.monotonic()
+    began = time.process_time()
     redacted(part * (200_000 // len(part)))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_remote_videos_are_named_without_the_secrets_that_fetch_them(tmp_path):

