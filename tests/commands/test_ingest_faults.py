@@ -270,29 +270,45 @@ def die_after(patch, out, renames):
     patch.setattr(os, "replace", count(os.replace))
 
 
+@pytest.fixture(scope="module")
+def earlier(video_folder, tmp_path_factory):
+    """A store of version 2 that lacks one of the videos, and its content hash."""
+    folder = tmp_path_factory.mktemp("earlier")
+    shutil.copytree(video_folder, folder / "videos")
+    (folder / "videos" / "group0" / "video2.mp4").unlink()
+    ingest([str(folder / "videos")], folder / "out", CONFIG, HERE)
+    return folder / "out", as_earlier(folder / "out", 2)
+
+
 @pytest.mark.parametrize("renames", range(8))
 def test_kill_while_an_earlier_store_grows_keeps_its_version(
-    whole, video_folder, tmp_path, monkeypatch, renames
+    whole, earlier, video_folder, tmp_path, monkeypatch, renames
 ):
-    folder, out = tmp_path / "videos", tmp_path / "out"
-    shutil.copytree(video_folder, folder)
-    (folder / "group0" / "video2.mp4").rename(tmp_path / "later.mp4")
-    ingest([str(folder)], out, CONFIG, HERE)
-    recorded = as_earlier(out, 2)
-    (tmp_path / "later.mp4").rename(folder / "group0" / "video2.mp4")
+    store, recorded = earlier
+    out = shutil.copytree(store, tmp_path / "out")
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
         die_after(patch, out, renames)
-        ingest([str(folder)], out, CONFIG, HERE)
-    ingest([str(folder)], out, CONFIG, HERE)
+        ingest([str(video_folder)], out, CONFIG, HERE)
+    ingest([str(video_folder)], out, CONFIG, HERE)
     assert Store.open(out, recorded).videos.num_rows == 5
     assert Store.open(out).videos.equals(Store.open(whole[1]).videos)
 
 
+@pytest.fixture(scope="module")
+def without_manifest(video_folder, tmp_path_factory):
+    """An ingest that was killed when all videos were done."""
+    out = tmp_path_factory.mktemp("killed") / "out"
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        die_after(patch, out, 0)
+        ingest([str(video_folder)], out, CONFIG, HERE)
+    return out
+
+
 @pytest.mark.parametrize("renames", range(7))
 def test_kill_while_the_manifest_is_put_in_place_loses_nothing(
-    whole, video_folder, tmp_path, monkeypatch, renames
+    whole, without_manifest, video_folder, tmp_path, monkeypatch, renames
 ):
-    out = tmp_path / "out"
+    out = shutil.copytree(without_manifest, tmp_path / "out")
     with monkeypatch.context() as patch:
         die_after(patch, out, renames)
         try:

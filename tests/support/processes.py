@@ -1,4 +1,7 @@
-"""Runs a function in several Gloo processes on this machine and brings their answers back."""
+"""Runs a function in several Gloo processes on this machine and brings their answers back.
+
+The processes are forks of a server that has imported torch once.
+"""
 
 import os
 import tempfile
@@ -11,12 +14,17 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing
 
+multiprocessing.set_forkserver_preload(["tests.support.learners", "hypothesis", "pytest"])
+
 
 def in_processes(function: Callable[..., Any], *arguments: Any, count: int = 2) -> list[Any]:
     """What `function(*arguments)` returns on each rank; it must be importable, and give tensors."""
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(
-            _work, args=(count, folder, function, arguments), nprocs=count, join=True
+        multiprocessing.start_processes(
+            _work,
+            args=(count, folder, function, arguments),
+            nprocs=count,
+            start_method="forkserver",
         )
         paths = [Path(folder) / f"answer-{rank}" for rank in range(count)]
         return [torch.load(path, weights_only=True) for path in paths]

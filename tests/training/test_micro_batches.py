@@ -45,6 +45,13 @@ def test_loss_and_gradient_of_every_method_are_those_of_the_whole_batch(method, 
     assert_same_step(outcome(config, count), outcome(config, 1))
 
 
+IN_PROCESSES = ["vivi-ex4-co", "vivi-nce", "vivi-dino", "vivi-rot"]
+
+
+def _on_this_rank():
+    return {method: _of_a_rank(method, 2) for method in IN_PROCESSES}
+
+
 def _of_a_rank(method, accumulate):
     """Loss, levels and gradients on one of several processes."""
     config = small_config(method)
@@ -56,10 +63,16 @@ def _of_a_rank(method, accumulate):
     return {"loss": loss.detach(), "levels": levels, "gradients": gradients(whole)}
 
 
-@pytest.mark.parametrize("method", ["vivi-ex4-co", "vivi-nce", "vivi-dino", "vivi-rot"])
-def test_two_processes_with_two_micro_batches_have_those_of_one_process(method):
+@pytest.fixture(scope="module")
+def ranks():
+    return in_processes(_on_this_rank)
+
+
+@pytest.mark.parametrize("method", IN_PROCESSES)
+def test_two_processes_with_two_micro_batches_have_those_of_one_process(method, ranks):
     alone = outcome(small_config(method), 1)
-    for answer in in_processes(_of_a_rank, method, 2):
+    for answers in ranks:
+        answer = answers[method]
         assert_same_step((answer["loss"], answer["levels"], answer["gradients"]), alone)
 
 
