@@ -12,6 +12,7 @@ from footage.cli import following, terminal
 from footage.objectives.losses.base import LOSSES
 from footage.runs import checkpoint, layout
 from tests.support import plugins
+from tests.support.descriptors import open_files
 from tests.support.hand_made_runs import hand_made_run
 from tests.support.training import AS_OPTIONS
 
@@ -215,8 +216,9 @@ def test_a_failing_logger_ends_training_and_the_run_resumes(
     old, new, error, saved, plugin, train, capsys
 ):
     plugin(LOGGER, old, new)
-    found, hint = refused([*train, "--compute.loggers", "mine"], capsys)
+    found, hint = refused([*train, "--compute.loggers", "tensorboard", "mine"], capsys)
     assert found.startswith(error)
+    assert open_files(Path("run")) == []
     start = f"rerun to resume from step {saved}" if saved else "correct it and rerun"
     assert hint == f"{start}, or remove mine from --compute.loggers"
     assert checkpoint.steps(Path("run") / layout.CHECKPOINTS) == ([saved] if saved else [])

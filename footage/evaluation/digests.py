@@ -12,6 +12,7 @@ from torch import Tensor, nn, uint8
 
 from footage.evaluation.dataset import Part
 from footage.evaluation.features import in_threads
+from footage.io.files import without_waiting
 
 DIGITS = 16
 """Number of hexadecimal digits of a SHA-256 that are kept."""
@@ -67,9 +68,8 @@ def task_images(num_classes: int, train: Part, val: Part, test: Part) -> TaskIma
 
 def _image_file(path: Path) -> ImageFile:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
+        with open(path, "rb", opener=without_waiting) as file:
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return UNREADABLE
             return ImageFile(status.st_size, hashlib.file_digest(file, "sha256").digest())

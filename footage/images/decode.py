@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from footage.errors import ConfigError
 from footage.images import jpeg, limits
 from footage.images.limits import ImageError as ImageError
+from footage.io.files import without_waiting
 from footage.io.walk import walk
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,11 @@ def open_regular(path: Path) -> Iterator[io.FileIO]:
         ImageError: missing, not a regular file, or larger than `limits.MAX_FILE_BYTES`.
     """
     try:
-        # Opening a pipe would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = open(path, "rb", buffering=0, opener=without_waiting)  # noqa: SIM115
     except OSError as error:
         raise ImageError(f"{path} cannot be opened: {error.strerror}", _CURE) from error
-    with open(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
+    with opened as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is not a regular file", _CURE)
         limits.check_file(str(path), status.st_size)

@@ -160,9 +160,8 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: It cannot be read; `strerror` names the reason.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=files.without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         data = bytearray()
         while len(data) <= most_bytes and (more := file.read(_CHUNK)):  # in pieces: it is reserved

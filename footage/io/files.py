@@ -179,11 +179,15 @@ def sha256(path: Path) -> str:
     Raises:
         OSError: It cannot be read, or is not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # not waiting for a pipe
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting for the writer of a pipe; for `open(..., opener=...)`."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 # --- errors ------------------------------------------------------------------------------------

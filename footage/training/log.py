@@ -64,10 +64,13 @@ class TrainingLog:
         if not active:
             return
         layout.rewind_metrics(run, first_step)
-        self._lines = _Lines(run / layout.METRICS)
-        self._loggers = GuardedLoggers(loggers, run, first_step)
         self._first_step = first_step
-        self._closing = contextlib.ExitStack()
+        with contextlib.ExitStack() as opened:
+            self._lines = _Lines(run / layout.METRICS)
+            opened.callback(self._lines.close)
+            self._loggers = GuardedLoggers(loggers, run, first_step)
+            opened.callback(self._loggers.close)
+            self._closing = opened.pop_all()
 
     def __enter__(self) -> "TrainingLog":
         if self.active:
@@ -84,8 +87,6 @@ class TrainingLog:
     ) -> None:
         if self.active:
             self._closing.close()
-            self._lines.close()
-            self._loggers.close()
 
     def step(self, step: int, levels: Mapping[str, float], **values: float) -> None:
         """Record one optimiser step.

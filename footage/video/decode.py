@@ -102,8 +102,12 @@ class Video:
         """Packets that could not be decoded, and frames that the decoder marked as damaged."""
 
     def _open(self) -> av.container.InputContainer:
-        first_bytes = os.pread(self._descriptor, 64, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        try:
+            first_bytes = os.pread(self._descriptor, 64, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise VideoError(f"it cannot be read: {error.strerror}") from error
         options = OPTIONS | {"fd": str(self._descriptor)}
         try:
             return av.open("fd:", options=options, metadata_errors="ignore")

@@ -10,6 +10,7 @@ import simplejpeg
 from PIL import Image
 
 from footage.images.decode import Encoded, ImageError, decode_image, find_images, read_image
+from tests.support.descriptors import open_files
 
 
 def _gradient() -> np.ndarray:
@@ -70,6 +71,12 @@ def test_a_named_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) 
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match=r"pipe\.png is not a regular file"):
         read_image(tmp_path / "pipe.png")
+
+
+def test_a_folder_is_refused_by_name_and_does_not_stay_open(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be opened: Is a directory"):
+        read_image(tmp_path)
+    assert open_files(tmp_path) == []
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:

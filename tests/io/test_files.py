@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 
 from footage.errors import BusyError, OutputError
 from footage.io import files
+from footage.io.documents import read_bytes
+from tests.support.descriptors import open_files
 
 
 def entries(folder):
@@ -170,3 +172,10 @@ def test_a_lock_is_held_by_one_of_many_at_a_time(tmp_path):
         for _ in range(3)
     ]
     assert [(one.communicate()[1], one.returncode) for one in running] == [(b"", 0)] * 3
+
+
+@pytest.mark.parametrize("read", [files.sha256, read_bytes])
+def test_a_folder_in_place_of_a_file_is_refused_and_does_not_stay_open(tmp_path, read):
+    with pytest.raises(IsADirectoryError):
+        read(tmp_path)
+    assert open_files(tmp_path) == []

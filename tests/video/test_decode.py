@@ -10,6 +10,7 @@ from footage.errors import VideoError
 from footage.video.decode import TimedFrame, Video
 from footage.video.scaling import Scaler, TinyFrames
 from tests.support import synthetic
+from tests.support.descriptors import open_files
 
 MAX_PIXELS = 4096 * 2304
 
@@ -26,6 +27,12 @@ def test_every_frame_comes_with_its_presentation_time(tmp_path):
     assert math.isclose(info.declared_seconds, 2.0)
     assert [round(frame.seconds * 24) for frame in frames] == list(range(48))
     assert errors == 0
+
+
+def test_a_folder_is_refused_and_does_not_stay_open(tmp_path):
+    with pytest.raises(VideoError, match="it cannot be read: Is a directory"):
+        Video(tmp_path, MAX_PIXELS)
+    assert open_files(tmp_path) == []
 
 
 def test_variable_frame_rate_keeps_its_times(tmp_path):

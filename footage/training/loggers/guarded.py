@@ -46,13 +46,14 @@ class GuardedLoggers:
         self._run = run
         self._step = first_step
         self._loggers: dict[str, MetricsLogger] = {}
-        for name, factory in factories.items():
-            with self._guarded(name, factory, "cannot be created"):
-                logger = factory(run, first_step)
-                missing = [each for each in METHODS if not callable(getattr(logger, each, None))]
-                if missing:
-                    raise PluginError(f"logger {name!r} has no method {missing[0]!r}")
-                self._loggers[name] = logger
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)
+            for name, factory in factories.items():
+                with self._guarded(name, factory, "cannot be created"):
+                    logger = factory(run, first_step)
+                    _require_methods(name, logger)
+                    self._loggers[name] = logger
+            opened.pop_all()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Pass values of one step to every logger."""
@@ -97,6 +98,12 @@ class GuardedLoggers:
         saved = checkpoint.steps(self._run / layout.CHECKPOINTS)
         resume = f"rerun to resume from step {saved[-1]}" if saved else "correct it and rerun"
         return f"{resume}, or remove {name} from --compute.loggers"
+
+
+def _require_methods(name: str, logger: object) -> None:
+    for method in METHODS:
+        if not callable(getattr(logger, method, None)):
+            raise PluginError(f"logger {name!r} has no method {method!r}")
 
 
 def _warn(name: str, error: OSError) -> None:
