@@ -2,15 +2,13 @@
 
 import dataclasses
 import logging
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from footage import cli
 from footage.commands.export import export
 from footage.commands.report import report
 from footage.commands.train import train
@@ -23,7 +21,7 @@ from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout
 from footage.training.config import LabelledConfig
 from footage.training.datasets import open_data
-from tests.support.training import AS_OPTIONS, smallest
+from tests.support.training import AS_OPTIONS, in_two_processes, smallest
 
 
 def co_training(**changes):
@@ -72,19 +70,17 @@ def test_the_videos_do_not_notice_the_labels_before_the_first_step(run, tiny_sto
 
 def test_a_co_trained_run_goes_on_to_the_last_bit(tiny_store, shapes_folder, tmp_path):
     command = [
-        sys.executable, "-m", "footage", "train", "vivi-ex4-co-tiny", "--store",
+        "train", "vivi-ex4-co-tiny", "--store",
         str(tiny_store.path), "--labels", str(shapes_folder), "--label-fraction", "0.5",
         *AS_OPTIONS,
         "--labelled.images-per-batch", "4", "--steps", "6", "--checkpoint-every", "2", "--out",
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     straight, killed, again = (tmp_path / name for name in ("straight", "killed", "again"))
-    subprocess.run([*command, str(straight)], check=True, env=environment)
+    assert cli.main([*command, str(straight)]) == 0
     shutil.copytree(straight, killed)
     shutil.rmtree(killed / layout.CHECKPOINTS / "step-00000006")
-    subprocess.run([*command, str(killed)], check=True, env=environment)
-    repeated = [sys.executable, "-m", "footage", "train", "--from", str(straight / layout.RUN)]
-    subprocess.run([*repeated, "--out", str(again)], check=True, env=environment)
+    assert cli.main([*command, str(killed)]) == 0
+    assert cli.main(["train", "--from", str(straight / layout.RUN), "--out", str(again)]) == 0
     for out in (killed, again):
         assert _values(out) == _values(straight)
         for name, value in _weights(straight).items():
@@ -99,15 +95,11 @@ def test_two_processes_co_train_as_one(tiny_store, shapes_folder, tmp_path):
         "--held-out-fraction", "0.3", "--compute.threads", "1", "--steps", "4",
         "--labelled.images-per-batch", "4",
     ]  # fmt: skip
-    command = ["-m", "footage", "train", "vivi-ex4-co-tiny", "--store", str(tiny_store.path)]
-    command += ["--labels", str(shapes_folder), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    torchrun = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-    ]  # fmt: skip
+    command = ["train", "vivi-ex4-co-tiny", "--store", str(tiny_store.path)]
+    command += ["--labels", str(shapes_folder), *options, "--out"]
     one, two = tmp_path / "one", tmp_path / "two"
-    for start, out in (([sys.executable], one), (torchrun, two)):
-        subprocess.run([*start, *command, "--out", str(out)], check=True, env=environment)
+    assert cli.main([*command, str(one)]) == 0
+    in_two_processes([*command, str(two)])
     for ours, theirs in zip(_values(one), _values(two), strict=True):
         assert theirs == pytest.approx(ours, abs=1e-4)
     for name, value in _weights(one).items():

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from footage import configuration
+from footage import cli, configuration
 from footage.commands.train import train
 from footage.errors import CheckpointError, ConfigError
 from footage.models.load import load
@@ -27,6 +27,7 @@ from tests.support.training import (
     AS_OPTIONS,
     assert_same_run,
     assert_same_tensors,
+    in_two_processes,
     lines,
     losses,
     smallest,
@@ -217,25 +218,19 @@ def test_many_kills_at_any_moment_lose_and_repeat_no_line(tiny_store, tmp_path, 
     trials(kills)
 
 
-def test_the_record_alone_repeats_a_run(run, tiny_store, tmp_path):
-    source = run / layout.RUN
-    command = [sys.executable, "-m", "footage", "train", "--from", str(source)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*command, "--out", str(tmp_path / "again")], check=True, env=environment, timeout=300
-    )
+def test_the_record_alone_repeats_a_run(run, tmp_path, capsys):
+    source = str(run / layout.RUN)
+    assert cli.main(["train", "--from", source, "--out", str(tmp_path / "again")]) == 0
     assert_same_run(run, tmp_path / "again")
 
     record = layout.read_record(run)
     record["config"]["sampling"]["shot_per_video"] = 3
     (tmp_path / "run.json").write_text(json.dumps(record))
-    done = subprocess.run(
-        [*command[:-1], str(tmp_path / "run.json"), "--out", str(tmp_path / "x")],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "unknown setting sampling.shot_per_video" in done.stderr
-    assert "did you mean sampling.shots_per_video?" in done.stderr
+    changed = str(tmp_path / "run.json")
+    assert cli.main(["train", "--from", changed, "--out", str(tmp_path / "x")]) == 1
+    errors = capsys.readouterr().err
+    assert "unknown setting sampling.shot_per_video" in errors
+    assert "did you mean sampling.shots_per_video?" in errors
 
 
 def test_two_processes_train_as_one(tiny_store, tmp_path):
@@ -246,14 +241,10 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
         "--held-out-fraction", "0.3", "--compute.threads", "1", "--steps", "5",
         "--checkpoint-every", "3",
     ]  # fmt: skip
-    command = ["-m", "footage", "train", "vivi-ex4-tiny", "--store", str(tiny_store.path), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    torchrun = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-    ]  # fmt: skip
+    command = ["train", "vivi-ex4-tiny", "--store", str(tiny_store.path), *options, "--out"]
     one, two = tmp_path / "one", tmp_path / "two"
-    for start, out in (([sys.executable], one), (torchrun, two)):
-        subprocess.run([*start, *command, "--out", str(out)], check=True, env=environment)
+    assert cli.main([*command, str(one)]) == 0
+    in_two_processes([*command, str(two)])
     lines = {
         out: [line for line in layout.read_metrics(out) if "loss" in line] for out in (one, two)
     }

@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
+import subprocess
+import sys
 
 import torch
 
@@ -25,6 +28,15 @@ def smallest(**changes) -> TrainConfig:
         "checkpoint_every": 2,
     }
     return dataclasses.replace(recipe("vivi-ex4-tiny"), **{**small, **changes})
+
+
+def in_two_processes(command):
+    """Run a command of footage under torchrun, in two processes on this machine."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, *torchrun, "-m", "footage", *command], check=True, env=environment
+    )
 
 
 @contextlib.contextmanager
