@@ -17,7 +17,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One thread a process: the same numbers on any machine, and tests that do not fight for cores.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Without ARGS, the test files are divided among processes; a single file does not pay for them.
-PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile)
+# They keep their order, in which the slow ones do not come last.
+PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 # The demo needs no developer tools, and is content with an environment that has them.
 READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 
