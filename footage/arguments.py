@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ Location = str | os.PathLike[str]
 """A path, a URL or a name."""
 Locations = Location | Iterable[Location]
 """One location, or several."""
+
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 Config = TypeVar("Config")
 Parameters = ParamSpec("Parameters")
@@ -46,6 +49,11 @@ def location(value: Location, name: str) -> str:
         ConfigError: It is neither a string nor a path.
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(value, Path) and _URL_AS_PATH.match(str(value)):
+        raise ConfigError(
+            f"{name} is {str(value)!r}: a Path cannot contain a URL, because it drops a slash",
+            f"pass {name} as a string",
+        )
     if not isinstance(text, str):
         raise ConfigError(
             f"{name} must be a string or a Path, got {_described(value)}",

@@ -3,12 +3,10 @@
 import dataclasses
 import errno
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +14,9 @@ import pyarrow.compute as pc
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, MachineError, StoreError
-from footage.ingestion import planning
+from footage.ingestion import planning, target
 from footage.ingestion.config import IngestConfig
-from footage.ingestion.disk_space import SpaceWatch, check_before
+from footage.ingestion.disk_space import SpaceWatch
 from footage.ingestion.report import (
     IngestReport,
     ShardReport,
@@ -35,7 +33,8 @@ from footage.ingestion.worker import (
     video_id,
 )
 from footage.io import files
-from footage.io.documents import Document
+from footage.io.copies import naming_urls
+from footage.io.remote import is_url
 from footage.processes import interpreters, shards
 from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.progress import progress_bar
@@ -43,10 +42,11 @@ from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
 from footage.store import manifest
-from footage.store.description import EARLIER_TABLES, MANIFESTS, NAME, Setting
+from footage.store.description import NAME
 from footage.store.gathering import MissingVideosError
+from footage.store.places import WORK, Place, place_of
 from footage.store.reader import Store
-from footage.store.records import RECORDS, WORK, finished_units
+from footage.store.records import finished_units
 from footage.store.sources import read_stamps
 from footage.video.detectors.base import DETECTORS
 
@@ -58,17 +58,7 @@ _MACHINE_HINT = (
 )
 _ATTEMPTS = 3
 """Number of attempts for units whose records or parts were damaged before the commit."""
-_OF_STORES = (NAME, EARLIER_TABLES[0], MANIFESTS)
-"""Names of which every store has one."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-_SETTINGS_NAME = f"{WORK}/settings.json"
-_SETTINGS: Document[dict[str, Any]] = Document(
-    schema=dict[str, Setting],
-    name="the settings of an interrupted ingest",
-    error=StoreError,
-    hint="rerun to resume",
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -97,18 +87,19 @@ def ingest(
     if config.shard:
         raise ConfigError("ingest ingests all videos, but shard is set", "use ingest_shard")
     DETECTORS.find(config.detector)
-    store = _local_folder(arguments.location(out, "out"))
+    place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
-    with _write_errors(store), _locked(store):
-        manifest.prepare(store, clean=not config.merge)
-        existing = _existing(store)
-        _check_settings(store, existing, config)
+    with naming_urls(), _write_errors(place.path), _locked(place):
+        place.pull()
+        manifest.prepare(place, clean=not config.merge)
+        existing = target.existing(place)
+        target.check_settings(place, existing, config)
         if config.merge:
-            found = _plan(store, existing, sources, config)
-            shards.check_none_missing(store / WORK, list(found.units), found.num_units)
-        results, new_videos = _work(store, existing, sources, config, executor)
-        files.remove(store / WORK)
-    return _report(store, results, new_videos, config)
+            found = _plan(place, existing, sources, config)
+            shards.check_none_missing(place.path / WORK, list(found.units), found.num_units)
+        results, new_videos = _work(place, existing, sources, config, executor)
+        place.remove_work()
+    return _report(place, results, new_videos, config)
 
 
 def ingest_shard(
@@ -132,19 +123,20 @@ def ingest_shard(
     config = arguments.settings(config, IngestConfig)
     shard = shards.parse_shard(config.shard)
     DETECTORS.find(config.detector)
-    store = _local_folder(arguments.location(out, "out"))
+    place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
-    _check_content(store)
-    with _write_errors(store):
-        existing = _existing(store)
-        _check_settings(store, existing, config)
-        found = _plan(store, existing, sources, config)
-        mine = {place: unit for place, unit in found.units.items() if shard.takes(place)}
-        tasks = _tasks(store, found._replace(units=mine), config)
-        check_before(store, existing, sum(task.num_bytes for task in tasks))
-        _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
-        shards.note_count(store / WORK, shard.count)
-        results = _run(tasks, executor or _executor(tasks, config)) if tasks else []
+    with naming_urls(), _write_errors(place.path):
+        target.check_content(place)
+        place.pull()
+        existing = target.existing(place)
+        target.check_settings(place, existing, config)
+        found = _plan(place, existing, sources, config)
+        mine = {position: unit for position, unit in found.units.items() if shard.takes(position)}
+        tasks = _tasks(place, found._replace(units=mine), config)
+        target.check_space(place, existing, tasks)
+        shards.note_count(place.path / WORK, shard.count)
+        target.write_settings(place, config)
+        results = _run(place, tasks, executor or _executor(tasks, config)) if tasks else []
     failures = _failures(results)
     return ShardReport(shard=shard, num_videos=len(results) - len(failures), failures=failures)
 
@@ -159,72 +151,16 @@ def _write_errors(store: Path) -> Iterator[None]:
         raise files.cannot_write(store, error.errno) from error
 
 
-def _existing(store: Path) -> Store | None:
-    is_store = (store / NAME).exists() or (store / EARLIER_TABLES[0]).exists()
-    return Store.open(store) if is_store or manifest.newest_manifest(store) else None
-
-
-def _local_folder(out: str | Path) -> Path:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(out)):
-        raise ConfigError(
-            f"--out {str(out)!r} is a URL, but a store is written to a local folder",
-            "choose a local folder, then copy it with the tools of your object store",
-        )
-    return Path(out)
-
-
 @contextmanager
-def _locked(store: Path) -> Iterator[None]:
+def _locked(place: Place) -> Iterator[None]:
     """Lock the store for this process."""
-    _check_content(store)
-    is_new = not store.exists()
-    try:
-        with files.exclusive(store / manifest.LOCK, store):
-            yield
-    finally:
-        if is_new:
-            with suppress(OSError):
-                store.rmdir()  # only if nothing was written into it
-
-
-def _check_content(store: Path) -> None:
-    """Refuse a folder that is neither new, a store, nor the work of an unfinished ingest."""
-    if store.is_dir():
-        names = {entry.name for entry in store.iterdir()}
-        if names - {manifest.LOCK} and not names & {*_OF_STORES, WORK}:
-            raise StoreError(
-                f"{str(store)!r} exists and is not a frame store",
-                "choose a new or empty --out folder",
-            )
-
-
-def _check_settings(store: Path, existing: Store | None, config: IngestConfig) -> None:
-    """Reject settings that differ from those of the store."""
-    wanted = config.store_settings
-    found = existing.settings if existing else _settings_of_work(store) or wanted
-    changed = [name for name in wanted if found.get(name) != wanted[name]]
-    if changed:
-        were = ", ".join(f"{name} {found.get(name)} (now {wanted[name]})" for name in changed)
-        raise StoreError(
-            f"the store at {str(store)!r} was created with different settings: {were}",
-            "use the same settings, or choose another --out",
-        )
-
-
-def _settings_of_work(store: Path) -> dict[str, Any] | None:
-    """Return the settings of an interrupted first ingest, without which its units are useless."""
-    if not any((store / RECORDS).glob("??/*.arrow")):
-        return None
-    try:
-        return _SETTINGS.read(store / _SETTINGS_NAME)
-    except StoreError as error:
-        log.warning("%s; the videos finished so far will be ingested again", error.message)
-        files.remove(store / WORK)
-        return None
+    target.check_content(place)
+    with place.locked():
+        yield
 
 
 def _work(
-    store: Path,
+    place: Place,
     existing: Store | None,
     sources: Sequence[Source],
     config: IngestConfig,
@@ -234,31 +170,32 @@ def _work(
     about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), versions())
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
-        found = _plan(store, existing, sources, config)
-        tasks = _tasks(store, found, config)
-        check_before(store, existing, sum(task.num_bytes for task in tasks))
-        _SETTINGS.write(store / _SETTINGS_NAME, config.store_settings)
+        found = _plan(place, existing, sources, config)
+        tasks = _tasks(place, found, config)
+        target.check_space(place, existing, tasks)
+        target.write_settings(place, config)
         results = [IngestResult(video) for video in found.unchanged]
         if tasks:
-            results += _run(tasks, executor or _executor(tasks, config))
+            results += _run(place, tasks, executor or _executor(tasks, config))
         sandbox = results[-1].sandbox or sandbox
         done = [result.video for result in results if not result.failure]
         try:
-            num_new = manifest.commit(store, about, done)
+            num_new = manifest.commit(place, about, done)
         except MissingVideosError:
             continue
         return [result._replace(sandbox=sandbox) for result in results], num_new
     raise StoreError(
-        f"finished videos in {str(store / WORK)!r} are repeatedly damaged",
+        f"finished videos in '{place.location}/{WORK}' are repeatedly damaged",
         "check the disk, or choose another --out",
     )
 
 
-def _tasks(store: Path, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
+def _tasks(place: Place, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
+    store = place.location if place.remote else str(place.path.absolute())
     return [
         UnitTask(
             unit,
-            store.absolute(),
+            store,
             config.extraction,
             config.detector,
             config.limits,
@@ -269,9 +206,9 @@ def _tasks(store: Path, found: planning.Plan, config: IngestConfig) -> list[Unit
 
 
 def _executor(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
-    """Return worker processes; only those that fetch get the environment with its credentials."""
-    fetches = any(one.source.url for task in tasks for one in task.sources)
-    environment = None if fetches else interpreters.minimal_environment()
+    """Return worker processes; only those that use URLs get the environment with credentials."""
+    is_remote = any(is_url(task.store) or one.source.url for task in tasks for one in task.sources)
+    environment = None if is_remote else interpreters.minimal_environment()
     settings = ExecutorSettings(
         workers=min(config.workers, len(tasks)),
         environment=environment,
@@ -281,7 +218,7 @@ def _executor(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
 
 
 def _plan(
-    store: Path, existing: Store | None, sources: Sequence[Source], config: IngestConfig
+    place: Place, existing: Store | None, sources: Sequence[Source], config: IngestConfig
 ) -> planning.Plan:
     """Return what is left to do.
 
@@ -292,11 +229,11 @@ def _plan(
     if existing:
         stored = planning.known_videos(
             existing.videos,
-            read_stamps(store),
+            read_stamps(place.path),
             retry_quarantined=existing.description.limits != limits,
         )
     finished: dict[str, list[planning.KnownVideo]] = {}
-    for unit in finished_units(store):
+    for unit in finished_units(place):
         other = unit.unit.limits != limits
         for name, videos in planning.known_videos(
             unit.videos, unit.stamps, retry_quarantined=other
@@ -305,12 +242,12 @@ def _plan(
     return planning.plan(sources, stored, finished)
 
 
-def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
+def _run(place: Place, tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
     """Run the tasks; a unit whose worker keeps dying is divided, so that it costs one video."""
     results: list[IngestResult] = []
     num_videos = sum(len(task.sources) for task in tasks)
     num_bytes = sum(task.num_bytes for task in tasks)
-    space = SpaceWatch(tasks[0].store, num_bytes)
+    space = None if place.remote else SpaceWatch(place.path, num_bytes)
     num_done = failures = 0
     sandbox: Sandbox | None = None
     with progress_bar(f"ingest 0/{num_videos} videos", total=num_bytes, unit="bytes") as bar:
@@ -322,7 +259,8 @@ def _run(tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
                     failures = failures + 1 if result.failure else 0
                 if failures == MOST_FAILURES:
                     raise _machine_error(f"{failures} videos in a row", result.failure)
-            space.finished(task.num_bytes, unit.stored_bytes)
+            if space is not None:
+                space.finished(task.num_bytes, unit.stored_bytes)
             num_done += task.num_bytes
             bar.update(num_done, description=f"ingest {len(results)}/{num_videos} videos")
     return results
@@ -362,17 +300,17 @@ def _failures(results: Sequence[IngestResult]) -> list[tuple[str, str]]:
 
 
 def _report(
-    store: Path, results: Sequence[IngestResult], new_videos: int, config: IngestConfig
+    place: Place, results: Sequence[IngestResult], new_videos: int, config: IngestConfig
 ) -> IngestReport:
     failures = _failures(results)
     what = f"{len(failures)} of {len(results)} videos"
-    if failures and not (store / NAME).exists():
+    if failures and not (place.path / NAME).exists():
         raise _machine_error(what, failures[0][1])
-    opened = Store.open(store)
+    opened = Store.open(place)
     columns = ["video", "status", "reason"]
     rejected = opened.videos.filter(pc.not_equal(opened.videos["status"], "ok"))
     report = IngestReport(
-        store=store,
+        store=place.location,
         totals=opened.totals,
         rejected=[tuple(row[name] for name in columns) for row in rejected.to_pylist()],
         new_videos=new_videos,
@@ -388,8 +326,8 @@ def _report(
         raise TooManyRejectedError(
             f"{lost.num_rows} of {len(results)} files were quarantined, more than"
             f" {config.max_quarantined_fraction:.0%}: {most}",
-            f"the remaining videos are in {store}, whose table of videos lists the reasons; fix the"
-            " files or raise --max-quarantined-fraction",
+            f"the remaining videos are in {place.location}, whose table of videos lists the"
+            " reasons; fix the files or raise --max-quarantined-fraction",
             report,
         )
     if failures:

@@ -12,6 +12,7 @@ from footage.io import files
 from footage.progress import progress_bar
 from footage.store import manifest
 from footage.store.description import read_description
+from footage.store.places import LOCK
 from footage.store.reader import Damage
 
 
@@ -84,7 +85,7 @@ def verify(
     """
     path = Path(store)
     is_repair = repair_from is not None and path.is_dir()
-    with files.exclusive(path / manifest.LOCK, path) if is_repair else nullcontext():
+    with files.exclusive(path / LOCK, path) if is_repair else nullcontext():
         if is_repair:
             manifest.prepare(path)
         found = _check(path)

@@ -6,7 +6,7 @@
 The batches do not depend on the number of workers. Ranks take disjoint videos of a global batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -34,6 +34,9 @@ class FrameSource(Protocol):
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """Return the encoded images of some frames of a shot."""
+
+    def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
+        """Start to read what `encoded` will be asked for, if it is not here; do not wait."""
 
 
 class VideoStream(NamedTuple):
@@ -125,6 +128,13 @@ class BatchMaker:
             return None
         labels: Int[np.ndarray, " B"] = self.images.images.labels[rows]
         return labels
+
+    def prefetch(self, step: int) -> None:
+        """Start to read the frames of a step; do not wait for them."""
+        plan = self.plan(step)
+        if self.videos is not None and plan is not None:
+            frames = plan.frames.reshape(-1, plan.frames.shape[-1]).tolist()
+            self.videos.frames.prefetch(plan.shots.reshape(-1).tolist(), frames)
 
     def make(self, step: int) -> Pixels:
         """Make the pixels of a step.

@@ -4,7 +4,7 @@ Each image is a video of one shot with one frame. Levels that need several frame
 such a source; frame-level losses such as exemplar and rotation can use it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,9 @@ class ImagesAsVideos:
         sampling needs."""
         self._images = images
         self._rows = rows
+
+    def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
+        """Do nothing: images are read from this machine."""
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """Return the bytes of an image file, once per requested index; only index 0 exists.

@@ -14,10 +14,11 @@ from footage.io import files
 from footage.store import manifest
 from footage.store.description import FileEntry
 from footage.store.frames import FramesWriter, GroupFrames, Parts, frames_entry
+from footage.store.parts import part_name
+from footage.store.places import WORK, Place
 from footage.store.reader import Store
-from footage.store.records import WORK, ShotRecord, Unit, VideoRecord, write_unit
+from footage.store.records import ShotRecord, Unit, VideoRecord, write_unit
 from footage.store.tables import FRAMES_PER_GROUP, group_lengths
-from footage.store.units import publish_part
 
 
 class FreshVideo(NamedTuple):
@@ -45,7 +46,7 @@ def write_again(store: Store, parts: Sequence[int], fresh: Mapping[str, FreshVid
                 files.sync((store.path / name).parent)
             continue
         is_exact = False
-        publish_part(store.path, path, new)
+        Place(store.path).publish(path, part_name(new.sha256))
         _record(store, new, shots, places, fresh)
     if not is_exact:
         about = store.description

@@ -1,7 +1,6 @@
 """The report of an ingest: printed at its end, whether it succeeded or not."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from footage.errors import FootageError, MachineError
@@ -31,7 +30,8 @@ class ShardReport:
 class IngestReport:
     """Content of the store after an ingest; all numbers are about the whole store."""
 
-    store: Path
+    store: str
+    """Path or URL."""
     totals: dict[str, Any]
     rejected: list[tuple[str, str, str]]
     """Video, status and reason of every file that is quarantined or partial."""

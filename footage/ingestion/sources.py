@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from footage.errors import FootageError, OutputError, VideoError
 from footage.io.files import output_errors
+from footage.io.remote import explained, stamp_of, walked
 from footage.io.walk import Walk, suffixes, text, walk
 from footage.text import redacted
 from footage.video.decode import SUFFIXES
@@ -22,8 +23,6 @@ from footage.video.decode import SUFFIXES
 log = logging.getLogger(__name__)
 
 _CHUNK = 4 * 2**20
-_REMOTE_EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"])
-"""Protocols whose packages `footage[remote]` installs."""
 
 
 class Source(NamedTuple):
@@ -131,29 +130,14 @@ def _find(path: str, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Wa
         raise FootageError(f"file or folder not found: {path!r}", "check the path")
     try:
         system, root = fsspec.core.url_to_fs(path)
+        system.invalidate_cache()
         if isinstance(system, LocalFileSystem):
             return _find(root, is_wanted)
         return _find_remote(path, system, root, is_wanted)
-    except ImportError as error:
-        raise _missing_package(path, error) from error
     except FootageError:
         raise
-    except FileNotFoundError as error:
-        raise FootageError(f"there is nothing at {path!r}", "check the URL") from error
     except Exception as error:  # file systems raise their own errors
-        raise FootageError(
-            f"{path!r} cannot be read: {type(error).__name__}: {error}",
-            "check the URL, the network and your credentials",
-        ) from error
-
-
-def _missing_package(url: str, error: ImportError) -> FootageError:
-    protocol = url.partition("://")[0].rpartition("::")[2]
-    is_ours = protocol in _REMOTE_EXTRA
-    return FootageError(
-        f"{protocol}:// URLs need a package that is not installed ({error})",
-        "pip install 'footage[remote]'" if is_ours else "install the package named above",
-    )
+        raise FootageError(*explained(path, error)) from error
 
 
 def _find_local(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Walk]:
@@ -172,14 +156,6 @@ def _local(file: Path, name: str) -> Source:
     return Source(text(name), os.path.abspath(file), "", num_bytes, stamp)
 
 
-def _remote_stamp(info: Mapping[str, Any]) -> str:
-    """Return what identifies the content of a remote file; empty if nothing does."""
-    for key in ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "modified"):
-        if info.get(key):
-            return f"{info.get('size')} bytes, {key} {info[key]}"
-    return ""
-
-
 def _find_remote(
     url: str,
     system: Any,  # noqa: ANN401 (fsspec has no types)
@@ -189,16 +165,17 @@ def _find_remote(
     if not _is_folder(system, root, is_wanted):
         info = system.info(root)
         size = int(info.get("size") or 0)
-        source = Source(_last_name(root), root, url, size, _remote_stamp(info))
+        source = Source(_last_name(root), root, url, size, stamp_of(info))
         return [source], Walk([], 0, Counter(), [])
     sources, hidden, others = [], 0, Counter[str]()
-    for location, info in system.find(root, detail=True).items():
+    for info in walked(system, root):
+        location = str(info["name"])
         name = location[len(root) :].lstrip("/")
         if any(part.startswith(".") for part in name.split("/")):
             hidden += 1
         elif is_wanted(_last_name(name)):
             size = int(info.get("size") or 0)
-            sources.append(Source(text(redacted(name)), location, url, size, _remote_stamp(info)))
+            sources.append(Source(text(redacted(name)), location, url, size, stamp_of(info)))
         else:
             others[Path(name).suffix.lower()] += 1
     return sources, Walk([], hidden, others, [])

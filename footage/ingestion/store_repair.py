@@ -30,12 +30,11 @@ from footage.store.description import (
     difference,
     read_description,
 )
-from footage.store.manifest import COPIES
 from footage.store.parts import SCHEMA as PARTS_SCHEMA
 from footage.store.parts import part_name
+from footage.store.places import COPIES, WORK, Place
 from footage.store.reader import Damage, Store
 from footage.store.records import (
-    WORK,
     ShotRecord,
     VideoRecord,
     finished_units,
@@ -153,7 +152,9 @@ def _damaged_tables(path: Path, description: Description) -> Iterator[Damage]:
 def _opened(path: Path, description: Description) -> Store | None:
     for folder in _folders(path, description):
         try:
-            return Store(path, description, read_tables(path, description, folder=path / folder))
+            return Store(
+                Place(path), description, read_tables(path, description, folder=path / folder)
+            )
         except StoreError:
             continue
     return None

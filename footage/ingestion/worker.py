@@ -14,6 +14,7 @@ from footage.errors import FootageError, MachineError, MissingModuleError, Video
 from footage.ingestion.receiving import Receiver
 from footage.ingestion.sources import Source, check_local, fetch
 from footage.io.files import sha256
+from footage.store.places import place_of
 from footage.store.records import Stamp, VideoRecord
 from footage.store.units import UnitWriter
 from footage.text import redacted
@@ -49,7 +50,8 @@ class UnitTask(NamedTuple):
     """A unit of files, and everything needed to ingest it in any process."""
 
     sources: tuple[SourceTask, ...]
-    store: Path
+    store: str | Path
+    """Path or URL."""
     settings: Extraction
     detector: str
     """Name of one of `DETECTORS`."""
@@ -96,7 +98,7 @@ def ingest_unit(task: UnitTask) -> UnitResult:
     A fault of a file is recorded as the reason of its quarantine. A failure of the machine is not
     the file's fault: after some attempts it is returned as a failure, and nothing is recorded.
     """
-    with UnitWriter(task.store) as writer:
+    with UnitWriter(place_of(task.store)) as writer:
         results = tuple(_ingest_one(task, one, writer) for one in task.sources)
         stamps = [
             Stamp(one.source.name, one.source.stamp, result.video)

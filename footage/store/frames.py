@@ -7,22 +7,31 @@ returned data is verified, at the cost of one CRC-32 of the returned bytes.
 
 import collections
 import dataclasses
+import functools
+import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from footage.errors import StoreError
 from footage.io import files
+from footage.io.cache import RangeCache
+from footage.io.copies import naming_urls
+from footage.io.range_file import RangeFile
+from footage.io.remote import RemoteFolder
 from footage.io.retry import retried
 from footage.store.description import (
     SCHEMA_VERSION,
     Checksum,
     FileEntry,
+    difference,
     unreadable,
+    wrong_size,
 )
 from footage.store.parts import PartList
 
@@ -30,6 +39,7 @@ OPEN_PARTS = 16
 """Number of parts that a reader keeps open: the footer of a full part takes a few megabytes."""
 CHECKSUMS_KEY = b"footage.checksums"
 _MAGIC = b"PAR1"
+_CHUNK = 8 * 2**20
 Value = TypeVar("Value")
 
 FRAMES_SCHEMA = pa.schema(
@@ -142,12 +152,16 @@ class FramesFile:
 
     @classmethod
     def open(
-        cls, path: Path, footer_crc32: int | None = None, *, every_page: bool = False
+        cls,
+        path: Path | RangeFile,
+        footer_crc32: int | None = None,
+        *,
+        every_page: bool = False,
     ) -> "FramesFile":
         """Open a file and verify its footer, if its checksum is known.
 
         Args:
-            path: A Parquet file of frames.
+            path: A Parquet file of frames, here or behind a URL.
             footer_crc32: Checksum of its footer; None does not verify it.
             every_page: Also verify the checksums of whole pages, for a reader of all columns.
 
@@ -158,7 +172,7 @@ class FramesFile:
         footer = read_footer(path)
         if footer_crc32 is not None and zlib.crc32(footer) != footer_crc32:
             raise ValueError("its footer is damaged")
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+        metadata = _metadata(footer)
         text = (metadata.metadata or {}).get(CHECKSUMS_KEY)
         checksums = None if text is None else _DECODER.decode(text)
         if checksums is None and footer_crc32 is not None:
@@ -223,24 +237,34 @@ class FramesFile:
         return jpegs
 
 
-def read_footer(path: Path) -> bytes:
+def _metadata(footer: bytes) -> pq.FileMetaData:
+    return pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+
+
+def read_footer(path: Path | RangeFile) -> bytes:
     """Read the end of a Parquet file: metadata, its length and the magic number.
 
     Raises:
         ValueError: The file is not a complete Parquet file.
         OSError: It cannot be read.
     """
+    if isinstance(path, RangeFile):
+        return _footer_in(path)
     if not path.is_file():
         raise ValueError("it is not a regular file")
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 8))
-        tail = file.read(8)
-        length = int.from_bytes(tail[:4], "little") + 8
-        if tail[4:] != _MAGIC or length + len(_MAGIC) > size:
-            raise ValueError("it is not a complete Parquet file")
-        file.seek(size - length)
-        return file.read(length)
+        return _footer_in(file)
+
+
+def _footer_in(file: BinaryIO | RangeFile) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    tail = file.read(8)
+    length = int.from_bytes(tail[:4], "little") + 8
+    if tail[4:] != _MAGIC or length + len(_MAGIC) > size:
+        raise ValueError("it is not a complete Parquet file")
+    file.seek(size - length)
+    return file.read(length)
 
 
 def frames_entry(path: Path, version: int = SCHEMA_VERSION) -> FileEntry:
@@ -256,9 +280,11 @@ UNREADABLE = (OSError, ValueError, MemoryError, pa.ArrowException)
 class Parts:
     """The parts of a store, each opened on first use."""
 
-    def __init__(self, path: Path, parts: PartList) -> None:
+    def __init__(self, path: Path, parts: PartList, remote: RemoteFolder | None = None) -> None:
         self._path = path
         self._list = parts
+        self._remote = remote
+        self._ranges = RangeCache(remote.url, remote.read) if remote else None
         self._open: collections.OrderedDict[int, FramesFile] = collections.OrderedDict()
 
     def jpegs(self, part: int, group: int, count: int, places: Sequence[int]) -> list[bytes]:
@@ -280,12 +306,28 @@ class Parts:
     def _read(self, part: int, use: Callable[[FramesFile], Value]) -> Value:
         name = self._list.name(part)
         try:
-            return retried(
-                lambda: use(self._file(part)), str(self._path / name), lambda: self._forget(part)
-            )
-        except UNREADABLE as error:
+            with naming_urls():
+                return self._read_twice(part, name, use)
+        except StoreError:
             self._forget(part)
-            raise unreadable(self._path, name, error) from error
+            raise
+
+    def _read_twice(self, part: int, name: str, use: Callable[[FramesFile], Value]) -> Value:
+        """Read a part; if bytes from the cache are wrong, read them again from the remote store."""
+        for is_last in (self._ranges is None, True):
+            try:
+                return retried(
+                    lambda: use(self._file(part)),
+                    str(self._path / name),
+                    lambda: self._forget(part),
+                )
+            except UNREADABLE as error:
+                self._forget(part)
+                if self._ranges is not None:
+                    self._ranges.forget(name)
+                if is_last:
+                    raise unreadable(self._path, name, error) from error
+        raise AssertionError("unreachable")
 
     def _file(self, part: int) -> FramesFile:
         if part in self._open:
@@ -293,11 +335,51 @@ class Parts:
             return self._open[part]
         while len(self._open) >= OPEN_PARTS:
             self._open.popitem(last=False)[1].file.close()
-        path, entry = self._path / self._list.name(part), self._list.entry(part)
-        if path.stat().st_size != entry.num_bytes:
-            raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {entry.num_bytes:,}")
-        self._open[part] = FramesFile.open(path, entry.footer_crc32)
+        name, entry = self._list.name(part), self._list.entry(part)
+        source: Path | RangeFile = self._path / name
+        if self._ranges is not None:
+            source = RangeFile(self._ranges, name, entry.num_bytes)
+        elif reason := wrong_size(self._path / name, entry):
+            raise ValueError(reason)
+        self._open[part] = FramesFile.open(source, entry.footer_crc32)
         return self._open[part]
+
+    def difference(self, part: int) -> str:
+        """Describe how a part differs from what was written; empty if it does not."""
+        name, entry = self._list.name(part), self._list.entry(part)
+        if self._remote is None:
+            return difference(self._path / name, entry)
+        digest = hashlib.sha256()
+        try:
+            for start in range(0, entry.num_bytes, _CHUNK):
+                length = min(_CHUNK, entry.num_bytes - start)
+                digest.update(self._remote.read(name, start, length))
+        except StoreError as error:
+            return error.message
+        is_same = digest.hexdigest() == entry.sha256
+        return "" if is_same else "its content is not what was written"
+
+    def prefetch(self, wanted: Iterable[tuple[int, int]]) -> None:
+        """Start to read the JPEGs of some row groups of a remote store; do not wait.
+
+        Args:
+            wanted: Part and row group of each.
+        """
+        by_part: dict[int, list[int]] = {}
+        for part, group in wanted:
+            by_part.setdefault(part, []).append(group)
+        if self._ranges is not None:
+            for part, groups in by_part.items():
+                self._ranges.prefetch(functools.partial(self._fetch, self._ranges, part, groups))
+
+    def _fetch(self, ranges: RangeCache, part: int, groups: Sequence[int]) -> None:
+        name = self._list.name(part)
+        file = RangeFile(ranges, name, self._list.entry(part).num_bytes)
+        metadata = _metadata(read_footer(file))
+        for group in groups:
+            column = metadata.row_group(group).column(FRAMES_SCHEMA.get_field_index("jpeg"))
+            start, length = column.data_page_offset, column.total_compressed_size
+            ranges.prefetch(functools.partial(ranges.read, name, start, length))
 
     def _forget(self, part: int) -> None:
         if part in self._open:

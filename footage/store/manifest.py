@@ -34,16 +34,12 @@ from footage.store.description import (
     manifest_name,
 )
 from footage.store.gathering import Gathered
+from footage.store.places import COPIES, WORK, Place, place_of
 from footage.store.reader import Store
-from footage.store.records import WORK, finished_units
+from footage.store.records import finished_units
 from footage.store.sources import newest_stamps, read_stamps, write_stamps
 from footage.store.tables import Tables, totals, write_table
 from footage.store.units import SCRATCH
-
-LOCK = ".lock"
-"""Lock file of the process that changes a store; see `footage.io.files.exclusive`."""
-COPIES = "copies"
-"""Folder of the second copies of `store.json` and of the tables."""
 
 log = logging.getLogger(__name__)
 
@@ -59,25 +55,28 @@ class Settings(NamedTuple):
     """Versions of the packages that determine pixels."""
 
 
-def prepare(store: Path, *, clean: bool = True) -> None:
+def prepare(store: Path | Place, *, clean: bool = True) -> None:
     """Finish what a killed run left; call it, with the lock, before reading or adding to a store.
 
     Args:
-        store: The store folder.
+        store: The store.
         clean: Whether to remove the files of unfinished units; other shards may be writing them.
 
     Raises:
         OutputError: The store cannot be written.
         StoreError: The manifest that a killed run wrote is damaged.
     """
-    with files.output_errors(store):
-        for unfinished in [store / SCRATCH, *(store / WORK).glob("manifest-*")] if clean else ():
+    place = place_of(store)
+    path = place.path
+    with files.output_errors(path):
+        for unfinished in [path / SCRATCH, *(path / WORK).glob("manifest-*")] if clean else ():
             files.remove(unfinished)
-    newest = newest_manifest(store)
-    if newest and _is_behind(store, newest):
-        DOCUMENT.read(store / MANIFESTS / manifest_name(newest) / NAME)
-        with files.output_errors(store):
-            _publish(store, newest)
+    newest = newest_manifest(path)
+    if newest and _is_behind(path, newest):
+        DOCUMENT.read(path / MANIFESTS / manifest_name(newest) / NAME)
+        with files.output_errors(path):
+            _publish(path, newest)
+        place.push_manifest()
 
 
 def newest_manifest(store: Path) -> int:
@@ -101,7 +100,7 @@ def _is_behind(store: Path, newest: int) -> bool:
 
 
 def commit(
-    store: Path,
+    store: Path | Place,
     about: Settings,
     required: Sequence[str] = (),
     *,
@@ -120,18 +119,22 @@ def commit(
         BusyError: Another process wrote the next manifest at the same time.
         OutputError: The store cannot be written.
     """
-    existing = Store.open(store) if (store / NAME).exists() else None
+    place = place_of(store)
+    place.pull_units()
+    existing = Store.open(place) if (place.path / NAME).exists() else None
     gathered = Gathered(existing)
-    for unit in finished_units(store):
+    for unit in finished_units(place):
         gathered.add(unit)
     gathered.require(required)
-    old = read_stamps(store)
+    old = read_stamps(place.path)
     stamps = newest_stamps(pa.concat_tables([old, *gathered.stamps]))
     tables, num_new = gathered.tables()
     if num_new or even_if_repeated:
-        write_manifest(store, existing, tables, about, stamps)
+        write_manifest(place.path, existing, tables, about, stamps)
+        place.push_manifest()
     elif existing and existing.description.manifest and not stamps.equals(old):
-        write_stamps(existing.description.folder(store), stamps)
+        write_stamps(existing.description.folder(place.path), stamps)
+        place.push_stamps()
     return num_new
 
 

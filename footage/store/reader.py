@@ -12,7 +12,7 @@ small read. Earlier manifests are kept. `docs/reference/store.md` describes ever
 `footage.store.manifest` writes such folders.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +20,16 @@ import msgspec
 import numpy as np
 
 from footage.errors import StoreError
+from footage.io.copies import naming_urls
 from footage.store.columns import column
 from footage.store.description import (
     Description,
     damaged,
     description_of,
-    difference,
     wrong_size,
 )
 from footage.store.frames import GroupFrames, Parts
+from footage.store.places import Place, place_of
 from footage.store.tables import (
     FRAMES_PER_GROUP,
     Tables,
@@ -72,9 +73,11 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, description: Description, tables: Tables, folder: Path | None = None
+        self, place: Place, description: Description, tables: Tables, folder: Path | None = None
     ) -> None:
-        self.path = path
+        self.path = place.path
+        """The store folder; of a remote store, the local copy of its tables."""
+        self._place = place
         self._folder = folder
         self.description = description
         self.videos = tables.videos
@@ -87,17 +90,22 @@ class Store:
         self._part_of = column(self.shots, "part")
         self._group_of = column(self.shots, "row_group")
         self._length_of = column(self.shots, "num_frames")
-        self._files = Parts(path, tables.parts)
+        self._files = Parts(place.path, tables.parts, place.remote)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (self.path, self.description, self._folder)
+        return _opened_again, (self._place.location, self.description, self._folder)
+
+    @property
+    def location(self) -> str:
+        """The URL of a remote store, and the absolute path of a local one."""
+        return self._place.location if self._place.remote else str(self.path.resolve())
 
     @classmethod
-    def open(cls, path: str | Path, content_hash: str = "") -> "Store":
-        """Open a store folder.
+    def open(cls, store: str | Path | Place, content_hash: str = "") -> "Store":
+        """Open a store.
 
         Args:
-            path: The store folder.
+            store: The store folder, as a path or URL.
             content_hash: The content hash of an earlier manifest, as it was before the store grew;
                 empty for the newest.
 
@@ -105,13 +113,29 @@ class Store:
             StoreError: There is no store, it is of another version, or something in it is missing
                 or damaged.
         """
-        path = Path(path)
-        description, folder = description_of(path, content_hash)
-        tables = read_tables(path, description, folder=folder)
-        for name, entry in tables.parts.entries():
-            if reason := wrong_size(path / name, entry):
-                raise damaged(path, f"{name}: {reason}")
-        return cls(path, description, tables, folder)
+        place = place_of(store)
+        with naming_urls():
+            place.fetch_description(content_hash)
+            description, folder = description_of(place.path, content_hash)
+            place.fetch_tables(description, folder)
+            tables = read_tables(place.path, description, folder=folder)
+            if place.remote is None:
+                for name, entry in tables.parts.entries():
+                    if reason := wrong_size(place.path / name, entry):
+                        raise damaged(place.path, f"{name}: {reason}")
+        return cls(place, description, tables, folder)
+
+    @staticmethod
+    def content_hash_of(store: str | Path, content_hash: str = "") -> str:
+        """Return the content hash of a store without opening it, or of an earlier manifest.
+
+        Raises:
+            StoreError: There is no store, or it does not contain that manifest.
+        """
+        place = place_of(store)
+        with naming_urls():
+            place.fetch_description(content_hash)
+            return description_of(place.path, content_hash)[0].content_hash
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -164,6 +188,22 @@ class Store:
             found |= zip(asked, self._files.jpegs(part, first + group, count, places), strict=True)
         return [found[index] for index in indices]
 
+    def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
+        """Start to read frames of a remote store that `encoded` will be asked for; do not wait.
+
+        Args:
+            rows: Positions of shots in `shots`.
+            frames: Indices of frames in each shot.
+        """
+        if self._place.remote is None:
+            return
+        wanted = []
+        for row, indices in zip(rows, frames, strict=True):
+            part, first, _ = self._position(row)
+            groups = {int(index) // FRAMES_PER_GROUP for index in indices}
+            wanted += [(part, first + group) for group in groups]
+        self._files.prefetch(wanted)
+
     def _position(self, row: int) -> tuple[int, int, int]:
         """Return part, first row group and number of frames of a shot."""
         if row < 0:
@@ -186,7 +226,7 @@ class Store:
         starts = np.searchsorted(self._part_of[order], np.arange(len(self.parts) + 1))
         for part, (name, entry) in enumerate(self.parts.entries()):
             rows = order[starts[part] : starts[part + 1]].tolist()
-            reason = difference(self.path / name, entry)
+            reason = self._files.difference(part)
             # Without checksums any frame may be wrong.
             is_unknown = bool(reason) and entry.footer_crc32 is None
             unreadable = [row for row in rows if is_unknown or not self._is_sound(row)]
@@ -220,7 +260,8 @@ class Store:
             raise damaged(self.path, f"{found.name}: {found.reason}")
 
 
-def _opened_again(path: Path, description: Description, folder: Path | None) -> Store:
+def _opened_again(location: str, description: Description, folder: Path | None) -> Store:
     """Open a store that another process of this run has verified."""
+    place = place_of(location)
     read = map_tables if description.schema_version > 2 else read_tables
-    return Store(path, description, read(path, description, folder=folder), folder)
+    return Store(place, description, read(place.path, description, folder=folder), folder)

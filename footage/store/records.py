@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import logging
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -20,18 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from footage.errors import VideoError
-from footage.io import files
 from footage.io.documents import read_bytes
 from footage.store.columns import one_chunk
 from footage.store.description import FileEntry, Setting
-from footage.store.frames import read_footer
-from footage.store.parts import part_name
+from footage.store.places import RECORDS, Place, place_of
 from footage.store.tables import VIDEOS_SCHEMA
 
 log = logging.getLogger(__name__)
 
-WORK = ".work"
-RECORDS = ".work/records"
 _KEY = b"footage.unit"
 _MOST_BYTES = 2**31
 
@@ -152,14 +147,14 @@ def check_record(record: VideoRecord, shots: Sequence[ShotRecord]) -> None:
 
 
 def write_unit(
-    store: Path,
+    store: Path | Place,
     unit: Unit,
     videos: Sequence[tuple[VideoRecord, Sequence[ShotRecord], Sequence[int]]],
-) -> Path:
+) -> None:
     """Write the record file of a unit, unless it exists.
 
     Args:
-        store: The store folder.
+        store: The store.
         unit: Properties of the unit as a whole.
         videos: Each video with its shots and the first row group of each shot in the part.
 
@@ -182,10 +177,7 @@ def write_unit(
         writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     content = data.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:32]
-    path = store / RECORDS / digest[:2] / f"{digest}.arrow"
-    with files.atomic_write(path, replace=False) as temporary:
-        temporary.write_bytes(content)
-    return path
+    place_of(store).write_work(f"{RECORDS}/{digest[:2]}/{digest}.arrow", content)
 
 
 def read_unit(path: Path) -> UnitRecord:
@@ -210,25 +202,6 @@ def read_unit(path: Path) -> UnitRecord:
     return UnitRecord(path, unit, videos, _shots(table["shots"]), stamps)
 
 
-def _check_part(store: Path, unit: UnitRecord) -> None:
-    """Check size and footer of the part of a unit; its frames have checksums of their own.
-
-    Raises:
-        DamagedRecordError: The part is missing or damaged.
-    """
-    entry = unit.unit.part
-    if entry is None:
-        return
-    path = store / part_name(entry.sha256)
-    try:
-        if (path.stat().st_size, zlib.crc32(read_footer(path))) != (
-            entry.num_bytes, entry.footer_crc32,
-        ):  # fmt: skip
-            raise ValueError(f"{path} is not what was written")
-    except (OSError, ValueError) as error:
-        raise DamagedRecordError(unit.path, error) from error
-
-
 def _shots(lists: pa.ChunkedArray) -> pa.Table:
     """Return the shots of all videos as columns."""
     nested = one_chunk(lists)
@@ -240,17 +213,19 @@ def _shots(lists: pa.ChunkedArray) -> pa.Table:
     return pa.table(numbers | columns)
 
 
-def finished_units(store: Path) -> Iterator[UnitRecord]:
+def finished_units(store: Path | Place) -> Iterator[UnitRecord]:
     """Yield the units that no manifest lists yet, in order of their names.
 
     A record that is damaged, or whose part is, is removed, so that its videos are ingested again.
     """
-    for path in sorted((store / RECORDS).glob("??/*.arrow")):
+    place = place_of(store)
+    for path in sorted((place.path / RECORDS).glob("??/*.arrow")):
         try:
             unit = read_unit(path)
-            _check_part(store, unit)
+            part = unit.unit.part
+            if part is not None and (problem := place.problem_of_part(part)):
+                raise DamagedRecordError(path, problem)
             yield unit
         except DamagedRecordError as error:
             log.warning("a finished unit is damaged and will be ingested again: %s", error)
-            with files.output_errors(error.path):
-                files.remove(error.path)
+            place.remove_record(error.path)

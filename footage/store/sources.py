@@ -14,10 +14,9 @@ import pyarrow as pa
 from footage.io import files
 from footage.store.columns import last_of_equals
 from footage.store.description import MANIFESTS
+from footage.store.places import STAMPS_FILE
 from footage.store.records import STAMPS
 from footage.store.tables import map_table, write_table
-
-FILE = "sources.arrow"
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def write_stamps(folder: Path, stamps: pa.Table) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    with files.atomic_write(folder / FILE) as temporary:
+    with files.atomic_write(folder / STAMPS_FILE) as temporary:
         write_table(temporary, stamps)
 
 
@@ -41,12 +40,12 @@ def read_stamps(store: Path) -> pa.Table:
     """Return the newest stamps of a store; empty if there are none."""
     for folder in sorted((store / MANIFESTS).glob("[0-9]*"), reverse=True)[:1]:
         try:
-            table = map_table(folder / FILE, STAMPS)
+            table = map_table(folder / STAMPS_FILE, STAMPS)
             table.validate(full=True)
         except FileNotFoundError:
             break
         except (OSError, ValueError, pa.ArrowException) as error:
-            log.warning("%s is damaged, so all sources are hashed: %s", folder / FILE, error)
+            log.warning("%s is damaged, so all sources are hashed: %s", folder / STAMPS_FILE, error)
             break
         else:
             return table

@@ -21,8 +21,8 @@ from footage.io import files
 from footage.store.description import FileEntry
 from footage.store.frames import FRAMES_SCHEMA, FramesWriter, frames_entry
 from footage.store.parts import part_name
+from footage.store.places import WORK, Place, place_of
 from footage.store.records import (
-    WORK,
     ShotRecord,
     Stamp,
     Unit,
@@ -88,11 +88,12 @@ class VideoFrames:
 class UnitWriter:
     """Writes one unit; nothing is visible before `finish`."""
 
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        files.make_folder(store / SCRATCH)
-        with files.output_errors(store):
-            self.scratch = Path(tempfile.mkdtemp(dir=store / SCRATCH))
+    def __init__(self, store: Path | Place) -> None:
+        self._place = place_of(store)
+        scratch = self._place.path / SCRATCH
+        files.make_folder(scratch)
+        with files.output_errors(scratch):
+            self.scratch = Path(tempfile.mkdtemp(dir=scratch))
         self._videos: list[tuple[VideoRecord, Sequence[ShotRecord], Sequence[int]]] = []
         self._path = self.scratch / "part.parquet"
         self._writer: FramesWriter | None = None
@@ -134,14 +135,14 @@ class UnitWriter:
         """
         entry = self._publish_part() if self._writer else None
         if self._videos or stamps:
-            write_unit(self._store, Unit(entry, limits, list(stamps)), self._videos)
+            write_unit(self._place, Unit(entry, limits, list(stamps)), self._videos)
         return entry.num_bytes if entry else 0
 
     def _publish_part(self) -> FileEntry:
         assert self._writer is not None
         self._writer.finish()
         entry = frames_entry(self._path)
-        publish_part(self._store, self._path, entry)
+        self._place.publish(self._path, part_name(entry.sha256))
         return entry
 
     def __enter__(self) -> "UnitWriter":
@@ -156,16 +157,3 @@ class UnitWriter:
         if self._writer is not None:
             self._writer.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-
-def publish_part(store: Path, path: Path, entry: FileEntry) -> None:
-    """Move a finished part to its place; a file that is there already has the same content.
-
-    Raises:
-        OutputError: The file cannot be moved.
-    """
-    target = store / part_name(entry.sha256)
-    files.make_folder(target.parent)
-    with files.output_errors(target):
-        path.replace(target)
-        files.sync(target.parent)

@@ -17,7 +17,6 @@ from footage.errors import ConfigError, StoreError
 from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import LabelledImages, open_images
 from footage.runs import layout
-from footage.store.description import description_of, read_description
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
 
@@ -147,10 +146,10 @@ def version_for_run(run: Path, store: str | Path) -> str:
     if not str(store) or not (run / layout.RUN).exists():
         return ""
     wanted = str(layout.read_record(run).get("store_hash", ""))
-    if not wanted or read_description(Path(store)).content_hash == wanted:
+    if not wanted or Store.content_hash_of(store) == wanted:
         return ""
     try:
-        description_of(Path(store), wanted)
+        Store.content_hash_of(store, wanted)
     except StoreError:
         return ""  # another store, which the run folder will reject
     return wanted
@@ -227,7 +226,7 @@ def _labelled(
 
 def _sources(store: Store | None, images: LabelledImages | None) -> dict[str, str]:
     return {
-        "store": str(store.path.resolve()) if store else "",
+        "store": store.location if store else "",
         "store_hash": store.content_hash if store else "",
         "images": str(images.path.resolve()) if images else "",
         "images_hash": images.content_hash if images else "",

@@ -63,7 +63,10 @@ class Workers:
             FootageError: A frame or an image cannot be read, or a worker died.
         """
         if not self._workers:
-            yield from map(self._maker.make, steps)
+            for place, step in enumerate(steps):
+                for following in steps[place + (place > 0) : place + 2]:
+                    self._maker.prefetch(following)
+                yield self._maker.make(step)
             return
         count = len(self._workers)
         ahead = count * BATCHES_AHEAD
@@ -168,7 +171,7 @@ def work(descriptor: int) -> None:
     connection = Connection(descriptor)
     steps: queue.SimpleQueue[int] = queue.SimpleQueue()
     maker: BatchMaker = connection.recv()
-    threading.Thread(target=_listen, args=(connection, steps), daemon=True).start()
+    threading.Thread(target=_listen, args=(connection, maker, steps), daemon=True).start()
     cv2.setNumThreads(0)  # workers already fill the cores
     while True:
         step = steps.get()
@@ -189,11 +192,14 @@ def work(descriptor: int) -> None:
             os.close(shared)
 
 
-def _listen(connection: Connection, steps: "queue.SimpleQueue[int]") -> None:
+def _listen(connection: Connection, maker: BatchMaker, steps: "queue.SimpleQueue[int]") -> None:
     """Receive requests, and end the process immediately when the trainer ends."""
     while True:
         try:
-            steps.put(connection.recv())
+            step = connection.recv()
+            with contextlib.suppress(Exception):  # making the batch will raise it again
+                maker.prefetch(step)
+            steps.put(step)
         except (EOFError, OSError):
             os._exit(1)
 

@@ -1,0 +1,82 @@
+"""The store that an ingest writes to: whether it can be used, and with which settings."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from footage.errors import StoreError
+from footage.ingestion.config import IngestConfig
+from footage.ingestion.disk_space import check_before
+from footage.ingestion.worker import UnitTask
+from footage.io.documents import Document
+from footage.store import manifest
+from footage.store.description import EARLIER_TABLES, MANIFESTS, NAME, Setting
+from footage.store.places import LOCK, RECORDS, WORK, Place
+from footage.store.reader import Store
+
+_OF_STORES = (NAME, EARLIER_TABLES[0], MANIFESTS)
+"""Names of which every store has one."""
+_SETTINGS_NAME = f"{WORK}/settings.json"
+_SETTINGS: Document[dict[str, Any]] = Document(
+    schema=dict[str, Setting],
+    name="the settings of an interrupted ingest",
+    error=StoreError,
+    hint="rerun to resume",
+)
+
+log = logging.getLogger(__name__)
+
+
+def existing(place: Place) -> Store | None:
+    """Open the store that is there already; None if there is none."""
+    store = place.path
+    is_store = (store / NAME).exists() or (store / EARLIER_TABLES[0]).exists()
+    return Store.open(place) if is_store or manifest.newest_manifest(store) else None
+
+
+def check_content(place: Place) -> None:
+    """Refuse a folder that is neither new, a store, nor the work of an unfinished ingest."""
+    names = set(place.names())
+    if names - {LOCK} and not names & {*_OF_STORES, WORK}:
+        raise StoreError(
+            f"{place.location!r} exists and is not a frame store",
+            "choose a new or empty --out folder",
+        )
+
+
+def check_space(place: Place, store: Store | None, tasks: Sequence[UnitTask]) -> None:
+    """Check the disk; the store itself needs none of it if it is remote."""
+    if place.remote is None:
+        check_before(place.path, store, sum(task.num_bytes for task in tasks))
+
+
+def write_settings(place: Place, config: IngestConfig) -> None:
+    """Record the settings of an unfinished ingest, for the shards and runs that continue it."""
+    _SETTINGS.write(place.path / _SETTINGS_NAME, config.store_settings)
+    place.push_work("*")
+
+
+def check_settings(place: Place, store: Store | None, config: IngestConfig) -> None:
+    """Reject settings that differ from those of the store."""
+    wanted = config.store_settings
+    found = store.settings if store else _settings_of_work(place) or wanted
+    changed = [name for name in wanted if found.get(name) != wanted[name]]
+    if changed:
+        were = ", ".join(f"{name} {found.get(name)} (now {wanted[name]})" for name in changed)
+        raise StoreError(
+            f"the store at {place.location!r} was created with different settings: {were}",
+            "use the same settings, or choose another --out",
+        )
+
+
+def _settings_of_work(place: Place) -> dict[str, Any] | None:
+    """Return the settings of an interrupted first ingest, without which its units are useless."""
+    store = place.path
+    if not any((store / RECORDS).glob("??/*.arrow")):
+        return None
+    try:
+        return _SETTINGS.read(store / _SETTINGS_NAME)
+    except StoreError as error:
+        log.warning("%s; the videos finished so far will be ingested again", error.message)
+        place.remove_work()
+        return None

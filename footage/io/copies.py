@@ -1,0 +1,188 @@
+"""Local copies of remote folders: commands work on the copy, and what they write is uploaded.
+
+    CACHE/copies/<key>/files/    the copy
+    CACHE/copies/<key>/index     what was downloaded or uploaded, to transfer only what changed
+
+The copy of a URL is always the same folder, so the processes of a machine share it. Messages name
+the URL: `with_urls` puts it in place of the copy's path.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from footage.errors import FootageError, StoreError
+from footage.io import cache, files
+from footage.io.remote import RemoteFile, RemoteFolder
+
+_IGNORED = (".lock", ".partial")
+"""Ends of the names of files that are never uploaded."""
+
+
+class Entry(NamedTuple):
+    """A file that is equal in both places."""
+
+    stamp: str
+    """Stamp of the remote file."""
+    num_bytes: int
+    modified: int
+    """Modification time of the local file, in nanoseconds."""
+
+
+_urls: dict[str, str] = {}
+"""URL of each local copy that this process uses, by its path."""
+
+
+def with_urls(text: str) -> str:
+    """Replace the paths of local copies in a text by their URLs."""
+    for path, url in _urls.items():
+        text = text.replace(path, url)
+    return text
+
+
+@contextlib.contextmanager
+def naming_urls() -> Iterator[None]:
+    """Let errors name URLs instead of local copies."""
+    try:
+        yield
+    except FootageError as error:
+        error.message, error.hint = with_urls(error.message), with_urls(error.hint)
+        error.args = (error.message,)
+        raise
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder of the local copy of a remote folder."""
+    key = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:20]
+    path = cache.folder() / "copies" / key / "files"
+    _urls[str(path)] = url.rstrip("/")
+    return path
+
+
+def push(path: Path) -> None:
+    """Upload what changed in a folder, if it is the local copy of a remote one.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if str(path) in _urls:
+        LocalCopy(_urls[str(path)]).push()
+
+
+class LocalCopy:
+    """The local copy of a remote folder.
+
+    Args:
+        url: The folder, or a file in it.
+        is_file: Whether `url` is a file; then the copy is that of its folder, and contains only
+            this file and hidden files that belong to it.
+    """
+
+    def __init__(self, url: str, *, is_file: bool = False) -> None:
+        folder, _, name = url.rstrip("/").rpartition("/") if is_file else (url.rstrip("/"), "", "")
+        self.remote = RemoteFolder(folder)
+        self.folder = folder_of(folder)
+        self._index_path = self.folder.with_name(f"index{'-' * bool(name)}{name}")
+        self._name = name
+
+    @property
+    def path(self) -> Path:
+        """The local folder, or the local file."""
+        return self.folder / self._name if self._name else self.folder
+
+    def pull(self) -> None:
+        """Download what is new or was changed there, and remove what was removed there.
+
+        Files that only exist here are kept: another process may be writing them.
+
+        Raises:
+            StoreError: The remote folder cannot be read.
+            OutputError: The cache cannot be written.
+        """
+        cache.make_folder(self.folder)
+        index = self._index()
+        found = {one.name: one for one in self._remote_files()}
+        for name, one in found.items():
+            known = index.get(name)
+            if known and known.stamp == one.stamp and (self.folder / name).exists():
+                continue
+            try:
+                index[name] = self._download(one)
+            except StoreError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise  # else it was removed after it was listed
+        for name in index.keys() - found.keys():
+            files.remove(self.folder / name)
+            del index[name]
+        self._write_index(index)
+
+    def push(self) -> None:
+        """Upload what is new or was changed here, and remove what was removed.
+
+        Files are uploaded in the order in which they were written, so that a list of files follows
+        the files.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        index = self._index()
+        local = {name: path for name, path in self._local_files() if self._is_ours(name)}
+        changed = [
+            name for name in local if name not in index or not self._is_unchanged(name, index[name])
+        ]
+        for name in sorted(changed, key=lambda name: (local[name].stat().st_mtime_ns, name)):
+            found = local[name].stat()
+            self.remote.upload(local[name], name)
+            index[name] = Entry(self.remote.stamp(name), found.st_size, found.st_mtime_ns)
+        for name in index.keys() - local.keys():
+            self.remote.remove(name)
+            del index[name]
+        self._write_index(index)
+
+    def _is_ours(self, name: str) -> bool:
+        if name.endswith(_IGNORED) or ".partial/" in name:
+            return False
+        return not self._name or name == self._name or name.startswith(f".{self._name}")
+
+    def _remote_files(self) -> Iterator[RemoteFile]:
+        if not self._name:
+            yield from self.remote.files()
+            return
+        for name in self.remote.names():
+            if name == self._name or name.startswith(f".{self._name}"):
+                found = list(self.remote.files(name))
+                yield from found or [RemoteFile(name, 0, self.remote.stamp(name))]
+
+    def _local_files(self) -> Iterator[tuple[str, Path]]:
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                yield path.relative_to(self.folder).as_posix(), path
+
+    def _is_unchanged(self, name: str, known: Entry) -> bool:
+        try:
+            found = (self.folder / name).stat()
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == (known.num_bytes, known.modified)
+
+    def _download(self, one: RemoteFile) -> Entry:
+        path = self.folder / one.name
+        with files.atomic_write(path) as temporary:
+            self.remote.download(one.name, temporary)
+        found = path.stat()
+        return Entry(one.stamp, found.st_size, found.st_mtime_ns)
+
+    def _index(self) -> dict[str, Entry]:
+        try:
+            return msgspec.json.decode(self._index_path.read_bytes(), type=dict[str, Entry])
+        except (OSError, ValueError):
+            return {}
+
+    def _write_index(self, index: dict[str, Entry]) -> None:
+        cache.make_folder(self.folder)
+        with files.atomic_write(self._index_path) as temporary:
+            temporary.write_bytes(msgspec.json.encode(index))

@@ -1,0 +1,294 @@
+"""Folders behind URLs: object stores, and every other file system that fsspec knows.
+
+Retries with back-off are those of the fsspec packages. What still fails becomes one error that
+names the URL; missing credentials and a missing package have messages of their own.
+"""
+
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from footage.errors import FootageError, OutputError, StoreError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
+_EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"])
+"""Protocols whose packages `footage[remote]` installs."""
+_STAMPS = (
+    "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "modified", "created"
+)  # fmt: skip
+"""Keys under which file systems report what changes with the content, best first."""
+_CREDENTIALS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure`, or use a machine"
+    " with a role that may access the bucket",
+    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and"
+    " AZURE_STORAGE_ACCOUNT_KEY",
+}
+_ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az", "adl": "az"}
+_NO_CREDENTIALS = frozenset(
+    ["NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
+     "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
+     "DefaultCredentialsError", "RefreshError", "ClientAuthenticationError"]
+)  # fmt: skip
+"""Names of the exceptions of cloud packages, which need not be installed."""
+
+
+class RemoteFile(NamedTuple):
+    """One file in a listing."""
+
+    name: str
+    """Path relative to the folder."""
+    num_bytes: int
+    stamp: str
+    """Changes when the content does: etag or modification time; empty if there is neither."""
+
+
+def is_url(location: str | os.PathLike[str]) -> bool:
+    """Return whether a location is a URL, including `file://`."""
+    return isinstance(location, str) and _URL.match(location) is not None
+
+
+def local_path(url: str) -> str:
+    """Return the path of a `file://` URL, and "" for other URLs."""
+    return url.removeprefix("file://") if url.startswith("file:///") else ""
+
+
+def stamp_of(info: dict[str, Any]) -> str:
+    """Return what identifies the content of a remote file; empty if nothing does."""
+    for key in _STAMPS:
+        if info.get(key):
+            return f"{info.get('size')} bytes, {key} {info[key]}"
+    return ""
+
+
+@contextlib.contextmanager
+def remote_errors(url: str, kind: type[FootageError], verb: str) -> Iterator[None]:
+    """Turn whatever a file system raises into one error with the URL.
+
+    Args:
+        url: The file or folder.
+        kind: The class of the error.
+        verb: What failed, "read" or "written".
+    """
+    try:
+        yield
+    except FootageError:
+        raise
+    except Exception as error:
+        raise kind(*explained(url, error, verb)) from error
+
+
+def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]:
+    """Return message and hint for an exception that a file system raised."""
+    protocol = url.partition("://")[0].rpartition("::")[2]
+    if isinstance(error, ImportError):
+        return (
+            f"{protocol}:// URLs need a package that is not installed ({error})",
+            "pip install 'footage[remote]'"
+            if protocol in _EXTRA
+            else "install the package named above",
+        )
+    if any(type(one).__name__ in _NO_CREDENTIALS for one in _chain(error)):
+        service = _ALIASES.get(protocol, protocol)
+        return (
+            f"{url!r} cannot be {verb}: no valid credentials for {protocol}:// were found",
+            _CREDENTIALS.get(service, "configure the credentials of this service"),
+        )
+    if isinstance(error, PermissionError):
+        return (
+            f"{url!r} cannot be {verb}: access is denied ({error})",
+            "check that your credentials are valid and allow it",
+        )
+    if isinstance(error, FileNotFoundError):
+        is_bucket = _is_about_bucket(error)
+        what = f"the bucket of {url!r} does not exist" if is_bucket else f"{url!r} does not exist"
+        return what, "check the URL" + " or create the bucket" * is_bucket
+    return (
+        f"{url!r} cannot be {verb}: {type(error).__name__}: {' '.join(str(error).split())}",
+        "check the URL and the network, then rerun the same command",
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@functools.lru_cache(maxsize=64)
+def _system(url: str, _process: int) -> tuple[Any, str]:
+    import fsspec
+
+    system, root = fsspec.core.url_to_fs(url)
+    return system, str(root).rstrip("/")
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder behind a URL, such as s3://bucket/stores/cats; safe to use from several threads.
+
+    Files appear as a whole: object stores do not show a file before its last byte. Nothing that was
+    listed or read is remembered, so that what another machine writes is seen.
+    """
+
+    url: str
+    """The URL, without a slash at the end."""
+
+    def url_of(self, name: str) -> str:
+        """Return the URL of a file."""
+        return f"{self.url}/{name}" if name else self.url
+
+    def below(self, name: str) -> "RemoteFolder":
+        """Return a folder in this one."""
+        return RemoteFolder(self.url_of(name))
+
+    def _located(self, name: str) -> tuple[Any, str]:
+        system, root = _system(self.url, os.getpid())
+        system.invalidate_cache()
+        return system, f"{root}/{name}" if name else root
+
+    def files(self, below: str = "") -> Iterator[RemoteFile]:
+        """Yield all files below a folder, one folder at a time; none if it does not exist.
+
+        Raises:
+            StoreError: The folder cannot be listed.
+        """
+        with remote_errors(self.url_of(below), StoreError, "listed"):
+            root = self._located("")[1]
+            system, start = self._located(below)
+            for info in walked(system, start):
+                name = str(info["name"]).removeprefix(root).lstrip("/")
+                yield RemoteFile(name, int(info.get("size") or 0), stamp_of(info))
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the names of the files and folders directly in a folder, sorted.
+
+        Raises:
+            StoreError: The folder cannot be listed.
+        """
+        with remote_errors(self.url_of(below), StoreError, "listed"):
+            system, start = self._located(below)
+            found = [info["name"] for info in _listed(system, start)]
+            last = {str(path).rstrip("/").rpartition("/")[2] for path in found if path != start}
+            return sorted(last)
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file exists.
+
+        Raises:
+            StoreError: That cannot be determined.
+        """
+        with remote_errors(self.url_of(name), StoreError, "read"):
+            system, path = self._located(name)
+            try:
+                system.info(path)
+            except FileNotFoundError as error:
+                if _is_about_bucket(error):
+                    raise
+                return False
+            return True
+
+    def stamp(self, name: str) -> str:
+        """Return the stamp of a file.
+
+        Raises:
+            StoreError: It does not exist or cannot be read.
+        """
+        with remote_errors(self.url_of(name), StoreError, "read"):
+            system, path = self._located(name)
+            return stamp_of(system.info(path))
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes of a file, or `length` of them from `start`.
+
+        Raises:
+            StoreError: The file does not exist, cannot be read, or has fewer bytes.
+        """
+        with remote_errors(self.url_of(name), StoreError, "read"):
+            system, path = self._located(name)
+            if length is None:
+                return bytes(system.cat_file(path))
+            data = bytes(system.cat_file(path, start=start, end=start + length))
+            if len(data) != length:
+                raise OSError(f"{len(data)} bytes instead of {length} from byte {start} on")
+            return data
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file to a local one, which must be in a folder that exists.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        with remote_errors(self.url_of(name), StoreError, "read"):
+            system, path = self._located(name)
+            system.get_file(path, str(target))
+
+    def upload(self, source: Path, name: str, *, replace: bool = True) -> bool:
+        """Copy a local file to this folder; return False if it exists and may not be replaced.
+
+        Of several writers that do not replace, exactly one succeeds, where the service supports
+        conditional writes.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        with remote_errors(self.url_of(name), OutputError, "written"):
+            system, path = self._located(name)
+            if not getattr(system, "async_impl", False):  # object stores have no folders
+                system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            try:
+                system.put_file(str(source), path, mode="overwrite" if replace else "create")
+            except FileExistsError:
+                return False
+            return True
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with all its files; do nothing if it does not exist.
+
+        Raises:
+            OutputError: It cannot be removed.
+        """
+        with remote_errors(self.url_of(name), OutputError, "removed"):
+            system, path = self._located(name)
+            with contextlib.suppress(FileNotFoundError):
+                system.rm(path, recursive=True)
+
+
+def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """Yield the description of each file below a folder, one folder at a time, sorted by name.
+
+    The `walk` of fsspec hides errors in subfolders, so that files would be missing without notice.
+    """
+    folders = [start]
+    while folders:
+        folder = folders.pop()
+        below = []
+        for info in sorted(_listed(system, folder), key=lambda info: str(info["name"])):
+            path = str(info["name"]).rstrip("/")
+            if path == folder.rstrip("/"):
+                continue  # some services list a folder as an empty file
+            if info["type"] == "directory":
+                below.append(path)
+            else:
+                yield info
+        folders += reversed(below)
+
+
+def _listed(system: Any, folder: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return what is directly in a folder; nothing if it does not exist."""
+    try:
+        found: list[dict[str, Any]] = system.ls(folder, detail=True)
+    except FileNotFoundError as error:
+        if _is_about_bucket(error):
+            raise
+        return []
+    return found
+
+
+def _is_about_bucket(error: Exception) -> bool:
+    return "bucket" in str(error).lower() and "exist" in str(error).lower()
