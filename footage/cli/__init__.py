@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from footage.cli import terminal
 from footage.errors import (
@@ -22,6 +23,7 @@ from footage.errors import (
     UnknownNameError,
     UsageError,
 )
+from footage.io import cache
 from footage.registry import load_plugins
 from footage.sandbox import policy
 from footage.sandbox.shortage import is_out_of_memory, with_limits
@@ -45,8 +47,10 @@ footage: train an image backbone on raw, unlabelled video
 MODEL is a run, an exported file or folder, or a timm model name.
 Run `footage COMMAND --help` for options. Every command also accepts --debug
 (show a full traceback), --require-sandbox (stop unless every layer of the
-decoder sandbox is active) and --plugin NAME (load a Python file or module that
-registers losses, levels, backbones, detectors, exporters, loggers, executors).
+decoder sandbox is active), --plugin NAME (load a Python file or module that
+registers losses, levels, backbones, detectors, exporters, loggers, executors),
+--cache DIR and --cache-bytes N (local cache of remote files; FOOTAGE_CACHE).
+Stores, runs and outputs may be URLs: s3://, gs://, az://, any fsspec URL.
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
 space, no permission), 75 output in use by another process, out of memory or
@@ -116,11 +120,14 @@ def run_program(
     debug = "--debug" in words
     require_sandbox = "--require-sandbox" in words
     words = [word for word in words if word not in ("--debug", "--require-sandbox")]
-    plugins, words = _plugins(words)
+    plugins, words = _values("--plugin", words)
+    caches, words = _values("--cache", words)
+    sizes, words = _values("--cache-bytes", words)
     logging.basicConfig(handlers=[terminal.StderrHandler()], force=True)
     logging.getLogger("footage").setLevel(logging.INFO)
     with policy.of_command(require_all=require_sandbox):
-        code = _run({**commands, **deprecated}, list(commands), usage, words, debug, plugins)
+        common = _Common(plugins, caches, sizes, debug)
+        code = _run({**commands, **deprecated}, list(commands), usage, words, common)
     error = terminal.output_error()
     if error is None:
         return code
@@ -134,14 +141,31 @@ def run_program(
     )
 
 
-def _plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the words into the values of `--plugin` and the rest."""
+class _Common(NamedTuple):
+    """The options of every command."""
+
+    plugins: Sequence[str]
+    caches: Sequence[str]
+    sizes: Sequence[str]
+    debug: bool
+
+    def apply(self) -> None:
+        """Let the process use these options."""
+        for folder in self.caches:
+            cache.choose(folder=folder or "-")
+        for size in self.sizes:
+            cache.choose(size=size or "-")
+        load_plugins(self.plugins)
+
+
+def _values(wanted: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the words into the values of an option and the rest."""
     found, rest = [], []
     left = iter(words)
     for word in left:
-        option, equals, name = word.partition("=")
-        if option == "--plugin":
-            found.append(name if equals else next(left, ""))
+        option, equals, value = word.partition("=")
+        if option == wanted:
+            found.append(value if equals else next(left, ""))
         else:
             rest.append(word)
     return found, rest
@@ -152,25 +176,24 @@ def _run(
     listed: Sequence[str],
     usage: str,
     words: list[str],
-    debug: bool,
-    plugins: Sequence[str],
+    common: _Common,
 ) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(usage)
         return 0
     try:
-        load_plugins(plugins)
+        common.apply()
         if words[0] not in commands:
             raise _unknown(words[0], listed)
         _imported(commands[words[0]])(words[1:])
     except FootageError as error:
-        if debug:
+        if common.debug:
             raise
         if isinstance(error, PluginError) and is_out_of_memory(error.__cause__ or error):
             return _refuse_memory()
         return _refuse(error.message, error.hint, error.exit_code)
     except (MemoryError, ImportError, RuntimeError) as error:
-        if debug or not is_out_of_memory(error):
+        if common.debug or not is_out_of_memory(error):
             raise
         return _refuse_memory()
     except KeyboardInterrupt:

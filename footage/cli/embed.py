@@ -10,6 +10,7 @@ from footage.cli import parsing
 from footage.cli.following import log_python
 from footage.cli.options import SOME, Model, required
 from footage.embedding.config import EmbedConfig
+from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def _embed(
         )  # fmt: skip
         log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
-    print(found.path)
+    print(with_urls(str(found.path)))
     log.info(
         "%d images, %d frames of %d videos, %d files not fully readable",
         found.num_images, found.num_frames, found.num_videos, len(found.failures),

@@ -2,18 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
-from footage.cli.following import log_next
+from footage.cli.following import is_run, log_next
 from footage.cli.options import Flag, Repeated, flat, optional, required
 from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
-from footage.runs import layout
+from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +86,8 @@ def _evaluate(
     for view in tables(results.rows, results.summaries):
         show(view)
     for path in results.files:
-        print(path)
-    if (Path(model) / layout.RUN).is_file():
+        print(with_urls(str(path)))
+    if is_run(model):
         log_next("report", model, "--out", "report.html")
     else:
         log_next("profile", model, "--out", "profile")

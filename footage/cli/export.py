@@ -7,6 +7,7 @@ from typing import Annotated
 from footage.cli import parsing
 from footage.cli.following import log_python
 from footage.cli.options import Model, optional, required
+from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,6 @@ def _export(
     from footage.commands.export import export
 
     written = export(model, to=to, out=out)
-    print(written.path)
+    print(with_urls(str(written.path)))
     log.info("largest difference from the original: %.1e", written.largest_difference)
     log_python(written.usage)

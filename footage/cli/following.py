@@ -2,8 +2,13 @@
 
 import logging
 import shlex
+from pathlib import Path
 
 from footage import registry
+from footage.cli.terminal import LOCAL_PATHS
+from footage.io.copies import folder_of
+from footage.io.remote import is_url
+from footage.runs import layout
 
 log = logging.getLogger(__name__)
 
@@ -21,4 +26,11 @@ def log_next(*words: str) -> None:
 def log_python(code: str) -> None:
     """Log `next: python -c CODE`, in double quotes if that needs no escapes."""
     plain = "'" in code and not any(character in code for character in '"$`\\!\n')
-    log.info("next: python -c %s", f'"{code}"' if plain else shlex.quote(code))
+    quoted = f'"{code}"' if plain else shlex.quote(code)
+    log.info("next: python -c %s", quoted, extra=LOCAL_PATHS)
+
+
+def is_run(model: str) -> bool:
+    """Return whether a MODEL argument, which may be a URL, is the folder of a run."""
+    folder = folder_of(model) if is_url(model) else Path(model)
+    return (folder / layout.RUN).is_file()

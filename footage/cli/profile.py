@@ -1,17 +1,16 @@
 """The command line of `footage profile`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import parsing
-from footage.cli.following import log_next
+from footage.cli.following import is_run, log_next
 from footage.cli.options import SOME, Flag, optional, required
 from footage.cli.tables import show
 from footage.invariance.config import ProfileConfig
-from footage.runs import layout
+from footage.io.copies import with_urls
 
 DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
 
@@ -64,7 +63,7 @@ def _profile(
     for view in tables(found.models):
         show(view)
     for path in found.files:
-        print(path)
-    runs = [model for model in models if (Path(model) / layout.RUN).is_file()]
+        print(with_urls(str(path)))
+    runs = [model for model in models if is_run(model)]
     if runs:
         log_next("report", *runs, out, "--out", "report.html")

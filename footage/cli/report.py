@@ -9,6 +9,8 @@ from tyro.conf import Positional, arg
 
 from footage.cli import parsing
 from footage.cli.options import SOME, required
+from footage.cli.terminal import LOCAL_PATHS
+from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -32,5 +34,5 @@ def _report(
     from footage.commands.report import report
 
     path = report(runs, out=out)
-    print(path)
-    log.info("next: python -m webbrowser %s", shlex.quote(str(path)))
+    print(with_urls(str(path)))
+    log.info("next: python -m webbrowser %s", shlex.quote(str(path)), extra=LOCAL_PATHS)

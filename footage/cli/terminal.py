@@ -12,17 +12,22 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from footage.io.copies import with_urls
 from footage.text import printable, redacted
 
+LOCAL_PATHS = {"keeps_paths": True}
+"""The `extra` of log lines that name local copies of remote folders by their paths."""
 _COLLECTED_BYTES = 16 * 2**20
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats log lines as printable text."""
+    """Formats log lines as printable text, with URLs in place of local copies."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one log line."""
-        return printable(super().format(record))
+        line = super().format(record)
+        keeps_paths = getattr(record, "keeps_paths", False)
+        return printable(line if keeps_paths else with_urls(line))
 
 
 class StderrHandler(logging.StreamHandler[Any]):

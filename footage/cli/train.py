@@ -15,6 +15,7 @@ from footage.cli import following, parsing, recipe_help
 from footage.cli.options import Flag, optional, required
 from footage.cli.tables import show
 from footage.errors import UsageError
+from footage.io.copies import pulled, with_urls
 from footage.recipes import choice
 from footage.recipes.methods import recipe
 from footage.runs import layout
@@ -82,7 +83,7 @@ def run(words: Sequence[str]) -> None:
         path = train(
             config, store=store, labels=labels, out=out, store_version=store_version, recipe=name
         )
-        print(path)
+        print(with_urls(str(path)))
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
             _log_following(path)
 
@@ -127,7 +128,7 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
         words = [part for word in words[:1] for part in word.split("=", 1)] + words[1:]
         if len(words) < 2:
             raise UsageError("--from needs a file", "footage train --from RUN/run.json --out RUN")
-        record = layout.read_record(Path(words[1]))
+        record = layout.read_record(Path(pulled(words[1])))
         with layout.naming_plugins(record["plugins"]):
             base = configuration.from_dict(TrainConfig, record["config"])
         given = {word.partition("=")[0] for word in words}
@@ -147,7 +148,7 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
 
 
 def _log_following(run: Path) -> None:
-    record, name = layout.read_record(run), str(run)
+    record, name = layout.read_record(run), with_urls(str(run))
     if record.get("held_out"):
         following.log_next("evaluate", name, "--held-out")
     elif record.get("images"):

@@ -10,6 +10,7 @@ from footage import arguments
 from footage.arguments import Location
 from footage.errors import ConfigError
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.training import rehearsal, setup
 from footage.training.config import TrainConfig
 from footage.training.datasets import open_data, with_earlier_cap
@@ -28,6 +29,7 @@ class Requirements(NamedTuple):
     """Whether memory and disk suffice."""
 
 
+@on_local_copies("out", "labels")
 def dry_run(
     config: TrainConfig, *, out: Location, store: Location = "", labels: Location = ""
 ) -> Requirements:

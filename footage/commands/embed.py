@@ -31,6 +31,7 @@ from footage.errors import ConfigError, MachineError
 from footage.evaluation.digests import weights_digest
 from footage.ingestion.sources import find
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.models import load as models
 from footage.processes import shards
 from footage.processes.executors import EXECUTORS, ExecutorSettings
@@ -56,6 +57,7 @@ class Embedded(NamedTuple):
     """The shard that was computed, as I/N; empty if the table was written."""
 
 
+@on_local_copies("model", "out")
 def embed(
     model: Location,
     inputs: Locations,

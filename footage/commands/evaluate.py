@@ -28,6 +28,7 @@ from footage.evaluation.protocols import protocols as named
 from footage.evaluation.results import ResultRow
 from footage.evaluation.suite import Suite
 from footage.images.common import some
+from footage.io.copies import on_local_copies
 from footage.io.walk import text
 from footage.models.config import Preprocessing
 from footage.models.load import require_known
@@ -61,6 +62,7 @@ class Results(NamedTuple):
 
 
 @arguments.renamed(labelled="labels")
+@on_local_copies("model", "out", "data", "labels")
 def evaluate(
     model: Location | FeatureFunction,
     *,

@@ -20,6 +20,7 @@ from footage import arguments
 from footage.arguments import Location
 from footage.errors import CheckpointError, ConfigError, PluginError
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.models import load as models
 from footage.models.export.base import EXPORTERS, Exporter, weights
 from footage.registry import plugin_errors
@@ -48,6 +49,7 @@ class Exported(NamedTuple):
     """One line of Python that loads the export in a fresh interpreter."""
 
 
+@on_local_copies("model", "out")
 def export(model: Location, *, to: str, out: Location = "") -> Exported:
     """Export a backbone for other programs.
 

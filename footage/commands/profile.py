@@ -36,6 +36,7 @@ from footage.invariance.results import FILE, Profiled, refuse_another, write_pro
 from footage.invariance.robustness import VideoSet, open_videos, robustness
 from footage.invariance.video_levels import VIEWS, choose_frames, frame_features, profile_of
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.io.walk import text
 from footage.models import load as models
 from footage.progress import progress_bar
@@ -72,6 +73,7 @@ class _Compared(NamedTuple):
 
 
 @arguments.renamed(labelled="labels")
+@on_local_copies("specs", "out", "videos", "labels")
 def profile(
     specs: Locations,
     *,

@@ -10,6 +10,7 @@ from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.models import load as models
 from footage.progress import progress_bar
 from footage.reporting.inputs import (
@@ -64,6 +65,7 @@ class ReportConfig:
                 )
 
 
+@on_local_copies("runs", "out")
 def report(
     runs: Locations, *, out: Location = "report.html", config: ReportConfig | None = None
 ) -> Path:

@@ -25,6 +25,7 @@ from footage.arguments import Location
 from footage.data.label_subset import write_share
 from footage.errors import FootageError, OutputError, PeerError, StoppedError
 from footage.images import confined
+from footage.io.copies import on_local_copies
 from footage.models.load import Model, describe
 from footage.objectives.losses.distillation import DistillationConfig
 from footage.optim.schedules import learning_rate, teacher_decay
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 
 @arguments.renamed(images="labels")
+@on_local_copies("out", "labels")
 def train(
     config: TrainConfig,
     *,

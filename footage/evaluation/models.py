@@ -28,6 +28,7 @@ from footage.evaluation.features import (
     pixel_extractor,
 )
 from footage.evaluation.training_data import NOTHING, TrainingData, training_data, unknown
+from footage.io.copies import with_urls
 from footage.io.walk import text
 from footage.models import load as models
 from footage.models.config import Preprocessing
@@ -73,7 +74,7 @@ class EvaluatedModel:
     def name(self) -> str:
         """Its name in results."""
         if isinstance(self.model, str):
-            return self.model + UNTRAINED * self.untrained
+            return with_urls(self.model) + UNTRAINED * self.untrained
         return getattr(self.model, "__name__", type(self.model).__name__)
 
     @property

@@ -152,9 +152,8 @@ def _damaged_tables(path: Path, description: Description) -> Iterator[Damage]:
 def _opened(path: Path, description: Description) -> Store | None:
     for folder in _folders(path, description):
         try:
-            return Store(
-                Place(path), description, read_tables(path, description, folder=path / folder)
-            )
+            tables = read_tables(path, description, folder=path / folder)
+            return Store(Place(path), description, tables)
         except StoreError:
             continue
     return None

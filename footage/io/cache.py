@@ -68,22 +68,22 @@ def most_bytes() -> int:
     return number
 
 
-def choose(place: str = "", size: str = "") -> None:
+def choose(*, folder: str = "", size: str = "") -> None:
     """Set folder and size of the cache, for this process and those that it starts.
 
     Args:
-        place: The folder; empty keeps the current one.
+        folder: The folder; empty keeps the current one.
         size: Number of bytes, such as "50e9"; empty keeps the current one.
 
     Raises:
         UsageError: A value looks like an option.
         ConfigError: The size is not a number.
     """
-    for option, value in (("--cache", place), ("--cache-bytes", size)):
+    for option, value in (("--cache", folder), ("--cache-bytes", size)):
         if value.startswith("-"):
             raise UsageError(f"{option} needs a value", "for example: --cache /scratch/footage")
-    if place:
-        os.environ[FOLDER_VARIABLE] = str(Path(place).absolute())
+    if folder:
+        os.environ[FOLDER_VARIABLE] = str(Path(folder).absolute())
     if size:
         os.environ[BYTES_VARIABLE] = size
         most_bytes()

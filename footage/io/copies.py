@@ -1,26 +1,44 @@
 """Local copies of remote folders: commands work on the copy, and what they write is uploaded.
 
-    CACHE/copies/<key>/files/    the copy
-    CACHE/copies/<key>/index     what was downloaded or uploaded, to transfer only what changed
+    CACHE/copies/<key>/<name>/    the copy; it has the name of the remote folder
+    CACHE/copies/<key>/.url       the URL of the folder that contains the remote folder
+    CACHE/copies/<key>/.index     what was downloaded or uploaded, to transfer only what changed
 
 The copy of a URL is always the same folder, so the processes of a machine share it. Messages name
 the URL: `with_urls` puts it in place of the copy's path.
 """
 
 import contextlib
+import functools
 import hashlib
-from collections.abc import Iterator
+import inspect
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
 from footage.errors import FootageError, StoreError
 from footage.io import cache, files
-from footage.io.remote import RemoteFile, RemoteFolder
+from footage.io.remote import RemoteFile, RemoteFolder, is_url, local_path
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+log = logging.getLogger(__name__)
 
 _IGNORED = (".lock", ".partial")
 """Ends of the names of files that are never uploaded."""
+_COPIES = "copies"
+_URL = ".url"
+_FILE_SUFFIXES = frozenset(
+    [".html", ".json", ".jsonl", ".npy", ".npz", ".onnx", ".parquet", ".pt2", ".safetensors",
+     ".tar", ".txt", ".csv"]
+)  # fmt: skip
+"""A URL that ends in one of these names a file, and every other URL a folder."""
 
 
 class Entry(NamedTuple):
@@ -33,15 +51,21 @@ class Entry(NamedTuple):
     """Modification time of the local file, in nanoseconds."""
 
 
-_urls: dict[str, str] = {}
-"""URL of each local copy that this process uses, by its path."""
-
-
 def with_urls(text: str) -> str:
     """Replace the paths of local copies in a text by their URLs."""
-    for path, url in _urls.items():
-        text = text.replace(path, url)
-    return text
+    start = f"{cache.folder() / _COPIES}/"
+    if start not in text:
+        return text
+    pattern = re.compile(re.escape(start) + r"(?P<key>[0-9a-f]{20})/")
+    return pattern.sub(lambda found: _parent_of(Path(found[0])) or found[0], text)
+
+
+def _parent_of(folder: Path) -> str:
+    """Return the URL of the folder that contains the remote folder, with a slash at the end."""
+    try:
+        return (folder / _URL).read_text("utf-8")
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
@@ -56,11 +80,18 @@ def naming_urls() -> Iterator[None]:
 
 
 def folder_of(url: str) -> Path:
-    """Return the folder of the local copy of a remote folder."""
-    key = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:20]
-    path = cache.folder() / "copies" / key / "files"
-    _urls[str(path)] = url.rstrip("/")
-    return path
+    """Return the folder of the local copy of a remote folder; the one around it is created.
+
+    Raises:
+        OutputError: The cache cannot be written.
+    """
+    parent, _, name = url.rstrip("/").rpartition("/")
+    key = hashlib.sha256(f"{parent}/{name}".encode()).hexdigest()[:20]
+    folder = cache.folder() / _COPIES / key
+    if not (folder / _URL).exists():
+        cache.make_folder(folder)
+        files.write_text(folder / _URL, f"{parent}/")
+    return folder / (name or "files")
 
 
 def push(path: Path) -> None:
@@ -69,8 +100,82 @@ def push(path: Path) -> None:
     Raises:
         OutputError: A file cannot be written.
     """
-    if str(path) in _urls:
-        LocalCopy(_urls[str(path)]).push()
+    if parent := _parent_of(path.parent):
+        LocalCopy(parent + path.name).push()
+
+
+def pulled(location: str) -> str:
+    """Return the path of the local copy of a location, after a download; a path is returned as is.
+
+    Raises:
+        StoreError: The remote folder cannot be read.
+    """
+    opened: dict[str, LocalCopy] = {}
+    path: str = _with_copies(location, opened)
+    for copy in opened.values():
+        copy.pull()
+    return path
+
+
+def on_local_copies(
+    *names: str,
+) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
+    """Let a function work on local copies of the folders and files that arguments name by URL.
+
+    What it changes is uploaded when it returns or fails. Of the processes of a distributed
+    training, only the first uploads.
+
+    Args:
+        names: The parameters, each of which may be a location or several.
+    """
+
+    def decorate(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def wrapper(*values: Any, **options: Any) -> Returned:  # noqa: ANN401
+            given = signature.bind(*values, **options)
+            opened: dict[str, LocalCopy] = {}
+            for name in given.arguments.keys() & set(names):
+                given.arguments[name] = _with_copies(given.arguments[name], opened)
+            with naming_urls(), _kept_equal(list(opened.values())):
+                return function(*given.args, **given.kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+def _with_copies(value: Any, opened: dict[str, "LocalCopy"]) -> Any:  # noqa: ANN401
+    """Return an argument with the paths of local copies in place of URLs."""
+    if isinstance(value, list | tuple):
+        return [_with_copies(each, opened) for each in value]
+    if not is_url(value):
+        return value
+    if path := local_path(value):
+        return path
+    is_file = Path(value).suffix.lower() in _FILE_SUFFIXES
+    copy = opened.setdefault(value.rstrip("/"), LocalCopy(value, is_file=is_file))
+    return str(copy.path)
+
+
+@contextlib.contextmanager
+def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
+    """Download local copies, and upload what changed in them."""
+    for copy in opened:
+        copy.pull()
+    uploaded = opened if os.environ.get("RANK", "0") == "0" else []
+    try:
+        yield
+    except BaseException:
+        for copy in uploaded:
+            try:
+                copy.push()
+            except FootageError as error:
+                log.warning("%s", error)
+        raise
+    for copy in uploaded:
+        copy.push()
 
 
 class LocalCopy:
@@ -86,7 +191,7 @@ class LocalCopy:
         folder, _, name = url.rstrip("/").rpartition("/") if is_file else (url.rstrip("/"), "", "")
         self.remote = RemoteFolder(folder)
         self.folder = folder_of(folder)
-        self._index_path = self.folder.with_name(f"index{'-' * bool(name)}{name}")
+        self._index_path = self.folder.with_name(f".index{'-' * bool(name)}{name}")
         self._name = name
 
     @property

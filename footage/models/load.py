@@ -21,6 +21,7 @@ from footage.arguments import Location
 from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
+from footage.io.copies import with_urls
 from footage.models import networks
 from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
 from footage.models.config import BackboneConfig, Preprocessing
@@ -62,8 +63,8 @@ def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
         CheckpointError: The run or the file cannot be read.
         ConfigError: Nothing of that name exists, or the weights do not fit.
     """
-    spec = arguments.location(spec, "model")
-    path = Path(spec)
+    path = Path(arguments.location(spec, "model"))
+    spec = with_urls(str(spec))
     if (path / layout.RUN).is_file():
         return _from_run(spec, path, size)
     if (path / TIMM_CONFIG).is_file():

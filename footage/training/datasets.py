@@ -16,6 +16,7 @@ from footage.data.sampling import BatchSampler, TooFewVideosError, hold_out, sho
 from footage.errors import ConfigError, StoreError
 from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import LabelledImages, open_images
+from footage.io.copies import with_urls
 from footage.runs import layout
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
@@ -228,6 +229,6 @@ def _sources(store: Store | None, images: LabelledImages | None) -> dict[str, st
     return {
         "store": store.location if store else "",
         "store_hash": store.content_hash if store else "",
-        "images": str(images.path.resolve()) if images else "",
+        "images": with_urls(str(images.path.resolve())) if images else "",
         "images_hash": images.content_hash if images else "",
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from footage import configuration, distributed
 from footage.errors import CheckpointError, ConfigError, FootageError, OutputError
-from footage.io import files
+from footage.io import copies, files
 from footage.optim.schedules import learning_rate
 from footage.runs import checkpoint, layout
 from footage.training.config import TrainConfig
@@ -75,6 +75,7 @@ class RunFolder:
                 seed=self.config.seed,
                 config=configuration.to_dict(self.config),
             )
+            copies.push(self.path)
         except OutputError as error:
             self._failed_saves += 1
             if is_last or self._failed_saves == MOST_FAILED_SAVES:
