@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from footage.errors import FootageError, OutputError, VideoError
+from footage.errors import FootageError, MachineError, OutputError, VideoError
 from footage.io.files import output_errors
-from footage.io.remote import explained, stamp_of, walked
+from footage.io.remote import explained, is_temporary, stamp_of, walked
 from footage.io.walk import Walk, suffixes, text, walk
 from footage.text import redacted
 from footage.video.decode import SUFFIXES
@@ -213,6 +213,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
     Raises:
         VideoError: It cannot be read or is larger than allowed.
         OutputError: The local copy cannot be written, which is not the video's fault.
+        MachineError: The network, the service or the credentials are to blame.
     """
     try:
         with opened(source) as remote, target.open("wb") as local:
@@ -225,6 +226,8 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
     except (VideoError, OutputError):
         raise
     except Exception as error:  # file systems raise their own errors
+        if is_temporary(error):
+            raise MachineError(*explained(f"{source.url}::{source.location}", error)) from error
         raise VideoError(f"it cannot be fetched: {type(error).__name__}: {error}") from error
 
 

@@ -44,14 +44,18 @@ class RangeFile(io.RawIOBase):
         self._position = max(0, start + offset)
         return self._position
 
+    def is_in_tail(self, position: int) -> bool:
+        """Return whether the bytes from a position on are read together with the end."""
+        return position >= self._size - TAIL_BYTES
+
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes from the position on; all that are left by default."""
         start = self._position
         end = self._size if size is None or size < 0 else min(self._size, start + size)
         if end <= start:
             return b""
-        first_of_tail = max(0, self._size - TAIL_BYTES)
-        if start >= first_of_tail:
+        if self.is_in_tail(start):
+            first_of_tail = max(0, self._size - TAIL_BYTES)
             self._tail = self._tail or self._ranges.read(
                 self._name, first_of_tail, self._size - first_of_tail
             )

@@ -5,6 +5,7 @@ names the URL; missing credentials and a missing package have messages of their 
 """
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -36,6 +37,15 @@ _NO_CREDENTIALS = frozenset(
      "DefaultCredentialsError", "RefreshError", "ClientAuthenticationError"]
 )  # fmt: skip
 """Names of the exceptions of cloud packages, which need not be installed."""
+
+
+_OF_NETWORK = (
+    "ConnectionError", "ConnectorError", "TimeoutError", "DisconnectedError", "SSLError",
+    "PayloadError", "IncompleteRead", "IncompleteReadError",
+)  # fmt: skip
+"""Ends of the names of the exceptions of web clients for a network that does not work."""
+_OF_SERVICE = (errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT)
+"""Error numbers that fsspec packages use for answers of an overloaded or broken service."""
 
 
 class RemoteFile(NamedTuple):
@@ -104,6 +114,12 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
             f"{url!r} cannot be {verb}: access is denied ({error})",
             "check that your credentials are valid and allow it",
         )
+    if _has_no_reason(error):
+        return (
+            f"{url!r} cannot be {verb}: the service answered 'Bad Request'",
+            "this usually means that the credentials have expired: renew them, then rerun the same"
+            " command",
+        )
     if isinstance(error, FileNotFoundError):
         is_bucket = _is_about_bucket(error)
         what = f"the bucket of {url!r} does not exist" if is_bucket else f"{url!r} does not exist"
@@ -111,6 +127,26 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
     return (
         f"{url!r} cannot be {verb}: {type(error).__name__}: {' '.join(str(error).split())}",
         "check the URL and the network, then rerun the same command",
+    )
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether the network, the service or the credentials are to blame, not the file."""
+    if isinstance(error, PermissionError) or _has_no_reason(error):
+        return True
+    return any(
+        isinstance(one, ConnectionError | TimeoutError)
+        or type(one).__name__ in _NO_CREDENTIALS
+        or type(one).__name__.endswith(_OF_NETWORK)
+        or getattr(one, "errno", None) in _OF_SERVICE
+        for one in _chain(error)
+    )
+
+
+def _has_no_reason(error: Exception) -> bool:
+    """Return whether S3 refused a request for properties, whose answers never give a reason."""
+    return (
+        isinstance(error, OSError) and error.errno == errno.EINVAL and "Bad Request" in str(error)
     )
 
 
@@ -192,6 +228,20 @@ class RemoteFolder:
                     raise
                 return False
             return True
+
+    def read_if_exists(self, name: str) -> bytes | None:
+        """Return the bytes of a file; None if it does not exist.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        try:
+            return self.read(name)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, FileNotFoundError) and not _is_about_bucket(cause):
+                return None
+            raise
 
     def stamp(self, name: str) -> str:
         """Return the stamp of a file.

@@ -123,6 +123,11 @@ def read_description(path: Path) -> Description:
     if not (path / NAME).exists():
         if (path / EARLIER_TABLES[0]).exists() or any((path / MANIFESTS).glob(f"*/{NAME}")):
             raise damaged(path, f"{NAME} is missing")
+        if (path / ".work").is_dir():
+            raise StoreError(
+                f"the store at {str(path)!r} is not finished",
+                "an ingest into it is running or was interrupted: wait for it, or rerun it",
+            )
         if path.is_dir() and any(path.iterdir()):
             raise StoreError(
                 f"{str(path)!r} is not a frame store: it contains other files",
@@ -247,11 +252,6 @@ def unreadable(path: Path, name: str, error: Exception) -> StoreError:
 
 def damaged(path: Path, what: str) -> StoreError:
     """Make the error for a store with missing or altered files."""
-    if (path / ".work" / "ready").is_dir():
-        return StoreError(
-            f"the store at {str(path)!r} is incomplete: {what}",
-            "an ingest into it is running or was interrupted: wait for it, or rerun it",
-        )
     return StoreError(
         f"the store at {str(path)!r} is damaged: {what}",
         f"run `footage store verify {path} --repair VIDEOS`, where VIDEOS are the files or folders"

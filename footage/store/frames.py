@@ -379,7 +379,8 @@ class Parts:
         for group in groups:
             column = metadata.row_group(group).column(FRAMES_SCHEMA.get_field_index("jpeg"))
             start, length = column.data_page_offset, column.total_compressed_size
-            ranges.prefetch(functools.partial(ranges.read, name, start, length))
+            if not file.is_in_tail(start):
+                ranges.prefetch(functools.partial(ranges.read, name, start, length))
 
     def _forget(self, part: int) -> None:
         if part in self._open:

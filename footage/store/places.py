@@ -201,11 +201,14 @@ class RemotePlace(Place):
 
     def fetch_description(self, content_hash: str = "") -> None:
         """Bring `store.json`; and those of all manifests, if it does not have this hash."""
-        if not self.remote.exists(NAME):
+        content = self.remote.read_if_exists(NAME)
+        if content is None:
             files.remove(self.path / NAME)
             self._fetch_manifests()
             return
-        self._download(NAME)
+        cache.make_folder(self.path)
+        with files.atomic_write(self.path / NAME) as temporary:
+            temporary.write_bytes(content)
         if content_hash and read_description(self.path).content_hash != content_hash:
             self._fetch_manifests()
 
@@ -306,7 +309,7 @@ class RemotePlace(Place):
         Raises:
             BusyError: Another process is changing it.
         """
-        with super().locked():
+        with copies.naming_urls(), super().locked():
             self._take_lock()
             ended = threading.Event()
             refreshing = threading.Thread(target=self._refresh, args=(ended,), daemon=True)
