@@ -70,7 +70,7 @@ def test_a_listing_of_a_web_server_is_a_folder(server):
 
 
 def test_what_a_web_server_does_not_have_is_one_error(server):
-    with pytest.raises(FootageError, match=r"there is nothing at 'http://.*absent.mp4'"):
+    with pytest.raises(FootageError, match=r"'http://.*absent.mp4' does not exist"):
         find([f"{server}/absent.mp4"])
 
 
