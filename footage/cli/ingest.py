@@ -8,7 +8,8 @@ from tyro.conf import Positional, arg
 
 from footage.cli import parsing
 from footage.cli.following import log_next
-from footage.cli.options import SOME, required
+from footage.cli.options import SOME, Flag, required
+from footage.cli.requirements import show_requirements
 from footage.errors import MachineError
 from footage.ingestion.config import IngestConfig
 from footage.text import printable
@@ -32,9 +33,21 @@ def _ingest(
     ],
     *,
     out: Annotated[str, required("STORE", "Local folder to write the frame store to.")],
+    dry_run: Annotated[
+        Flag,
+        arg(
+            help="Decode a few videos and show time, disk and size of the store; write nothing.",
+            help_behavior_hint="",
+        ),
+    ] = False,
     config: Annotated[IngestConfig, arg(name="")] = IngestConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Decode videos into a frame store. Rerun to resume or to add new videos."""
+    if dry_run:
+        from footage.commands.ingest_dry_run import dry_run as measured
+
+        show_requirements(measured(paths, out, config))
+        return
     from footage.commands.ingest import ingest, ingest_shard
     from footage.ingestion.report import TooManyRejectedError, UnprocessedError
 

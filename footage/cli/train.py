@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from tyro.conf import arg
 from footage import configuration
 from footage.cli import following, parsing, recipe_help
 from footage.cli.options import Flag, optional, required
-from footage.cli.tables import show
+from footage.cli.requirements import show_requirements
 from footage.errors import UsageError
 from footage.io.copies import pulled, with_urls
 from footage.recipes import choice
@@ -76,7 +75,9 @@ def run(words: Sequence[str]) -> None:
         if config.learns_from_videos and not store:
             raise UsageError("this recipe needs a frame store", "add --store STORE")
         if dry_run:
-            _show_requirements(config, store, labels, out, ["footage", "train", *words])
+            from footage.commands.train_dry_run import dry_run as measured
+
+            show_requirements(measured(config, store=store, labels=labels, out=out))
             return
         from footage.commands.train import train
 
@@ -100,25 +101,6 @@ def run(words: Sequence[str]) -> None:
     choice.require_settings_of_loss(base, rest)
     choice.require_levels(base, rest)
     parsing.run(command, rest, program, deprecated=DEPRECATED, choices=[choice.LOSS])
-
-
-def _show_requirements(
-    config: TrainConfig, store: str, labels: str, out: str, command: list[str]
-) -> None:
-    """Print what a run needs, and the command that starts it or what to change first."""
-    from rich.table import Table
-
-    from footage.commands.dry_run import dry_run
-
-    found = dry_run(config, store=store, labels=labels, out=out)
-    table = Table("", "needed", "", box=None, pad_edge=False)
-    for row in found.rows:
-        table.add_row(*row)
-    show(table)
-    for change in found.changes:
-        print(f"change: {change}")
-    rest = [word for word in command if word != "--dry-run"]
-    print("next: " + (shlex.join(rest) if found.fits else "change the settings above"))
 
 
 def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, MachineError, StoreError
-from footage.ingestion import planning, target
+from footage.ingestion import target
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.disk_space import SpaceWatch
 from footage.ingestion.report import (
@@ -24,21 +24,14 @@ from footage.ingestion.report import (
     UnprocessedError,
 )
 from footage.ingestion.sources import Source, find
+from footage.ingestion.tasks import executor_for, left_to_do, tasks_of
 from footage.ingestion.versions import versions
-from footage.ingestion.worker import (
-    IngestResult,
-    UnitResult,
-    UnitTask,
-    ingest_unit,
-    video_id,
-)
+from footage.ingestion.worker import IngestResult, UnitResult, UnitTask, ingest_unit, video_id
 from footage.io import files
 from footage.io.copies import naming_urls
-from footage.io.remote import is_url
-from footage.processes import interpreters, shards
-from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
+from footage.processes import shards
+from footage.processes.executors import Executor
 from footage.progress import progress_bar
-from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
 from footage.store import manifest
@@ -46,8 +39,6 @@ from footage.store.description import NAME
 from footage.store.gathering import MissingVideosError
 from footage.store.places import WORK, Place, place_of
 from footage.store.reader import Store
-from footage.store.records import finished_units
-from footage.store.sources import read_stamps
 from footage.video.detectors.base import DETECTORS
 
 MOST_FAILURES = 5
@@ -95,7 +86,7 @@ def ingest(
         existing = target.existing(place)
         target.check_settings(place, existing, config)
         if config.merge:
-            found = _plan(place, existing, sources, config)
+            found = left_to_do(place, existing, sources, config)
             shards.check_none_missing(place.path / WORK, list(found.units), found.num_units)
         results, new_videos = _work(place, existing, sources, config, executor)
         place.remove_work()
@@ -130,13 +121,13 @@ def ingest_shard(
         place.pull()
         existing = target.existing(place)
         target.check_settings(place, existing, config)
-        found = _plan(place, existing, sources, config)
+        found = left_to_do(place, existing, sources, config)
         mine = {position: unit for position, unit in found.units.items() if shard.takes(position)}
-        tasks = _tasks(place, found._replace(units=mine), config)
+        tasks = tasks_of(place, found._replace(units=mine), config)
         target.check_space(place, existing, tasks)
         shards.note_count(place.path / WORK, shard.count)
         target.write_settings(place, config)
-        results = _run(place, tasks, executor or _executor(tasks, config)) if tasks else []
+        results = _run(place, tasks, executor or executor_for(tasks, config)) if tasks else []
     failures = _failures(results)
     return ShardReport(shard=shard, num_videos=len(results) - len(failures), failures=failures)
 
@@ -170,13 +161,13 @@ def _work(
     about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), versions())
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
-        found = _plan(place, existing, sources, config)
-        tasks = _tasks(place, found, config)
+        found = left_to_do(place, existing, sources, config)
+        tasks = tasks_of(place, found, config)
         target.check_space(place, existing, tasks)
         target.write_settings(place, config)
         results = [IngestResult(video) for video in found.unchanged]
         if tasks:
-            results += _run(place, tasks, executor or _executor(tasks, config))
+            results += _run(place, tasks, executor or executor_for(tasks, config))
         sandbox = results[-1].sandbox or sandbox
         done = [result.video for result in results if not result.failure]
         try:
@@ -188,58 +179,6 @@ def _work(
         f"finished videos in '{place.location}/{WORK}' are repeatedly damaged",
         "check the disk, or choose another --out",
     )
-
-
-def _tasks(place: Place, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
-    store = place.location if place.remote else str(place.path.absolute())
-    return [
-        UnitTask(
-            unit,
-            store,
-            config.extraction,
-            config.detector,
-            config.limits,
-            config.require_sandbox or policy.requires_all(),
-        )
-        for unit in found.units.values()
-    ]
-
-
-def _executor(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
-    """Return worker processes; only those that use URLs get the environment with credentials."""
-    is_remote = any(is_url(task.store) or one.source.url for task in tasks for one in task.sources)
-    environment = None if is_remote else interpreters.minimal_environment()
-    settings = ExecutorSettings(
-        workers=min(config.workers, len(tasks)),
-        environment=environment,
-        ray_address=config.ray_address,
-    )
-    return EXECUTORS.find(config.executor)(settings)
-
-
-def _plan(
-    place: Place, existing: Store | None, sources: Sequence[Source], config: IngestConfig
-) -> planning.Plan:
-    """Return what is left to do.
-
-    Videos quarantined under other limits, or because they could not be fetched, are retried.
-    """
-    limits = dataclasses.asdict(config.limits)
-    stored: planning.Known = {}
-    if existing:
-        stored = planning.known_videos(
-            existing.videos,
-            read_stamps(place.path),
-            retry_quarantined=existing.description.limits != limits,
-        )
-    finished: dict[str, list[planning.KnownVideo]] = {}
-    for unit in finished_units(place):
-        other = unit.unit.limits != limits
-        for name, videos in planning.known_videos(
-            unit.videos, unit.stamps, retry_quarantined=other
-        ).items():
-            finished.setdefault(name, []).extend(videos)
-    return planning.plan(sources, stored, finished)
 
 
 def _run(place: Place, tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:

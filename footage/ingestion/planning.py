@@ -10,7 +10,7 @@ then their hashes.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -41,6 +41,8 @@ class KnownVideo(NamedTuple):
 
 Known = Mapping[str, Sequence[KnownVideo]]
 """Videos by the name of their source."""
+Copies = Callable[[Sequence[Source], Known], Mapping[str, str]]
+"""Returns the id of the original of each duplicate among some sources, by name."""
 
 
 def known_videos(videos: pa.Table, stamps: pa.Table, *, retry_quarantined: bool) -> Known:
@@ -97,13 +99,19 @@ class Plan(NamedTuple):
     """Ids of the videos of all other sources."""
 
 
-def plan(sources: Sequence[Source], stored: Known, finished: Known) -> Plan:
+def plan(
+    sources: Sequence[Source],
+    stored: Known,
+    finished: Known,
+    copies_of: Copies | None = None,
+) -> Plan:
     """Return the units that are left, with what is known about each source.
 
     Args:
         sources: All sources, sorted by name.
         stored: Videos in the store.
         finished: Videos of finished units that no manifest lists yet.
+        copies_of: Replaces `duplicates`, which reads files.
     """
     unchanged, candidates = [], []
     for source in sources:
@@ -112,7 +120,7 @@ def plan(sources: Sequence[Source], stored: Known, finished: Known) -> Plan:
             unchanged.append(video)
         else:
             candidates.append(source)
-    copies = duplicates(candidates, stored)
+    copies = (copies_of or duplicates)(candidates, stored)
     left = {}
     every = list(units(candidates))
     for position, unit in enumerate(every):

@@ -69,6 +69,17 @@ def check_settings(place: Place, store: Store | None, config: IngestConfig) -> N
         )
 
 
+def has_lost_settings(place: Place, store: Store | None) -> bool:
+    """Return whether a first ingest was interrupted and cannot be resumed; an ingest removes it."""
+    if store or not (place.path / WORK).exists():
+        return False
+    try:
+        _SETTINGS.read(place.path / _SETTINGS_NAME)
+    except StoreError:
+        return True
+    return False
+
+
 def _settings_of_work(place: Place) -> dict[str, Any] | None:
     """Return the settings of an interrupted first ingest, without which its units are useless."""
     store = place.path

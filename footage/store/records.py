@@ -213,10 +213,14 @@ def _shots(lists: pa.ChunkedArray) -> pa.Table:
     return pa.table(numbers | columns)
 
 
-def finished_units(store: Path | Place) -> Iterator[UnitRecord]:
+def finished_units(store: Path | Place, *, keeps_damaged: bool = False) -> Iterator[UnitRecord]:
     """Yield the units that no manifest lists yet, in order of their names.
 
     A record that is damaged, or whose part is, is removed, so that its videos are ingested again.
+
+    Args:
+        store: The store.
+        keeps_damaged: Whether to leave damaged records where they are.
     """
     place = place_of(store)
     for path in sorted((place.path / RECORDS).glob("??/*.arrow")):
@@ -228,4 +232,5 @@ def finished_units(store: Path | Place) -> Iterator[UnitRecord]:
             yield unit
         except DamagedRecordError as error:
             log.warning("a finished unit is damaged and will be ingested again: %s", error)
-            place.remove_record(error.path)
+            if not keeps_damaged:
+                place.remove_record(error.path)

@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-from typing import NamedTuple
 
 import torch
 
 from footage import arguments
 from footage.arguments import Location
+from footage.commands.requirements import Requirements, duration, size
 from footage.errors import ConfigError
 from footage.io import files
 from footage.io.copies import on_local_copies
@@ -16,17 +16,6 @@ from footage.training.config import TrainConfig
 from footage.training.datasets import open_data, with_earlier_cap
 from footage.training.loader import available_bytes
 from footage.training.updates import fetch_steps
-
-
-class Requirements(NamedTuple):
-    """What a run needs and what this machine has."""
-
-    rows: list[tuple[str, str, str]]
-    """Quantity, value, and how it was found."""
-    changes: list[str]
-    """What to change so that the run fits or is faster; empty if nothing."""
-    fits: bool
-    """Whether memory and disk suffice."""
 
 
 @on_local_copies("out", "labels")
@@ -75,8 +64,8 @@ def dry_run(
     disk_needed = disk * (config.keep_checkpoints + 1)
     rows.append(
         (
-            "disk", _size(disk_needed),
-            f"{config.keep_checkpoints + 1} checkpoints of {_size(disk)}; {_size(free_disk)} free",
+            "disk", size(disk_needed),
+            f"{config.keep_checkpoints + 1} checkpoints of {size(disk)}; {size(free_disk)} free",
         )
     )  # fmt: skip
     fits_memory = found is not None and found.memory_bytes <= memory
@@ -102,17 +91,17 @@ def _measured_rows(
     config: TrainConfig, found: rehearsal.Rehearsal | None, device: torch.device, memory: int
 ) -> list[tuple[str, str, str]]:
     if found is None:
-        return [("memory", f"more than {_size(memory)}", "a step does not fit on this GPU")]
+        return [("memory", f"more than {size(memory)}", "a step does not fit on this GPU")]
     how = "measured on one step"
     if not found.is_measured:
         how = f"estimated, within {rehearsal.ESTIMATE_ERROR:.0%}"
     step = "measured" if found.is_whole_step else "measured with fewer videos"
     slower = max(found.step_seconds, found.load_seconds)
     return [
-        ("memory", _size(found.memory_bytes), f"{how}; {_size(memory)} free on {device}"),
+        ("memory", size(found.memory_bytes), f"{how}; {size(memory)} free on {device}"),
         ("time per step", f"{found.step_seconds:.3g} s", f"{step}, in {config.precision}"),
         ("loading", f"{found.load_seconds:.3g} s", f"per batch with {found.workers} workers"),
-        ("total time", _duration(slower * config.steps), "without online metrics and checkpoints"),
+        ("total time", duration(slower * config.steps), "without online metrics and checkpoints"),
     ]
 
 
@@ -136,7 +125,7 @@ def _changes(
         )
     if checkpoint_bytes * (config.keep_checkpoints + 1) > free_disk:
         changes.append(
-            f"less disk: --keep-checkpoints 1 needs {_size(2 * checkpoint_bytes)}, or another --out"
+            f"less disk: --keep-checkpoints 1 needs {size(2 * checkpoint_bytes)}, or another --out"
         )
     return changes
 
@@ -155,16 +144,3 @@ def _less_memory(config: TrainConfig, found: rehearsal.Rehearsal, memory: int) -
 def _free_memory(device: torch.device) -> int:
     """Return the free memory of a device in bytes."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:,.0f} MB"
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    if hours >= 48:
-        return f"{hours / 24:,.1f} days"
-    if hours >= 2:
-        return f"{hours:.1f} hours"
-    return f"{minutes:.1f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"

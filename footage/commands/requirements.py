@@ -1,0 +1,32 @@
+"""What a command needs, as the option `--dry-run` of several commands shows it."""
+
+from typing import NamedTuple
+
+
+class Requirements(NamedTuple):
+    """What a command needs and what this machine has."""
+
+    rows: list[tuple[str, str, str]]
+    """Quantity, value, and how it was found."""
+    changes: list[str]
+    """What to change so that it fits or is faster; empty if nothing."""
+    fits: bool
+    """Whether memory and disk suffice."""
+
+
+def size(num_bytes: int | float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
+        if num_bytes >= unit:
+            return f"{num_bytes / unit:,.1f} {name}"
+    return f"{num_bytes / 1e6:,.0f} MB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:,.1f} MB"
+
+
+def duration(seconds: int | float) -> str:
+    """Return a duration in the unit that suits it."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 48:
+        return f"{hours / 24:,.1f} days"
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    return f"{minutes:.1f} minutes" if minutes >= 2 else f"{seconds:.3g} seconds"
