@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from footage.cli import parsing
 from footage.cli.following import is_run, log_next
 from footage.cli.options import Flag, Repeated, flat, optional, required
+from footage.cli.requirements import show_requirements
 from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
@@ -57,6 +58,13 @@ def _evaluate(
             help_behavior_hint="",
         ),
     ] = False,
+    dry_run: Annotated[
+        Flag,
+        arg(
+            help="Measure a batch of images and show jobs, time, memory and disk; write nothing.",
+            help_behavior_hint="",
+        ),
+    ] = False,
     config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008 (frozen)
 ) -> None:
     """Evaluate a model on your labelled images or on a task suite, with baselines.
@@ -65,11 +73,25 @@ def _evaluate(
 
     Rerun to resume.
     """
+    if suite and labels:
+        raise UsageError("--labels and --suite cannot be combined", "evaluate on each separately")
+    if dry_run:
+        from footage.commands.evaluate_dry_run import dry_run as measured
+
+        found = measured(
+            model,
+            labels=flat(labels),
+            suite=suite,
+            data=data,
+            out=out,
+            config=config,
+            overwrite=overwrite,
+        )
+        show_requirements(found)
+        return
     from footage.commands.evaluate import evaluate
     from footage.evaluation.tables import tables
 
-    if suite and labels:
-        raise UsageError("--labels and --suite cannot be combined", "evaluate on each separately")
     results = evaluate(
         model,
         labels=flat(labels),

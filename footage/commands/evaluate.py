@@ -19,7 +19,7 @@ from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation import execution, runner
 from footage.evaluation.averages import Summary, summarise
 from footage.evaluation.config import EvaluateConfig
-from footage.evaluation.dataset import OTHER, open_task
+from footage.evaluation.dataset import OTHER, Task, open_task
 from footage.evaluation.folders import Evaluated, evaluate_folders
 from footage.evaluation.held_out import evaluate_held_out
 from footage.evaluation.models import UNKNOWN, EvaluatedModel, FeatureFunction
@@ -99,6 +99,31 @@ def evaluate(
     config = arguments.settings(config, EvaluateConfig)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     paths = arguments.locations(labels, "labels")
+    evaluated = checked(model, paths, suite, config, preprocessing)
+    if suite:
+        return _on_suite(evaluated, suite, data, out, config)
+    found = []
+    if config.held_out:
+        found.append(_on_held_out(evaluated, out, overwrite))
+    if paths:
+        found.append(_on_labelled(evaluated, paths, out, config, overwrite))
+    rows = [row for each in found for row in each.rows]
+    return Results(rows, {}, [path for each in found for path in each.files])
+
+
+def checked(
+    model: Location | FeatureFunction,
+    paths: Sequence[str | Path],
+    suite: str,
+    config: EvaluateConfig,
+    preprocessing: Preprocessing,
+) -> EvaluatedModel:
+    """The model under test, after a check that the arguments go together.
+
+    Raises:
+        CheckpointError: The model does not exist.
+        ConfigError: The arguments contradict each other.
+    """
     evaluated = EvaluatedModel(
         model=model if callable(model) else arguments.location(model, "model"),
         size=config.size,
@@ -113,27 +138,42 @@ def evaluate(
         )
     if evaluated.has_backbone:
         require_known(str(evaluated.model))
-    if suite:
-        return _on_suite(evaluated, suite, data, out, config)
-    if config.shard or config.merge or config.executor != "local":
+    if not suite and (config.shard or config.merge or config.executor != "local"):
         raise ConfigError("--shard, --merge and --executor need a suite", "add --suite SUITE")
-    if not paths and not config.held_out:
+    if not (suite or paths or config.held_out):
         raise ConfigError(
             "no evaluation data given",
             "add --labels DIR, --held-out, or --suite SUITE --data DIR",
         )
-    found = []
-    if config.held_out:
-        found.append(_on_held_out(evaluated, out, overwrite))
-    if paths:
-        found.append(_on_labelled(evaluated, paths, out, config, overwrite))
-    rows = [row for each in found for row in each.rows]
-    return Results(rows, {}, [path for each in found for path in each.files])
+    return evaluated
 
 
 def _on_suite(
     model: EvaluatedModel, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
 ) -> Results:
+    evaluation, folder = suite_evaluation(model, name, data, out, config)
+    with progress_bar(f"evaluate {evaluation.suite}") as bar:
+        if config.shard:
+            shard = parse_shard(config.shard)
+            runner.run_shard(evaluation, shard, _shown(bar))
+            return Results([], {}, [], str(shard))
+        found = runner.run(evaluation, _shown(bar))
+    names = [each.protocol.name for each in evaluation.entries]
+    summaries = {
+        each: summarise([row for row in found if row.protocol == each], config.averaging)
+        for each in names
+    }
+    return Results(found, summaries, [folder / each for each in names])
+
+
+def suite_evaluation(
+    model: EvaluatedModel, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
+) -> tuple[execution.Evaluation, Path]:
+    """The evaluation of a model on a suite, and the folder of its results.
+
+    Raises:
+        ConfigError: The suite or its tasks do not exist.
+    """
     if name not in SUITES:
         raise UnknownNameError("suite", name, SUITES)
     if not str(data):
@@ -167,17 +207,7 @@ def _on_suite(
         suite=suite.name,
         table=table,
     )
-    with progress_bar(f"evaluate {suite.name}") as bar:
-        if config.shard:
-            shard = parse_shard(config.shard)
-            runner.run_shard(evaluation, shard, _shown(bar))
-            return Results([], {}, [], str(shard))
-        found = runner.run(evaluation, _shown(bar))
-    summaries = {
-        each.name: summarise([row for row in found if row.protocol == each.name], config.averaging)
-        for each in protocols
-    }
-    return Results(found, summaries, [folder / each.name for each in protocols])
+    return evaluation, folder
 
 
 def _own_name(data: Path) -> str:
@@ -216,15 +246,8 @@ def _on_labelled(
     config: EvaluateConfig,
     overwrite: bool,
 ) -> Evaluated:
-    unknown = [name for name in config.protocols if name not in PROBES]
-    if unknown:
-        raise ConfigError(
-            f"on labelled images protocols must be some of {', '.join(PROBES)}, got {unknown}",
-            "other protocols need a suite: --suite folder --data DIR",
-        )
-    tasks = [open_task(path, config.seed) for path in labelled]
+    tasks = labelled_tasks(labelled, config)
     names = [task.name for task in tasks]
-    _check_names(names)
     with progress_bar(f"evaluate {', '.join(names)}") as bar:
         return evaluate_folders(
             model,
@@ -235,6 +258,23 @@ def _on_labelled(
             overwrite=overwrite,
             progress=_shown(bar),
         )
+
+
+def labelled_tasks(labelled: Sequence[str | Path], config: EvaluateConfig) -> list[Task]:
+    """The tasks of labelled images, which have unique names.
+
+    Raises:
+        ConfigError: A folder cannot be used, or a protocol needs a suite.
+    """
+    unknown = [name for name in config.protocols if name not in PROBES]
+    if unknown:
+        raise ConfigError(
+            f"on labelled images protocols must be some of {', '.join(PROBES)}, got {unknown}",
+            "other protocols need a suite: --suite folder --data DIR",
+        )
+    tasks = [open_task(path, config.seed) for path in labelled]
+    _check_names([task.name for task in tasks])
+    return tasks
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -150,13 +150,13 @@ def is_done(evaluation: Evaluation, job: Job) -> bool:
     """Whether the result of a job is recorded."""
     task, entry = evaluation.tasks[job.task], evaluation.entries[job.entry]
     if job.kind == "frozen":
-        return not _frozen_left(evaluation, task)
+        return not frozen_left(evaluation, task)
     if job.kind == "select":
         return jobs.tried(entry.records, train_val(task), job.number)
-    return TestSet(task, entry.records).recorded(job.number) is not None
+    return TestSet(task, entry.records).is_answered(job.number)
 
 
-def _frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
+def frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
     """The test part by index of each frozen entry that is not recorded yet."""
     tests = {
         number: TestSet(task, entry.records)
@@ -166,7 +166,7 @@ def _frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
     return {
         number: test
         for number, test in tests.items()
-        if test.recorded(evaluation.entries[number].protocol.seeds[0]) is None
+        if not test.is_answered(evaluation.entries[number].protocol.seeds[0])
     }
 
 
@@ -239,7 +239,7 @@ def perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
 def _perform(evaluation: Evaluation, job: Job, advance: Advance) -> None:
     task = evaluation.tasks[job.task]
     if job.kind == "frozen":
-        left = _frozen_left(evaluation, task)
+        left = frozen_left(evaluation, task)
         if left:
             contexts = [evaluation.context(number, job.task) for number in left]
             jobs.evaluate_frozen(contexts, train_val(task), list(left.values()), advance)

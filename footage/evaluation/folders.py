@@ -106,6 +106,32 @@ def evaluate_folders(
     return Evaluated(rows, stored)
 
 
+def left_of(
+    model: EvaluatedModel,
+    tasks: Sequence[Task],
+    protocols: Sequence[Protocol],
+    out: Path | None,
+    *,
+    overwrite: bool,
+) -> list[Task]:
+    """The tasks without results of earlier calls; nothing is written.
+
+    Images are read only if there are results that could be theirs.
+
+    Raises:
+        ConfigError: `out` contains other results.
+    """
+    if overwrite:
+        return list(tasks)
+    folder = model.run / layout.EVALUATIONS if model.run else None
+    if not (out and out.exists()) and not (folder and any(folder.glob("*.json"))):
+        return list(tasks)
+    frozen = models.frozen(model, torch.device("cpu"))
+    every = [_identified(task, model, frozen.described, protocols) for task in tasks]
+    known = _known(every, model.run, out)
+    return [each.task for each in every if each.digest not in known]
+
+
 def header_of(frozen: Frozen) -> dict[str, Any]:
     """The description of a model at the start of its result files."""
     described = frozen.described
@@ -151,19 +177,32 @@ def _computed(
 ) -> dict[str, list[ResultRow]]:
     """Rows by digest: for each task, the baselines, weakest first, then the model."""
     with _records(stored, [each.digest for each in left]) as records:
-        evaluation = Evaluation(
-            entries=tuple(
-                entry(each, protocol, records / (each.baseline or "model") / protocol.name)
-                for each in with_baselines(model)
-                for protocol in protocols_of(each, protocols)
-            ),
-            tasks=tuple(each.task for each in left),
-            out=records,
-            batch_size=batch_size,
+        evaluation = evaluation_of(
+            model, [each.task for each in left], protocols, batch_size, records
         )
         images = {each.task.name: each.images for each in left}
         rows = runner.run(evaluation, progress, images)
     return {each.digest: [row for row in rows if row.task == each.task.name] for each in left}
+
+
+def evaluation_of(
+    model: EvaluatedModel,
+    tasks: Sequence[Task],
+    protocols: Sequence[Protocol],
+    batch_size: int,
+    records: Path,
+) -> Evaluation:
+    """The evaluation of a model and its baselines on tasks."""
+    return Evaluation(
+        entries=tuple(
+            entry(each, protocol, records / (each.baseline or "model") / protocol.name)
+            for each in with_baselines(model)
+            for protocol in protocols_of(each, protocols)
+        ),
+        tasks=tuple(tasks),
+        out=records,
+        batch_size=batch_size,
+    )
 
 
 @contextlib.contextmanager

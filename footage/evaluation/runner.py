@@ -34,7 +34,7 @@ from footage.evaluation.execution import (
 )
 from footage.evaluation.leakage import Compared, Leakage, leakage
 from footage.evaluation.models import EvaluatedModel
-from footage.evaluation.records import EVALUATION, publish
+from footage.evaluation.records import EVALUATION, publish, read
 from footage.evaluation.results import GENERATION, LINES, ResultRow, read_rows, write_lines
 from footage.evaluation.test_set import Score, TestSet
 from footage.io import files
@@ -65,7 +65,7 @@ def run(
     """
     entries = evaluation.entries
     _check_functions(evaluation)
-    described = _identify(evaluation)
+    described = identify(evaluation)
     evaluation, seen = _with_images(evaluation, images)
     with files.exclusive(evaluation.out / ".lock", evaluation.out):
         rounds = rounds_of(evaluation)
@@ -96,7 +96,7 @@ def run_shard(evaluation: Evaluation, shard: Shard, progress: Progress = SILENT)
         ConfigError: As in `run`.
     """
     _check_functions(evaluation)
-    _identify(evaluation)
+    identify(evaluation)
     mine = {unit for unit, number in units_of(evaluation).items() if shard.takes(number)}
     names = {task for task, _ in mine}
     tasks = tuple(task for task in evaluation.tasks if task.name in names)
@@ -233,8 +233,14 @@ def fields_of_model(described: Mapping[str, Any]) -> dict[str, Any]:
 # --- the records -------------------------------------------------------------------------------
 
 
-def _identify(evaluation: Evaluation) -> dict[EvaluatedModel, dict[str, Any]]:
+def identify(
+    evaluation: Evaluation, *, is_dry: bool = False
+) -> dict[EvaluatedModel, dict[str, Any]]:
     """Describe the models, and compare them with those whose records exist.
+
+    Args:
+        evaluation: Models, protocols and tasks.
+        is_dry: Whether to write nothing.
 
     Raises:
         ConfigError: The records belong to a different evaluation.
@@ -252,7 +258,13 @@ def _identify(evaluation: Evaluation) -> dict[EvaluatedModel, dict[str, Any]]:
             "model": described[model],
             "protocol": configuration.to_dict(protocol),
         }
-        found = publish(EVALUATION, records / IDENTITY, {"identity": wanted, "environment": here})
+        path = records / IDENTITY
+        if is_dry:
+            found = read(EVALUATION, path)
+        else:
+            found = publish(EVALUATION, path, {"identity": wanted, "environment": here})
+        if found is None:
+            continue
         different = list(configuration.differences(wanted, found.identity))
         if different:
             raise ConfigError(

@@ -98,6 +98,17 @@ class TestSet:
         Raises:
             ConfigError: The answers belong to other lists of images.
         """
+        answered = self._answered(seed)
+        if answered is None:
+            return None
+        found = read(SCORED, self._folder / f"{seed}.json") or self._count(seed, answered)
+        return Score(found.accuracy, found.chance, answered.selection)
+
+    def is_answered(self, seed: int) -> bool:
+        """Whether the answers of a seed are stored; unlike `recorded`, it writes nothing."""
+        return self._answered(seed) is not None
+
+    def _answered(self, seed: int) -> Answered | None:
         path = self._folder / f"{seed}.answers.json"
         answered = read(ANSWERED, path)
         if answered is None:
@@ -110,8 +121,7 @@ class TestSet:
                 f" {len(self.__part.paths)} images",
                 "remove it to compute it again",
             )
-        found = read(SCORED, self._folder / f"{seed}.json") or self._count(seed, answered)
-        return Score(found.accuracy, found.chance, answered.selection)
+        return answered
 
     def score(
         self, seed: int, selection: Selection, classify: Callable[[Sequence[Path]], Answers]
