@@ -7,7 +7,16 @@
 
 from pathlib import Path
 
-from docs.pages import commands, configuration, losses, paper_map, recipes, reliability, sandbox
+from docs.pages import (
+    commands,
+    configuration,
+    cost,
+    losses,
+    paper_map,
+    recipes,
+    reliability,
+    sandbox,
+)
 from experiments import draw_results, draw_tasks, results_page
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +26,7 @@ PAGES = {
     "docs/reference/losses.md": losses.page,
     "docs/reference/recipes.md": recipes.page,
     "docs/background/reliability.md": reliability.page,
+    "docs/background/cost-at-scale.md": cost.page,
     "docs/background/paper-map.md": paper_map.page,
     "experiments/results.md": results_page.page,
     "docs/background/sandbox.md": sandbox.page,
