@@ -92,27 +92,31 @@ def dry_run(
     if config.merge:
         raise ConfigError("--merge decodes nothing that --dry-run could measure", "remove one")
     DETECTORS.find(config.detector)
-    store = ingest._local_folder(arguments.location(out, "out"))
+    place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
-    ingest._check_content(store)
-    existing = ingest._existing(store)
-    if not _is_damaged_work(store, existing):
-        ingest._check_settings(store, existing, config)
-    work = _work(store, existing, sources, config)
+    with naming_urls():
+        target.check_content(place)
+        place.pull()
+        existing = target.existing(place)
+        if not target.has_lost_settings(place, existing):
+            target.check_settings(place, existing, config)
+        work = _work(place, existing, sources, config)
     found = _sample(work, config, executor, seconds)
-    rows, changes = _rows_of_work(work), []
-    free = files.free_bytes(store)
-    fits, disk = True, Estimate(0.0, 0.0)
-    if found.measured:
-        disk = found.total("stored_bytes")
-        fits = disk.highest <= free
-        rows += _rows_of_sample(work, found, config)
-        room = f"{size(free)} free at --out" if place.remote is None else "in the object store"
+    rows = _rows_of_work(work)
+    free = files.free_bytes(place.path) if place.remote is None else math.inf
+    if not found.measured:
+        answer = "unknown" if found.tried else "yes"
+        if found.tried:
+            how = f"none of {found.tried} could be decoded within {duration(seconds)}"
+            rows.append(("sample", "0 videos", how))
+        return Requirements([*rows, ("fits", answer, "")], [], True)
+    disk = found.total("stored_bytes")
+    fits = disk.highest <= free
+    rows += _rows_of_sample(work, found, config)
+    room = f"{size(free)} free at --out" if place.remote is None else "in the object store"
     rows.append(("store", f"{size(disk.total)} {disk.relative}", room))
-        changes = _changes(found, disk, free, config, is_new=existing is None)
-    elif work.left:
-        rows.append(("sample", "0 videos", f"none could be decoded within {duration(seconds)}"))
     rows.append(("fits", "yes" if fits else "no" if disk.total > free else "not certain", ""))
+    changes = _changes(found, disk, free, config, is_new=existing is None)
     return Requirements(rows, changes, fits)
 
 
@@ -233,7 +237,7 @@ def _row_of_rejected(work: Work, found: Sample) -> tuple[str, str, str]:
 
 
 def _changes(
-    found: Sample, disk: Estimate, free: int, config: IngestConfig, *, is_new: bool
+    found: Sample, disk: Estimate, free: int | float, config: IngestConfig, *, is_new: bool
 ) -> list[str]:
     changes = []
     if disk.highest > free:
