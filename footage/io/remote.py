@@ -58,7 +58,7 @@ class RemoteFile(NamedTuple):
     """Changes when the content does: etag or modification time; empty if there is neither."""
 
 
-def is_url(location: str | os.PathLike[str]) -> bool:
+def is_url(location: object) -> bool:
     """Return whether a location is a URL, including `file://`."""
     return isinstance(location, str) and _URL.match(location) is not None
 

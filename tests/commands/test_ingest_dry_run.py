@@ -11,7 +11,7 @@ from footage.commands.ingest import ingest, ingest_shard
 from footage.commands.ingest_dry_run import dry_run
 from footage.errors import ConfigError, StoreError
 from footage.ingestion.config import IngestConfig
-from footage.store.records import WORK
+from footage.store.places import WORK
 from tests.support.ingesting import CONFIG, HERE, hashes
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from footage.commands.ingest import ingest, ingest_shard
+from footage.commands.ingest_dry_run import dry_run
 from footage.errors import BusyError, ConfigError, StoreError
 from footage.ingestion.sources import find
 from footage.io import cache, range_file
@@ -19,7 +20,7 @@ from footage.store.places import RemotePlace
 from footage.store.reader import Store
 from tests.support import synthetic
 from tests.support.ingesting import CONFIG, HERE, RUN
-from tests.support.object_store import SECRET
+from tests.support.object_store import SECRET, SLOW
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,10 @@ def contents(store):
     """Everything a store contains, as it is read."""
     rows = range(store.shots.num_rows)
     return store.videos.to_pylist(), [store.frames_of_shot(row) for row in rows]
+
+
+def is_write_of_manifest(request):
+    return request.method == "PUT" and "/manifests/" in request.path
 
 
 def files_of_store(server, url):
@@ -128,13 +133,18 @@ def test_killed_ingest_is_resumed_on_a_machine_with_an_empty_cache(
     bucket, server, video_folder, local_store, tmp_path, monkeypatch
 ):
     url = f"{bucket}/store"
-    root = str(video_folder.parent)
-    process = subprocess.Popen([sys.executable, "-c", RUN, root, str(video_folder), url])
-    while not any(name.startswith(".work/records") for name in server.files(url)):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    server.slow_seconds = 30.0
+    with (
+        server.disturbed(lambda request: SLOW * is_write_of_manifest(request)) as hit,
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, str(video_folder.parent), str(video_folder), url]
+        ) as process,
+    ):
+        while not hit:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    server.slow_seconds = 0.3
     lock = RemotePlace(url)
     assert lock.remote.exists(places.LOCK)
 
@@ -270,3 +280,17 @@ def test_no_secret_is_stored(bucket, server, video_folder, tmp_path, caplog):
     for content in everything:
         data = content.encode() if isinstance(content, str) else content
         assert SECRET.encode() not in data
+
+
+def test_dry_run_writes_nothing_to_the_bucket(bucket, server, video_folder):
+    upload(video_folder, f"{bucket}/videos")
+    ingest_shard([f"{bucket}/videos"], f"{bucket}/store", replace(CONFIG, shard="0/2"), HERE)
+    before = server.files(bucket)
+    server.requests.clear()
+    found = dry_run([f"{bucket}/videos"], f"{bucket}/store", CONFIG, executor=HERE)
+    assert found.fits
+    rows = {name: (value, how) for name, value, how in found.rows}
+    assert rows["sources"][0] == "6"
+    assert rows["store"][1] == "in the object store"
+    assert server.files(bucket) == before
+    assert not [one for one in server.requests if one.method not in ("GET", "HEAD")]
