@@ -94,7 +94,7 @@ SECTIONS = {
             "shots from a simple detector of colour histogram changes",
             "recalled .65",
             "video.detectors.adaptive:AdaptiveCuts ingestion.config:IngestConfig.detector",
-            "adaptive frame differences (PySceneDetect) and fades, or TransNet v2",
+            "adaptive frame differences (as in PySceneDetect) and fades, or TransNet v2",
         ),
         Row(
             "K shots x L frames per video, K and L between 4 and 8",

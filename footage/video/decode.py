@@ -66,6 +66,10 @@ class TimedFrame(NamedTuple):
     aspect: float = 1.0
 
 
+_Decoded = tuple[av.VideoFrame, float, Orientation, float]
+"""A picture, its usual duration in seconds, its orientation and the aspect ratio of its pixels."""
+
+
 class Video:
     """A video file opened for one pass.
 
@@ -144,16 +148,22 @@ class Video:
         Times are presentation times (pts x time base), strictly increasing. Wrong and missing ones
         are replaced: see `Timeline`.
         """
-        for shown in self._timeline.times(self._stamped()):
-            frame: TimedFrame = shown.item
-            room = self._timeline.end - shown.seconds
-            duration = min(frame.duration, room) if room > 0 else frame.duration
-            yield frame._replace(
-                seconds=shown.seconds, duration=duration, is_guessed=shown.is_guessed
+        for seconds, is_guessed, (picture, usual, orientation, aspect) in self._timeline.times(
+            self._stamped()
+        ):
+            room = self._timeline.end - seconds
+            yield TimedFrame(
+                picture,
+                seconds,
+                min(usual, room) if room > 0 else usual,
+                bool(picture.is_corrupt),
+                is_guessed,
+                orientation,
+                aspect,
             )
 
-    def _stamped(self) -> Iterator[tuple[float | None, TimedFrame]]:
-        """Yield decoded frames with their timestamps in seconds, or None."""
+    def _stamped(self) -> Iterator[tuple[float | None, _Decoded]]:
+        """Yield decoded pictures with their timestamps in seconds, or None."""
         orientation, aspect = Orientations(), self._aspect()
         step = usual_step(self._stream)
         for picture in self._pictures():
@@ -163,21 +173,12 @@ class Video:
             if picture.key_frame:  # the decoder reads ahead: a new ratio waits for its first frame
                 aspect = self._aspect()
             self.decode_errors += picture.is_corrupt
-            duration = picture.duration * self._tick(picture)
-            frame = TimedFrame(
-                picture,
-                0.0,
-                duration if 0 < duration <= LONGEST_GAP_SECONDS else step,
-                is_damaged=bool(picture.is_corrupt),
-                orientation=orientation(picture),
-                aspect=aspect,
-            )
-            yield self._stamp(picture), frame
+            tick = float(picture.time_base or self._stream.time_base or 0)
+            duration = picture.duration * tick
+            usual = duration if 0 < duration <= LONGEST_GAP_SECONDS else step
+            yield self._stamp(picture, tick), (picture, usual, orientation(picture), aspect)
 
-    def _tick(self, picture: av.VideoFrame) -> float:
-        return float(picture.time_base or self._stream.time_base or 0)
-
-    def _stamp(self, picture: av.VideoFrame) -> float | None:
+    def _stamp(self, picture: av.VideoFrame, tick: float) -> float | None:
         """Return the presentation time of a picture according to the file, in seconds.
 
         AVI stores only the decoding order: the presentation times that FFmpeg derives from it are
@@ -188,8 +189,8 @@ class Video:
         if self.info.container == "avi":
             stamps.reverse()
         ticks = stamps[0] if stamps[0] is not None else stamps[1]
-        seconds = 0.0 if ticks is None else ticks * self._tick(picture)
-        is_good = ticks is not None and abs(seconds) <= LARGEST_SECONDS and self._tick(picture) > 0
+        seconds = 0.0 if ticks is None else ticks * tick
+        is_good = ticks is not None and abs(seconds) <= LARGEST_SECONDS and tick > 0
         return seconds if is_good else None
 
     def _pictures(self) -> Iterator[av.VideoFrame]:

@@ -1,11 +1,13 @@
 """Decoded pictures as arrays: upright and scaled for storage, tiny for shot detection."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
 import numpy as np
+from av.video.format import VideoFormat, VideoFormatComponent
+from av.video.plane import VideoPlane
 from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import UInt8
 
@@ -118,55 +120,103 @@ class TinyFrames:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._kind: tuple[str, int, int] = ("", 0, 0)
+        self._layout: _Layout | None = None
+        """How to read pictures of this kind, which is usually that of the whole video."""
 
     def __call__(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "27 48 3"]:
         """Return the tiny frame of a picture."""
-        if not _has_plain_planes(picture):
+        form = picture.format
+        kind = (form.name, picture.width, picture.height)
+        if kind != self._kind:
+            self._kind, self._layout = kind, _layout(form)
+        layout = self._layout
+        if layout is None:
             _declare_convertible(picture)
             return _rgb(self._reformatter, picture, TINY_WIDTH, TINY_HEIGHT, None)
-        bits = picture.format.components[0].bits
-        planes = [_tiny_plane(plane, bits) for plane in picture.planes[:3]]
-        is_grey = picture.format.name.startswith("gray")
-        is_full = picture.format.name.startswith("yuvj") or (
-            int(picture.color_range) != 1 if is_grey else int(picture.color_range) == 2
-        )
+        planes = picture.planes
+        light = _resized(_cells(planes[0], layout.bits, layout.light))
+        range_ = int(picture.color_range)
+        is_full = layout.is_full or (range_ != 1 if layout.is_grey else range_ == 2)
         if not is_full:
-            planes[0] = cv2.LUT(planes[0], _LIMITED)
-        if len(planes) < 3:
-            return cv2.merge((planes[0], planes[0], planes[0]))
-        return cv2.cvtColor(cv2.merge(planes), cv2.COLOR_YUV2RGB)
+            light = cv2.LUT(light, _LIMITED)
+        if layout.is_grey:
+            return cv2.merge((light, light, light))
+        colours = [_cells(plane, layout.bits, layout.colour) for plane in planes[1:3]]
+        return cv2.cvtColor(cv2.merge((light, _resized(cv2.merge(colours)))), cv2.COLOR_YUV2RGB)
 
 
 _PLAIN = re.compile(r"(yuva?\d{3}p|yuvj\d{3}p|gray)((9|10|12|14|16)le)?")
 """Planar integer pixel formats with the least significant bit lowest."""
 
 
-def _has_plain_planes(picture: av.VideoFrame) -> bool:
-    form = picture.format
+class _Grid(NamedTuple):
+    """How a plane is divided into cells: its first rows and columns, of which it has enough."""
+
+    plane_height: int
+    step: int
+    """Every n-th row is read."""
+    height: int
+    width: int
+    """The part that is divided, in pixels."""
+    cells: tuple[int, int]
+    """Number of columns and rows of cells."""
+
+    @classmethod
+    def of(cls, component: VideoFormatComponent) -> "_Grid":
+        """Divide a plane; its remainder is ignored."""
+        across, down = component.width // TINY_WIDTH, component.height // TINY_HEIGHT
+        step = max(1, down // ROWS_PER_CELL)
+        down //= step
+        rows, columns = -(-component.height // step) // down, component.width // across
+        return cls(component.height, step, rows * down * step, columns * across, (columns, rows))
+
+
+class _Layout(NamedTuple):
+    """How pictures of one format and size are read."""
+
+    bits: int
+    is_grey: bool
+    is_full: bool
+    """Whether the format itself implies the full range."""
+    light: _Grid
+    colour: _Grid
+
+
+def _layout(form: VideoFormat) -> _Layout | None:
+    """Return how to read pictures of a format, or None if their planes are not plain."""
     components = form.components
-    return (
+    if not (
         _PLAIN.fullmatch(form.name) is not None
         and len(components) in (1, 3, 4)
         and components[-1].width >= TINY_WIDTH
         and components[-1].height >= TINY_HEIGHT
         and components[1 % len(components)].width >= TINY_WIDTH
         and components[1 % len(components)].height >= TINY_HEIGHT
+    ):
+        return None
+    return _Layout(
+        components[0].bits,
+        is_grey=len(components) < 3,
+        is_full=form.name.startswith("yuvj"),
+        light=_Grid.of(components[0]),
+        colour=_Grid.of(components[1 % len(components)]),
     )
 
 
-def _tiny_plane(plane: av.video.plane.VideoPlane, bits: int) -> UInt8[np.ndarray, "27 48"]:
-    """Downscale a plane by averaging: first whole pixels per cell (fast), then the remainder."""
+def _cells(plane: VideoPlane, bits: int, grid: _Grid) -> UInt8[np.ndarray, "H W"]:
+    """Average whole pixels per cell, which is fast."""
     sample = np.uint8 if bits == 8 else np.uint16
-    rows: Any = np.frombuffer(memoryview(plane), sample).reshape(plane.height, -1)
-    across, down = plane.width // TINY_WIDTH, plane.height // TINY_HEIGHT
-    step = max(1, down // ROWS_PER_CELL)
-    down //= step
-    rows = rows[::step]
-    height, width = rows.shape[0] // down, plane.width // across
-    rows = rows[: height * down, : width * across]
+    rows: Any = np.frombuffer(memoryview(plane), sample).reshape(grid.plane_height, -1)
+    rows = rows[: grid.height : grid.step, : grid.width]
     if bits > 8:
         rows = (rows >> (bits - 8)).astype(np.uint8)
-    cells = cv2.resize(rows, (width, height), interpolation=cv2.INTER_AREA)
-    tiny: UInt8[np.ndarray, "27 48"]
+    cells: UInt8[np.ndarray, "H W"] = cv2.resize(rows, grid.cells, interpolation=cv2.INTER_AREA)
+    return cells
+
+
+def _resized(cells: UInt8[np.ndarray, "H W *C"]) -> UInt8[np.ndarray, "27 48 *C"]:
+    """Interpolate the remainder."""
+    tiny: UInt8[np.ndarray, "27 48 *C"]
     tiny = cv2.resize(cells, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_LINEAR)
     return tiny

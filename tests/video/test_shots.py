@@ -9,7 +9,7 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from footage.video.decode import Video
-from footage.video.detectors.adaptive import AdaptiveCuts, DissolveTest, FadeTest
+from footage.video.detectors.adaptive import AdaptiveCuts, DissolveTest, FadeTest, HardCutTest
 from footage.video.detectors.base import Boundary
 from footage.video.scaling import TinyFrames
 from footage.video.shots import ShotBuilder
@@ -123,11 +123,15 @@ def test_the_last_dissolve_is_told_at_the_end():
 def test_quick_detector_finds_what_that_of_pyscenedetect_finds(tmp_path):
     frames = synthetic.cuts(range(10), 1.0)
     tiny = [cv2.resize(image, (48, 27), interpolation=cv2.INTER_AREA) for image in frames]
-    stock, quick = AdaptiveDetector(min_scene_len=0), AdaptiveCuts()._detector
+    stock, quick = AdaptiveDetector(min_scene_len=0), HardCutTest()
+    num_cuts = 0
     for number, image in enumerate(tiny):
-        time = FrameTimecode(number, 25.0)
-        assert stock.process_frame(time, image) == quick.process_frame(time, image)
-        assert stock._frame_score == pytest.approx(quick._frame_score, rel=1e-9)
+        found = stock.process_frame(FrameTimecode(number, 25.0), image)
+        assert quick.push(image[:, :, ::-1]) == bool(found)
+        assert stock._frame_score == pytest.approx(quick._changes[-1], rel=1e-9)
+        assert [cut.frame_num for cut in found] in ([], [number - HardCutTest.WIDTH])
+        num_cuts += len(found)
+    assert num_cuts == 9
 
 
 def test_one_moving_shot_is_not_cut(tmp_path):
