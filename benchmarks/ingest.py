@@ -35,12 +35,12 @@ for path in sys.argv[1:]:
 """
 INGEST = """
 import sys
-from footage.commands.ingest import IngestConfig, ingest
-ingest(sys.argv[2:], sys.argv[1], IngestConfig(workers=1))
+from footage.cli.ingest import run
+run([*sys.argv[2:], "--out", sys.argv[1], "--workers", "1"])
 """
 IMPORTS = {
     "decode": "import av",
-    "ingest": "import footage.commands.ingest, subprocess, sys\n"
+    "ingest": "import footage.cli.ingest, footage.commands.ingest, subprocess, sys\n"
     "subprocess.run([sys.executable, '-c', 'import footage.ingestion.worker'], check=True)",
 }
 FPS, SIZE = 30, (640, 360)
@@ -94,6 +94,7 @@ def cpu_seconds(program: str, *words: str) -> float:
     subprocess.run(
         [sys.executable, "-c", program, *words],
         check=True,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
     )

@@ -38,8 +38,14 @@ The parent validates every answer and enforces limits on time and memory.
 
 """
 _AFTER_LAYERS = """
-The environment is wiped, and all descriptors are closed except for the input and the pipe to the
-parent. The process dies with its parent.
+The environment is wiped, and all descriptors are closed except for the input and the connection to
+the parent. The process dies with its parent.
+
+One process decodes up to 16 videos of an ingest, or 500 images, one after another. It is replaced
+after any fault, and after a video with decode errors. A video that fails in a process that has
+decoded others is tried again in a new one, and only that outcome counts. So a file that takes a
+process over without any error can falsify what is stored of the files that follow in this process,
+but nothing else.
 
 Every command that decodes untrusted files reports once which layers are active, with the version
 of Landlock, and which are missing, with the reason: `ingest` in its summary, the others in their

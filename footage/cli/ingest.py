@@ -50,7 +50,9 @@ def _ingest(
         return
     from footage.commands.ingest import ingest, ingest_shard
     from footage.ingestion.report import TooManyRejectedError, UnprocessedError
+    from footage.io.arrow import leave_out_pandas
 
+    leave_out_pandas()
     if config.shard:
         report = ingest_shard(paths, out, config)
         print(printable(report.summary()))

@@ -13,6 +13,7 @@ import cv2
 from footage.errors import FootageError, MachineError, MissingModuleError, VideoError
 from footage.ingestion.receiving import Receiver
 from footage.ingestion.sources import Source, check_local, fetch
+from footage.io.arrow import leave_out_pandas
 from footage.io.files import sha256
 from footage.store.places import place_of
 from footage.store.records import Stamp, VideoRecord
@@ -21,7 +22,7 @@ from footage.text import redacted
 from footage.video.detectors.base import DETECTORS
 from footage.video.detectors.transnet import TransnetCuts, TransnetProcess
 from footage.video.extract import Extraction, extract
-from footage.video.sandbox import Limits, Sandbox, Send, opened, run_confined
+from footage.video.sandbox import DecoderChild, Limits, Sandbox, Send, opened
 
 Decoder = Callable[[int, Extraction, int, Send], None]
 """Decodes an open file and sends the messages of `extract`; takes settings and a pixel limit."""
@@ -31,6 +32,9 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 0.5
 """Pause after the first failure; each later pause is twice as long."""
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+VIDEOS_PER_CHILD = 16
+"""Videos that one confined child decodes at most. See decisions/0180."""
 
 UNKNOWN_HASH = "unknown"
 """Placeholder hash in the id of a file whose bytes could not be read."""
@@ -98,8 +102,10 @@ def ingest_unit(task: UnitTask) -> UnitResult:
     A fault of a file is recorded as the reason of its quarantine. A failure of the machine is not
     the file's fault: after some attempts it is returned as a failure, and nothing is recorded.
     """
-    with UnitWriter(place_of(task.store)) as writer:
-        results = tuple(_ingest_one(task, one, writer) for one in task.sources)
+    leave_out_pandas()
+    place = place_of(task.store)
+    with UnitWriter(place) as writer, contextlib.closing(Decoders(task)) as decoders:
+        results = tuple(_ingest_one(decoders, one, writer) for one in task.sources)
         stamps = [
             Stamp(one.source.name, one.source.stamp, result.video)
             for one, result in zip(task.sources, results, strict=True)
@@ -108,11 +114,11 @@ def ingest_unit(task: UnitTask) -> UnitResult:
         return UnitResult(results, writer.finish(dataclasses.asdict(task.limits), stamps))
 
 
-def _ingest_one(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult:
+def _ingest_one(decoders: "Decoders", one: SourceTask, writer: UnitWriter) -> IngestResult:
     for attempt in range(ATTEMPTS):
         try:
             with _machine_errors():
-                return _ingest(task, one, writer)
+                return _ingest(decoders, one, writer)
         except MissingModuleError as error:  # another attempt would fail, too
             return IngestResult(
                 video_id(one.source.name, ""), None, error.message, only_claimed=True
@@ -137,8 +143,8 @@ def _machine_errors() -> Iterator[None]:
         raise MachineError(f"a worker process reached a limit: {cause.strerror}") from error
 
 
-def _ingest(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult:
-    source, limits = one.source, task.limits
+def _ingest(decoders: "Decoders", one: SourceTask, writer: UnitWriter) -> IngestResult:
+    source, limits = one.source, decoders.task.limits
     path = writer.scratch / "fetched" if source.url else Path(source.location)
     content_hash, num_bytes, sandbox = "", source.num_bytes, None
     try:
@@ -155,7 +161,7 @@ def _ingest(task: UnitTask, one: SourceTask, writer: UnitWriter) -> IngestResult
             if one.duplicate_of.endswith(f"#{content_hash[:16]}"):
                 writer.add(VideoRecord(**about, duplicate_of=one.duplicate_of))
                 return IngestResult(video)
-            sandbox = decode_into_unit(writer, task, path, about)
+            sandbox = decode_into_unit(writer, decoders, path, about)
     except VideoError as error:
         video = video_id(source.name, content_hash)
         if video in one.known:
@@ -201,9 +207,84 @@ def quarantined(known: dict[str, Any], reason: str) -> VideoRecord:
     return VideoRecord(**known, status="quarantined", reason=redacted(" ".join(reason.split())))
 
 
+class Decoders:
+    """The confined children that decode the videos of one unit, one child after the other.
+
+    A child is replaced after any fault, after a video with decode errors, and after some videos.
+    """
+
+    def __init__(self, task: UnitTask) -> None:
+        self.task = task
+        self._child: DecoderChild | None = None
+        self._transnet: TransnetProcess | None = None
+
+    @property
+    def has_served(self) -> bool:
+        """Return whether the next video goes to a child that has decoded others."""
+        return self._child is not None
+
+    def run(
+        self, file: int, receiver: Receiver, num_bytes: int, decoder: Decoder | None
+    ) -> Sandbox:
+        """Decode an open file in the current child; another `decoder` gets its own child.
+
+        Raises what `footage.video.sandbox.run_confined` raises.
+        """
+        limits, require_all = self.task.limits, self.task.require_sandbox
+        if decoder is not None:
+            self.close()
+        if self._child is None:
+            self._child = self._new_child(decoder)
+        confinement = limits.confinement(num_bytes, require_all)
+        try:
+            return self._child.run(file, receiver.take, confinement)
+        except FootageError as error:
+            was_killed = self._transnet is not None and self._transnet.was_killed
+            if was_killed:
+                raise MachineError("the cut detector was killed from outside") from error
+            raise
+
+    def _new_child(self, decoder: Decoder | None) -> DecoderChild:
+        task = self.task
+        new_detector = DETECTORS.find(task.detector)
+        transnet = TransnetProcess.of_this_worker() if new_detector is TransnetCuts else None
+        self._transnet = transnet
+
+        def decode(file: int, send: Send) -> None:
+            if decoder is not None:
+                decoder(file, task.settings, task.limits.max_pixels, send)
+                return
+            detector = transnet.detector() if transnet else new_detector()
+            extract(file, task.settings, detector, task.limits.max_pixels, send)
+
+        # Before the fork: a child would wait forever for the threads of its parent's pool.
+        cv2.setNumThreads(1)
+        confinement = task.limits.confinement(0, task.require_sandbox)
+        return DecoderChild(decode, confinement, transnet.descriptors if transnet else ())
+
+    def finished(self, record: VideoRecord, decoder: Decoder | None) -> None:
+        """Replace the child if it should not decode another video after this one."""
+        TransnetProcess.check_of_this_worker()
+        is_clean = record.status == "ok" and not record.decode_errors
+        may_go_on = is_clean and decoder is None and self._transnet is None
+        if not may_go_on or (self._child and self._child.num_videos >= VIDEOS_PER_CHILD):
+            self.close()
+
+    def failed(self) -> None:
+        """Replace the child, and the cut detector, which may be in the middle of this video."""
+        self.close()
+        TransnetProcess.end_of_this_worker()
+
+    def close(self) -> None:
+        """End the current child."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+
 def decode_into_unit(
     writer: UnitWriter,
-    task: UnitTask,
+    decoders: Decoders,
     path: Path,
     known: dict[str, Any],
     decoder: Decoder | None = None,
@@ -215,34 +296,33 @@ def decode_into_unit(
         MachineError: The machine failed; nothing was added.
         SandboxError: A layer is missing and the task requires all.
     """
-    limits = task.limits
-    new_detector = DETECTORS.find(task.detector)
-    transnet = TransnetProcess.of_this_worker() if new_detector is TransnetCuts else None
+    with opened(path) as file:
+        while True:
+            has_served = decoders.has_served
+            try:
+                return _decode_once(writer, decoders, file, known, decoder)
+            except (VideoError, MachineError, MissingModuleError):
+                # An earlier video may be to blame: only the failure in a new child counts.
+                if not has_served:
+                    raise
 
-    # Before the fork: a child would wait forever for the threads of its parent's pool.
-    cv2.setNumThreads(1)
-    frames = writer.frames_of(known["video"])
-    with opened(path) as file, contextlib.closing(frames):
 
-        def decode(send: Send) -> None:
-            if decoder is not None:
-                decoder(file, task.settings, limits.max_pixels, send)
-                return
-            detector = transnet.detector() if transnet else new_detector()
-            extract(file, task.settings, detector, limits.max_pixels, send)
-
-        receiver = Receiver(frames, task.settings, limits, known["num_bytes"])
-        confinement = limits.confinement(known["num_bytes"], task.require_sandbox)
-        keep = (file, *transnet.descriptors) if transnet else (file,)
+def _decode_once(
+    writer: UnitWriter,
+    decoders: Decoders,
+    file: int,
+    known: dict[str, Any],
+    decoder: Decoder | None,
+) -> Sandbox:
+    task = decoders.task
+    with contextlib.closing(writer.frames_of(known["video"])) as frames:
         try:
-            sandbox = run_confined(decode, receiver.take, confinement, keep)
+            receiver = Receiver(frames, task.settings, task.limits, known["num_bytes"])
+            sandbox = decoders.run(file, receiver, known["num_bytes"], decoder)
             record, shots = receiver.finish(known)
-        except FootageError as error:
-            was_killed = transnet is not None and transnet.was_killed
-            TransnetProcess.end_of_this_worker()  # it may be in the middle of this video
-            if was_killed:
-                raise MachineError("the cut detector was killed from outside") from error
+            writer.add(record, shots, frames)
+        except FootageError:
+            decoders.failed()
             raise
-        TransnetProcess.check_of_this_worker()
-        writer.add(record, shots, frames)
+        decoders.finished(record, decoder)
     return sandbox

@@ -8,23 +8,27 @@ a memory or CPU bomb affects only this input and is reported with a reason.
        on_message <--- kind, length, bytes ---- send(kind, bytes)
        reads, watches the clock, kills          exits
 
-Nothing that the child sends is unpickled. The child inherits the memory of its parent: start it
-from a process that holds no secrets.
+`SharedChild` serves several inputs with one child, which gets their descriptors one by one.
+
+Nothing that a child sends is unpickled. A child inherits the memory of its parent: start it from a
+process that holds no secrets.
 """
 
 import contextlib
 import fcntl
+import functools
 import gc
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
-from footage.errors import MachineError
+from footage.errors import ConfinedError, MachineError
 from footage.sandbox.layers import Sandbox, confine, die_with, drop_descriptors, wipe_environment
 from footage.sandbox.messages import (
     DYING_SECONDS,
@@ -38,6 +42,10 @@ from footage.sandbox.messages import (
     error_of_death,
     sender,
 )
+from footage.sandbox.system_calls import keep_freed_memory
+
+UNLIMITED_SECONDS = 2**30
+"""The total CPU time of a shared child is unlimited; its parent limits each input."""
 
 
 def run_confined(
@@ -68,6 +76,120 @@ def run_confined(
             this process that is lower than its own. The input is not to blame.
         SandboxError: A layer is missing and `require_all` is set.
     """
+    do = functools.partial(do_and_send, work)
+    child, reading = _start(do, confinement, confinement.cpu_seconds, keep)
+    listener = Listener(child, reading, on_message, confinement)
+    patience = 0.0
+    try:
+        is_done = listener.listen()
+        patience = 0.0 if is_done else DYING_SECONDS
+    finally:
+        os.close(reading)
+        code, cpu_seconds = _reap(child, patience)
+    if not is_done:
+        raise error_of_death(code, cpu_seconds, listener.sandbox is not None, confinement)
+    assert listener.sandbox is not None
+    return listener.sandbox
+
+
+class SharedChild:
+    """A confined child that works on several inputs, one after another.
+
+    End it after any fault, and use it only in the thread that created it. The limits of time and
+    silence hold per input. That of memory holds for the child, so an input that fails in a child
+    that has served others should be tried again in a new one. An input that takes the child over
+    can falsify the outcome of later ones, and read those whose descriptors it has received.
+
+    Args:
+        work: Runs in the child, for each input, with its descriptor.
+        confinement: Limits of memory, and the layers.
+        keep: Open file descriptors that the child needs for all inputs.
+
+    Raises:
+        MachineError: The child could not be started.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[int, Send], None],
+        confinement: Confinement,
+        keep: Sequence[int] = (),
+    ) -> None:
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise MachineError(f"cannot start a decoder process: {error.strerror}") from error
+        try:
+            with theirs:
+                serve = functools.partial(_serve, theirs, work)
+                kept = (theirs.fileno(), *keep)
+                self._child, self._reading = _start(serve, confinement, UNLIMITED_SECONDS, kept)
+        except BaseException:
+            ours.close()
+            raise
+        self._requests = ours
+        self._sandbox: Sandbox | None = None
+        self.num_inputs = 0
+        """Number of inputs so far, including one that is being worked on."""
+
+    def run(
+        self,
+        file: int,
+        on_message: Callable[[bytes, bytes], Deadline | None],
+        confinement: Confinement,
+    ) -> Sandbox:
+        """Work on an input and hand the messages to `on_message`; raises what `run_confined` does.
+
+        Args:
+            file: Its descriptor.
+            on_message: As in `run_confined`.
+            confinement: Limits of time for this input.
+        """
+        self.num_inputs += 1
+        listener = Listener(
+            self._child, self._reading, on_message, confinement, sandbox=self._sandbox
+        )
+        with contextlib.suppress(OSError):  # it has ended, which its pipe reports
+            socket.send_fds(self._requests, [b"\0"], [file])
+        if listener.listen():
+            assert listener.sandbox is not None
+            self._sandbox = listener.sandbox
+            if listener.is_ahead:
+                raise ConfinedError(
+                    "received an invalid message from the decoder process: more after its end"
+                )
+            return self._sandbox
+        code, cpu_seconds = self._end(DYING_SECONDS)
+        used = cpu_seconds - listener.cpu_begin
+        raise error_of_death(code, used, listener.sandbox is not None, confinement)
+
+    def end(self) -> None:
+        """Kill the child, if it is still alive."""
+        if self._reading >= 0:
+            self._end(0.0)
+
+    def _end(self, patience: float) -> tuple[int | None, float]:
+        self._requests.close()
+        os.close(self._reading)
+        self._reading = -1
+        return _reap(self._child, patience)
+
+
+def _serve(requests: socket.socket, work: Callable[[int, Send], None], send: Send) -> None:
+    """Work on inputs until the parent closes its end."""
+    while True:
+        request, files, _, _ = socket.recv_fds(requests, 1, 1)
+        if not request:
+            return
+        do_and_send(functools.partial(work, files[0]), send)
+        os.close(files[0])
+        gc.collect()  # pictures that refer to themselves
+
+
+def _start(
+    do: Callable[[Send], None], confinement: Confinement, cpu_seconds: int, keep: Iterable[int]
+) -> tuple[int, int]:
+    """Fork a child that confines itself and does something; return it, and the end of its pipe."""
     try:
         reading, writing = _pipe()
     except OSError as error:
@@ -82,20 +204,9 @@ def run_confined(
         os.close(writing)
         raise MachineError(f"cannot start a decoder process: {error.strerror}") from error
     if child == 0:
-        _be_the_child(work, writing, confinement, keep, parent)
+        _be_the_child(do, writing, confinement, cpu_seconds, {writing, *keep}, parent)
     os.close(writing)
-    listener = Listener(child, reading, on_message, confinement)
-    patience = 0.0
-    try:
-        is_done = listener.listen()
-        patience = 0.0 if is_done else DYING_SECONDS
-    finally:
-        os.close(reading)
-        code, cpu_seconds = _reap(child, patience)
-    if not is_done:
-        raise error_of_death(code, cpu_seconds, listener.sandbox is not None, confinement)
-    assert listener.sandbox is not None
-    return listener.sandbox
+    return child, reading
 
 
 def _pipe() -> tuple[int, int]:
@@ -137,10 +248,11 @@ def _reap(child: int, patience: float) -> tuple[int | None, float]:
 
 
 def _be_the_child(
-    work: Callable[[Send], None],
+    do: Callable[[Send], None],
     writing: int,
     confinement: Confinement,
-    keep: Sequence[int],
+    cpu_seconds: int,
+    keep: Iterable[int],
     parent: int,
 ) -> NoReturn:
     """Do the work of the child; never returns into the parent's code."""
@@ -150,18 +262,21 @@ def _be_the_child(
         gc.freeze()  # nor to scan, when the work collects its own
         die_with(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        drop_descriptors({writing, *keep})
+        drop_descriptors(keep)
         wipe_environment()
-        _work_confined(work, sender(writing), confinement)
+        keep_freed_memory()
+        _do_confined(do, sender(writing), confinement, cpu_seconds)
         code = 0
     finally:
         os._exit(code)
 
 
-def _work_confined(work: Callable[[Send], None], send: Send, confinement: Confinement) -> None:
-    sandbox = confine(confinement.memory_bytes, confinement.cpu_seconds, confinement.layers)
+def _do_confined(
+    do: Callable[[Send], None], send: Send, confinement: Confinement, cpu_seconds: int
+) -> None:
+    sandbox = confine(confinement.memory_bytes, cpu_seconds, confinement.layers)
     if confinement.require_all and sandbox.missing:
         send(REFUSED, sandbox.refusal.encode())
         return
     send(SANDBOX, json.dumps(sandbox).encode())
-    do_and_send(work, send)
+    do(send)

@@ -126,7 +126,8 @@ class Listener:
         self._begin = time.monotonic()
         self._deadline = Deadline(float(confinement.cpu_seconds), confinement.wall_seconds)
         self._child = child
-        self._cpu_begin = cpu_seconds_of(child)
+        self.cpu_begin = cpu_seconds_of(child)
+        """CPU time that the process had used before, in seconds."""
         self._buffer = bytearray()
         self._largest_message = largest_message
         self.sandbox = sandbox
@@ -149,6 +150,13 @@ class Listener:
                 return True
             self._check_deadline(heard)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Return whether the process sent anything after it was done."""
+        poll = select.poll()
+        poll.register(self._reading, select.POLLIN)
+        return bool(self._buffer or poll.poll(0))
+
     def _patience(self, heard: float) -> float:
         now = time.monotonic()
         silent = heard + self._confinement.silent_seconds - now
@@ -163,7 +171,7 @@ class Listener:
         if now >= heard + self._confinement.silent_seconds:
             silent = self._confinement.silent_seconds
             raise ConfinedError(f"the decoder stalled: no output for {silent:g} s")
-        if cpu_seconds_of(self._child) - self._cpu_begin >= deadline.cpu_seconds:
+        if cpu_seconds_of(self._child) - self.cpu_begin >= deadline.cpu_seconds:
             raise ConfinedError(_too_much_cpu(deadline.cpu_seconds))
 
     def _take_messages(self) -> bool:

@@ -28,6 +28,7 @@ from types import TracebackType
 from footage.errors import ConfinedError, FootageError, MachineError
 from footage.processes import interpreters
 from footage.sandbox import policy
+from footage.sandbox.child import UNLIMITED_SECONDS
 from footage.sandbox.layers import Sandbox, confine, die_with, drop_descriptors, wipe_environment
 from footage.sandbox.messages import (
     DONE,
@@ -51,8 +52,6 @@ ANSWER = b"A"
 LARGEST_ANSWER = 2**30
 START_SECONDS = 300.0
 """Time limit for starting a process: a busy machine with a slow disk needs minutes."""
-UNLIMITED_SECONDS = 2**30
-"""The total CPU time of the process is unlimited; the caller limits each call."""
 _REQUEST = struct.Struct("<Q")
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from footage.errors import ConfigError, ConfinedError, MissingModuleError, VideoError
+from footage.sandbox.child import SharedChild
 from footage.sandbox.child import run_confined as run_in_child
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.messages import Confinement, Deadline, Send, plain_text
 from footage.sandbox.shortage import is_out_of_memory
 
-__all__ = ["Declared", "Limits", "Sandbox", "Send", "opened", "run_confined"]
+__all__ = ["Declared", "DecoderChild", "Limits", "Sandbox", "Send", "opened", "run_confined"]
 
 FLOOR_SECONDS = 30.0
 """Base CPU time per video, in seconds."""
@@ -134,6 +135,55 @@ def run_confined(
         MissingModuleError: The child reports that a module is missing.
         SandboxError: A required layer is missing.
     """
+    try:
+        return run_in_child(functools.partial(_do, work), _checked(on_message), confinement, keep)
+    except ConfinedError as error:
+        raise VideoError(error.message) from error
+
+
+class DecoderChild:
+    """A confined child that decodes several videos; see `footage.sandbox.child.SharedChild`.
+
+    Args:
+        work: Decodes an open file, in the child.
+        confinement: As in `SharedChild`.
+        keep: As in `SharedChild`.
+    """
+
+    def __init__(
+        self, work: Callable[[int, Send], None], confinement: Confinement, keep: Sequence[int] = ()
+    ) -> None:
+        def do(file: int, send: Send) -> None:
+            _do(functools.partial(work, file), send)
+
+        self._child = SharedChild(do, confinement, keep)
+
+    @property
+    def num_videos(self) -> int:
+        """Number of videos so far."""
+        return self._child.num_inputs
+
+    def run(
+        self,
+        file: int,
+        on_message: Callable[[bytes, bytes], Deadline | None],
+        confinement: Confinement,
+    ) -> Sandbox:
+        """Decode the next video; raises what `run_confined` raises."""
+        try:
+            return self._child.run(file, _checked(on_message), confinement)
+        except ConfinedError as error:
+            raise VideoError(error.message) from error
+
+    def end(self) -> None:
+        """Kill the child, if it is still alive."""
+        self._child.end()
+
+
+def _checked(
+    on_message: Callable[[bytes, bytes], Deadline | None],
+) -> Callable[[bytes, bytes], Deadline | None]:
+    """Also take the message that a module is missing."""
 
     def take(kind: bytes, content: bytes) -> Deadline | None:
         if kind == NO_MODULE:
@@ -141,10 +191,7 @@ def run_confined(
             raise MissingModuleError(f"{reason} in a decoder process: reinstall footage")
         return on_message(kind, content)
 
-    try:
-        return run_in_child(functools.partial(_do, work), take, confinement, keep)
-    except ConfinedError as error:
-        raise VideoError(error.message) from error
+    return take
 
 
 def _do(work: Callable[[Send], None], send: Send) -> None:

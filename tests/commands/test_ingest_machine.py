@@ -187,7 +187,7 @@ def test_video_whose_decoder_keeps_being_killed_is_left_to_the_next_ingest(video
 def test_machine_without_a_single_finished_video_leaves_no_store(videos, monkeypatch):
     out = videos.parent / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "run_confined", no_processes)
+        patch.setattr(worker, "DecoderChild", no_processes)
         with pytest.raises(MachineError, match=r"3 of 3 videos .*: no process here"):
             ingest([str(videos)], out, CONFIG, HERE)
     assert not (out / "store.json").exists()
