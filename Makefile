@@ -16,8 +16,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One thread a process: the same numbers on any machine, and tests that do not fight for cores.
 QUIET_THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-# Without ARGS, the test files are divided among processes; a single file does not pay for them.
-# They keep their order, in which the slow ones do not come last.
+# Without ARGS, several processes share the test files; with ARGS, starting them costs too much.
+# Files keep their order, so that slow ones do not come last.
 PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder)
 # The demo needs no developer tools, and is content with an environment that has them.
 READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)

@@ -1,4 +1,4 @@
-"""Calculate what a data set costs: cores, GPUs, requests, bytes and dollars of every stage.
+"""Calculate the cost of a data set: cores, GPUs, requests, bytes and dollars per stage.
 
     python -m benchmarks.cost --videos 6100000 --seconds 206 --megabytes 20
     python -m benchmarks.cost --videos 20000000 --seconds 240 --megabytes 50 --gpu-hour 2.5
@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 RESULTS = Path(__file__).parent / "results"
 FRAMES_PER_SECOND = 30
-"""Of the videos whose ingest was measured, and of those whose cost is calculated."""
+"""Frame rate of the measured videos, and of those whose cost is calculated."""
 VIEWS_PER_STEP = 512
-"""Of the recipe whose step was measured: 32 videos, 4 shots, 4 frames."""
+"""Views per step of the measured recipe: 32 videos, 4 shots, 4 frames."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A data set, how it is used, and prices."""
+    """A data set, its use, and prices."""
 
     videos: float = 6.1e6
     """Number of videos."""
@@ -36,33 +36,33 @@ class Inputs:
     kilobytes_per_frame: float = 25.0
     """Mean size of a stored frame in kB, at 256 pixels."""
     passes: float = 10.0
-    """Times that training draws every video, 16 views each time."""
+    """Number of training epochs; each draws 16 views per video."""
     embedded_per_second: float = 1.0
     """Embedded frames per second of video."""
     features: float = 2048.0
     """Features per embedded frame, 4 bytes each."""
     forward_speedup: float = 3.0
-    """Images per second of a forward pass, relative to training; not measured."""
+    """Speed of a forward pass relative to a training step, per image; not measured."""
     evaluated_images: float = 250_000.0
-    """Images of all tasks of a suite."""
+    """Number of images in all tasks of a suite."""
     megabytes_per_get: float = 16.0
-    """Bytes that one GET request reads at most, in MB."""
+    """Maximum size of a GET request in MB."""
     months: float = 1.0
-    """Months for which the store and the features are kept."""
+    """Number of months for which the store and the features are kept."""
     core_hour: float = 0.04
-    """Price of an hour of a core in dollars."""
+    """Price per core-hour in dollars."""
     gpu_hour: float = 4.0
-    """Price of an hour of a GPU in dollars."""
+    """Price per GPU-hour in dollars."""
     gigabyte_month: float = 0.023
-    """Price of storing a GB for a month in dollars."""
+    """Price per GB-month of storage in dollars."""
     thousand_gets: float = 0.0004
-    """Price of 1,000 GET requests in dollars."""
+    """Price per 1,000 GET requests in dollars."""
     thousand_puts: float = 0.005
-    """Price of 1,000 PUT requests in dollars."""
+    """Price per 1,000 PUT requests in dollars."""
 
 
 class Stage(NamedTuple):
-    """What one stage takes."""
+    """What one stage needs."""
 
     name: str
     core_hours: float = 0.0
@@ -88,7 +88,7 @@ def read(name: str) -> Any:
 
 
 def core_seconds_per_frame(kind: str) -> float:
-    """Measured CPU time per video frame, of `ingest` or `decode`."""
+    """Measured CPU time per video frame of `ingest` or `decode`."""
     found = read("ingest-long-videos.json")
     seconds = sorted(found["cpu_seconds"][kind])
     return seconds[len(seconds) // 2] / found["frames"]
@@ -100,7 +100,7 @@ def views_per_second() -> float:
 
 
 def stages(inputs: Inputs) -> list[Stage]:
-    """Return the stages, one after the other."""
+    """Return the stages in order."""
     every_second = inputs.videos * inputs.seconds
     frames = every_second * FRAMES_PER_SECOND
     source_bytes = inputs.videos * inputs.megabytes * 1e6
@@ -140,7 +140,7 @@ def stages(inputs: Inputs) -> list[Stage]:
 
 
 def size(num_bytes: float) -> str:
-    """A number of bytes in the unit that suits it."""
+    """A number of bytes with a suitable unit."""
     for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
         if num_bytes >= unit:
             return f"{num_bytes / unit:,.1f} {name}"
@@ -175,7 +175,7 @@ def table(inputs: Inputs) -> str:
 
 
 class Extrapolated(NamedTuple):
-    """Cost of the tables of a store with a number of videos."""
+    """Extrapolated cost of the tables of a store."""
 
     videos: float
     manifest_seconds: float
@@ -185,10 +185,10 @@ class Extrapolated(NamedTuple):
 
 
 def tables_of(videos: float) -> Extrapolated:
-    """Extend the two largest measured stores.
+    """Extrapolate from the two largest measured stores.
 
-    A quantity with a fixed part grows along a straight line, and one that grows faster than the
-    number of videos by a power law; the larger of both is returned.
+    A straight line suits a quantity with a fixed part, a power law one that grows faster than the
+    number of videos; the larger value is returned.
     """
     few, many = read("scale.json")["rows"][-2:]
     left, right = few["videos"], many["videos"]

@@ -1,20 +1,20 @@
-"""Measure a whole training on one GPU, from videos to an evaluated backbone, in ten minutes.
+"""Measure training on one GPU, from videos to an evaluated backbone, within ten minutes.
 
     python -m benchmarks.single_gpu --out single-gpu.json
     python -m benchmarks.single_gpu --out rehearsal.json --rehearse
 
-The script needs this repository and its environment; videos and labelled images are rendered. Each
-stage is a process of its own with a time limit, so that its peak memory is its own, and a stage
-that fails or takes too long does not end the others. The file is written after every stage.
+The script needs this repository and its environment, but no data: it renders videos and labelled
+images. Each stage runs in its own process with a time limit, so peak memory is measured per stage,
+and a stage that fails or takes too long does not end the others. The file is written after each
+stage.
 
     data         render videos and ingest them
     dry_run      what `footage train --dry-run` measures: memory, step, loading
-    train        vivi-full-gpu with as many steps as fit, up to the 12,000 of the recipe
-    bare_*       steps on one batch without loading: bf16, fp32, and bf16 compiled
+    train        vivi-full-gpu with as many steps as fit into the time, at most those of the recipe
+    bare_*       steps on one batch, without loading: bf16, fp32, and compiled bf16
     evaluate     kNN and linear probe on labelled images, next to the untrained network
 
-`--rehearse` runs all stages with a tiny network and a few steps on any machine. Its figures say
-nothing about a GPU.
+`--rehearse` runs all stages with a tiny network and a few steps on any machine, to test the script.
 """
 
 import argparse
@@ -57,17 +57,17 @@ STAGES = {
     "bare_compiled": 100,
     "evaluate": 50,
 }
-"""Seconds that each stage may take; a rehearsal has four times as long."""
+"""Time limit of each stage in seconds; a rehearsal has four times as long."""
 BUDGET_SECONDS = 580
 VIDEOS = 96
 BARE_SECONDS = 10
-"""Time in which steps without loading are repeated."""
+"""Time for which steps without loading are repeated, in seconds."""
 MOST_WAIT, LEAST_RATIO = 0.02, 0.95
-"""Targets: part of the time that waits for data, and speed relative to a step without loading."""
+"""Targets: fraction of time spent waiting for data, and speed relative to steps without loading."""
 
 
 def config_of(precision: str = "auto", *, compiled: bool = False, rehearse: bool) -> TrainConfig:
-    """Return the recipe, or one with its objective that a CPU trains in seconds."""
+    """Return the recipe, or a tiny variant of it for a rehearsal."""
     config = recipe(RECIPE)
     if rehearse:
         config = dataclasses.replace(
@@ -90,7 +90,7 @@ def _render(folder: str, count: int, seed: int) -> None:
 
 
 def data(folder: Path, rehearse: bool) -> dict:
-    """Render videos in all cores, and ingest them."""
+    """Render videos on all cores, and ingest them."""
     cores = len(os.sched_getaffinity(0))
     videos = 9 if rehearse else VIDEOS
     count = -(-videos // cores)
@@ -122,14 +122,14 @@ def _prepared(folder: Path, config: TrainConfig):
 
 
 def dry_run(folder: Path, rehearse: bool) -> dict:
-    """Measure what `footage train --dry-run` shows, as numbers."""
+    """Return the measurements of `footage train --dry-run`."""
     config, opened, state, device = _prepared(folder, config_of(rehearse=rehearse))
     every = fetch_steps(config, device)
     return rehearsal.rehearse(config, opened, state, device, every)._asdict()
 
 
 def train(folder: Path, rehearse: bool) -> dict:
-    """Train with as many steps as fit into the stage."""
+    """Train for as many steps as fit into the stage."""
     config = config_of(rehearse=rehearse)
     found = json.loads((folder / "dry_run.json").read_text())
     seconds = max(found["step_seconds"], found["load_seconds"])
@@ -158,7 +158,7 @@ def train(folder: Path, rehearse: bool) -> dict:
 
 
 def _peak_bytes() -> int | None:
-    """Peak of the GPU memory of this process, which the dry run estimates; unknown on a CPU."""
+    """Peak GPU memory of this process, which the dry run estimates; None on a CPU."""
     return torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
 
 
@@ -206,7 +206,7 @@ def perform(name: str, folder: Path, rehearse: bool) -> dict:
 
 
 def run_stage(name: str, folder: Path, limit: float, rehearse: bool) -> dict:
-    """Run a stage in a process of its own; return its measurements, or why there are none."""
+    """Run a stage in its own process; return its measurements, or an error."""
     words = [sys.executable, "-m", "benchmarks.single_gpu", "--stage", name, "--folder", folder]
     start = time.perf_counter()
     try:
@@ -226,7 +226,7 @@ def run_stage(name: str, folder: Path, limit: float, rehearse: bool) -> dict:
 
 
 def targets_of(stages: dict[str, dict]) -> dict:
-    """Compare the measurements with the targets; a missing one is null."""
+    """Compare the measurements with the targets; missing values are None."""
     trained, plain, dry = (stages.get(name, {}) for name in ("train", "bare_bf16", "dry_run"))
 
     def ratio(over: float | None, under: float | None) -> float | None:
@@ -247,7 +247,7 @@ def targets_of(stages: dict[str, dict]) -> dict:
 
 
 def main() -> int:
-    """Run all stages and write JSON, or one stage."""
+    """Run all stages, or one of them, and write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rehearse", action="store_true")

@@ -51,7 +51,7 @@ def location(value: Location, name: str) -> str:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if isinstance(value, Path) and _URL_AS_PATH.match(str(value)):
         raise ConfigError(
-            f"{name} is {str(value)!r}: a Path cannot contain a URL, because it drops a slash",
+            f"{name} is {str(value)!r}: a Path cannot contain a URL, because it removes a slash",
             f"pass {name} as a string",
         )
     if not isinstance(text, str):

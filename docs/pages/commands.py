@@ -15,10 +15,16 @@ Generated from the help of the command line by `python -m docs.generate`; a test
 date.
 
 All commands resume when rerun. They write results to stdout and logs to stderr; an error is one
-`error:` line and one `hint:` line. Two options work with every command: `--debug` prints a full
-traceback, `--require-sandbox` stops unless every layer of the [decoder
-sandbox](../background/sandbox.md) is active, and `--plugin NAME` loads an
-[extension](../extending/index.md). See also [exit codes](exit-codes.md).
+`error:` line and one `hint:` line. See also [exit codes](exit-codes.md).
+
+Every command accepts these options:
+
+- `--debug`: print a full traceback.
+- `--require-sandbox`: stop unless every layer of the [decoder sandbox](../background/sandbox.md) is
+  active.
+- `--plugin NAME`: load an [extension](../extending/index.md).
+- `--cache DIR`, `--cache-bytes N`: folder and maximum size of the
+  [cache of remote files](../guides/object-storage.md#cache).
 """
 _TRAIN = """
 `RECIPE` is a name from [Recipes](recipes.md), which sets the defaults. These are the top-level

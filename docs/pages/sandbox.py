@@ -43,9 +43,9 @@ the parent. The process dies with its parent.
 
 One process decodes up to 16 videos of an ingest, or 500 images, one after another. It is replaced
 after any fault, and after a video with decode errors. A video that fails in a process that has
-decoded others is tried again in a new one, and only that outcome counts. So a file that takes a
-process over without any error can falsify what is stored of the files that follow in this process,
-but nothing else.
+decoded others is retried in a new one, and only that result counts. A file that compromises a
+process without causing an error can read the later files of this process and falsify their stored
+frames, but nothing else.
 
 Every command that decodes untrusted files reports once which layers are active, with the version
 of Landlock, and which are missing, with the reason: `ingest` in its summary, the others in their

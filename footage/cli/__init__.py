@@ -49,7 +49,7 @@ Run `footage COMMAND --help` for options. Every command also accepts --debug
 (show a full traceback), --require-sandbox (stop unless every layer of the
 decoder sandbox is active), --plugin NAME (load a Python file or module that
 registers losses, levels, backbones, detectors, exporters, loggers, executors),
---cache DIR and --cache-bytes N (local cache of remote files; FOOTAGE_CACHE).
+--cache DIR and --cache-bytes N (folder and size of the cache of remote files).
 Stores, runs and outputs may be URLs: s3://, gs://, az://, any fsspec URL.
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
@@ -142,7 +142,7 @@ def run_program(
 
 
 class _Common(NamedTuple):
-    """The options of every command."""
+    """Options that every command accepts."""
 
     plugins: Sequence[str]
     caches: Sequence[str]
@@ -150,7 +150,7 @@ class _Common(NamedTuple):
     debug: bool
 
     def apply(self) -> None:
-        """Let the process use these options."""
+        """Apply the options to this process."""
         for folder in self.caches:
             cache.choose(folder=folder or "-")
         for size in self.sizes:

@@ -32,11 +32,11 @@ def _ingest(
         required("PATH [PATH ...]", "Video files, folders (searched recursively), or fsspec URLs."),
     ],
     *,
-    out: Annotated[str, required("STORE", "Local folder to write the frame store to.")],
+    out: Annotated[str, required("STORE", "Folder or URL to write the frame store to.")],
     dry_run: Annotated[
         Flag,
         arg(
-            help="Decode a few videos and show time, disk and size of the store; write nothing.",
+            help="Decode a sample of the videos and show time and disk; write nothing.",
             help_behavior_hint="",
         ),
     ] = False,

@@ -8,7 +8,7 @@ from footage.text import printable
 
 
 def show_requirements(found: Requirements) -> None:
-    """Print what a command needs, and what to change or that it can start."""
+    """Print what a command needs, what to change, and the next step."""
     table = Table("", "needed", "", box=None, pad_edge=False)
     for row in found.rows:
         table.add_row(*row)

@@ -16,7 +16,7 @@ from footage.io.copies import with_urls
 from footage.text import printable, redacted
 
 LOCAL_PATHS = {"keeps_paths": True}
-"""The `extra` of log lines that name local copies of remote folders by their paths."""
+"""`extra` of log lines in which the paths of local copies are not replaced by URLs."""
 _COLLECTED_BYTES = 16 * 2**20
 
 

@@ -118,7 +118,7 @@ def checked(
     config: EvaluateConfig,
     preprocessing: Preprocessing,
 ) -> EvaluatedModel:
-    """The model under test, after a check that the arguments go together.
+    """Return the model under test, after checking the arguments.
 
     Raises:
         CheckpointError: The model does not exist.
@@ -169,7 +169,7 @@ def _on_suite(
 def suite_evaluation(
     model: EvaluatedModel, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
 ) -> tuple[execution.Evaluation, Path]:
-    """The evaluation of a model on a suite, and the folder of its results.
+    """Return the evaluation of a model on a suite, and the folder of its results.
 
     Raises:
         ConfigError: The suite or its tasks do not exist.
@@ -261,7 +261,7 @@ def _on_labelled(
 
 
 def labelled_tasks(labelled: Sequence[str | Path], config: EvaluateConfig) -> list[Task]:
-    """The tasks of labelled images, which have unique names.
+    """Open the tasks of labelled images, and check that their names are unique.
 
     Raises:
         ConfigError: A folder cannot be used, or a protocol needs a suite.

@@ -1,4 +1,4 @@
-"""The option `footage evaluate --dry-run`: what an evaluation takes, before anything is written."""
+"""`footage evaluate --dry-run`: estimate the time, memory and disk space of an evaluation."""
 
 import dataclasses
 import functools
@@ -35,28 +35,28 @@ from footage.training.loader import available_bytes
 from footage.training.rehearsal import OVERHEAD
 
 PROBE_EXAMPLES = 1000
-"""Number of random features with which the time of a probe is measured, at most [ours]."""
+"""Random examples for timing a probe; more if a task has many classes [ours]."""
 PART_IMAGES = 8
-"""Images of the smaller of two training steps that are measured on a CPU [ours]."""
+"""Batch size of the smaller of two training steps that are measured on a CPU [ours]."""
 MOST_SECONDS = 10.0
-"""On a CPU, the largest batch is timed only if a step is expected to take less than this [ours]."""
+"""The largest batch is timed on a CPU only if a step should take less than this [ours]."""
 ANSWER_BYTES = 8
-"""Bytes of a stored answer, with those of its score and indentation [ours]."""
+"""Bytes per stored answer, including score and indentation [ours]."""
 RECORD_BYTES = 2000
-"""Bytes of the other content of the records of a job [ours]."""
+"""Bytes of the remaining content of the records of a job [ours]."""
 
 
 class Embedding(NamedTuple):
     """Measurements of frozen features."""
 
     seconds_per_image: float
-    """Decoding and all models together."""
+    """Time of decoding and of all models."""
     batch_bytes: int
     """Memory of the weights of all models and of one batch."""
     width: int
-    """Number of features of all models together."""
+    """Total number of features of all models."""
     probe_seconds: float
-    """Time of all probes of a task, per example to fit."""
+    """Time of all probes of a task, per training example."""
 
 
 class Tuning(NamedTuple):
@@ -81,20 +81,20 @@ def dry_run(
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
 ) -> Requirements:
-    """Count the jobs that are left, and measure a batch of images; nothing is written.
+    """Count the remaining jobs and measure a batch of images; nothing is written.
 
     The arguments are those of `footage.commands.evaluate.evaluate`.
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: As there; or only held-out videos are evaluated.
+        ConfigError: As in `evaluate`, or the configuration has no dry run.
     """
     config = arguments.settings(config, EvaluateConfig)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     paths = arguments.locations(labels, "labels")
     if config.held_out or config.merge:
         option = "--held-out" if config.held_out else "--merge"
-        raise ConfigError(f"{option} takes seconds and has no dry run", "remove one of the options")
+        raise ConfigError(f"{option} has no dry run", f"remove {option} or --dry-run")
     evaluated = evaluate.checked(model, paths, suite, config, preprocessing)
     if suite:
         evaluation, folder = evaluate.suite_evaluation(evaluated, suite, data, out, config)
@@ -105,7 +105,7 @@ def dry_run(
         file = Path(out) if str(out) else None
         left = left_of(evaluated, tasks, protocols, file, overwrite=overwrite)
         folder = file or evaluated.run or Path()
-        records = folder / ".records"  # does not exist, so that no job is done
+        records = folder / ".records"  # does not exist, so no job counts as done
         evaluation = evaluation_of(evaluated, tasks, protocols, config.batch_size, records)
         done = {task.name for task in tasks} - {task.name for task in left}
         return _required(evaluation, folder, config, done)
@@ -127,7 +127,7 @@ def _required(
     ]
     rows = _rows_of_jobs(evaluation, every, left)
     if not left:
-        return Requirements([*rows, ("fits", "yes", "nothing is left to do")], [], True)
+        return Requirements([*rows, ("fits", "yes", "all jobs are done")], [], True)
     frozen = [job for job in left if job.kind == "frozen"]
     tuned = [job for job in left if job.kind != "frozen"]
     device = best_device()
@@ -171,7 +171,7 @@ def _rows_of_jobs(
 
 
 def _images(evaluation: Evaluation, jobs: Sequence[Job]) -> int:
-    """Images that are decoded: all of a task for features, and the test part after training."""
+    """Number of images to decode: all of a task for features, the test part after fine-tuning."""
     tasks = evaluation.tasks
     return sum(
         tasks[job.task].num_images if job.kind == "frozen" else len(tasks[job.task].test.paths)
@@ -184,7 +184,7 @@ def _images(evaluation: Evaluation, jobs: Sequence[Job]) -> int:
 
 
 def _embedding(evaluation: Evaluation, jobs: Sequence[Job], device: torch.device) -> Embedding:
-    """Extract a batch with all models, after another one that starts decoders and kernels."""
+    """Time a batch with all models, after a first one that starts decoders and kernels."""
     entries = [entry for entry in evaluation.entries if entry.protocol.frozen]
     loaded = {entry.model: models.frozen(entry.model, device).extractor for entry in entries}
     task = evaluation.tasks[jobs[0].task]
@@ -231,7 +231,7 @@ def _forward_bytes(extractor: FeatureExtractor, count: int, device: torch.device
 
 
 def _probe_seconds(protocol: Protocol, width: int, num_classes: int) -> float:
-    """Time to fit a probe to random features, per example."""
+    """Return the time per example to fit a probe to random features."""
     count = max(PROBE_EXAMPLES, 2 * num_classes)
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(count, width, generator=generator)
@@ -247,7 +247,7 @@ def _probe_seconds(protocol: Protocol, width: int, num_classes: int) -> float:
 
 
 def _tuning(evaluation: Evaluation, jobs: Sequence[Job], device: torch.device) -> Tuning:
-    """Train a few steps; on a CPU with small batches, whose memory is extended to the largest."""
+    """Measure a few steps; on a CPU, memory is extrapolated from small batches to the largest."""
     found = [
         _tuned(entry, evaluation.tasks[jobs[0].task].num_classes, device)
         for entry in {evaluation.entries[job.entry]: None for job in jobs}
@@ -291,7 +291,7 @@ def _tuned(entry: execution.Entry, num_classes: int, device: torch.device) -> Tu
 
 
 def _timed(train: Callable[[int, int], None], count: int) -> float:
-    """Return the time of a training step with a number of images, after a shorter run."""
+    """Return the time of a training step: the difference between two runs."""
     start = time.perf_counter()
     train(count, 1)
     middle = time.perf_counter()
@@ -332,7 +332,7 @@ def _memory(
     needed = [0]
     if embedding is not None:
         largest = max(evaluation.tasks[job.task].num_images for job in frozen)
-        features = 2 * 4 * largest * embedding.width  # once more while they are joined
+        features = 2 * 4 * largest * embedding.width  # twice: they are copied when they are joined
         needed.append(round(OVERHEAD * embedding.batch_bytes) + features)
     if tuning is not None:
         largest = max(evaluation.tasks[job.task].num_images for job in tuned)

@@ -1,4 +1,4 @@
-"""The option `footage ingest --dry-run`: what an ingest takes, before anything is written."""
+"""`footage ingest --dry-run`: estimate the time and disk space of an ingest."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ from footage.store.reader import Store
 from footage.video.detectors.base import DETECTORS
 
 COMPARED_BYTES = 2**30
-"""Local files of equal size are compared if they have at most this many bytes in total [ours]."""
+"""Local files of equal size are compared if their total size is at most this [ours]."""
 
 
 class Work(NamedTuple):
@@ -39,27 +39,27 @@ class Work(NamedTuple):
     sources: Sequence[Source]
     """All sources."""
     unchanged: int
-    """Number of sources that the store contains."""
+    """Number of sources that the store contains already."""
     units: dict[int, tuple[SourceTask, ...]]
-    """The units that are left."""
+    """The remaining units."""
     copies: str
-    """Number of duplicates, in words."""
+    """Number of duplicates, as text."""
 
     @property
     def left(self) -> list[SourceTask]:
-        """The sources that are left."""
+        """The remaining sources."""
         return [one for unit in self.units.values() for one in unit]
 
 
 class Sample(NamedTuple):
-    """The measured videos, and how many were tried."""
+    """The measured videos, and the number of videos in the sample."""
 
     measured: list[tuple[sample.Drawn, sample.Cost]]
     tried: int
 
     @property
     def rejected(self) -> Counter[str]:
-        """The reasons of those that would be quarantined."""
+        """Reasons of the videos that would be quarantined."""
         return Counter(cost.rejected for _, cost in self.measured if cost.rejected)
 
     def total(self, quantity: str) -> Estimate:
@@ -75,14 +75,15 @@ def dry_run(
     executor: Executor | None = None,
     seconds: float = sample.SECONDS,
 ) -> Requirements:
-    """Ingest a few videos into a temporary folder; nothing is written at `out`.
+    """Ingest a sample of the videos into a temporary folder; nothing is written to `out`.
 
     Args:
         paths: Files, folders (searched recursively) or fsspec URLs.
         out: The store that would be written or extended.
         config: Ingest settings.
         executor: Runs the sample; by default, processes on this machine.
-        seconds: Time for the sample; no video is started later, nor runs for longer than that.
+        seconds: No video is started after this time; those still running after twice this time
+            are abandoned.
 
     Raises:
         FootageError: Nothing was found.
@@ -90,7 +91,9 @@ def dry_run(
     """
     config = arguments.settings(config, IngestConfig)
     if config.merge:
-        raise ConfigError("--merge decodes nothing that --dry-run could measure", "remove one")
+        raise ConfigError(
+            "--merge decodes nothing that --dry-run could measure", "remove one of the options"
+        )
     DETECTORS.find(config.detector)
     place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
@@ -107,7 +110,7 @@ def dry_run(
     if not found.measured:
         answer = "unknown" if found.tried else "yes"
         if found.tried:
-            how = f"none of {found.tried} could be decoded within {duration(seconds)}"
+            how = f"none of {found.tried} videos could be decoded in time"
             rows.append(("sample", "0 videos", how))
         return Requirements([*rows, ("fits", answer, "")], [], True)
     disk = found.total("stored_bytes")
@@ -185,7 +188,7 @@ def _rows_of_work(work: Work) -> list[tuple[str, str, str]]:
         ("new", f"{len(new):,}", size(_bytes(new))),
     ]
     if changed:
-        how = f"{size(_bytes(changed))}, hashed first; skipped if the store has the same bytes"
+        how = f"{size(_bytes(changed))}; not decoded if their hashes are unchanged"
         rows.append(("changed", f"{len(changed):,}", how))
     rows.append(("duplicates", work.copies, "not decoded; files of equal size are compared"))
     rows.append(("units", f"{len(work.units):,}", "tasks that can run at the same time"))
@@ -196,10 +199,10 @@ def _rows_of_sample(work: Work, found: Sample, config: IngestConfig) -> list[tup
     measured = [cost for _, cost in found.measured]
     of = f"of {found.tried} tried, " if found.tried > len(measured) else ""
     cpu, decoded = found.total("cpu_seconds"), sum(one.seconds for one in measured)
-    how = f"{of}{size(sum(one.num_bytes for one in measured))}, {duration(decoded)}"
+    how = f"{of}{size(sum(one.num_bytes for one in measured))}, {duration(decoded)} of work"
     rows = [
         ("sample", f"{len(measured)} videos", f"{how}, spread over the sizes"),
-        ("CPU time", f"{duration(cpu.total)} {cpu.relative}", "on cores of this machine"),
+        ("CPU time", f"{duration(cpu.total)} {cpu.relative}", "on this machine"),
         _row_of_time(work, found, config),
         _row_of_rejected(work, found),
     ]
@@ -216,7 +219,7 @@ def _row_of_time(work: Work, found: Sample, config: IngestConfig) -> tuple[str, 
     cluster = config.ray_address or os.environ.get("RAY_ADDRESS", "")
     if config.executor == "ray" and cluster:
         value = f"{duration(seconds.total)} {seconds.relative}"
-        return ("total time", value, "divided by the number of cores of the Ray cluster")
+        return ("total time", value, "to be divided by the number of cores of the Ray cluster")
     workers = max(1, min(config.workers, len(work.units)))
     longest = max(sum(one.source.num_bytes for one in unit) for unit in work.units.values())
     every = _bytes(one.source for one in work.left)
@@ -231,7 +234,8 @@ def _row_of_rejected(work: Work, found: Sample) -> tuple[str, str, str]:
     reasons = found.rejected
     number = len(found.measured)
     interval = wilson(reasons.total() / number, number)
-    how = f"{reasons.total()} of {number} videos of the sample; {empty:,} empty files"
+    how = f"95 % interval, from {reasons.total()} of {number} sampled videos"
+    how += f"; {empty:,} empty files"
     how += "".join(f"; {count} x {reason}" for reason, count in reasons.most_common(3))
     return ("quarantined", f"{interval.low:.0%} to {interval.high:.0%}", how)
 

@@ -1,21 +1,21 @@
-"""What a command needs, as the option `--dry-run` of several commands shows it."""
+"""The requirements of a command, which `--dry-run` shows."""
 
 from typing import NamedTuple
 
 
 class Requirements(NamedTuple):
-    """What a command needs and what this machine has."""
+    """What a command needs and what the machine has."""
 
     rows: list[tuple[str, str, str]]
     """Quantity, value, and how it was found."""
     changes: list[str]
-    """What to change so that it fits or is faster; empty if nothing."""
+    """Changes that make it fit or run faster."""
     fits: bool
     """Whether memory and disk suffice."""
 
 
 def size(num_bytes: int | float) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes with a suitable unit."""
     for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
         if num_bytes >= unit:
             return f"{num_bytes / unit:,.1f} {name}"
@@ -23,7 +23,7 @@ def size(num_bytes: int | float) -> str:
 
 
 def duration(seconds: int | float) -> str:
-    """Return a duration in the unit that suits it."""
+    """Return a duration with a suitable unit."""
     minutes, hours = seconds / 60, seconds / 3600
     if hours >= 48:
         return f"{hours / 24:,.1f} days"

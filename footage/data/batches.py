@@ -36,7 +36,7 @@ class FrameSource(Protocol):
         """Return the encoded images of some frames of a shot."""
 
     def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
-        """Start to read what `encoded` will be asked for, if it is not here; do not wait."""
+        """Start to read remote frames that `encoded` will return later; do not wait."""
 
 
 class VideoStream(NamedTuple):

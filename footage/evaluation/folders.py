@@ -114,9 +114,9 @@ def left_of(
     *,
     overwrite: bool,
 ) -> list[Task]:
-    """The tasks without results of earlier calls; nothing is written.
+    """Return the tasks without results of earlier calls; nothing is written.
 
-    Images are read only if there are results that could be theirs.
+    Images are read only if earlier results exist.
 
     Raises:
         ConfigError: `out` contains other results.
@@ -192,7 +192,7 @@ def evaluation_of(
     batch_size: int,
     records: Path,
 ) -> Evaluation:
-    """The evaluation of a model and its baselines on tasks."""
+    """Return the evaluation of a model and its baselines on tasks."""
     return Evaluation(
         entries=tuple(
             entry(each, protocol, records / (each.baseline or "model") / protocol.name)

@@ -240,7 +240,7 @@ def identify(
 
     Args:
         evaluation: Models, protocols and tasks.
-        is_dry: Whether to write nothing.
+        is_dry: Write nothing.
 
     Raises:
         ConfigError: The records belong to a different evaluation.

@@ -41,7 +41,7 @@ class ImagesAsVideos:
         self._rows = rows
 
     def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
-        """Do nothing: images are read from this machine."""
+        """Do nothing: images are local files."""
 
     def encoded(self, row: int, indices: Sequence[int]) -> list[bytes]:
         """Return the bytes of an image file, once per requested index; only index 0 exists.

@@ -42,7 +42,7 @@ class KnownVideo(NamedTuple):
 Known = Mapping[str, Sequence[KnownVideo]]
 """Videos by the name of their source."""
 Copies = Callable[[Sequence[Source], Known], Mapping[str, str]]
-"""Returns the id of the original of each duplicate among some sources, by name."""
+"""Returns the id of the original for the name of each source that is a duplicate."""
 
 
 def known_videos(videos: pa.Table, stamps: pa.Table, *, retry_quarantined: bool) -> Known:
@@ -111,7 +111,7 @@ def plan(
         sources: All sources, sorted by name.
         stored: Videos in the store.
         finished: Videos of finished units that no manifest lists yet.
-        copies_of: Replaces `duplicates`, which reads files.
+        copies_of: Finds duplicates; by default `duplicates`, which reads files.
     """
     unchanged, candidates = [], []
     for source in sources:

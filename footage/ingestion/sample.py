@@ -1,10 +1,10 @@
-"""Decode a sample of the new videos, to estimate what an ingest of all of them takes.
+"""Decode a sample of the new videos to estimate the cost of ingesting all of them.
 
-The sample is spread over the bytes: the videos, sorted by size, are divided into shares of equal
-size, and the video in the middle of each share represents it. So a total is the number of bytes
-times the mean, over the shares, of a quantity per byte (the estimator of Hansen and Hurwitz, with
-systematic sampling). Its error is that of a mean of independent shares at 95 %, by Student's t;
-this is conservative for quantities that depend on the size.
+The videos, sorted by size, are divided into shares of equal bytes, and the video in the middle of
+each share represents it. An estimated total is the number of bytes times the mean, over the shares,
+of a quantity per byte (the Hansen-Hurwitz estimator with systematic sampling). The error is the
+95 % interval of Student's t for independent shares, which is conservative for quantities that
+depend on the size.
 """
 
 import bisect
@@ -30,11 +30,11 @@ from footage.video.detectors.transnet import TransnetCuts, TransnetProcess
 VIDEOS = 16
 """Number of videos in a sample [ours]."""
 SECONDS = 60.0
-"""No video of the sample is started after this time, nor runs for longer than that [ours]."""
+"""No video is started after this time; after twice this time, all are abandoned [ours]."""
 _STUDENT = (
     12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13,
 )  # fmt: skip
-"""Quantiles of Student's t that leave 2.5 % above them, from one degree of freedom to fifteen."""
+"""97.5 % quantiles of Student's t for 1 to 15 degrees of freedom."""
 
 
 class _OutOfTimeError(Exception):
@@ -42,7 +42,7 @@ class _OutOfTimeError(Exception):
 
 
 class Cost(NamedTuple):
-    """What the ingest of one video took, and what it stored."""
+    """What ingesting one video cost and stored."""
 
     num_bytes: int
     cpu_seconds: float
@@ -52,7 +52,7 @@ class Cost(NamedTuple):
     shots: int
     video_seconds: float
     rejected: str
-    """Reason of the quarantine; empty if frames were stored."""
+    """Reason for quarantine; empty if frames were stored."""
 
 
 class Drawn(NamedTuple):
@@ -70,12 +70,12 @@ class Estimate(NamedTuple):
 
     @property
     def highest(self) -> float:
-        """The largest likely total; the total itself if the error is unknown."""
+        """Upper end of the 95 % interval; the total itself if the error is unknown."""
         return self.total + (0.0 if self.error == float("inf") else self.error)
 
     @property
     def relative(self) -> str:
-        """The error in per cent of the total."""
+        """The error as a percentage of the total."""
         if self.error == float("inf"):
             return "error unknown"
         return f"± {self.error / self.total if self.total else 0.0:.0%}"
@@ -100,17 +100,17 @@ def draw(sources: Sequence[Source], number: int) -> list[Drawn]:
 
 
 class SampleTask(NamedTuple):
-    """One video to measure, as the only one of a unit."""
+    """One video to measure, in a unit of its own."""
 
     unit: UnitTask
     latest_start: float
-    """Time after which it is not worth starting."""
+    """Time after which it is not started."""
     latest_end: float
-    """Time at which it is given up."""
+    """Time at which it is abandoned."""
 
 
 def measure(task: SampleTask) -> Cost | str:
-    """Ingest a video into a store of its own, which is removed; return why that failed, if it did.
+    """Ingest a video into a temporary store; return its cost, or the reason for a failure.
 
     The reason is empty if the time is up.
     """
@@ -149,7 +149,7 @@ def _measured(unit: UnitTask) -> Cost | str:
 
 @contextlib.contextmanager
 def _until(end: float) -> Iterator[None]:
-    """Raise an error at a time; a worker process runs its tasks in the main thread."""
+    """Raise an error in the main thread, which runs the tasks of a worker, at a given time."""
 
     def stop(*_: object) -> None:
         raise _OutOfTimeError
@@ -164,7 +164,7 @@ def _until(end: float) -> Iterator[None]:
 
 
 def _cpu_seconds() -> float:
-    """Processor time of this process, of its ended children, and of those that live."""
+    """CPU time of this process and of its ended and running children."""
     kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
     ended = sum(one.ru_utime + one.ru_stime for one in map(resource.getrusage, kinds))
     ticks = 0
@@ -179,13 +179,13 @@ def _cpu_seconds() -> float:
 def costs(
     drawn: Sequence[Drawn], unit: UnitTask, executor: Executor, seconds: float
 ) -> list[tuple[Drawn, Cost]]:
-    """Ingest the videos of a sample, until the time is up, in an order that is spread over sizes.
+    """Ingest the videos of a sample until the time is up, in an order that mixes sizes.
 
     Args:
         drawn: The sample, sorted by size.
-        unit: A task whose store is a temporary folder and whose other settings are used.
+        unit: A task whose store is a temporary folder; its other settings are used.
         executor: Runs the tasks.
-        seconds: Time after which no video is started; after twice as long, the rest is given up.
+        seconds: No video is started after this time; after twice this time, all are abandoned.
 
     Raises:
         MachineError: No video could be processed, because the machine failed.
@@ -223,7 +223,7 @@ def _reversed_bits(place: int, count: int) -> int:
 
 
 def _represented(drawn: Sequence[Drawn], found: dict[int, Cost]) -> list[tuple[Drawn, Cost]]:
-    """Let the video of the nearest size represent one that was not measured."""
+    """Let the measured video of the nearest size represent each unmeasured one."""
     bytes_of = dict.fromkeys(sorted(found), 0.0)
     for place, one in enumerate(drawn):
         if found:

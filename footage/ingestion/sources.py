@@ -213,7 +213,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
     Raises:
         VideoError: It cannot be read or is larger than allowed.
         OutputError: The local copy cannot be written, which is not the video's fault.
-        MachineError: The network, the service or the credentials are to blame.
+        MachineError: The network, the service or the credentials failed.
     """
     try:
         with opened(source) as remote, target.open("wb") as local:

@@ -1,4 +1,4 @@
-"""The store that an ingest writes to: whether it can be used, and with which settings."""
+"""Checks of the store that an ingest writes to, and the settings of an unfinished ingest."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from footage.store.places import LOCK, RECORDS, WORK, Place
 from footage.store.reader import Store
 
 _OF_STORES = (NAME, EARLIER_TABLES[0], MANIFESTS)
-"""Names of which every store has one."""
+"""Every store has at least one of these."""
 _SETTINGS_NAME = f"{WORK}/settings.json"
 _SETTINGS: Document[dict[str, Any]] = Document(
     schema=dict[str, Setting],
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def existing(place: Place) -> Store | None:
-    """Open the store that is there already; None if there is none."""
+    """Open the existing store; None if there is none."""
     store = place.path
     is_store = (store / NAME).exists() or (store / EARLIER_TABLES[0]).exists()
     return Store.open(place) if is_store or manifest.newest_manifest(store) else None
 
 
 def check_content(place: Place) -> None:
-    """Refuse a folder that is neither new, a store, nor the work of an unfinished ingest."""
+    """Reject a folder with other content than a store or an unfinished ingest."""
     names = set(place.names())
     if names - {LOCK} and not names & {*_OF_STORES, WORK}:
         raise StoreError(
@@ -45,7 +45,7 @@ def check_content(place: Place) -> None:
 
 
 def check_space(place: Place, store: Store | None, tasks: Sequence[UnitTask]) -> None:
-    """Check the disk; the store itself needs none of it if it is remote."""
+    """Check that a local store fits on the disk; a remote one is not checked."""
     if place.remote is None:
         check_before(place.path, store, sum(task.num_bytes for task in tasks))
 
@@ -70,7 +70,7 @@ def check_settings(place: Place, store: Store | None, config: IngestConfig) -> N
 
 
 def has_lost_settings(place: Place, store: Store | None) -> bool:
-    """Return whether a first ingest was interrupted and cannot be resumed; an ingest removes it."""
+    """Return whether an interrupted first ingest lost its settings, so that it starts again."""
     if store or not (place.path / WORK).exists():
         return False
     try:

@@ -1,4 +1,4 @@
-"""The tasks of an ingest: what is left to do, and the processes that do it."""
+"""The remaining tasks of an ingest, and the executor that runs them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from footage.store.sources import read_stamps
 
 
 def tasks_of(place: Place, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
-    """Return a task for each unit that is left."""
+    """Return a task for each remaining unit."""
     store = place.location if place.remote else str(place.path.absolute())
     return [
         UnitTask(
@@ -34,7 +34,7 @@ def tasks_of(place: Place, found: planning.Plan, config: IngestConfig) -> list[U
 
 
 def executor_for(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
-    """Return worker processes; only those that use URLs get the environment with credentials."""
+    """Return an executor; its workers get environment variables (credentials) only for URLs."""
     is_remote = any(is_url(task.store) or one.source.url for task in tasks for one in task.sources)
     environment = None if is_remote else interpreters.minimal_environment()
     settings = ExecutorSettings(
@@ -54,17 +54,17 @@ def left_to_do(
     *,
     changes_nothing: bool = False,
 ) -> planning.Plan:
-    """Return what is left to do.
+    """Plan the remaining work.
 
     Videos quarantined under other limits, or because they could not be fetched, are retried.
 
     Args:
         place: The store.
-        existing: The store as it is; None for a new one.
+        existing: The existing store; None for a new one.
         sources: All sources, sorted by name.
         config: Ingest settings.
         copies_of: Finds duplicates; see `planning.plan`.
-        changes_nothing: Whether to leave damaged records where they are.
+        changes_nothing: Keep damaged records instead of removing them.
     """
     limits = dataclasses.asdict(config.limits)
     stored: planning.Known = {}

@@ -34,7 +34,7 @@ PAUSE_SECONDS = 0.5
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 VIDEOS_PER_CHILD = 16
-"""Videos that one confined child decodes at most. See decisions/0180."""
+"""Maximum number of videos per confined child; see decisions/0180 [ours]."""
 
 UNKNOWN_HASH = "unknown"
 """Placeholder hash in the id of a file whose bytes could not be read."""
@@ -210,7 +210,8 @@ def quarantined(known: dict[str, Any], reason: str) -> VideoRecord:
 class Decoders:
     """The confined children that decode the videos of one unit, one child after the other.
 
-    A child is replaced after any fault, after a video with decode errors, and after some videos.
+    A child is replaced after any fault, after a video with decode errors, and after
+    `VIDEOS_PER_CHILD` videos.
     """
 
     def __init__(self, task: UnitTask) -> None:
@@ -226,7 +227,7 @@ class Decoders:
     def run(
         self, file: int, receiver: Receiver, num_bytes: int, decoder: Decoder | None
     ) -> Sandbox:
-        """Decode an open file in the current child; another `decoder` gets its own child.
+        """Decode an open file in the current child, or in a new one if a `decoder` is given.
 
         Raises what `footage.video.sandbox.run_confined` raises.
         """
@@ -302,7 +303,7 @@ def decode_into_unit(
             try:
                 return _decode_once(writer, decoders, file, known, decoder)
             except (VideoError, MachineError, MissingModuleError):
-                # An earlier video may be to blame: only the failure in a new child counts.
+                # An earlier video may be the cause: only a failure in a new child counts.
                 if not has_served:
                     raise
 

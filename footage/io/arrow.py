@@ -1,4 +1,4 @@
-"""pyarrow without pandas."""
+"""Import pyarrow without pandas."""
 
 import functools
 import sys
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 class _NoPandas:
-    """Finds no pandas."""
+    """An import finder that reports pandas as missing."""
 
     def find_spec(
         self,
@@ -25,8 +25,8 @@ class _NoPandas:
 def leave_out_pandas() -> None:
     """Keep pyarrow from importing pandas where footage owns the process.
 
-    Before it converts its first Python value, pyarrow imports pandas, if it is installed, only to
-    recognise its types. That takes 0.3 s per process. `to_pandas` still imports it when called.
+    Before its first conversion of a Python value, pyarrow imports pandas if it is installed, only
+    to recognise its types. That slows down every new process. `to_pandas` still imports it.
     """
     if "pandas" in sys.modules:
         return

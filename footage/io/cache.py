@@ -1,11 +1,11 @@
-"""The local cache: bytes of remote files that were read, and copies of remote folders.
+"""The local cache: byte ranges of remote files, and copies of remote folders.
 
-    CACHE/ranges/ab/<key>/    bytes of a remote file, one range per file, after its CRC-32
+    CACHE/ranges/ab/<key>/    ranges of a remote file, one per local file, each after its CRC-32
     CACHE/copies/<key>/       the local copy of a remote folder; see `footage.io.copies`
 
-The folder and the size of `ranges` are those of `--cache DIR` and `--cache-bytes N`, or of the
-environment variables FOOTAGE_CACHE and FOOTAGE_CACHE_BYTES. Several processes share the cache. When
-it is full, what has not been used for longest is removed.
+`--cache DIR` or the environment variable FOOTAGE_CACHE sets the folder, `--cache-bytes N` or
+FOOTAGE_CACHE_BYTES the maximum size of `ranges`. Several processes share the cache. When `ranges`
+is full, the least recently used files are removed.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ from footage.io import files
 FOLDER_VARIABLE: Final = "FOOTAGE_CACHE"
 BYTES_VARIABLE: Final = "FOOTAGE_CACHE_BYTES"
 DEFAULT_BYTES: Final = 20 * 10**9
-"""Default size of the cache of ranges [ours]."""
+"""Default maximum size of the cached ranges [ours]."""
 THREADS: Final = 16
-"""Requests at the same time, per process [ours]."""
+"""Number of concurrent requests per process [ours]."""
 _SCAN_FRACTION: Final = 0.02
-"""The cache is measured again after this fraction of its size was written."""
+"""The cache is measured again after this fraction of its maximum size was written."""
 _KEPT_FRACTION: Final = 0.9
-"""Fraction of the size that is kept when the cache is full."""
+"""A full cache is reduced to this fraction of its maximum size."""
 _TOUCH_SECONDS: Final = 60.0
-"""The time of the last use is precise to this."""
+"""Resolution of the time of last use."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def folder() -> Path:
 
 
 def most_bytes() -> int:
-    """Return the largest size of the cache of ranges, in bytes.
+    """Return the maximum size of the cached ranges in bytes.
 
     Raises:
         ConfigError: The environment variable is not a number.
@@ -63,13 +63,13 @@ def most_bytes() -> int:
     if number < 0:
         raise ConfigError(
             f"the size of the cache must be a number of bytes, got {given!r}",
-            "for 50 GB: --cache-bytes 50e9",
+            "pass a number such as --cache-bytes 50e9 (50 GB)",
         )
     return number
 
 
 def choose(*, folder: str = "", size: str = "") -> None:
-    """Set folder and size of the cache, for this process and those that it starts.
+    """Set folder and maximum size of the cache for this process and its children.
 
     Args:
         folder: The folder; empty keeps the current one.
@@ -81,7 +81,7 @@ def choose(*, folder: str = "", size: str = "") -> None:
     """
     for option, value in (("--cache", folder), ("--cache-bytes", size)):
         if value.startswith("-"):
-            raise UsageError(f"{option} needs a value", "for example: --cache /scratch/footage")
+            raise UsageError(f"{option} needs a value", "use --cache DIR or --cache-bytes 50e9")
     if folder:
         os.environ[FOLDER_VARIABLE] = str(Path(folder).absolute())
     if size:
@@ -93,8 +93,8 @@ class RangeCache:
     """Reads byte ranges of remote files through the cache; safe to use from several threads.
 
     Args:
-        url: The remote folder; a part of every key.
-        fetch: Reads `length` bytes from `start` of a file of the folder.
+        url: The remote folder, which is part of every key.
+        fetch: Reads bytes of a file in the folder, given its name, the start and the length.
     """
 
     def __init__(self, url: str, fetch: Callable[[str, int, int], bytes]) -> None:
@@ -109,7 +109,7 @@ class RangeCache:
         self._has_warned = False
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """Return some bytes of a file, from the cache or else from the remote folder."""
+        """Return bytes of a file from the cache or, if they are missing, from the remote folder."""
         path = self._path(name, start, length)
         while True:
             with self._lock:
@@ -118,7 +118,7 @@ class RangeCache:
                 if future is None:
                     future = self._in_flight[path] = Future()
             if not is_ours:
-                with contextlib.suppress(Exception):  # then this call tries it again
+                with contextlib.suppress(Exception):  # this call retries
                     return future.result()
                 continue
             try:
@@ -137,9 +137,9 @@ class RangeCache:
             return self._in_flight.pop(path)
 
     def prefetch(self, work: Callable[[], object]) -> None:
-        """Call a function that reads ranges, in another thread; its errors are ignored.
+        """Call a function that reads ranges in another thread, and ignore its errors.
 
-        Whoever needs the bytes reads them again, and gets the error.
+        A later `read` of the same bytes retries and raises the error.
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="footage-prefetch")
@@ -151,7 +151,7 @@ class RangeCache:
         self._pool.submit(attempt)
 
     def forget(self, name: str) -> None:
-        """Drop everything of a file: some of it is not what was written."""
+        """Remove all cached ranges of a file, because some are damaged."""
         for path in self._folder_of(name).glob("*"):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -200,13 +200,13 @@ class RangeCache:
         if not self._has_warned:
             self._has_warned = True
             log.warning(
-                "the cache %s cannot be written (%s), so data are read again each time; choose"
-                " another folder with --cache", self._folder, error.strerror,
+                "the cache %s cannot be written (%s), so data is downloaded each time; choose"
+                " another folder with --cache DIR", self._folder, error.strerror,
             )  # fmt: skip
 
 
 def shrink(ranges: Path, most: int) -> None:
-    """Remove the files that have not been used for longest, if all are larger than `most` bytes."""
+    """Remove the least recently used files if all together exceed `most` bytes."""
     found: list[tuple[float, int, str]] = []
     for place, folders, names in os.walk(ranges, topdown=False):
         for name in names:

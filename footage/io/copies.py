@@ -1,11 +1,11 @@
-"""Local copies of remote folders: commands work on the copy, and what they write is uploaded.
+"""Local copies of remote folders: commands work on a copy, and their changes are uploaded.
 
-    CACHE/copies/<key>/<name>/    the copy; it has the name of the remote folder
+    CACHE/copies/<key>/<name>/    the copy, named like the remote folder
     CACHE/copies/<key>/.url       the URL of the folder that contains the remote folder
-    CACHE/copies/<key>/.index     what was downloaded or uploaded, to transfer only what changed
+    CACHE/copies/<key>/.index     the transferred files, so that only changes are transferred
 
-The copy of a URL is always the same folder, so the processes of a machine share it. Messages name
-the URL: `with_urls` puts it in place of the copy's path.
+Each URL has one copy per cache, which the processes of a machine share. Messages contain the URL
+instead of the path of the copy: see `with_urls`.
 """
 
 import contextlib
@@ -31,18 +31,18 @@ Returned = TypeVar("Returned")
 log = logging.getLogger(__name__)
 
 _IGNORED = (".lock", ".partial")
-"""Ends of the names of files that are never uploaded."""
+"""Suffixes of files that are never uploaded."""
 _COPIES = "copies"
 _URL = ".url"
 _FILE_SUFFIXES = frozenset(
     [".html", ".json", ".jsonl", ".npy", ".npz", ".onnx", ".parquet", ".pt2", ".safetensors",
      ".tar", ".txt", ".csv"]
 )  # fmt: skip
-"""A URL that ends in one of these names a file, and every other URL a folder."""
+"""A URL with one of these suffixes is a file; every other URL is a folder."""
 
 
 class Entry(NamedTuple):
-    """A file that is equal in both places."""
+    """A file whose local and remote contents are the same."""
 
     stamp: str
     """Stamp of the remote file."""
@@ -70,7 +70,7 @@ def _parent_of(folder: Path) -> str:
 
 @contextlib.contextmanager
 def naming_urls() -> Iterator[None]:
-    """Let errors name URLs instead of local copies."""
+    """Replace the paths of local copies in errors by their URLs."""
     try:
         yield
     except FootageError as error:
@@ -80,7 +80,7 @@ def naming_urls() -> Iterator[None]:
 
 
 def folder_of(url: str) -> Path:
-    """Return the folder of the local copy of a remote folder; the one around it is created.
+    """Return the folder of the local copy of a remote folder, and create its parent.
 
     Raises:
         OutputError: The cache cannot be written.
@@ -95,7 +95,7 @@ def folder_of(url: str) -> Path:
 
 
 def push(path: Path) -> None:
-    """Upload what changed in a folder, if it is the local copy of a remote one.
+    """Upload the changes in a folder if it is the local copy of a remote one.
 
     Raises:
         OutputError: A file cannot be written.
@@ -105,7 +105,7 @@ def push(path: Path) -> None:
 
 
 def pulled(location: str) -> str:
-    """Return the path of the local copy of a location, after a download; a path is returned as is.
+    """Download a location and return the path of its local copy; return local paths unchanged.
 
     Raises:
         StoreError: The remote folder cannot be read.
@@ -120,10 +120,10 @@ def pulled(location: str) -> str:
 def on_local_copies(
     *names: str,
 ) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
-    """Let a function work on local copies of the folders and files that arguments name by URL.
+    """Replace URLs in the arguments of a function by local copies.
 
-    What it changes is uploaded when it returns or fails. Of the processes of a distributed
-    training, only the first uploads.
+    Changes are uploaded when the function returns or fails. In distributed training, only the
+    first process uploads.
 
     Args:
         names: The parameters, each of which may be a location or several.
@@ -147,7 +147,7 @@ def on_local_copies(
 
 
 def _with_copies(value: Any, opened: dict[str, "LocalCopy"]) -> Any:  # noqa: ANN401
-    """Return an argument with the paths of local copies in place of URLs."""
+    """Return an argument with its URLs replaced by the paths of local copies."""
     if isinstance(value, list | tuple):
         return [_with_copies(each, opened) for each in value]
     if not is_url(value):
@@ -161,7 +161,7 @@ def _with_copies(value: Any, opened: dict[str, "LocalCopy"]) -> Any:  # noqa: AN
 
 @contextlib.contextmanager
 def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
-    """Download local copies, and upload what changed in them."""
+    """Download local copies before a block, and upload their changes after it."""
     for copy in opened:
         copy.pull()
     uploaded = opened if os.environ.get("RANK", "0") == "0" else []
@@ -183,8 +183,8 @@ class LocalCopy:
 
     Args:
         url: The folder, or a file in it.
-        is_file: Whether `url` is a file; then the copy is that of its folder, and contains only
-            this file and hidden files that belong to it.
+        is_file: Whether `url` is a file; then the copy is one of its folder, with only this file
+            and the hidden files that belong to it.
     """
 
     def __init__(self, url: str, *, is_file: bool = False) -> None:
@@ -200,9 +200,9 @@ class LocalCopy:
         return self.folder / self._name if self._name else self.folder
 
     def pull(self) -> None:
-        """Download what is new or was changed there, and remove what was removed there.
+        """Download new and changed remote files, and delete copies of removed ones.
 
-        Files that only exist here are kept: another process may be writing them.
+        Files that exist only locally are kept: another process may be writing them.
 
         Raises:
             StoreError: The remote folder cannot be read.
@@ -219,17 +219,17 @@ class LocalCopy:
                 index[name] = self._download(one)
             except StoreError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
-                    raise  # else it was removed after it was listed
+                    raise  # otherwise, it was removed after the listing
         for name in index.keys() - found.keys():
             files.remove(self.folder / name)
             del index[name]
         self._write_index(index)
 
     def push(self) -> None:
-        """Upload what is new or was changed here, and remove what was removed.
+        """Upload new and changed local files, and remove remote files that were deleted locally.
 
-        Files are uploaded in the order in which they were written, so that a list of files follows
-        the files.
+        Files are uploaded in the order in which they were written, so that a file that lists
+        others follows them.
 
         Raises:
             OutputError: A file cannot be written.

@@ -186,7 +186,7 @@ def sha256(path: Path) -> str:
 
 
 def without_waiting(path: str, flags: int) -> int:
-    """Open a file without waiting for the writer of a pipe; for `open(..., opener=...)`."""
+    """Open a file without waiting for the writer of a pipe; use as `open(..., opener=...)`."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

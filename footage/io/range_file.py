@@ -6,11 +6,11 @@ from typing import Final
 from footage.io.cache import RangeCache
 
 TAIL_BYTES: Final = 64 * 2**10
-"""Bytes at the end that are read at once, because readers of Parquet start there [ours]."""
+"""Size of the end that is read in one request, because Parquet readers start there [ours]."""
 
 
 class RangeFile(io.RawIOBase):
-    """A remote file that can be read at any position; each read is one request, or none.
+    """A remote file with random access; each read is one request, or none if it is cached.
 
     Args:
         ranges: The cache of the folder.
@@ -45,11 +45,11 @@ class RangeFile(io.RawIOBase):
         return self._position
 
     def is_in_tail(self, position: int) -> bool:
-        """Return whether the bytes from a position on are read together with the end."""
+        """Return whether a position is in the end that is read in one request."""
         return position >= self._size - TAIL_BYTES
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes from the position on; all that are left by default."""
+        """Return up to `size` bytes from the current position; all remaining ones by default."""
         start = self._position
         end = self._size if size is None or size < 0 else min(self._size, start + size)
         if end <= start:

@@ -1,7 +1,7 @@
-"""Folders behind URLs: object stores, and every other file system that fsspec knows.
+"""Folders behind URLs: object stores, and every other file system that fsspec supports.
 
-Retries with back-off are those of the fsspec packages. What still fails becomes one error that
-names the URL; missing credentials and a missing package have messages of their own.
+The fsspec packages retry failed requests with back-off. A failure that remains becomes one error
+that names the URL; missing credentials and a missing package have their own messages.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ _EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", 
 _STAMPS = (
     "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "modified", "created"
 )  # fmt: skip
-"""Keys under which file systems report what changes with the content, best first."""
+"""Keys of listings whose values change with the content, most reliable first."""
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure`, or use a machine"
-    " with a role that may access the bucket",
+    " whose role grants access to the bucket",
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
     "az": "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and"
     " AZURE_STORAGE_ACCOUNT_KEY",
@@ -36,16 +36,15 @@ _NO_CREDENTIALS = frozenset(
      "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
      "DefaultCredentialsError", "RefreshError", "ClientAuthenticationError"]
 )  # fmt: skip
-"""Names of the exceptions of cloud packages, which need not be installed."""
-
+"""Exceptions of cloud packages by name, because the packages need not be installed."""
 
 _OF_NETWORK = (
     "ConnectionError", "ConnectorError", "TimeoutError", "DisconnectedError", "SSLError",
     "PayloadError", "IncompleteRead", "IncompleteReadError",
 )  # fmt: skip
-"""Ends of the names of the exceptions of web clients for a network that does not work."""
+"""Suffixes of the names of exceptions that web clients raise for network failures."""
 _OF_SERVICE = (errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT)
-"""Error numbers that fsspec packages use for answers of an overloaded or broken service."""
+"""Error numbers that fsspec packages use for responses of an overloaded or failing service."""
 
 
 class RemoteFile(NamedTuple):
@@ -55,7 +54,7 @@ class RemoteFile(NamedTuple):
     """Path relative to the folder."""
     num_bytes: int
     stamp: str
-    """Changes when the content does: etag or modification time; empty if there is neither."""
+    """Etag or modification time, which changes with the content; empty if there is neither."""
 
 
 def is_url(location: object) -> bool:
@@ -69,7 +68,7 @@ def local_path(url: str) -> str:
 
 
 def stamp_of(info: dict[str, Any]) -> str:
-    """Return what identifies the content of a remote file; empty if nothing does."""
+    """Return size and etag or modification time of a remote file; empty if it has neither."""
     for key in _STAMPS:
         if info.get(key):
             return f"{info.get('size')} bytes, {key} {info[key]}"
@@ -78,12 +77,12 @@ def stamp_of(info: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def remote_errors(url: str, kind: type[FootageError], verb: str) -> Iterator[None]:
-    """Turn whatever a file system raises into one error with the URL.
+    """Turn any exception of a file system into an error that names the URL.
 
     Args:
         url: The file or folder.
         kind: The class of the error.
-        verb: What failed, "read" or "written".
+        verb: What failed: "read", "listed", "written" or "removed".
     """
     try:
         yield
@@ -112,13 +111,12 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
     if isinstance(error, PermissionError):
         return (
             f"{url!r} cannot be {verb}: access is denied ({error})",
-            "check that your credentials are valid and allow it",
+            "check that your credentials are valid and grant access",
         )
     if _has_no_reason(error):
         return (
             f"{url!r} cannot be {verb}: the service answered 'Bad Request'",
-            "this usually means that the credentials have expired: renew them, then rerun the same"
-            " command",
+            "the credentials have probably expired: renew them, then rerun the same command",
         )
     if isinstance(error, FileNotFoundError):
         is_bucket = _is_about_bucket(error)
@@ -131,7 +129,7 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether the network, the service or the credentials are to blame, not the file."""
+    """Return whether an error is due to the network, the service or the credentials."""
     if isinstance(error, PermissionError) or _has_no_reason(error):
         return True
     return any(
@@ -144,7 +142,7 @@ def is_temporary(error: Exception) -> bool:
 
 
 def _has_no_reason(error: Exception) -> bool:
-    """Return whether S3 refused a request for properties, whose answers never give a reason."""
+    """Return whether S3 refused a HEAD request, whose responses never contain a reason."""
     return (
         isinstance(error, OSError) and error.errno == errno.EINVAL and "Bad Request" in str(error)
     )
@@ -168,8 +166,8 @@ def _system(url: str, _process: int) -> tuple[Any, str]:
 class RemoteFolder:
     """A folder behind a URL, such as s3://bucket/stores/cats; safe to use from several threads.
 
-    Files appear as a whole: object stores do not show a file before its last byte. Nothing that was
-    listed or read is remembered, so that what another machine writes is seen.
+    Object stores do not show a file before its upload is complete. Listings and contents are not
+    cached, so changes by other machines are visible.
     """
 
     url: str
@@ -180,7 +178,7 @@ class RemoteFolder:
         return f"{self.url}/{name}" if name else self.url
 
     def below(self, name: str) -> "RemoteFolder":
-        """Return a folder in this one."""
+        """Return a subfolder."""
         return RemoteFolder(self.url_of(name))
 
     def _located(self, name: str) -> tuple[Any, str]:
@@ -217,7 +215,7 @@ class RemoteFolder:
         """Return whether a file exists.
 
         Raises:
-            StoreError: That cannot be determined.
+            StoreError: The service does not answer, or denies access.
         """
         with remote_errors(self.url_of(name), StoreError, "read"):
             system, path = self._located(name)
@@ -269,7 +267,7 @@ class RemoteFolder:
             return data
 
     def download(self, name: str, target: Path) -> None:
-        """Copy a file to a local one, which must be in a folder that exists.
+        """Copy a file to a local path, whose folder must exist.
 
         Raises:
             StoreError: The file cannot be read.
@@ -281,7 +279,7 @@ class RemoteFolder:
     def upload(self, source: Path, name: str, *, replace: bool = True) -> bool:
         """Copy a local file to this folder; return False if it exists and may not be replaced.
 
-        Of several writers that do not replace, exactly one succeeds, where the service supports
+        Without `replace`, exactly one of several writers succeeds if the service supports
         conditional writes.
 
         Raises:
@@ -312,7 +310,7 @@ class RemoteFolder:
 def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     """Yield the description of each file below a folder, one folder at a time, sorted by name.
 
-    The `walk` of fsspec hides errors in subfolders, so that files would be missing without notice.
+    The `walk` of fsspec hides errors in subfolders, so files could be missing unnoticed.
     """
     folders = [start]
     while folders:

@@ -8,7 +8,7 @@ a memory or CPU bomb affects only this input and is reported with a reason.
        on_message <--- kind, length, bytes ---- send(kind, bytes)
        reads, watches the clock, kills          exits
 
-`SharedChild` serves several inputs with one child, which gets their descriptors one by one.
+`SharedChild` works on several inputs in one child, which receives their descriptors one by one.
 
 Nothing that a child sends is unpickled. A child inherits the memory of its parent: start it from a
 process that holds no secrets.
@@ -96,9 +96,9 @@ class SharedChild:
     """A confined child that works on several inputs, one after another.
 
     End it after any fault, and use it only in the thread that created it. The limits of time and
-    silence hold per input. That of memory holds for the child, so an input that fails in a child
-    that has served others should be tried again in a new one. An input that takes the child over
-    can falsify the outcome of later ones, and read those whose descriptors it has received.
+    silence hold per input, that of memory for the child. An input that fails in a child that has
+    served others should therefore be retried in a new one. An input that compromises the child can
+    read later inputs and falsify their results.
 
     Args:
         work: Runs in the child, for each input, with its descriptor.
@@ -149,14 +149,14 @@ class SharedChild:
         listener = Listener(
             self._child, self._reading, on_message, confinement, sandbox=self._sandbox
         )
-        with contextlib.suppress(OSError):  # it has ended, which its pipe reports
+        with contextlib.suppress(OSError):  # the child has ended, which its pipe reports
             socket.send_fds(self._requests, [b"\0"], [file])
         if listener.listen():
             assert listener.sandbox is not None
             self._sandbox = listener.sandbox
             if listener.is_ahead:
                 raise ConfinedError(
-                    "received an invalid message from the decoder process: more after its end"
+                    "received an invalid message from the decoder process: data after its end"
                 )
             return self._sandbox
         code, cpu_seconds = self._end(DYING_SECONDS)
@@ -183,13 +183,13 @@ def _serve(requests: socket.socket, work: Callable[[int, Send], None], send: Sen
             return
         do_and_send(functools.partial(work, files[0]), send)
         os.close(files[0])
-        gc.collect()  # pictures that refer to themselves
+        gc.collect()  # pictures in reference cycles
 
 
 def _start(
     do: Callable[[Send], None], confinement: Confinement, cpu_seconds: int, keep: Iterable[int]
 ) -> tuple[int, int]:
-    """Fork a child that confines itself and does something; return it, and the end of its pipe."""
+    """Fork a child that confines itself and calls `do`; return its id and the end of its pipe."""
     try:
         reading, writing = _pipe()
     except OSError as error:

@@ -91,8 +91,8 @@ _KEPT_BYTES, _LARGEST_KEPT = 256 * 2**20, 32 * 2**20
 def keep_freed_memory() -> None:
     """Let the C library reuse freed memory instead of returning it to the kernel.
 
-    Decoding allocates and frees pictures at the end of the heap. Returning and requesting their
-    pages each time took longer than scaling them. Other C libraries than glibc are left alone.
+    Decoding allocates and frees pictures at the end of the heap, and mapping their pages again for
+    each picture is slow. This only affects glibc.
     """
     mallopt = getattr(LIBC, "mallopt", None)
     if mallopt is not None:

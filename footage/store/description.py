@@ -126,7 +126,7 @@ def read_description(path: Path) -> Description:
         if (path / ".work").is_dir():
             raise StoreError(
                 f"the store at {str(path)!r} is not finished",
-                "an ingest into it is running or was interrupted: wait for it, or rerun it",
+                "an ingest is still running or was interrupted: wait for it, or rerun it",
             )
         if path.is_dir() and any(path.iterdir()):
             raise StoreError(

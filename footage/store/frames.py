@@ -161,7 +161,7 @@ class FramesFile:
         """Open a file and verify its footer, if its checksum is known.
 
         Args:
-            path: A Parquet file of frames, here or behind a URL.
+            path: A Parquet file of frames, local or remote.
             footer_crc32: Checksum of its footer; None does not verify it.
             every_page: Also verify the checksums of whole pages, for a reader of all columns.
 
@@ -313,7 +313,7 @@ class Parts:
             raise
 
     def _read_twice(self, part: int, name: str, use: Callable[[FramesFile], Value]) -> Value:
-        """Read a part; if bytes from the cache are wrong, read them again from the remote store."""
+        """Read a part; if cached bytes are damaged, read them again from the remote store."""
         for is_last in (self._ranges is None, True):
             try:
                 return retried(

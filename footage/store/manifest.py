@@ -192,7 +192,7 @@ def _rename(folder: Path, store: Path, number: int) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             raise BusyError(
-                f"another process has changed the store at {str(store)!r} at the same time",
+                f"another process changed the store at {str(store)!r} at the same time",
                 "rerun to resume",
             ) from error
         files.sync(target.parent)

@@ -1,10 +1,10 @@
 """Where a store is: a local folder, or a folder behind a URL with a local copy of its tables.
 
-The local copy of a remote store has the layout of a local one, without `frames/`. Commands read and
-write `store.json`, tables and records there; a `Place` brings them from the remote folder and back.
-For a local folder it does nothing. Parts are read and written by whoever needs them.
+The local copy of a remote store has the layout of a local store, without `frames/`. Commands read
+and write `store.json`, tables and records in it; a `Place` downloads and uploads them. For a local
+store it transfers nothing. Parts are transferred by the code that reads or writes them.
 
-    URL/.lock           the process that changes the store; it rewrites the file every minute
+    URL/.lock           the process that changes the store; rewritten every minute
     URL/manifests/..    a manifest exists once its `store.json` does; only one process can write it
 """
 
@@ -36,7 +36,7 @@ from footage.store.frames import read_footer
 from footage.store.parts import part_name
 
 WORK = ".work"
-"""Folder of everything that belongs to an unfinished ingest."""
+"""Folder of the files of an unfinished ingest."""
 RECORDS = f"{WORK}/records"
 LOCK = ".lock"
 """Lock file of the process that changes a store; see `footage.io.files.exclusive`."""
@@ -47,7 +47,7 @@ COPIES = "copies"
 REFRESH_SECONDS = 60.0
 """A process that changes a remote store rewrites its lock this often [ours]."""
 ABANDONED_SECONDS = 600.0
-"""A lock that has not been rewritten for this long belongs to a process that died [ours]."""
+"""A lock that has not been rewritten for this long counts as abandoned [ours]."""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Place:
 
     @property
     def location(self) -> str:
-        """The path or URL, as a user would write it."""
+        """The path or URL as a user would write it."""
         return str(self.path)
 
     def names(self) -> list[str]:
@@ -74,16 +74,16 @@ class Place:
         return sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
 
     def fetch_description(self, content_hash: str = "") -> None:
-        """Bring `store.json`; and those of all manifests, if it does not have this hash."""
+        """Download `store.json`, and those of all manifests if it does not have this hash."""
 
     def fetch_tables(self, description: Description, folder: Path) -> None:
-        """Bring the tables of a manifest."""
+        """Download the tables of a manifest."""
 
     def pull(self) -> None:
-        """Bring everything that a process needs to change the store."""
+        """Download everything that a process needs to change the store."""
 
     def pull_units(self) -> None:
-        """Bring the records of the units that other processes finished."""
+        """Download the records of the units that other processes finished."""
 
     def write_work(self, name: str, content: bytes) -> None:
         """Write a file in `.work`, unless it exists.
@@ -100,7 +100,7 @@ class Place:
             files.remove(path)
 
     def push_work(self, pattern: str) -> None:
-        """Publish the files in `.work` with a name like this."""
+        """Publish the files in `.work` whose names match a pattern."""
 
     def push_manifest(self) -> None:
         """Publish the newest manifest.
@@ -113,7 +113,7 @@ class Place:
         """Publish the stamps of the newest manifest."""
 
     def remove_work(self) -> None:
-        """Remove what belongs to an unfinished ingest."""
+        """Remove the files of an unfinished ingest."""
         files.remove(self.path / WORK)
 
     @contextlib.contextmanager
@@ -133,7 +133,7 @@ class Place:
                     self.path.rmdir()  # only if nothing was written into it
 
     def publish(self, path: Path, name: str) -> None:
-        """Move a finished file to its place, where a file of this name has the same content.
+        """Move a finished file to its place; an existing file of this name has the same content.
 
         Raises:
             OutputError: The file cannot be moved.
@@ -145,9 +145,9 @@ class Place:
             files.sync(target.parent)
 
     def problem_of_part(self, entry: FileEntry) -> str:
-        """Compare size and footer of a part with its entry; empty if they agree.
+        """Describe how size or footer of a part differ from its entry; empty if they do not.
 
-        The frames have checksums of their own.
+        Each frame has its own checksum.
         """
         path = self.path / part_name(entry.sha256)
         try:
@@ -155,7 +155,7 @@ class Place:
         except (OSError, ValueError) as error:
             return str(error)
         is_same = found == (entry.num_bytes, entry.footer_crc32)
-        return "" if is_same else f"{path} is not what was written"
+        return "" if is_same else f"the size or footer of {path} is not what was written"
 
 
 class _RemoteLock(msgspec.Struct, frozen=True):
@@ -200,7 +200,7 @@ class RemotePlace(Place):
             return self.remote.upload(Path(file.name), name, replace=replace)
 
     def fetch_description(self, content_hash: str = "") -> None:
-        """Bring `store.json`; and those of all manifests, if it does not have this hash."""
+        """Download `store.json`, and those of all manifests if it does not have this hash."""
         content = self.remote.read_if_exists(NAME)
         if content is None:
             files.remove(self.path / NAME)
@@ -223,13 +223,13 @@ class RemotePlace(Place):
                 self._download(document)
 
     def fetch_tables(self, description: Description, folder: Path) -> None:
-        """Bring the tables of a manifest, unless they are here."""
+        """Download the tables of a manifest that are missing locally."""
         for table in description.tables:
             if difference(folder / table, description.files[table]):
                 self._download((folder / table).relative_to(self.path).as_posix())
 
     def pull(self) -> None:
-        """Bring everything that a process needs to change the store."""
+        """Download everything that a process needs to change the store."""
         cache.make_folder(self.path)
         self.fetch_description()
         self._fetch_manifests()
@@ -243,7 +243,7 @@ class RemotePlace(Place):
         self.pull_units()
 
     def pull_units(self) -> None:
-        """Bring the records of the units that other processes finished."""
+        """Download the records of the units that other processes finished."""
         found = {one.name for one in self.remote.files(WORK)}
         for path in [*(self.path / RECORDS).glob("??/*"), *(self.path / WORK).glob("*")]:
             name = path.relative_to(self.path).as_posix()
@@ -256,7 +256,7 @@ class RemotePlace(Place):
             self._sizes = {one.name: one.num_bytes for one in self.remote.files("frames")}
 
     def write_work(self, name: str, content: bytes) -> None:
-        """Write a file in `.work`, unless it exists; `pull_units` brings it here.
+        """Write a file in `.work`, unless it exists; `pull_units` downloads it.
 
         Raises:
             OutputError: It cannot be written.
@@ -264,12 +264,12 @@ class RemotePlace(Place):
         self._upload_bytes(content, name, replace=False)
 
     def remove_record(self, path: Path) -> None:
-        """Remove a record file here and there."""
+        """Remove a record file locally and remotely."""
         super().remove_record(path)
         self.remote.remove(path.relative_to(self.path).as_posix())
 
     def push_work(self, pattern: str) -> None:
-        """Publish the files in `.work` with a name like this."""
+        """Publish the files in `.work` whose names match a pattern."""
         for path in sorted((self.path / WORK).glob(pattern)):
             self.remote.upload(path, path.relative_to(self.path).as_posix())
 
@@ -285,7 +285,7 @@ class RemotePlace(Place):
             if not self.remote.upload(folder / NAME, f"{relative}/{NAME}", replace=False):
                 files.remove(folder)
                 raise BusyError(
-                    f"another process has changed the store at {self.location!r} at the same time",
+                    f"another process changed the store at {self.location!r} at the same time",
                     "rerun to resume",
                 )
         for path in sorted((self.path / COPIES).glob("*")):
@@ -298,7 +298,7 @@ class RemotePlace(Place):
         self.remote.upload(path, path.relative_to(self.path).as_posix())
 
     def remove_work(self) -> None:
-        """Remove what belongs to an unfinished ingest."""
+        """Remove the files of an unfinished ingest."""
         super().remove_work()
         self.remote.remove(WORK)
 
@@ -319,7 +319,7 @@ class RemotePlace(Place):
             finally:
                 ended.set()
                 refreshing.join()
-                with contextlib.suppress(Exception):  # it expires
+                with contextlib.suppress(Exception):  # otherwise, it expires
                     self.remote.remove(LOCK)
 
     def _take_lock(self) -> None:
@@ -339,7 +339,7 @@ class RemotePlace(Place):
         who = f"process {holder.pid} on {holder.host}" if holder else "another process"
         raise BusyError(
             f"{self.location!r} is being written by {who}",
-            "wait until it is done; if it was killed, rerun in"
+            "wait until it has finished; if it was killed, rerun in"
             f" {ABANDONED_SECONDS / 60:.0f} minutes",
         )
 
@@ -361,7 +361,7 @@ class RemotePlace(Place):
                 log.warning("the lock of %s cannot be renewed: %s", self.location, error)
 
     def publish(self, path: Path, name: str) -> None:
-        """Upload a finished file, unless it is there already.
+        """Upload a finished file, unless it exists.
 
         Raises:
             OutputError: The file cannot be written.
@@ -369,16 +369,16 @@ class RemotePlace(Place):
         self.remote.upload(path, name, replace=False)
 
     def problem_of_part(self, entry: FileEntry) -> str:
-        """Compare the size of a part with its entry; object stores only show whole files."""
+        """Describe how the size of a part differs; object stores only show complete files."""
         name = part_name(entry.sha256)
         found = self._sizes.get(name)
         if found is None:
             return f"{self.remote.url_of(name)} is missing"
-        return "" if found == entry.num_bytes else f"{self.remote.url_of(name)} has another size"
+        return "" if found == entry.num_bytes else f"{self.remote.url_of(name)} has the wrong size"
 
 
 def place_of(location: "str | os.PathLike[str] | Place") -> Place:
-    """Return the place that a path or URL names."""
+    """Return the place for a path or URL."""
     if isinstance(location, Place):
         return location
     if not isinstance(location, str) or not is_url(location):

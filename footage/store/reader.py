@@ -76,7 +76,7 @@ class Store:
         self, place: Place, description: Description, tables: Tables, folder: Path | None = None
     ) -> None:
         self.path = place.path
-        """The store folder; of a remote store, the local copy of its tables."""
+        """The store folder, or the local copy of a remote store's tables."""
         self._place = place
         self._folder = folder
         self.description = description
@@ -97,7 +97,7 @@ class Store:
 
     @property
     def location(self) -> str:
-        """The URL of a remote store, and the absolute path of a local one."""
+        """The URL of a remote store, or the absolute path of a local one."""
         return self._place.location if self._place.remote else str(self.path.resolve())
 
     @classmethod
@@ -106,7 +106,7 @@ class Store:
 
         Args:
             store: The store folder, as a path or URL.
-            content_hash: The content hash of an earlier manifest, as it was before the store grew;
+            content_hash: The content hash of an earlier manifest, from before the store grew;
                 empty for the newest.
 
         Raises:
@@ -127,7 +127,7 @@ class Store:
 
     @staticmethod
     def content_hash_of(store: str | Path, content_hash: str = "") -> str:
-        """Return the content hash of a store without opening it, or of an earlier manifest.
+        """Return the content hash of a store or of an earlier manifest, without opening the store.
 
         Raises:
             StoreError: There is no store, or it does not contain that manifest.
@@ -189,7 +189,7 @@ class Store:
         return [found[index] for index in indices]
 
     def prefetch(self, rows: Iterable[int], frames: Iterable[Sequence[int]]) -> None:
-        """Start to read frames of a remote store that `encoded` will be asked for; do not wait.
+        """Start to read frames of a remote store that `encoded` will return later; do not wait.
 
         Args:
             rows: Positions of shots in `shots`.

@@ -220,7 +220,7 @@ def finished_units(store: Path | Place, *, keeps_damaged: bool = False) -> Itera
 
     Args:
         store: The store.
-        keeps_damaged: Whether to leave damaged records where they are.
+        keeps_damaged: Keep damaged records instead of removing them.
     """
     place = place_of(store)
     for path in sorted((place.path / RECORDS).glob("??/*.arrow")):

@@ -197,7 +197,7 @@ def _listen(connection: Connection, maker: BatchMaker, steps: "queue.SimpleQueue
     while True:
         try:
             step = connection.recv()
-            with contextlib.suppress(Exception):  # making the batch will raise it again
+            with contextlib.suppress(Exception):  # making the batch raises the error again
                 maker.prefetch(step)
             steps.put(step)
         except (EOFError, OSError):

@@ -1,7 +1,7 @@
 """Measure a few training steps without a run folder: memory, time, and time to load a batch.
 
 On a GPU, memory is that of a whole step. On a CPU it is the sum of all tensors that are alive at
-the same time, counted in steps of a few videos and extended linearly to the whole batch; see
+the same time, counted in steps of a few videos and extrapolated linearly to the whole batch; see
 `footage.training.live_memory`. `benchmarks/dry_run_memory.py` measures the error of this estimate.
 """
 

@@ -145,7 +145,7 @@ class DecoderChild:
     """A confined child that decodes several videos; see `footage.sandbox.child.SharedChild`.
 
     Args:
-        work: Decodes an open file, in the child.
+        work: Decodes an open file in the child.
         confinement: As in `SharedChild`.
         keep: As in `SharedChild`.
     """
@@ -183,7 +183,7 @@ class DecoderChild:
 def _checked(
     on_message: Callable[[bytes, bytes], Deadline | None],
 ) -> Callable[[bytes, bytes], Deadline | None]:
-    """Also take the message that a module is missing."""
+    """Return a handler that also accepts the message that a module is missing."""
 
     def take(kind: bytes, content: bytes) -> Deadline | None:
         if kind == NO_MODULE:

@@ -122,7 +122,7 @@ class TinyFrames:
         self._reformatter = VideoReformatter()
         self._kind: tuple[str, int, int] = ("", 0, 0)
         self._layout: _Layout | None = None
-        """How to read pictures of this kind, which is usually that of the whole video."""
+        """How to read pictures of this kind, which rarely changes within a video."""
 
     def __call__(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "27 48 3"]:
         """Return the tiny frame of a picture."""
@@ -151,7 +151,7 @@ _PLAIN = re.compile(r"(yuva?\d{3}p|yuvj\d{3}p|gray)((9|10|12|14|16)le)?")
 
 
 class _Grid(NamedTuple):
-    """How a plane is divided into cells: its first rows and columns, of which it has enough."""
+    """How a plane is divided into cells of whole pixels."""
 
     plane_height: int
     step: int
@@ -164,7 +164,7 @@ class _Grid(NamedTuple):
 
     @classmethod
     def of(cls, component: VideoFormatComponent) -> "_Grid":
-        """Divide a plane; its remainder is ignored."""
+        """Divide a plane; remaining rows and columns are ignored."""
         across, down = component.width // TINY_WIDTH, component.height // TINY_HEIGHT
         step = max(1, down // ROWS_PER_CELL)
         down //= step
@@ -205,7 +205,7 @@ def _layout(form: VideoFormat) -> _Layout | None:
 
 
 def _cells(plane: VideoPlane, bits: int, grid: _Grid) -> UInt8[np.ndarray, "H W"]:
-    """Average whole pixels per cell, which is fast."""
+    """Downscale a plane by averaging whole pixels per cell, which is fast."""
     sample = np.uint8 if bits == 8 else np.uint16
     rows: Any = np.frombuffer(memoryview(plane), sample).reshape(grid.plane_height, -1)
     rows = rows[: grid.height : grid.step, : grid.width]
@@ -216,7 +216,7 @@ def _cells(plane: VideoPlane, bits: int, grid: _Grid) -> UInt8[np.ndarray, "H W"
 
 
 def _resized(cells: UInt8[np.ndarray, "H W *C"]) -> UInt8[np.ndarray, "27 48 *C"]:
-    """Interpolate the remainder."""
+    """Resize the cells to the size of a tiny frame by interpolation."""
     tiny: UInt8[np.ndarray, "27 48 *C"]
     tiny = cv2.resize(cells, (TINY_WIDTH, TINY_HEIGHT), interpolation=cv2.INTER_LINEAR)
     return tiny

@@ -1,4 +1,4 @@
-"""The calculator of costs, by amounts that are easy to check."""
+"""The cost calculator, with amounts that are easy to check."""
 
 import pytest
 

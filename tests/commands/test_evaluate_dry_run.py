@@ -1,4 +1,4 @@
-"""`footage evaluate --dry-run`: what an evaluation takes, measured without writing anything."""
+"""`footage evaluate --dry-run`: estimates of an evaluation, without writing anything."""
 
 import pytest
 
@@ -88,7 +88,7 @@ def test_a_larger_batch_needs_more_memory(shapes_folder):
 
 
 def test_what_takes_seconds_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="--held-out takes seconds"):
+    with pytest.raises(ConfigError, match="--held-out has no dry run"):
         dry_run(str(tmp_path), config=EvaluateConfig(held_out=True))
 
 

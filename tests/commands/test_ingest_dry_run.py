@@ -1,4 +1,4 @@
-"""`footage ingest --dry-run`: what an ingest takes, measured without writing to the store."""
+"""`footage ingest --dry-run`: estimates of an ingest, without writing to the store."""
 
 import shutil
 import tempfile
@@ -117,7 +117,9 @@ def test_bad_files_are_expected_and_reported(folder, tmp_path):
         (folder / f"bad{place}.mp4").write_bytes(b"no video %d" % place)
     found = dry_run(folder, tmp_path / "store", CONFIG, executor=HERE)
     how = {name: how for name, _, how in found.rows}["quarantined"]
-    assert how.startswith("5 of 11 videos of the sample; 1 empty files; 5 x cannot be opened")
+    assert how.startswith(
+        "95 % interval, from 5 of 11 sampled videos; 1 empty files; 5 x cannot be opened"
+    )
     assert any("--max-quarantined-fraction" in change for change in found.changes)
 
 

@@ -1,4 +1,4 @@
-"""The sample of an ingest: which videos it has, and what their costs say about all videos."""
+"""The sample of an ingest: its videos, and the estimates from their costs."""
 
 import time
 
@@ -35,7 +35,7 @@ def test_each_share_of_the_bytes_has_one_video_and_a_large_video_several_shares(
 
 
 def test_the_stated_error_covers_the_truth_in_most_sets():
-    """Frames per byte that vary by half, with heavy-tailed sizes: at 95 %, 190 of 200 are right."""
+    """Frames per byte vary by half and sizes are heavy-tailed; 95 % would be 190 of 200 sets."""
     right = 0
     for seed in range(200):
         random = np.random.default_rng(seed)

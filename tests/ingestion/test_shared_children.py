@@ -23,7 +23,7 @@ LIMITS = Limits(silent_seconds=3.0, memory_bytes=2**29, cpu_seconds=3)
 
 @pytest.fixture
 def videos(tmp_path):
-    """Four videos of different sizes, by which a child can tell them apart."""
+    """Four videos, which a child can tell apart by their sizes."""
     for number, name in enumerate(NAMES):
         path = synthetic.encode(tmp_path / "in" / name, synthetic.scene(number, 0.5))
         path.write_bytes(path.read_bytes().ljust(100_000 + number, b"\0"))
@@ -31,7 +31,7 @@ def videos(tmp_path):
 
 
 def stored(videos, out):
-    """Ingest; return the status and reason of each video, and the frames of each."""
+    """Ingest; return status, reason and frames of each video."""
     config = IngestConfig(max_quarantined_fraction=1.0, short_side=64, limits=LIMITS)
     report = ingest([str(videos)], out, config, HERE)
     assert not report.failures
@@ -46,7 +46,7 @@ def stored(videos, out):
 
 
 def before_decoding(monkeypatch, act):
-    """Let a child do something with the name of each video before it decodes it."""
+    """Make the child call a function with the name of each video before decoding it."""
     right = worker.extract
 
     def extract(file, settings, detector, max_pixels, send):
@@ -58,7 +58,7 @@ def before_decoding(monkeypatch, act):
 
 @pytest.fixture
 def children(monkeypatch):
-    """The children that are started."""
+    """The started children."""
     started = []
 
     class Counted(DecoderChild):
@@ -134,7 +134,7 @@ def test_bad_file_in_the_middle_of_a_unit_costs_only_itself(
 def test_video_that_took_over_the_child_cannot_spoil_later_ones(
     videos, tmp_path, monkeypatch, fault
 ):
-    """From the second video on, the child fails whatever it gets."""
+    """The child fails on every video after the first."""
     _, expected = stored(videos, tmp_path / "expected")
     taken_over = []
 
@@ -167,7 +167,7 @@ def test_frames_that_are_sent_after_the_end_reach_no_other_video(videos, tmp_pat
 
 
 def test_time_and_memory_are_limited_per_video(videos, tmp_path, monkeypatch, children):
-    """All four together exceed each limit; what the third one leaves behind is not the fourth's."""
+    """The videos exceed each limit only together, and the fourth does not pay for the third."""
     kept = []
 
     def act(name, send):

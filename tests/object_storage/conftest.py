@@ -1,4 +1,4 @@
-"""A bucket of a real S3 server for each test, and an empty cache."""
+"""A bucket of a local S3 server and an empty cache for each test."""
 
 import fsspec
 import pytest

@@ -1,4 +1,4 @@
-"""A bucket that answers late, wrongly or not at all: recovery, or one clear error."""
+"""Buckets with slow, wrong or missing responses: recovery, or one clear error."""
 
 import re
 import threading
@@ -33,14 +33,14 @@ __all__ = ["local_store"]
 
 @pytest.fixture(autouse=True)
 def few_retries(monkeypatch):
-    """Let the clients give up early, so that persistent faults are tested in seconds."""
+    """Limit retries, so that tests of lasting faults take seconds."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)
     forget_clients()
 
 
 def forget_clients():
-    """Let the next request read the environment again."""
+    """Make the next request read the environment again."""
     s3fs.S3FileSystem.clear_instance_cache()
     remote._system.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Runs and results in a bucket: the same as local ones, and resumable from any machine."""
+"""Runs and results in a bucket equal local ones, and are resumable on any machine."""
 
 import shutil
 
@@ -35,7 +35,7 @@ def local_run(tiny_store, tmp_path_factory):
 
 
 def as_local(url, tmp_path):
-    """A copy of a remote folder that owes nothing to the code under test."""
+    """Copy a remote folder without the code under test."""
     folder = tmp_path / "downloaded"
     shutil.rmtree(folder, ignore_errors=True)
     fsspec.filesystem("s3").get(url, str(folder), recursive=True)

@@ -1,4 +1,4 @@
-"""Stores in a bucket: the same as local ones, written and read by requests for what is needed."""
+"""Stores in a bucket equal local ones, and are read and written with few requests."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ from tests.support.object_store import SECRET, SLOW
 
 @pytest.fixture(scope="session")
 def local_store(video_folder, tmp_path_factory):
-    """The store of the videos in a local folder."""
+    """A local store of the videos."""
     path = tmp_path_factory.mktemp("stores") / "local"
     ingest([str(video_folder)], path, CONFIG, HERE)
     return path
@@ -36,7 +36,7 @@ def upload(folder, url):
 
 
 def contents(store):
-    """Everything a store contains, as it is read."""
+    """Everything that can be read from a store."""
     rows = range(store.shots.num_rows)
     return store.videos.to_pylist(), [store.frames_of_shot(row) for row in rows]
 

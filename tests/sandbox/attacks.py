@@ -24,7 +24,7 @@ IS_X86 = platform.machine() == "x86_64"
 PATHS = (LANDLOCK, EMPTY_ROOT, SECCOMP)
 CANARY = "canary-of-the-environment"
 PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
-"""What the parent has already, so that the attack changes nothing for the tests that follow."""
+"""Priority of the parent, so that the attack changes nothing for later tests."""
 
 
 class Target(NamedTuple):

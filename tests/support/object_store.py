@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, behind a proxy that can disturb requests."""
+"""An S3 server (moto) on this machine, behind a proxy that can disturb requests."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,7 @@ class Request:
 
 
 Disturb = Callable[[Request], str]
-"""Returns what happens to a request, one of the constants above; "" for nothing."""
+"""Returns one of the constants above for a request to disturb, otherwise ""."""
 
 
 class ObjectStore:
@@ -52,7 +52,7 @@ class ObjectStore:
         self.slow_seconds = 0.3
 
     def environment(self) -> dict[str, str]:
-        """The environment variables with which a process finds the server."""
+        """Environment variables that direct a process to the server."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": KEY,
@@ -71,7 +71,7 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def disturbed(self, disturb: Disturb):
-        """Disturb requests inside the block; yields the list of those that were."""
+        """Disturb requests in a block; yield the list of disturbed requests."""
         hit: list[Request] = []
 
         def recorded(request):
@@ -88,7 +88,7 @@ class ObjectStore:
 
 
 def first(count: int, what: str, wanted: Callable[[Request], bool]) -> Disturb:
-    """Disturb the first `count` requests that are wanted."""
+    """Disturb the first `count` of the wanted requests."""
     lock, left = threading.Lock(), [count]
 
     def disturb(request):

@@ -1,4 +1,4 @@
-"""Runs a function in several Gloo processes on this machine and brings their answers back.
+"""Run a function in several Gloo processes on this machine and return their results.
 
 The processes are forks of a server that has imported torch once.
 """

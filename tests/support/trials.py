@@ -64,6 +64,6 @@ class Recorder:
 
 
 def pytest_configure(config):
-    in_worker = hasattr(config, "workerinput")  # of pytest-xdist, which reports to its parent
+    in_worker = hasattr(config, "workerinput")  # a pytest-xdist worker reports to its parent
     if config.getoption("--trials") and not in_worker:
         config.pluginmanager.register(Recorder(Path(config.getoption("--trials"))))

@@ -99,7 +99,7 @@ def test_workers_end_with_the_trainer_and_leave_nothing(tiny_store, tmp_path, nu
         process.stdout.read()
     assert list(tmp_path.iterdir()) == []
     end = time.monotonic() + 60
-    while leftovers() - before and time.monotonic() < end:  # other tests have theirs for a while
+    while leftovers() - before and time.monotonic() < end:  # other tests have their own for a while
         time.sleep(0.1)
     assert leftovers() <= before
 

@@ -170,7 +170,7 @@ def test_pictures_are_given_back_where_python_collects_no_cycles(tmp_path):
     path = odd_videos.write(tmp_path / "a.avi", [marked_picture()] * 40, codec="mjpeg")
     gc.collect()
     gc.disable()
-    gc.freeze()  # what is there already is not listed below, which would take minutes
+    gc.freeze()  # existing objects are not listed below, which would take minutes
     try:
         with Video(path, 10**7) as video:
             for _ in video.frames():
