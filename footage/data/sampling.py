@@ -95,14 +95,17 @@ class ShotTable(NamedTuple):
 
 
 def shot_table(
-    videos: Sequence[str], num_frames: Sequence[int], held_out: Collection[str] = ()
+    videos: Sequence[str] | Int[np.ndarray, " N"],
+    num_frames: Sequence[int] | Int[np.ndarray, " N"],
+    held_out: Collection[str] | Int[np.ndarray, " H"] = (),
 ) -> ShotTable:
     """Make the table to sample from, using two columns of `Store.shots`.
 
     Videos are numbered over the whole store, so holding some out does not renumber the others.
 
     Args:
-        videos: Id of each shot's video; the shots of a video are consecutive, in temporal order.
+        videos: Id of each shot's video, as text or as a number; the shots of a video are
+            consecutive, in temporal order.
         num_frames: Number of stored frames per shot.
         held_out: Ids of videos that must not be sampled.
 
@@ -117,10 +120,12 @@ def shot_table(
     names = np.asarray(videos)
     starts = np.concatenate([[True], names[1:] != names[:-1]])
     numbers = np.cumsum(starts) - 1
-    if len(set(names[starts])) != int(starts.sum()):
+    if len(np.unique(names[starts])) != int(starts.sum()):
         raise StoreError("the shots of a video are not in consecutive rows", "ingest again")
-    kept = np.flatnonzero([name not in held_out for name in names[starts]])
-    rows = np.flatnonzero(np.isin(numbers, kept))
+    is_held_out = np.zeros(int(starts.sum()), dtype=bool)
+    if len(held_out):
+        is_held_out = np.isin(names[starts], np.asarray(list(held_out)))
+    rows = np.flatnonzero(~is_held_out[numbers])
     return ShotTable(rows, numbers[rows], np.asarray(num_frames, dtype=np.int64)[rows])
 
 

@@ -13,10 +13,15 @@ def one_chunk(values: pa.ChunkedArray) -> pa.Array:
 
 def column(table: pa.Table, name: str) -> Shaped[np.ndarray, " N"]:
     """Return a numeric column without copying it; of a dictionary column, its codes."""
-    values = one_chunk(table[name])
-    if isinstance(values, pa.DictionaryArray):
-        values = values.indices
-    array: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return values(table[name])
+
+
+def values(chunked: pa.ChunkedArray) -> Shaped[np.ndarray, " N"]:
+    """Return numeric values without copying those of one chunk; of a dictionary, its codes."""
+    chunk = one_chunk(chunked)
+    if isinstance(chunk, pa.DictionaryArray):
+        chunk = chunk.indices
+    array: np.ndarray = chunk.to_numpy(zero_copy_only=False)
     return array
 
 
@@ -25,8 +30,8 @@ def last_of_equals(table: pa.Table, name: str) -> Int[np.ndarray, " N"]:
     # sort_indices is stable, so rows with the same value keep their order.
     indices = pc.sort_indices(table, sort_keys=[(name, "ascending")])
     order: np.ndarray = indices.to_numpy().astype(np.int64)
-    values = table[name].take(pa.array(order)).combine_chunks()
+    found = table[name].take(pa.array(order)).combine_chunks()
     is_last = np.ones(len(order), dtype=bool)
     if len(order) > 1:
-        is_last[:-1] = pc.not_equal(values[:-1], values[1:]).to_numpy(zero_copy_only=False)
+        is_last[:-1] = pc.not_equal(found[:-1], found[1:]).to_numpy(zero_copy_only=False)
     return order[is_last]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from footage.store.columns import column, last_of_equals, one_chunk
+from footage.store.columns import column, last_of_equals, one_chunk, values
 from footage.store.parts import SCHEMA as PARTS_SCHEMA
 from footage.store.parts import PartList, part_name
 from footage.store.reader import Store
@@ -65,16 +65,20 @@ class Gathered:
             raise MissingVideosError
 
     def tables(self) -> tuple[Tables, int]:
-        """Return the tables of the next manifest, and the number of new or changed videos."""
+        """Return the tables of the next manifest, and the number of new or changed videos.
+
+        The rows are released while their sorted copies are made, so this can be called once.
+        """
         videos = pa.concat_tables(self._videos)
+        self._videos.clear()
         chosen, num_new = _chosen(videos, self._num_old)
         rank = np.full(videos.num_rows, -1, dtype=np.int32)
         rank[chosen] = np.arange(len(chosen), dtype=np.int32)
         videos = _with_status_of_originals(videos.take(pa.array(chosen)).combine_chunks())
         parts, number = _used_parts(pa.concat_tables(self._parts), self._used(rank))
-        shots = _sorted_shots(
-            pa.concat_tables(self._shots), rank, number, one_chunk(videos["video"])
-        )
+        columns = {name: pa.concat_tables(self._shots)[name] for name in _PLAIN_SHOTS.names}
+        self._shots.clear()
+        shots = _sorted_shots(columns, rank, number, one_chunk(videos["video"]))
         return Tables(videos, shots, PartList(parts)), num_new
 
     def _used(self, rank: Int[np.ndarray, " N"]) -> Bool[np.ndarray, " P"]:
@@ -157,22 +161,37 @@ def _with_status_of_originals(videos: pa.Table) -> pa.Table:
 
 
 def _sorted_shots(
-    shots: pa.Table,
+    shots: dict[str, pa.ChunkedArray],
     rank: Int[np.ndarray, " N"],
     part_number: Int[np.ndarray, " P"],
     ids: pa.Array,
 ) -> pa.Table:
-    """Return the shots of the kept videos: those with frames first, sorted by video and time."""
-    codes = rank[column(shots, "video")]
-    is_empty = column(shots, "num_frames") == 0
-    key = (is_empty.astype(np.int64) << 62) + (codes.astype(np.int64) << 21)
-    key += column(shots, "shot")
-    order = np.argsort(key, kind="stable")
-    order = order[codes[order] >= 0]
-    part = column(shots, "part")[order]
+    """Return the shots of the kept videos: those with frames first, sorted by video and time.
+
+    Each column is removed from `shots` when its copy is made.
+    """
+    codes = rank[values(shots.pop("video"))]
+    is_empty = values(shots["num_frames"]) == 0
+    order = _order(codes, values(shots["shot"]), is_empty)
+    part = values(shots.pop("part"))[order]
     if len(part_number):
         part = part_number[np.minimum(part, len(part_number) - 1)].astype(np.int32)
-    columns = {name: shots[name].take(pa.array(order)) for name in SHOTS_SCHEMA.names[1:]}
-    columns["video"] = pa.DictionaryArray.from_arrays(pa.array(codes[order]), ids)
-    columns["part"] = pa.array(np.where(is_empty[order], np.int32(0), part).astype(np.int32))
+    columns = {
+        "video": pa.DictionaryArray.from_arrays(pa.array(codes[order]), ids),
+        "part": pa.array(np.where(is_empty[order], np.int32(0), part).astype(np.int32)),
+    }
+    places = pa.array(order)
+    for name in list(shots):
+        columns[name] = shots.pop(name).take(places).combine_chunks()
     return pa.table([columns[name] for name in SHOTS_SCHEMA.names], schema=SHOTS_SCHEMA)
+
+
+def _order(
+    codes: Int[np.ndarray, " N"], shot: Int[np.ndarray, " N"], is_empty: Bool[np.ndarray, " N"]
+) -> Int[np.ndarray, " K"]:
+    """Return the rows of the kept videos, those with frames first, sorted by video and shot."""
+    key = (is_empty.astype(np.int64) << 62) + (codes.astype(np.int64) << 21)
+    key += shot
+    order = np.argsort(key, kind="stable")
+    kept: Int[np.ndarray, " K"] = order[codes[order] >= 0]
+    return kept

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int
 
 from footage import distributed
@@ -18,6 +19,7 @@ from footage.images.as_videos import ImagesAsVideos
 from footage.images.dataset import LabelledImages, open_images
 from footage.io.copies import with_urls
 from footage.runs import layout
+from footage.store.columns import column, one_chunk
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
 
@@ -93,15 +95,15 @@ def open_data(
         frames = ImagesAsVideos(labelled, np.arange(len(labelled)))
     videos, watched, held_out, requested = None, [], [], config.sampling.videos_per_batch
     if frames is not None:
-        names = frames.shots["video"].to_pylist()
-        ids = list(dict.fromkeys(names))
+        codes, ids = _video_ids(frames.shots)
         if config.unlabelled_source == "videos":
             _check_enough_videos(len(ids), config, str(store))
-            mask = hold_out(ids, config.held_out_fraction, config.seed)
-            watched = held_out = [ids[number] for number in mask.nonzero()[0]]
+            excluded = hold_out(ids, config.held_out_fraction, config.seed).nonzero()[0]
+            watched = held_out = [ids[number] for number in excluded]
         else:
+            excluded = np.zeros(0, dtype=np.int64)
             watched = ids[:: max(1, len(ids) // config.metrics_frames)]
-        table = shot_table(names, frames.shots["num_frames"].to_pylist(), held_out)
+        table = shot_table(codes, column(frames.shots, "num_frames"), excluded)
         try:
             sampler = BatchSampler(table, config.sampling, config.seed)
         except TooFewVideosError as error:
@@ -113,6 +115,22 @@ def open_data(
     is_capped = config.sampling.videos_per_batch < requested
     capped = {"sampling.videos_per_batch": requested} if is_capped else {}
     return Data(config, capped, videos, stream, watched, held_out, picked, sources)
+
+
+def _video_ids(shots: pa.Table) -> tuple[Int[np.ndarray, " N"], list[str]]:
+    """Return the number of each shot's video, counted by first appearance, and the ids by number.
+
+    Nothing is converted to Python objects per shot, of which there may be many millions.
+    """
+    names = one_chunk(shots["video"])
+    if not isinstance(names, pa.DictionaryArray):
+        names = names.dictionary_encode()
+    codes = names.indices.to_numpy()
+    present, first = np.unique(codes, return_index=True)
+    order = np.argsort(first)
+    number = np.zeros(len(names.dictionary), dtype=np.int64)
+    number[present[order]] = np.arange(len(present))
+    return number[codes], names.dictionary.take(pa.array(present[order])).to_pylist()
 
 
 def _capped(config: TrainConfig, error: TooFewVideosError) -> TrainConfig:
