@@ -80,7 +80,8 @@ def ingest(
     DETECTORS.find(config.detector)
     place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))
-    with naming_urls(), _write_errors(place.path), _locked(place):
+    target.check_content(place)
+    with naming_urls(), _write_errors(place.path), place.locked():
         place.pull()
         manifest.prepare(place, clean=not config.merge)
         existing = target.existing(place)
@@ -140,14 +141,6 @@ def _write_errors(store: Path) -> Iterator[None]:
         if error.errno not in _CANNOT_WRITE:
             raise
         raise files.cannot_write(store, error.errno) from error
-
-
-@contextmanager
-def _locked(place: Place) -> Iterator[None]:
-    """Lock the store for this process."""
-    target.check_content(place)
-    with place.locked():
-        yield
 
 
 def _work(

@@ -2,25 +2,26 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from footage.errors import StoreError
+from footage.errors import ConfigError, StoreError
 from footage.ingestion.store_repair import Checked, Repaired, check, repair
 from footage.io import files
 from footage.progress import progress_bar
 from footage.store import manifest
 from footage.store.description import read_description
-from footage.store.places import LOCK
-from footage.store.reader import Damage
+from footage.store.places import LOCK, Place, place_of
+from footage.store.reader import Damage, Store
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyReport:
     """The results of checking and repairing a store."""
 
-    store: Path
+    store: str
+    """Path or URL."""
     checked: Checked
     repaired: Repaired | None
     """None if no repair was requested."""
@@ -75,15 +76,19 @@ def verify(
     """Read every byte of a store and compare it with what was written.
 
     Args:
-        store: The store folder.
+        store: The store folder, or its URL.
         repair_from: Where to search for the videos of damaged frames, which are ingested again.
             Empty repairs only files that need no video; None repairs nothing.
         workers: Number of worker processes; all cores by default.
 
     Raises:
         FootageError: The store does not exist, or cannot be written.
+        ConfigError: A store behind a URL is to be repaired.
     """
-    path = Path(store)
+    place = place_of(store)
+    if place.remote is not None:
+        return _verify_remote(place, repair_from)
+    path = place.path
     is_repair = repair_from is not None and path.is_dir()
     with files.exclusive(path / LOCK, path) if is_repair else nullcontext():
         if is_repair:
@@ -94,11 +99,30 @@ def verify(
             cores = len(os.sched_getaffinity(0))
             repaired = repair(path, found, repair_from, workers or cores)
     return VerifyReport(
-        store=path, checked=found, repaired=repaired, content_hash=_content_hash(path, found)
+        store=str(path), checked=found, repaired=repaired, content_hash=_content_hash(path, found)
     )
 
 
-def _check(path: Path) -> Checked:
+def _verify_remote(place: Place, repair_from: Sequence[str] | None) -> VerifyReport:
+    if repair_from is not None:
+        raise ConfigError(
+            f"{place.location!r} cannot be repaired in place",
+            "download the store, repair the copy, and upload it",
+        )
+    with _progress() as count:
+        opened = Store.open(place)
+        damage = list(opened.damage(lambda num_bytes: count(num_bytes, opened.parts.num_bytes)))
+    return VerifyReport(
+        store=place.location,
+        checked=Checked(opened.description, damage, opened),
+        repaired=None,
+        content_hash=opened.content_hash,
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar; yield what is called with the bytes of a part and those of all."""
     num_done = 0
 
     def count(num_bytes: int, total: int) -> None:
@@ -107,6 +131,11 @@ def _check(path: Path) -> Checked:
         bar.update(num_done, total=total)
 
     with progress_bar("verify", unit="bytes") as bar:
+        yield count
+
+
+def _check(path: Path) -> Checked:
+    with _progress() as count:
         return check(path, count)
 
 
@@ -129,12 +158,14 @@ def require_sound(report: VerifyReport) -> None:
     names = ", ".join(one.name for one in remaining[:3]) + (", ..." if len(remaining) > 3 else "")
     count = "1 damaged file" if len(remaining) == 1 else f"{len(remaining)} damaged files"
     raise StoreError(
-        f"{count} in the store at {str(report.store)!r}: {names}",
+        f"{count} in the store at {report.store!r}: {names}",
         _advice(report, remaining),
     )
 
 
 def _advice(report: VerifyReport, remaining: Sequence[Damage]) -> str:
+    if place_of(report.store).remote is not None:
+        return "restore these files from a copy, or download the store, repair it, and upload it"
     if report.repaired is None and not any(one.videos for one in remaining):
         return f"run `footage store verify {report.store} --repair`"
     if report.repaired is None:

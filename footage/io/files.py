@@ -130,7 +130,7 @@ def _remove_abandoned(path: Path) -> None:
     for entry in path.parent.glob(f".{_escaped(path.name)}.*.partial"):
         found = TEMPORARY.fullmatch(entry.name)
         is_here = found and found["host"] in (None, _host())
-        if found and is_here and not _is_alive(int(found["pid"])):
+        if found and is_here and not is_alive(int(found["pid"])):
             with contextlib.suppress(OSError):
                 remove(entry)
 
@@ -143,7 +143,8 @@ def _escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this machine is running."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

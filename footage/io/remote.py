@@ -177,10 +177,6 @@ class RemoteFolder:
         """Return the URL of a file."""
         return f"{self.url}/{name}" if name else self.url
 
-    def below(self, name: str) -> "RemoteFolder":
-        """Return a subfolder."""
-        return RemoteFolder(self.url_of(name))
-
     def _located(self, name: str) -> tuple[Any, str]:
         system, root = _system(self.url, os.getpid())
         system.invalidate_cache()

@@ -330,7 +330,7 @@ class RemotePlace(Place):
             if holder is None:
                 continue
             age = time.time() - holder.written
-            is_here = holder.host == socket.gethostname() and not _is_alive(holder.pid)
+            is_here = holder.host == socket.gethostname() and not files.is_alive(holder.pid)
             if not is_here and age < ABANDONED_SECONDS:
                 break
             self.remote.remove(LOCK)
@@ -385,13 +385,3 @@ def place_of(location: "str | os.PathLike[str] | Place") -> Place:
         return Place(Path(location))
     path = local_path(location)
     return Place(Path(path)) if path else RemotePlace(location)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

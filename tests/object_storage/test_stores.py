@@ -10,6 +10,7 @@ import fsspec
 import msgspec
 import pytest
 
+from footage import cli
 from footage.commands.ingest import ingest, ingest_shard
 from footage.commands.ingest_dry_run import dry_run
 from footage.errors import BusyError, ConfigError, StoreError
@@ -231,6 +232,24 @@ def test_cache_stays_within_its_size(bucket, local_store, tmp_path, monkeypatch)
     assert 0 < used <= limit * 1.5
     monkeypatch.setenv("FOOTAGE_CACHE_BYTES", "0")
     assert Store.open(f"{bucket}/store").frames_of_shot(0) == expected.frames_of_shot(0)
+
+
+def test_verify_names_the_damaged_files_of_a_remote_store(bucket, local_store, capsys):
+    url = f"{bucket}/store"
+    upload(local_store, url)
+    assert cli.main(["store", "verify", url]) == 0
+    assert "0 damaged" in capsys.readouterr().out
+    system = fsspec.filesystem("s3")
+    name = Store.open(url).parts.name(0)
+    data = bytearray(system.cat_file(f"{url}/{name}"))
+    data[len(data) // 3] ^= 1
+    system.pipe_file(f"{url}/{name}", bytes(data))
+    assert cli.main(["store", "verify", url]) == 1
+    out, err = capsys.readouterr()
+    assert f"damaged   {name}: its content is not what was written" in out
+    assert f"1 damaged file in the store at '{url}'" in err
+    assert cli.main(["store", "verify", url, "--repair"]) == 1
+    assert "cannot be repaired in place" in capsys.readouterr().err
 
 
 def test_cache_that_cannot_be_written_costs_only_time(bucket, local_store, tmp_path, caplog):
