@@ -177,7 +177,6 @@ def table(inputs: Inputs) -> str:
 class Extrapolated(NamedTuple):
     """Extrapolated cost of the tables of a store."""
 
-    videos: float
     manifest_seconds: float
     manifest_megabytes: float
     open_seconds: float
@@ -200,7 +199,6 @@ def tables_of(videos: float) -> Extrapolated:
         return max(line, power)
 
     return Extrapolated(
-        videos,
         extended("manifest", "seconds"),
         extended("manifest", "peak_mb"),
         extended("open", "seconds"),

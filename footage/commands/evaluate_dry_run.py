@@ -27,6 +27,7 @@ from footage.evaluation.probes import PROBES, Examples
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.protocols import protocols as named
 from footage.io import files
+from footage.io.copies import on_local_copies
 from footage.models.config import Preprocessing
 from footage.models.load import best_device
 from footage.processes.shards import parse_shard
@@ -70,6 +71,7 @@ class Tuning(NamedTuple):
     """Height and width of an image."""
 
 
+@on_local_copies("model", "out", "data", "labels")
 def dry_run(
     model: Location | FeatureFunction,
     *,

@@ -322,7 +322,7 @@ def _decode_once(
             sandbox = decoders.run(file, receiver, known["num_bytes"], decoder)
             record, shots = receiver.finish(known)
             writer.add(record, shots, frames)
-        except FootageError:
+        except BaseException:
             decoders.failed()
             raise
         decoders.finished(record, decoder)

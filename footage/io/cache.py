@@ -27,6 +27,8 @@ FOLDER_VARIABLE: Final = "FOOTAGE_CACHE"
 BYTES_VARIABLE: Final = "FOOTAGE_CACHE_BYTES"
 DEFAULT_BYTES: Final = 20 * 10**9
 """Default maximum size of the cached ranges [ours]."""
+MOST_WAITING: Final = 1024
+"""Number of prefetch requests that may wait for a thread, per process; more are dropped [ours]."""
 THREADS: Final = 16
 """Number of concurrent requests per process [ours]."""
 _SCAN_FRACTION: Final = 0.02
@@ -106,6 +108,7 @@ class RangeCache:
         self._lock = threading.Lock()
         self._in_flight: dict[Path, Future[bytes]] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._num_waiting = 0
         self._has_warned = False
 
     def read(self, name: str, start: int, length: int) -> bytes:
@@ -143,8 +146,14 @@ class RangeCache:
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="footage-prefetch")
+        with self._lock:
+            if self._num_waiting == MOST_WAITING:
+                return
+            self._num_waiting += 1
 
         def attempt() -> None:
+            with self._lock:
+                self._num_waiting -= 1
             with contextlib.suppress(Exception):
                 work()
 

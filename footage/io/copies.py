@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
-from footage.errors import FootageError, StoreError
+from footage.errors import FootageError, OutputError, StoreError
 from footage.io import cache, files
 from footage.io.remote import RemoteFile, RemoteFolder, is_url, local_path
 
@@ -100,7 +100,8 @@ def push(path: Path) -> None:
     Raises:
         OutputError: A file cannot be written.
     """
-    if parent := _parent_of(path.parent):
+    parent = _parent_of(path.parent)
+    if parent and path.is_relative_to(cache.folder() / _COPIES):
         LocalCopy(parent + path.name).push()
 
 
@@ -242,11 +243,17 @@ class LocalCopy:
         for name in sorted(changed, key=lambda name: (local[name].stat().st_mtime_ns, name)):
             found = local[name].stat()
             self.remote.upload(local[name], name)
-            index[name] = Entry(self.remote.stamp(name), found.st_size, found.st_mtime_ns)
+            index[name] = Entry(self._stamp(name), found.st_size, found.st_mtime_ns)
         for name in index.keys() - local.keys():
             self.remote.remove(name)
             del index[name]
         self._write_index(index)
+
+    def _stamp(self, name: str) -> str:
+        try:
+            return self.remote.stamp(name)
+        except StoreError as error:
+            raise OutputError(error.message, error.hint) from error
 
     def _is_ours(self, name: str) -> bool:
         if name.endswith(_IGNORED) or ".partial/" in name:

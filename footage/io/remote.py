@@ -335,4 +335,7 @@ def _listed(system: Any, folder: str) -> list[dict[str, Any]]:  # noqa: ANN401
 
 
 def _is_about_bucket(error: Exception) -> bool:
-    return "bucket" in str(error).lower() and "exist" in str(error).lower()
+    text = str(error).lower()
+    return any(name in text for name in ("bucket", "container")) and (
+        "exist" in text or "no such" in text
+    )

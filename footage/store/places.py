@@ -11,17 +11,12 @@ store it transfers nothing. Parts are transferred by the code that reads or writ
 import contextlib
 import logging
 import os
-import socket
 import tempfile
-import threading
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
-from footage.errors import BusyError, StoreError
+from footage.errors import BusyError
 from footage.io import cache, copies, files
 from footage.io.remote import RemoteFolder, is_url, local_path
 from footage.store.description import (
@@ -34,6 +29,7 @@ from footage.store.description import (
 )
 from footage.store.frames import read_footer
 from footage.store.parts import part_name
+from footage.store.remote_lock import RemoteLock
 
 WORK = ".work"
 """Folder of the files of an unfinished ingest."""
@@ -44,10 +40,6 @@ STAMPS_FILE = "sources.arrow"
 """File in the folder of a manifest; see `footage.store.sources`."""
 COPIES = "copies"
 """Folder of the second copies of `store.json` and of the tables."""
-REFRESH_SECONDS = 60.0
-"""A process that changes a remote store rewrites its lock this often [ours]."""
-ABANDONED_SECONDS = 600.0
-"""A lock that has not been rewritten for this long counts as abandoned [ours]."""
 
 log = logging.getLogger(__name__)
 
@@ -156,15 +148,6 @@ class Place:
             return str(error)
         is_same = found == (entry.num_bytes, entry.footer_crc32)
         return "" if is_same else f"the size or footer of {path} is not what was written"
-
-
-class _RemoteLock(msgspec.Struct, frozen=True):
-    """The process that holds the lock of a remote store."""
-
-    pid: int
-    host: str
-    written: float
-    """Seconds since 1970."""
 
 
 class RemotePlace(Place):
@@ -278,16 +261,18 @@ class RemotePlace(Place):
         description = read_description(self.path)
         folder = description.folder(self.path)
         relative = folder.relative_to(self.path).as_posix()
-        if not self.remote.exists(f"{relative}/{NAME}"):
+        document = f"{relative}/{NAME}"
+        if self.remote.read_if_exists(document) is None:
             for path in sorted(folder.iterdir()):
                 if path.name != NAME:
                     self.remote.upload(path, f"{relative}/{path.name}")
-            if not self.remote.upload(folder / NAME, f"{relative}/{NAME}", replace=False):
-                files.remove(folder)
-                raise BusyError(
-                    f"another process changed the store at {self.location!r} at the same time",
-                    "rerun to resume",
-                )
+            self.remote.upload(folder / NAME, document, replace=False)
+        if self.remote.read_if_exists(document) != (folder / NAME).read_bytes():
+            files.remove(folder)
+            raise BusyError(
+                f"another process changed the store at {self.location!r} at the same time",
+                "rerun to resume",
+            )
         for path in sorted((self.path / COPIES).glob("*")):
             self.remote.upload(path, f"{COPIES}/{path.name}")
         self.remote.upload(self.path / NAME, NAME)
@@ -309,56 +294,8 @@ class RemotePlace(Place):
         Raises:
             BusyError: Another process is changing it.
         """
-        with copies.naming_urls(), super().locked():
-            self._take_lock()
-            ended = threading.Event()
-            refreshing = threading.Thread(target=self._refresh, args=(ended,), daemon=True)
-            refreshing.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                refreshing.join()
-                with contextlib.suppress(Exception):  # otherwise, it expires
-                    self.remote.remove(LOCK)
-
-    def _take_lock(self) -> None:
-        for _ in range(2):
-            if self._write_lock(replace=False):
-                return
-            holder = self._holder()
-            if holder is None:
-                continue
-            age = time.time() - holder.written
-            is_here = holder.host == socket.gethostname() and not files.is_alive(holder.pid)
-            if not is_here and age < ABANDONED_SECONDS:
-                break
-            self.remote.remove(LOCK)
-        else:
-            holder = None
-        who = f"process {holder.pid} on {holder.host}" if holder else "another process"
-        raise BusyError(
-            f"{self.location!r} is being written by {who}",
-            "wait until it has finished; if it was killed, rerun in"
-            f" {ABANDONED_SECONDS / 60:.0f} minutes",
-        )
-
-    def _holder(self) -> _RemoteLock | None:
-        try:
-            return msgspec.json.decode(self.remote.read(LOCK), type=_RemoteLock)
-        except (StoreError, ValueError):
-            return None
-
-    def _write_lock(self, *, replace: bool) -> bool:
-        content = msgspec.json.encode(_RemoteLock(os.getpid(), socket.gethostname(), time.time()))
-        return self._upload_bytes(content, LOCK, replace=replace)
-
-    def _refresh(self, ended: threading.Event) -> None:
-        while not ended.wait(REFRESH_SECONDS):
-            try:
-                self._write_lock(replace=True)
-            except Exception as error:
-                log.warning("the lock of %s cannot be renewed: %s", self.location, error)
+        with copies.naming_urls(), super().locked(), RemoteLock(self.remote).held():
+            yield
 
     def publish(self, path: Path, name: str) -> None:
         """Upload a finished file, unless it exists.

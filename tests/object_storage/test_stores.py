@@ -1,5 +1,6 @@
 """Stores in a bucket equal local ones, and are read and written with few requests."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from footage.commands.ingest_dry_run import dry_run
 from footage.errors import BusyError, ConfigError, StoreError
 from footage.ingestion.sources import find
 from footage.io import cache, range_file
-from footage.store import places
+from footage.store import places, remote_lock
 from footage.store.places import RemotePlace
 from footage.store.reader import Store
 from tests.support import synthetic
@@ -162,22 +163,42 @@ def test_only_one_process_changes_a_store_at_a_time(bucket, video_folder, monkey
         RemotePlace(url).locked(),
     ):
         pass
-    other = msgspec.json.encode(places._RemoteLock(1, "another-machine", time.time()))
+    other = msgspec.json.encode(remote_lock.Holder(1, "another-machine", "other", time.time()))
     fsspec.filesystem("s3").pipe_file(f"{url}/.lock", other)
     with pytest.raises(BusyError, match="is being written by process 1 on another-machine"):
         ingest([str(video_folder)], url, CONFIG, HERE)
-    monkeypatch.setattr(places, "ABANDONED_SECONDS", 0.0)
+    monkeypatch.setattr(remote_lock, "ABANDONED_SECONDS", 0.0)
     assert ingest([str(video_folder)], url, CONFIG, HERE).new_videos == 6
 
 
-def test_two_processes_cannot_publish_the_same_manifest(bucket, video_folder, tmp_path):
+def test_two_processes_cannot_publish_the_same_manifest(
+    bucket, video_folder, monkeypatch, tmp_path
+):
     url = f"{bucket}/store"
-    place = RemotePlace(url)
-    other = RemotePlace(url)
-    upload_bytes = place._upload_bytes
-    assert upload_bytes(b"first", "manifests/000001/store.json", replace=False)
-    assert not other._upload_bytes(b"second", "manifests/000001/store.json", replace=False)
-    assert other.remote.read("manifests/000001/store.json") == b"first"
+    ingest([str(video_folder)], url, CONFIG, HERE)
+    first = Store.open(url)
+    added = [
+        synthetic.encode(tmp_path / f"{seed}.mp4", synthetic.cuts([seed], 1.0)) for seed in (7, 8)
+    ]
+    push = RemotePlace.push_manifest
+
+    def push_after_another(place):
+        monkeypatch.setattr(RemotePlace, "push_manifest", push)
+        monkeypatch.setattr(remote_lock.RemoteLock, "held", lambda _: contextlib.nullcontext())
+        monkeypatch.setenv("FOOTAGE_CACHE", str(tmp_path / "another machine"))
+        ingest([str(added[0])], url, CONFIG, HERE)
+        monkeypatch.setenv("FOOTAGE_CACHE", str(tmp_path / "cache"))
+        push(place)
+
+    monkeypatch.setattr(RemotePlace, "push_manifest", push_after_another)
+    with pytest.raises(BusyError, match=f"another process changed the store at '{url}'"):
+        ingest([str(added[1])], url, CONFIG, HERE)
+    opened = Store.open(url)
+    assert opened.totals["seen"] == first.totals["seen"] + 2, (
+        "the faster one lists the units of both"
+    )
+    opened.verify()
+    assert ingest([str(added[1])], url, CONFIG, HERE).new_videos == 0
 
 
 def test_frames_are_read_by_range_once_and_prefetched(bucket, server, local_store, monkeypatch):
