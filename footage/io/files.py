@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import resource
@@ -23,6 +24,8 @@ import msgspec
 
 from footage.errors import BusyError, OutputError
 from footage.text import redacted
+
+log = logging.getLogger(__name__)
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(?:@(?P<host>[^@/]*))?\.partial")
 """Name of a file or folder that is being written, next to its final place.
@@ -299,6 +302,10 @@ def _megabytes(num_bytes: int) -> str:
 # --- locks -------------------------------------------------------------------------------------
 
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Error numbers of `flock` on network file systems without locks."""
+
+
 class _Holder(msgspec.Struct, frozen=True):
     """The process that holds a lock, as recorded in the lock file."""
 
@@ -311,7 +318,9 @@ class _Holder(msgspec.Struct, frozen=True):
 def exclusive(lock: Path, output: Path) -> Iterator[None]:
     """Hold a lock file while one process writes `output`; remove it at the end.
 
-    The system releases the lock when its holder dies for any reason.
+    The system releases the lock when its holder dies for any reason. On a file system without
+    locks, a warning is logged; manifests and checkpoints are published by renames that are safe
+    without one.
 
     Args:
         lock: The lock file; its folder is created.
@@ -348,6 +357,15 @@ def _acquire(lock: Path, output: Path) -> int:
                 f"{str(output)!r} is being written by {holder}",
                 "wait until it is done, stop it, or choose another path",
             ) from None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                log.warning(
+                    "%s is not locked, because its file system has no locks (%s): make sure that no"
+                    " other process writes there", output, error.strerror,
+                )  # fmt: skip
+                return descriptor
+            os.close(descriptor)
+            raise
         except BaseException:
             os.close(descriptor)
             raise

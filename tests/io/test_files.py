@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import resource
 import stat
@@ -153,6 +155,18 @@ def test_a_lock_names_its_holder_and_ends_with_it(tmp_path):
     with files.exclusive(lock, tmp_path / "out"):
         assert lock.exists()
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with files.exclusive(tmp_path / ".lock", tmp_path / "out"):
+        (tmp_path / "out").write_text("written")
+    assert f"{tmp_path / 'out'} is not locked" in caplog.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
 def test_a_lock_is_held_by_one_of_many_at_a_time(tmp_path):
