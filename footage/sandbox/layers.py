@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from footage.sandbox import landlock, seccomp
-from footage.sandbox.system_calls import LIBC, call, check
+from footage.sandbox.system_calls import LIBC, call, check, release_thread_stacks
 
 NO_NEW_PRIVILEGES = "no new privileges"
 NAMESPACES = "namespaces"
@@ -136,6 +136,7 @@ def confine(memory_bytes: int, cpu_seconds: int, layers: Iterable[str] = LAYERS)
         RESOURCE_LIMITS: lambda: _limit(used, memory_bytes, cpu_seconds),
         SECCOMP: seccomp.restrict,
     }
+    release_thread_stacks()
     used = _Memory.now()
     landlock_version = landlock.version_or_none()
     active: list[str] = []

@@ -98,3 +98,15 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+
+
+def release_thread_stacks() -> None:
+    """Unmap the stacks of threads that a forked process does not have.
+
+    The C library keeps them for new threads, and unmaps all but a few when a thread ends. If that
+    happened after a limit on memory was computed, as much could be allocated in their place.
+    """
+    thread = ctypes.c_ulong()
+    start = ctypes.cast(LIBC.getpid, ctypes.c_void_p)  # does nothing, and needs no Python
+    if LIBC.pthread_create(ctypes.byref(thread), None, start, None) == 0:
+        LIBC.pthread_join(thread, None)

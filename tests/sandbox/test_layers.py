@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,20 @@ def test_every_attack_is_refused_by_all_layers_together(target):
     assert snapshot(target.folder) == before
     assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == limits
     assert not received
+
+
+def test_stacks_of_the_parents_threads_do_not_add_to_the_memory_of_a_child(target):
+    ended = threading.Event()
+    threads = [threading.Thread(target=ended.wait) for _ in range(80)]
+    for thread in threads:
+        thread.start()
+    try:
+        worked, _, _ = attempt(ATTACKS, target, LAYERS)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert "take more memory than allowed" not in worked
 
 
 def layer_names():
