@@ -5,6 +5,7 @@ packets are counted. Only container formats that cannot refer to other files are
 only by the `fd` protocol, which opens nothing: see decisions/0011.
 """
 
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +118,8 @@ class Video:
             return av.open("fd:", options=options, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             os.close(self._descriptor)
-            _no_memory(error)
+            if isinstance(error, MemoryError):
+                raise
             raise VideoError(reason_not_opened(error, first_bytes)) from error
 
     def _new_timeline(self) -> Timeline:
@@ -204,7 +206,7 @@ class Video:
                 except StopIteration:
                     return
                 except av.FFmpegError as error:
-                    _no_memory(error)
+                    self._require_memory(error)
                     self.decode_errors += 1
                     failures += 1  # the reader may be past the damage: retry a few times
                     break
@@ -214,10 +216,28 @@ class Video:
         try:
             return list(packet.decode())
         except av.FFmpegError as error:
-            _no_memory(error)
+            self._require_memory(error)
             if not isinstance(error, av.error.EOFError):
                 self.decode_errors += 1
             return []
+
+    def _require_memory(self, error: av.FFmpegError) -> None:
+        """Raise `MemoryError` if memory ran out, which is not a bad packet.
+
+        Some decoders of FFmpeg report a failed allocation as invalid data. So memory for another
+        picture is mapped for a moment.
+        """
+        if isinstance(error, MemoryError):
+            raise error
+        if isinstance(error, av.error.EOFError):
+            return
+        context = self._stream.codec_context
+        num_pixels = min(max(context.width * context.height, 1), self._max_pixels)
+        try:
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+            mmap.mmap(-1, 2 * num_pixels, flags=flags).close()
+        except OSError as shortage:
+            raise MemoryError("there is no room for another picture") from shortage
 
     def damage(self, decoded_seconds: float) -> str:
         """Describe what is missing after decoding this much; "" if nothing is."""
@@ -247,9 +267,3 @@ class Video:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _no_memory(error: Exception) -> None:
-    """Raise an error if memory ran out, which is not a bad packet."""
-    if isinstance(error, MemoryError):
-        raise error
