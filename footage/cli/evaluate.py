@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -75,32 +75,23 @@ def _evaluate(
     """
     if suite and labels:
         raise UsageError("--labels and --suite cannot be combined", "evaluate on each separately")
+    given: dict[str, Any] = {
+        "labels": flat(labels),
+        "suite": suite,
+        "data": data,
+        "out": out,
+        "config": config,
+        "overwrite": overwrite,
+    }
     if dry_run:
         from footage.commands.evaluate_dry_run import dry_run as measured
 
-        found = measured(
-            model,
-            labels=flat(labels),
-            suite=suite,
-            data=data,
-            out=out,
-            config=config,
-            overwrite=overwrite,
-        )
-        show_requirements(found)
+        show_requirements(measured(model, **given))
         return
     from footage.commands.evaluate import evaluate
     from footage.evaluation.tables import tables
 
-    results = evaluate(
-        model,
-        labels=flat(labels),
-        suite=suite,
-        data=data,
-        out=out,
-        config=config,
-        overwrite=overwrite,
-    )
+    results = evaluate(model, **given)
     if results.shard:
         log.info("shard %s is done", results.shard)
         log.info("next: rerun with --merge in place of --shard when all shards are done")

@@ -130,7 +130,7 @@ class Store:
         """Return the content hash of a store or of an earlier manifest, without opening the store.
 
         Raises:
-            StoreError: There is no store, or it does not contain that manifest.
+            StoreError: The store does not exist or does not contain that manifest.
         """
         place = place_of(store)
         with naming_urls():

@@ -3,6 +3,7 @@
 import pytest
 
 from footage import cli
+from footage.commands import evaluate_dry_run
 from footage.commands.evaluate import EvaluateConfig, evaluate
 from footage.commands.evaluate_dry_run import dry_run
 from footage.errors import ConfigError
@@ -101,3 +102,10 @@ def test_the_command_prints_a_table_and_what_is_next(data, tmp_path, capsys):
     }
     assert lines[-1] == "next: rerun without --dry-run"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("times", "seconds"), [((0, 1, 4), 2.0), ((0, 5, 8), 1.5)])
+def test_time_of_a_training_step_is_positive_on_a_busy_machine(monkeypatch, times, seconds):
+    clock = iter(times)
+    monkeypatch.setattr(evaluate_dry_run.time, "perf_counter", lambda: float(next(clock)))
+    assert evaluate_dry_run._timed(lambda *_: None, 1) == seconds
