@@ -14,6 +14,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from footage.commands.requirements import size
+
 RESULTS = Path(__file__).parent / "results"
 FRAMES_PER_SECOND = 30
 """Frame rate of the measured videos, and of those whose cost is calculated."""
@@ -137,14 +139,6 @@ def stages(inputs: Inputs) -> list[Stage]:
         ),
         Stage("evaluate", gpu_hours=inputs.evaluated_images / forward / 3600),
     ]
-
-
-def size(num_bytes: float) -> str:
-    """A number of bytes with a suitable unit."""
-    for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:,.1f} {name}"
-    return f"{num_bytes / 1e6:,.0f} MB"
 
 
 def hours(value: float) -> str:

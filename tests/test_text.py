@@ -3,7 +3,7 @@ import time
 import pytest
 
 from footage.errors import FootageError, VideoError
-from footage.ingestion.sources import LocalCopy, fetch, find
+from footage.ingestion.sources import LocalFile, fetch, find
 from footage.text import duration, redacted
 from tests.support.web_server import web_server
 
@@ -98,7 +98,7 @@ def test_remote_videos_are_named_without_the_secrets_that_fetch_them(tmp_path):
         with pytest.raises(VideoError) as caught:
             fetch(lost, tmp_path / "b", 100)
         assert CANARY not in str(caught.value)
-    copy = LocalCopy(source, tmp_path / "a", "")
+    copy = LocalFile(source, tmp_path / "a", "")
     assert CANARY in source.location
     assert CANARY not in copy.name
     assert copy.name.startswith("http://***@127.0.0.1:")

@@ -32,7 +32,7 @@ from footage.models.config import Preprocessing
 from footage.models.load import best_device
 from footage.processes.shards import parse_shard
 from footage.training.live_memory import peak_bytes, tensors_of
-from footage.training.loader import available_bytes
+from footage.training.loader import free_memory
 from footage.training.rehearsal import OVERHEAD
 
 PROBE_EXAMPLES = 1000
@@ -138,7 +138,7 @@ def _required(
     seconds = _seconds(evaluation, frozen, tuned, embedding, tuning)
     needed = _memory(evaluation, frozen, tuned, embedding, tuning)
     needed *= min(evaluation.workers, len(left)) if evaluation.executor == "local" else 1
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+    free = free_memory(device)
     disk, free_disk = _disk(evaluation, left), files.free_bytes(folder)
     rows += _measured_rows(embedding, tuning, seconds, evaluation, device)
     rows.append(("memory", size(needed), f"estimated; {size(free)} free on {device}"))
@@ -287,7 +287,7 @@ def _tuned(entry: execution.Entry, num_classes: int, device: torch.device) -> Tu
         slope = max(more - few, 0) / PART_IMAGES
         memory = round(OVERHEAD * (more + slope * (largest - 2 * PART_IMAGES)))
     seconds = _timed(train, timed)
-    if seconds * largest / timed < MOST_SECONDS and memory < available_bytes() / 2:
+    if seconds * largest / timed < MOST_SECONDS and memory < free_memory(device) / 2:
         timed, seconds = largest, _timed(train, largest)
     return Tuning(seconds / timed, memory, side)
 

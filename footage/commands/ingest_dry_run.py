@@ -31,6 +31,7 @@ from footage.video.detectors.base import DETECTORS
 
 COMPARED_BYTES = 2**30
 """Local files of equal size are compared if their total size is at most this [ours]."""
+_TO_MEASURE = "for an estimate: more --workers, a faster machine, or a selection of shorter videos"
 
 
 class Work(NamedTuple):
@@ -107,12 +108,12 @@ def dry_run(
     found = _sample(work, config, executor, seconds)
     rows = _rows_of_work(work)
     free = files.free_bytes(place.path) if place.remote is None else math.inf
+    if not found.tried:
+        return Requirements([*rows, ("fits", "yes", "nothing has to be decoded")], [], True)
     if not found.measured:
-        answer = "unknown" if found.tried else "yes"
-        if found.tried:
-            how = f"none of {found.tried} videos could be decoded in time"
-            rows.append(("sample", "0 videos", how))
-        return Requirements([*rows, ("fits", answer, "")], [], True)
+        how = f"none of {found.tried} videos could be decoded in time"
+        rows += [("sample", "0 videos", how), ("fits", "unknown", "")]
+        return Requirements(rows, [_TO_MEASURE], False)
     disk = found.total("stored_bytes")
     fits = disk.highest <= free
     rows += _rows_of_sample(work, found, config)

@@ -11,7 +11,7 @@ class Requirements(NamedTuple):
     changes: list[str]
     """Changes that make it fit or run faster."""
     fits: bool
-    """Whether memory and disk suffice."""
+    """Whether memory and disk certainly suffice; False if this is unknown."""
 
 
 def size(num_bytes: int | float) -> str:
@@ -19,7 +19,8 @@ def size(num_bytes: int | float) -> str:
     for unit, name in ((1e15, "PB"), (1e12, "TB"), (1e9, "GB")):
         if num_bytes >= unit:
             return f"{num_bytes / unit:,.1f} {name}"
-    return f"{num_bytes / 1e6:,.0f} MB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:,.1f} MB"
+    digits = 1 if 0 < num_bytes < 1e7 else 0
+    return f"{num_bytes / 1e6:,.{digits}f} MB"
 
 
 def duration(seconds: int | float) -> str:

@@ -11,10 +11,11 @@ from footage.commands.requirements import Requirements, duration, size
 from footage.errors import ConfigError
 from footage.io import files
 from footage.io.copies import on_local_copies
+from footage.models.load import best_device
 from footage.training import rehearsal, setup
 from footage.training.config import TrainConfig
 from footage.training.datasets import open_data, with_earlier_cap
-from footage.training.loader import available_bytes
+from footage.training.loader import free_memory
 from footage.training.updates import fetch_steps
 
 
@@ -40,8 +41,8 @@ def dry_run(
             "run it without torchrun, with the batch of one process",
         )
     run = arguments.path(out, "out")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    memory = _free_memory(device)
+    device = best_device()
+    memory = free_memory(device)
     config = with_earlier_cap(config, run)
     data = open_data(
         config, arguments.location(store, "store"), arguments.location(labels, "labels")
@@ -139,8 +140,3 @@ def _less_memory(config: TrainConfig, found: rehearsal.Rehearsal, memory: int) -
         if found.fixed_bytes + activations * config.compute.accumulate / count <= memory:
             return f"less memory: --compute.accumulate {count}, or --compute.checkpointing"
     return "less memory: a smaller --backbone.architecture"
-
-
-def _free_memory(device: torch.device) -> int:
-    """Return the free memory of a device in bytes."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()

@@ -19,7 +19,7 @@ from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, netw
 from footage.images import confined, decode
 from footage.images.confined import Squares
 from footage.images.limits import ImageError
-from footage.ingestion.sources import LocalCopy, Source, local_copies
+from footage.ingestion.sources import LocalFile, Source, local_copies
 from footage.models import load as models
 from footage.video import decode as video
 from footage.video.frame_reader import FrameReader
@@ -94,7 +94,7 @@ def _kind_by_content(path: Path) -> Kind:
     return "video" if isinstance(found, ImageError) else "image"
 
 
-def _kind(copy: LocalCopy) -> Kind:
+def _kind(copy: LocalFile) -> Kind:
     return _kind_by_suffix(copy.source.name) or _kind_by_content(copy.path)
 
 
@@ -104,12 +104,12 @@ def _items(
     """Yield rows in the order of the files and count `kinds`; images decode in the sandbox."""
     ahead = BATCHES_AHEAD * config.batch_size
 
-    def with_kind(copy: LocalCopy) -> tuple[LocalCopy, Kind]:
+    def with_kind(copy: LocalFile) -> tuple[LocalFile, Kind]:
         kind = _kind(copy)
         kinds[kind] += 1
         return copy, kind
 
-    def read(group: list[tuple[LocalCopy, Kind]]) -> list[_Item]:
+    def read(group: list[tuple[LocalFile, Kind]]) -> list[_Item]:
         whole = [copy.path for copy, _ in group if not copy.failure]
         found = iter(confined.shared().squares(whole, [size]))
         return [
@@ -131,17 +131,17 @@ def _items(
                     yield from items
 
 
-def _failed(copy: LocalCopy, kind: Kind, reason: str) -> _Item:
+def _failed(copy: LocalFile, kind: Kind, reason: str) -> _Item:
     return _Item(copy.name, kind, None, None, "failed", reason)
 
 
-def _image(copy: LocalCopy, found: Squares | ImageError, size: int) -> _Item:
+def _image(copy: LocalFile, found: Squares | ImageError, size: int) -> _Item:
     if isinstance(found, ImageError):
         return _failed(copy, "image", found.message.removeprefix(f"{copy.path} "))
     return _Item(copy.name, "image", None, found[size], "ok", "")
 
 
-def _frames(copy: LocalCopy, reader: FrameReader) -> Iterator[_Item]:
+def _frames(copy: LocalFile, reader: FrameReader) -> Iterator[_Item]:
     num_frames = 0
     try:
         for frame in reader.frames(copy.path):

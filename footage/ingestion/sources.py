@@ -231,7 +231,7 @@ def fetch(source: Source, target: Path, max_bytes: int) -> None:
         raise VideoError(f"it cannot be fetched: {type(error).__name__}: {error}") from error
 
 
-class LocalCopy(NamedTuple):
+class LocalFile(NamedTuple):
     """A source as a file on this machine; `failure` is set if it could not be fetched."""
 
     source: Source
@@ -245,7 +245,7 @@ class LocalCopy(NamedTuple):
         return text(redacted(location) if self.source.url else location)
 
 
-def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalCopy]:
+def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalFile]:
     """Yield each source in order, fetched into a temporary folder if it is remote.
 
     Args:
@@ -266,7 +266,7 @@ def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterat
                     failure = error.message
             if len(copies) > keep:
                 copies.popleft().unlink(missing_ok=True)
-            yield LocalCopy(source, path, failure)
+            yield LocalFile(source, path, failure)
 
 
 def check_local(path: Path, max_bytes: int) -> int:

@@ -206,3 +206,8 @@ def available_bytes(
         return min(available, int(limit.read_text()))
     except (OSError, ValueError):  # not in a container, or in one without a limit
         return available
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the free memory of a GPU, or the available memory of this machine, in bytes."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()

@@ -73,7 +73,7 @@ def test_labelled_images_have_baselines_and_earlier_results_are_recognised(shape
 
 
 def test_too_little_memory_does_not_fit(shapes_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("footage.commands.evaluate_dry_run.available_bytes", lambda: 1000)
+    monkeypatch.setattr("footage.commands.evaluate_dry_run.free_memory", lambda _: 1000)
     found = dry_run("test_resnet", labels=[shapes_folder], config=CONFIG)
     assert (rows_of(found)["fits"], found.fits) == ("no", False)
     assert found.changes == ["less memory: a smaller --batch-size"]

@@ -136,6 +136,8 @@ def test_without_time_nothing_is_estimated(folder, tmp_path):
     found = dry_run(folder, tmp_path / "store", CONFIG, seconds=-1.0)
     rows = rows_of(found)
     assert (rows["sample"], rows["fits"]) == ("0 videos", "unknown")
+    assert not found.fits
+    assert "shorter videos" in found.changes[0]
     assert "store" not in rows
 
 
