@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def machine(tmp_path: Path) -> dict[str, str]:
     programs.mkdir()
     texts = {
         "footage": f'exec {sys.executable} -m footage "$@"',
+        "ray": f'exec {sys.executable} -m ray.scripts.scripts "$@"',
         "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
         "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
         "scontrol": "echo 127.0.0.1",
@@ -162,6 +164,20 @@ def test_ray_job_ingests_with_its_entry_point(video_folder, tmp_path, machine):
     shutil.copytree(video_folder, tmp_path / "videos")
     entry_point = tiny(document("ingest-rayjob.yaml")["spec"]["entrypoint"], tmp_path)
     subprocess.run(shlex.split(entry_point), env=machine, check=True)
+    assert Store.open(tmp_path / "store").totals["ok"] == 6
+
+
+@pytest.mark.slow
+def test_ray_on_slurm_ingests(video_folder, tmp_path, machine):
+    pytest.importorskip("ray")
+    shutil.copytree(video_folder, tmp_path / "videos")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    slurm = {"SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1", "SLURM_CPUS_PER_TASK": "2"}
+    home = {"HOME": str(tmp_path)}  # keeps the token of the cluster
+    changes = ("6379", str(port))
+    run_batch("ingest-ray.sbatch", tmp_path, machine | slurm | home, changes)
     assert Store.open(tmp_path / "store").totals["ok"] == 6
 
 

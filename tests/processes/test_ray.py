@@ -4,6 +4,7 @@ import gc
 import importlib.metadata
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -104,6 +105,28 @@ def test_registry_and_help_do_not_import_ray():
 def test_wrong_address_is_one_error():
     with pytest.raises(ConfigError, match=r"no Ray cluster can be used at '127\.0\.0\.1:1'"):
         list(RayTasks(1, address="127.0.0.1:1").run(square, [1]))
+
+
+@pytest.mark.slow
+def test_hint_names_the_variable_that_a_cluster_with_a_token_needs(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    environment = os.environ | {"HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
+    subprocess.run([*ray, "get-auth-token", "--generate"], env=environment, check=True)
+    port = address.partition(":")[2]
+    start = [*ray, "start", "--block", "--head", f"--port={port}", "--num-cpus=1"]
+    with subprocess.Popen(start, env=environment) as head:
+        try:
+            health = [*ray, "health-check", "--address", address]
+            wait_for(lambda: subprocess.run(health, env=environment).returncode == 0, 60, "head")
+            with pytest.raises(ConfigError) as caught:
+                list(RayTasks(1, address=address).run(square, [1]))
+        finally:
+            head.terminate()
+    assert caught.value.hint.endswith("if the cluster asks for a token, set RAY_AUTH_MODE=token")
 
 
 @pytest.mark.slow

@@ -289,11 +289,13 @@ def _check_reachable(address: str) -> None:
 
 
 def _no_cluster(address: str, reason: str) -> ConfigError:
-    return ConfigError(
-        f"no Ray cluster can be used at {address!r}: {reason}",
+    hint = (
         "pass its address with --ray-address HOST:6379, or leave the option and RAY_ADDRESS out to"
-        " start a local cluster",
+        " start a local cluster"
     )
+    if "RAY_AUTH_MODE" not in os.environ:
+        hint += "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
+    return ConfigError(f"no Ray cluster can be used at {address!r}: {reason}", hint)
 
 
 def _shut_down(ray: Any) -> None:  # noqa: ANN401
