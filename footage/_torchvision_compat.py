@@ -35,3 +35,6 @@ def _declare_missing_operators() -> list[torch.library.Library]:
 
 KEPT_ALIVE = _declare_missing_operators()
 """Keeps the declarations alive as long as the process."""
+
+IMPORT_LINE = "import footage._torchvision_compat; " if KEPT_ALIVE else ""
+"""Begin of a line of Python that imports torchvision in this environment; usually empty."""

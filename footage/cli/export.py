@@ -6,7 +6,7 @@ from typing import Annotated
 
 from footage.cli import parsing
 from footage.cli.following import log_python
-from footage.cli.options import Model, optional, required
+from footage.cli.options import Flag, Model, optional, required
 from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
@@ -24,18 +24,21 @@ def _export(
         str,
         required(
             "FORMAT",
-            "Format: timm writes a folder that timm loads, safetensors writes one file; plugins"
-            " add others.",
+            "Format: timm, safetensors or torch-export; plugins add others.",
         ),
     ],
     out: Annotated[
         str, optional("PATH", "Folder or file to write. Default for a run: inside RUN/exports.")
     ] = "",
+    with_preprocessing: Annotated[
+        Flag,
+        optional("", "Include resizing and normalisation: the input is pixels of any size."),
+    ] = False,
 ) -> None:
-    """Export a backbone to timm or safetensors and verify it by reloading."""
+    """Export a backbone for other programs and verify it by reloading."""
     from footage.commands.export import export
 
-    written = export(model, to=to, out=out)
+    written = export(model, to=to, out=out, with_preprocessing=with_preprocessing)
     print(with_urls(str(written.path)))
     log.info("largest difference from the original: %.1e", written.largest_difference)
     log_python(written.usage)

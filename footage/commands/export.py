@@ -1,38 +1,23 @@
 """The command `footage export`: a backbone as files for other programs, verified by reloading.
 
-    --to timm          OUT/config.json, OUT/model.safetensors: timm reads them by `local-dir:OUT`
-    --to safetensors   one file; its header contains architecture and preprocessing
-
-The output is reloaded and must reproduce the original's features on random images. Only then does
-it get its final name. Plugins add formats; see `footage.models.export.base`.
+Each format is a class in `footage.models.export`; plugins add others. The output is reloaded and
+must reproduce the original's features on random images. Only then does it get its final name.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import Final, NamedTuple
 
 from footage import arguments
+from footage._torchvision_compat import IMPORT_LINE
 from footage.arguments import Location
-from footage.errors import CheckpointError, ConfigError, PluginError
+from footage.errors import ConfigError
 from footage.io import files
 from footage.io.copies import on_local_copies
 from footage.models import load as models
-from footage.models.export.base import EXPORTERS, Exporter, weights
+from footage.models.export.base import EXPORTERS, Exporter, ExportSettings, weights
+from footage.models.parity import errors_of, verified_difference
 from footage.registry import plugin_errors
 from footage.runs import layout
-from footage.shapes import Features, Images
-
-LARGEST_DIFFERENCE: Final = 1e-5
-"""Absolute tolerance for features of random images. The same operations run on the same weights:
-expect 0.
-"""
-
-NUM_PARITY_IMAGES: Final = 4
 
 SPACE_FOR_TEXT: Final = 2**18
 """Maximum size of headers and config.json, in bytes."""
@@ -50,13 +35,17 @@ class Exported(NamedTuple):
 
 
 @on_local_copies("model", "out")
-def export(model: Location, *, to: str, out: Location = "") -> Exported:
+def export(
+    model: Location, *, to: str, out: Location = "", with_preprocessing: bool = False
+) -> Exported:
     """Export a backbone for other programs.
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
-        to: The export format: "timm", "safetensors", or the format of a plugin.
-        out: The folder (timm) or file (safetensors); for a run, the default is in `RUN/exports/`.
+        to: The export format: one of `docs/guides/export.md`, or the format of a plugin.
+        out: The file or folder to write; for a run, the default is in `RUN/exports/`.
+        with_preprocessing: Include resizing and normalisation, so that the input is uint8 pixels of
+            any size. Only for formats that contain operations.
 
     Raises:
         CheckpointError: The model cannot be read, or the export does not agree with it.
@@ -66,6 +55,7 @@ def export(model: Location, *, to: str, out: Location = "") -> Exported:
     kind = EXPORTERS.find(to)
     with plugin_errors(f"exporter {to!r} cannot be created", kind):
         exporter = kind()
+    exporter.settings = _settings(exporter, with_preprocessing)
     name = arguments.location(model, "model")
     loaded = models.load(name)
     path = Path(arguments.location(out, "out")) if str(out) else _default_place(name, exporter)
@@ -76,16 +66,22 @@ def export(model: Location, *, to: str, out: Location = "") -> Exported:
     with files.exclusive(target.with_name(f".{target.name}.lock"), target):
         files.require_space(target, num_bytes + SPACE_FOR_TEXT, "an export")
         with written(target) as temporary:
-            with _errors_of(exporter, "write"), files.output_errors(target):
+            with errors_of(exporter, "write"), files.output_errors(target):
                 exporter.write(loaded, temporary)
-            difference = _verified_difference(loaded, exporter, temporary)
-    with _errors_of(exporter, "usage"):
-        usage = exporter.usage(target)
+            difference = verified_difference(loaded, exporter, temporary)
+    with errors_of(exporter, "usage"):
+        usage = IMPORT_LINE * exporter.imports_torchvision + exporter.usage(target)
     return Exported(path, to, difference, usage)
 
 
-def _errors_of(exporter: Exporter, method: str) -> AbstractContextManager[None]:
-    return plugin_errors(f"exporter {exporter.name!r} failed in {method}", exporter)
+def _settings(exporter: Exporter, with_preprocessing: bool) -> ExportSettings:
+    if with_preprocessing and not exporter.can_include_preprocessing:
+        able = [name for name, kind in EXPORTERS.items() if kind.can_include_preprocessing]
+        raise ConfigError(
+            f"--to {exporter.name} cannot include preprocessing",
+            f"leave out --with-preprocessing, or use --to {' or '.join(sorted(able))}",
+        )
+    return ExportSettings(with_preprocessing=with_preprocessing)
 
 
 def _default_place(model: str, exporter: Exporter) -> Path:
@@ -119,51 +115,3 @@ def _check_target(path: Path, exporter: Exporter) -> None:
                 f"{str(path)!r} exists and contains other files, such as {foreign[0]!r}",
                 "choose another --out",
             )
-
-
-def _verified_difference(model: models.Model, exporter: Exporter, path: Path) -> float:
-    """Return the largest difference of features after reloading; reject one that is too large."""
-    with _errors_of(exporter, "load"):
-        loaded = exporter.load(path)
-    readers: list[Callable[[Images], Features]] = [loaded]
-    if exporter.is_read_by_footage:
-        again = models.load(str(path))
-        if again.preprocessing != model.preprocessing:
-            raise CheckpointError(
-                f"the preprocessing read back is {again.preprocessing}, not {model.preprocessing}",
-                "this is a bug in footage; please report it",
-            )
-        readers.append(again.backbone)
-    images = _random_images(model)
-    with torch.no_grad():
-        expected = model.backbone(images)
-        with _errors_of(exporter, "the function that load returned"):
-            found = [reader(images) for reader in readers]
-        for features in found:
-            _check_features(exporter, features, expected)
-        difference = max(float((features - expected).abs().max()) for features in found)
-    if not difference <= LARGEST_DIFFERENCE:
-        raise CheckpointError(
-            f"the exported {model.backbone.architecture} differs from the original by "
-            f"{difference:.2g}, more than {LARGEST_DIFFERENCE:.0e}",
-            "check the weights for values that are not finite; otherwise this is a bug in footage"
-            " or timm, so please report it",
-        )
-    return difference
-
-
-def _check_features(exporter: Exporter, features: Any, expected: Features) -> None:  # noqa: ANN401
-    is_tensor = isinstance(features, Tensor)
-    if not is_tensor or features.shape != expected.shape:
-        found = f"shape {tuple(features.shape)}" if is_tensor else type(features).__name__
-        raise PluginError(
-            f"exporter {exporter.name!r}: the function that load returned must return a tensor of"
-            f" shape {tuple(expected.shape)}, got {found}",
-            "return one vector of features per image",
-        )
-
-
-def _random_images(model: models.Model) -> Float[Tensor, "B 3 H W"]:
-    generator = torch.Generator().manual_seed(0)
-    size = model.preprocessing.size
-    return torch.randn(NUM_PARITY_IMAGES, 3, size, size, generator=generator)

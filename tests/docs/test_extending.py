@@ -99,7 +99,7 @@ def test_export_uses_the_format_of_the_page(page, capsys):
     words = page("exporter")
     hand_made_run(Path("runs/first"))
     run(words)
-    assert capsys.readouterr().out.strip() == "runs/first/exports/backbone.pt2"
+    assert capsys.readouterr().out.strip() == "runs/first/exports/backbone.npz"
 
 
 def test_a_run_whose_plugin_is_missing_names_what_is_unknown(page, tiny_store, capsys):

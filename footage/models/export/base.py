@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
@@ -11,6 +12,14 @@ from footage.errors import PluginError
 from footage.models.load import Model
 from footage.registry import Registry
 from footage.shapes import Features, Images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportSettings:
+    """What an export contains in addition to the weights."""
+
+    with_preprocessing: bool = False
+    """Include resizing and normalisation, so that the input is uint8 pixels of any size."""
 
 
 class Exporter(abc.ABC):
@@ -25,6 +34,17 @@ class Exporter(abc.ABC):
     """Allowed names in the folder; an earlier export that contains only these is replaced."""
     is_read_by_footage: ClassVar[bool] = False
     """Whether `footage.load` reads the format; if so, its preprocessing is verified, too."""
+    can_include_preprocessing: ClassVar[bool] = False
+    """Whether the format can contain operations, and so `ExportSettings.with_preprocessing`."""
+    imports_torchvision: ClassVar[bool] = False
+    """Whether the other program imports torchvision, as timm does."""
+    tolerance: ClassVar[float] = 1e-5
+    """Largest difference of a feature from the original, relative to the largest absolute feature
+    of the original; absolute if that is less than 1. Programs that execute the same operations of
+    torch differ by 0.
+    """
+    settings: ExportSettings = ExportSettings()
+    """Set by `footage export` before `write`."""
 
     @abc.abstractmethod
     def write(self, model: Model, path: Path) -> None:
@@ -35,7 +55,8 @@ class Exporter(abc.ABC):
         """Load the export, for comparison with the original.
 
         Returns:
-            A function from normalised images to features.
+            A function from normalised images to features. With preprocessing, its input is pixels,
+            uint8 `B h w 3`.
         """
 
     @abc.abstractmethod

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import footage._torchvision_compat  # (must come before timm)
+import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.io import files, tensors
 from footage.models.export.base import Exporter, register_exporter, weights
 from footage.models.load import TIMM_CONFIG, TIMM_WEIGHTS, Model, describe
@@ -21,6 +21,7 @@ class TimmExporter(Exporter):
     default_name = "timm"
     contents = (TIMM_CONFIG, TIMM_WEIGHTS)
     is_read_by_footage = True
+    imports_torchvision = True
 
     def write(self, model: Model, path: Path) -> None:
         """Write both files; the configuration contains the hash of the weights."""
@@ -35,12 +36,9 @@ class TimmExporter(Exporter):
         return evaluated
 
     def usage(self, path: Path) -> str:
-        """A call of timm, preceded by our import where torchvision needs it."""
-        first = "import footage._torchvision_compat; " * bool(
-            footage._torchvision_compat.KEPT_ALIVE
-        )
+        """A call of timm."""
         call = f"timm.create_model({f'local-dir:{path}'!r}, pretrained=True, num_classes=0)"
-        return f"{first}import timm; network = {call}"
+        return f"import timm; network = {call}"
 
 
 def _timm_config(model: Model, weights_sha256: str) -> dict[str, Any]:
