@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from footage.data.sampling import BatchPlan
+from footage.models.adaptation import adapt
 from footage.models.backbone import build
 from footage.objectives.objective import Objective
 from footage.recipes.methods import METHODS, recipe
@@ -33,6 +34,7 @@ REFERENCE = "vivi-ex4"
 def state_of(config: TrainConfig, device: torch.device) -> TrainState:
     """Create the training state before the first step."""
     backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
+    adapt(backbone, config.adapt)
     shots = config.sampling.shots_per_video
     objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
     learner = TrainModule(backbone, objective, bf16=computes_in_bf16(device)).train()

@@ -153,7 +153,7 @@ def main() -> None:
                 raise CheckpointError(
                     f"{options.out} gives other features than the written network"
                 )
-        print(f"{loaded.start}; {loaded.preprocessing}")
+        print(f"{loaded.weights_origin}; {loaded.preprocessing}")
         print(options.out)
     except FootageError as error:
         parser.exit(1, f"error: {error}\n")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from footage.commands.evaluate import evaluate as evaluate
     from footage.commands.export import export as export
     from footage.commands.ingest import ingest as ingest
+    from footage.commands.mix import mix as mix
     from footage.commands.profile import profile as profile
     from footage.commands.report import report as report
     from footage.models.config import Preprocessing as Preprocessing
@@ -32,6 +33,7 @@ _HOMES = {
     "export": "footage.commands.export",
     "ingest": "footage.commands.ingest",
     "load": "footage.models.load",
+    "mix": "footage.commands.mix",
     "profile": "footage.commands.profile",
     "recipe": "footage.recipes.methods",
     "report": "footage.commands.report",

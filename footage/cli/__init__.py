@@ -35,6 +35,7 @@ footage: train an image backbone on raw, unlabelled video
   footage ingest PATH...       decode videos, detect shots, and store frames
   footage store verify STORE   verify every byte of a frame store; repair it
   footage train RECIPE         train a backbone; rerun to resume
+  footage mix RUN              average a run's weights with its initial ones
   footage evaluate MODEL       kNN and linear probe, compared with baselines
   footage profile MODEL...     measure and compare feature invariances
   footage embed MODEL PATH...  extract features from images and videos
@@ -70,6 +71,7 @@ COMMANDS: Mapping[str, str] = {
     "ingest": "footage.cli.ingest:run",
     "store": "footage.cli.store:run",
     "train": "footage.cli.train:run",
+    "mix": "footage.cli.mix:run",
     "evaluate": "footage.cli.evaluate:run",
     "profile": "footage.cli.profile:run",
     "embed": "footage.cli.embed:run",

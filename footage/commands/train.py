@@ -41,6 +41,7 @@ from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.loggers.guarded import require_loggers
 from footage.training.module import TrainModule, TrainState
+from footage.training.probing import Probing
 from footage.training.run_folder import RunFolder
 from footage.training.updates import Step, Updates, fetch_steps
 from footage.training.watchdog import Watchdog
@@ -107,7 +108,12 @@ def train(
         record = _record(config, recipe, data, state, weights_origin)
         newer = store_version == "latest"
         with run_folder.opened(run, record, config, state, newer_store=newer) as folder:
-            if folder.is_complete:
+            if folder.has_stopped_early:
+                log.info(
+                    "training stopped early after step %d; a larger --steps extends the run",
+                    folder.step,
+                )
+            elif folder.is_complete:
                 log.info("all %d steps are done; a larger --steps extends the run", folder.step)
             else:
                 distributed.on_main(lambda: _save_label_subset(folder.path, data))
@@ -141,13 +147,10 @@ def _train(
             setup.loader(config, data, range(folder.step, config.steps), device)
         ) as loader,
     ):
-        if is_main and folder.step == 0:
-            values, _ = metrics.compute(
-                state.learner.backbone, {}
-            )  # no advice before the first step
-            training_log.probe(0, values, [])
+        probing = Probing(folder, metrics, training_log)
         updates = Updates(state, fetch_steps(config, device))
-        for batch, wait_seconds in _timed(loader):
+        done = folder.step
+        for batch, wait_seconds in () if probing.is_over else _timed(loader):
             start = time.perf_counter()
             step, done = batch.step, batch.step + 1
             _seed_torch(config.seed, step)
@@ -179,14 +182,17 @@ def _train(
                     if not one.is_finite:
                         raise _not_finite(folder, training_log, data, one)
                     _log_step(training_log, one, config.images_per_step)
-            if is_main and probes:
-                recent = {name: training_log.mean(name) for name in levels}
-                training_log.probe(done, *metrics.compute(state.learner.backbone, recent))
-            if saves or number:
-                folder.save(done, training_log.flush, is_last=bool(last or number))
+            if probes:
+                probing.after(done, levels)
+            ends = last or (probes and probing.is_over)
+            if saves or number or ends:
+                folder.save(done, training_log.flush, is_last=bool(ends or number))
             watchdog.progress()
-            if number and not last:
+            if ends:
+                break
+            if number:
                 raise _stopped(number, done, config.steps)
+        probing.finish(done)
 
 
 def _fetched(updates: Updates) -> list[Step]:

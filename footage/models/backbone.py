@@ -54,6 +54,8 @@ class Backbone(nn.Module):
 
     def _wrap(self, network: Any, size: int) -> None:  # noqa: ANN401
         self.network = network
+        self.constant_modules: tuple[nn.Module, ...] = ()
+        """Modules that stay in evaluation mode in training, such as frozen batch norms."""
         self.feature_dim = networks.feature_dim(network)
         self.preprocessing = _preprocessing(getattr(network, "pretrained_cfg", IMAGENET), size)
 
@@ -79,6 +81,13 @@ class Backbone(nn.Module):
             network.num_features = feature_dim  # type: ignore[assignment]
         backbone._wrap(network, size)
         return backbone
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set training or evaluation mode, except for the modules that are always constant."""
+        super().train(mode)
+        for module in self.constant_modules:
+            module.eval()
+        return self
 
     def forward(self, images: Images) -> Features:
         """Compute pooled features, before any head."""

@@ -92,7 +92,7 @@ def _heads(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
         return {}
     found = checkpoint.newest(path / layout.CHECKPOINTS)
     assert found is not None  # the backbone was read from it
-    weights = found.tensors.get("ema") or found.tensors.get("model") or {}
+    weights = checkpoint.final_weights(found)
     prefix = "objective."
     heads = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if layout.read_record(path).get("classes") == list(classes):

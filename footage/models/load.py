@@ -1,6 +1,7 @@
 """Load the model that a MODEL argument names: a run, an export, or a timm name.
 
-runs/first                  a run folder: its latest intact checkpoint, averaged weights if kept
+runs/first                  a run folder: its latest intact checkpoint; of it the weights that early
+                            stopping found to be best, or averaged weights, if it keeps them
 backbone.safetensors        a file that `footage export --to safetensors` wrote
 exported/                   a folder that `footage export --to timm` wrote
 resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
@@ -123,11 +124,7 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
     found = checkpoint.newest(run / layout.CHECKPOINTS)
     if found is None:
         raise CheckpointError(f"run {spec!r} has no checkpoint yet", "train it for longer")
-    weights = found.tensors.get("ema") or found.tensors.get("model")
-    if not weights:
-        raise CheckpointError(
-            f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
-        )
+    weights = checkpoint.final_weights(found)
     origin = f"step {found.step} of {spec}, initialised from {record.model.weights_origin}"
     with layout.naming_plugins(record.plugins):
         return _assemble(spec, record.model, origin, size, backbone_part(weights))

@@ -4,6 +4,7 @@
         model.safetensors        weights and buffers of the backbone and the heads
         optimizer.safetensors    moments and other tensors of the optimiser
         ema.safetensors          averaged weights, if EMA is enabled
+        best.safetensors         weights of the best step so far, with early stopping
         state.json               step, counters, configuration: everything that is not a tensor
         MANIFEST.json            size and SHA-256 of every other file
 
@@ -185,6 +186,20 @@ def load(path: Path) -> Checkpoint:
         reason = error.message if isinstance(error, CheckpointError) else str(error)
         raise CheckpointError(f"checkpoint {str(path)!r} is damaged: {reason}", _DAMAGED) from error
     return Checkpoint(path, tensors, state)
+
+
+def final_weights(found: Checkpoint) -> dict[str, Tensor]:
+    """Return the weights that others than training use: the best ones, averaged ones, or the last.
+
+    Raises:
+        CheckpointError: The checkpoint contains no weights.
+    """
+    for group in ("best", "ema", "model"):
+        if found.tensors.get(group):
+            return found.tensors[group]
+    raise CheckpointError(
+        f"checkpoint {str(found.path)!r} contains no weights", "restore it from a copy"
+    )
 
 
 def num_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:

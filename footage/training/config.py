@@ -6,7 +6,7 @@ from typing import Literal
 
 from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.errors import ConfigError
-from footage.models.config import BackboneConfig
+from footage.models.config import AdaptConfig, BackboneConfig
 from footage.objectives.config import ObjectiveConfig
 from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
@@ -118,6 +118,9 @@ class TrainConfig:
     model such as resnet50.a1_in1k. An architecture specified by the weights
     replaces the recipe's. Default: random."""
 
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    """What training may change in the weights that a run starts from."""
+
     unlabelled_source: Literal["videos", "images"] = "videos"
     """Source for the self-supervised losses: stored videos, or the images without their labels."""
 
@@ -165,6 +168,11 @@ class TrainConfig:
     metrics_every: int = 1000
     """Compute online metrics every N steps (also before training and at the end)."""
 
+    patience: int = 0
+    """Early stopping: stop after this many online metrics in a row without better retrieval in the
+    held-out videos, and use the weights that were best, which may be the initial ones; 0 disables
+    it."""
+
     checkpoint_every: int = 1000
     """Save a checkpoint every N steps."""
 
@@ -185,6 +193,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.patience < 0:
+            raise ConfigError(
+                f"patience must be at least 0, got {self.patience}", "use 0 to disable it"
+            )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
         if self.gradient_clip < 0:

@@ -218,11 +218,30 @@ class TrainState:
         learner: The module, already on its device and in its memory format.
         config: Settings of the optimiser.
         ema_decay: EMA decay per step for averaged weights; 0 disables EMA.
+        layer_decay: Layer-wise learning rate decay of the backbone; 1 disables it.
+        keeps_best: Whether to keep the weights that `remember_best` saw last, at first the initial
+            ones, next to the current ones.
     """
 
-    def __init__(self, learner: TrainModule, config: OptimizerConfig, *, ema_decay: float) -> None:
+    def __init__(
+        self,
+        learner: TrainModule,
+        config: OptimizerConfig,
+        *,
+        ema_decay: float,
+        layer_decay: int | float = 1.0,
+        keeps_best: bool = False,
+    ) -> None:
         self.learner = learner
-        self.optimizer = optimizers.build(learner.parameters(), config)
+        self.optimizer = optimizers.build(
+            learner.parameters(),
+            config,
+            network=learner.backbone.network,
+            layer_decay=layer_decay,
+        )
+        self.best: dict[str, Tensor] = {}
+        if keeps_best:
+            self.remember_best()
         self.ema_decay = ema_decay
         weights = learner.state_dict() if ema_decay else {}
         self.average = {name: value.clone() for name, value in weights.items()}
@@ -237,6 +256,10 @@ class TrainState:
         """Undo the changes of the forward pass since `remember_buffers`."""
         for buffer, kept in self._buffers:
             buffer.copy_(kept)
+
+    def remember_best(self) -> None:
+        """Copy the weights of backbone and heads into `best`."""
+        self.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
 
     def is_finite(self) -> bool:
         """Whether all weights and buffers are finite."""
@@ -255,8 +278,8 @@ class TrainState:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return weights and averages by their names in a checkpoint, without the optimiser."""
-        tensors = {"model": self.learner.state_dict()}
-        return {**tensors, "ema": self.average} if self.average else tensors
+        groups = {"model": self.learner.state_dict(), "ema": self.average, "best": self.best}
+        return {name: tensors for name, tensors in groups.items() if tensors}
 
     def checkpoint_bytes(self) -> int:
         """Return the size of a checkpoint in bytes, even before the optimiser has its moments."""
@@ -290,8 +313,9 @@ class TrainState:
             checkpoint.unpack_optimizer(
                 self.optimizer, found.tensors["optimizer"], found.state.optimizer
             )
-            for name, value in self.average.items():
-                value.copy_(found.tensors["ema"][name])
+            for group, kept in (("ema", self.average), ("best", self.best)):
+                for name, value in kept.items():
+                    value.copy_(found.tensors[group][name])
         except (KeyError, ValueError, RuntimeError) as error:
             problem = " ".join(str(error).split())[:200]
             raise CheckpointError(

@@ -5,7 +5,7 @@ One process trains in a folder at a time. A new folder is kept only if a step wa
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,22 @@ class RunFolder:
         """Number of optimiser steps taken when the folder was opened."""
         self.saved_step = 0
         """Step of the newest checkpoint; 0 while there is none."""
+        self.has_stopped_early = False
+        """Whether early stopping had ended the run when the folder was opened."""
         self._failed_saves = 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether all steps had been taken when the folder was opened."""
-        return self.step >= self.config.steps
+        """Whether no step was left to take when the folder was opened."""
+        return self.step >= self.config.steps or self.has_stopped_early
+
+    def record_stopping(self, entry: Mapping[str, int | float]) -> None:
+        """Write the result of early stopping to run.json; called on every rank."""
+        distributed.on_main(
+            lambda: layout.write_record(
+                self.path, {**layout.read_record(self.path), "stopping": entry}
+            )
+        )
 
     def save(self, step: int, flush: Callable[[], None], *, is_last: bool) -> None:
         """Write a checkpoint; called on every rank.
@@ -138,6 +148,9 @@ def opened(
             state.restore(found)
             folder.step = folder.saved_step = found.step
         _require_same_step(folder.step)
+        existing = layout.read_record(path)
+        is_longer = existing["config"]["steps"] < config.steps
+        folder.has_stopped_early = not is_longer and bool(existing["stopping"].get("stopped_early"))
         distributed.on_main(lambda: _extend(folder))
         distributed.on_main(folder.require_space)
         yield folder
@@ -197,7 +210,8 @@ def _removed_unless_used(path: Path, existed: bool) -> Iterator[None]:
 def _require_same_run(path: Path, existing: dict[str, Any], requested: dict[str, Any]) -> None:
     def decisive(record: dict[str, Any]) -> dict[str, Any]:
         free = ("compute", "steps")
-        config = {key: value for key, value in record["config"].items() if key not in free}
+        config = _complete(record["config"])
+        config = {key: value for key, value in config.items() if key not in free}
         hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
         return {**config, **hashes}
 
@@ -216,6 +230,14 @@ def _require_same_run(path: Path, existing: dict[str, Any], requested: dict[str,
         )
 
 
+def _complete(config: dict[str, Any]) -> dict[str, Any]:
+    """Add the settings that did not exist yet when a run was started, with their defaults."""
+    try:
+        return configuration.to_dict(configuration.from_dict(TrainConfig, config))
+    except ConfigError:  # settings of a plugin that is not loaded
+        return config
+
+
 def _extend(folder: RunFolder) -> None:
     """Record in run.json that a shorter run is extended, and log the consequences."""
     record = layout.read_record(folder.path)
@@ -224,7 +246,8 @@ def _extend(folder: RunFolder) -> None:
         return
     extended_at = [*record.get("extended_at", []), folder.step]
     config = {**record["config"], "steps": total}
-    layout.write_record(folder.path, {**record, "config": config, "extended_at": extended_at})
+    changed = {"config": config, "extended_at": extended_at, "stopping": {}}
+    layout.write_record(folder.path, {**record, **changed})
     rate = learning_rate(
         folder.step,
         folder.config.schedule,

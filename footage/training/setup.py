@@ -12,6 +12,7 @@ from footage import distributed
 from footage.data.batches import BatchMaker
 from footage.errors import ConfigError
 from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
+from footage.models.adaptation import adapt
 from footage.models.config import BackboneConfig
 from footage.models.initial_weights import initial_weights, load_heads
 from footage.objectives.objective import Objective
@@ -43,6 +44,8 @@ def first_state(
         classes=data.classes,
     )
     backbone = initial.backbone
+    _check_adaptable(config)
+    adapt(backbone, config.adapt)
     network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
     precision = config.precision
     if precision == "auto":
@@ -68,8 +71,23 @@ def first_state(
     )
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
-    state = TrainState(learner, config.optimizer, ema_decay=config.ema_decay)
+    state = TrainState(
+        learner,
+        config.optimizer,
+        ema_decay=config.ema_decay,
+        layer_decay=config.adapt.layer_decay,
+        keeps_best=config.patience > 0,
+    )
     return config, state, initial.description
+
+
+def _check_adaptable(config: TrainConfig) -> None:
+    if config.adapt.needs_weights and not config.init:
+        raise ConfigError(
+            "this configuration adapts pretrained weights, but none are given",
+            "add --init WEIGHTS: a run, a .safetensors file, an exported folder, or a timm name"
+            " with a tag such as resnet50.a1_in1k",
+        )
 
 
 def metrics_of(

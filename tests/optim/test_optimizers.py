@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from footage.errors import ConfigError
+from footage.models.backbone import Backbone
 from footage.optim import optimizers
 from footage.optim.config import OptimizerConfig
 
@@ -144,3 +145,30 @@ def test_the_learning_rate_reaches_every_group():
 def test_a_value_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(ConfigError, match=f"optimizer.{field}"):
         OptimizerConfig(**{field: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_learn_more_slowly_the_closer_they_are_to_the_input(name):
+    backbone, head = Backbone("resnet18", size=32), nn.Linear(512, 3)
+    backbone.network.conv1.weight.requires_grad_(False)
+    config = OptimizerConfig(name=name, weight_decay=0.5)
+    parameters = [*backbone.parameters(), *head.parameters()]
+    optimizer = optimizers.build(parameters, config, network=backbone.network, layer_decay=0.5)
+    optimizers.set_learning_rate(optimizer, 0.8)
+    rate = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
+    assert id(backbone.network.conv1.weight) not in rate
+    assert len(rate) == len(parameters) - 1
+    blocks = [
+        getattr(backbone.network, f"layer{stage}")[at] for stage in range(1, 5) for at in (0, 1)
+    ]
+    assert [rate[id(block.conv1.weight)] for block in blocks] == [
+        0.8 * 0.5 ** (len(blocks) - number) for number in range(1, len(blocks) + 1)
+    ]
+    assert [rate[id(parameter)] for parameter in head.parameters()] == [0.8, 0.8]
+    decay = {
+        id(one): group["weight_decay"]
+        for group in optimizer.param_groups
+        for one in group["params"]
+    }
+    assert {decay[id(one)] for one in parameters if one.requires_grad and one.ndim <= 1} == {0.0}
+    assert {decay[id(one)] for one in parameters if one.requires_grad and one.ndim > 1} == {0.5}

@@ -1,0 +1,78 @@
+"""Limit what training may change in a pretrained network: frozen stages and batch norm."""
+
+import logging
+import math
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import footage._torchvision_compat  # noqa: F401  (must come before timm)
+from footage.errors import ConfigError
+from footage.models.backbone import Backbone
+from footage.models.config import AdaptConfig
+
+from timm.models import group_parameters  # isort: skip
+
+log = logging.getLogger(__name__)
+
+
+def adapt(backbone: Backbone, config: AdaptConfig) -> None:
+    """Freeze weights and batch norm statistics as configured; log what is frozen.
+
+    Args:
+        backbone: Changed in place.
+        config: What training may change.
+
+    Raises:
+        ConfigError: The network, one of a plugin, does not define its stages.
+    """
+    network = backbone.network
+    if config.frozen_fraction or config.layer_decay != 1:
+        _require_stages(backbone)
+    if config.frozen_fraction:
+        _freeze(network, config.frozen_fraction)
+    backbone.constant_modules = tuple(
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and (config.batch_norm == "frozen" or _is_frozen(module))
+    )
+    backbone.train(backbone.training)
+
+
+def stages(network: nn.Module) -> dict[str, int]:
+    """Return the stage of each parameter by name, from 0 at the input, as timm groups them."""
+    groups: dict[str, int] = group_parameters(
+        network,
+        network.group_matcher(coarse=True),  # type: ignore[operator]
+        reverse=True,
+    )
+    return groups
+
+
+def _freeze(network: nn.Module, fraction: float) -> None:
+    stage_of = stages(network)
+    total = max(stage_of.values()) + 1
+    frozen = math.floor(fraction * total + 1e-6)
+    weights = 0
+    for name, parameter in network.named_parameters():
+        if stage_of[name] < frozen:
+            parameter.requires_grad_(False)
+            weights += parameter.numel()
+    log.info(
+        "frozen: the first %d of %d stages, %.1f of %.1f million weights",
+        frozen, total, weights / 1e6, sum(each.numel() for each in network.parameters()) / 1e6,
+    )  # fmt: skip
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)
+
+
+def _require_stages(backbone: Backbone) -> None:
+    if not hasattr(backbone.network, "group_matcher"):
+        raise ConfigError(
+            f"backbone {backbone.architecture!r} does not define its stages, so"
+            " adapt.frozen_fraction and adapt.layer_decay cannot be used",
+            "add a method group_matcher as in timm, or set them to 0 and 1",
+        )
