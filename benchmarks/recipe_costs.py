@@ -9,6 +9,7 @@ ratio to `vivi-ex4` in the same round.
 """
 
 import argparse
+import copy
 import datetime
 import json
 import statistics
@@ -19,10 +20,13 @@ import torch
 
 from footage.data.sampling import BatchPlan
 from footage.models.adaptation import adapt
-from footage.models.backbone import build
+from footage.models.backbone import Backbone, build
+from footage.models.frozen_teacher import FrozenTeacher
+from footage.models.load import Model
 from footage.objectives.objective import Objective
 from footage.recipes.methods import METHODS, recipe
 from footage.runs.environment import environment
+from footage.shapes import Features, Images
 from footage.training.config import TrainConfig
 from footage.training.loader import Batch
 from footage.training.module import TrainModule, TrainState, computes_in_bf16
@@ -31,13 +35,33 @@ CLASSES = 100
 REFERENCE = "vivi-ex4"
 
 
+class FreeTeacher(FrozenTeacher):
+    """A teacher whose features cost nothing: what a teacher costs depends on the teacher."""
+
+    def __init__(self, student: Backbone) -> None:
+        super().__init__(Model("free", copy.deepcopy(student), "random weights"))
+
+    def __call__(self, images: Images) -> Features:
+        """Return random features."""
+        return torch.randn(len(images), self.feature_dim, device=images.device)
+
+
 def state_of(config: TrainConfig, device: torch.device) -> TrainState:
     """Create the training state before the first step."""
     backbone, _ = build(config.backbone, size=config.augment.size, seed=0)
     adapt(backbone, config.adapt)
     shots = config.sampling.shots_per_video
-    objective = Objective(backbone.feature_dim, config.objective, shots, num_classes=CLASSES)
-    learner = TrainModule(backbone, objective, bf16=computes_in_bf16(device)).train()
+    objective = Objective(
+        backbone.feature_dim,
+        config.objective,
+        shots,
+        num_classes=CLASSES,
+        teacher_dim=backbone.feature_dim,
+    )
+    teacher = FreeTeacher(backbone) if config.objective.teacher.weight else None
+    learner = TrainModule(
+        backbone, objective, bf16=computes_in_bf16(device), frozen_teacher=teacher
+    ).train()
     learner.to(device, memory_format=torch.channels_last)
     return TrainState(learner, config.optimizer, ema_decay=0.0)
 

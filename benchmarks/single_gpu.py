@@ -117,7 +117,7 @@ def data(folder: Path, rehearse: bool) -> dict:
 def _prepared(folder: Path, config: TrainConfig):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     opened = open_data(config, folder / "store", "")
-    config, state, _ = setup.first_state(opened.config, opened, device)
+    config, state, _, _ = setup.first_state(opened.config, opened, device)
     return config, opened, state, device
 
 

@@ -104,8 +104,9 @@ def train(
         config = data.config
         if str(labels):  # loading workers decode them, and do not log
             distributed.on_main(confined.check_sandbox)
-        config, state, weights_origin = setup.first_state(config, data, device)
-        record = _record(config, recipe, data, state, weights_origin)
+        first = setup.first_state(config, data, device)
+        config, state, weights_origin = first.config, first.state, first.weights_origin
+        record = _record(config, recipe, data, state, weights_origin) | {"teacher": first.teacher}
         newer = store_version == "latest"
         with run_folder.opened(run, record, config, state, newer_store=newer) as folder:
             if folder.has_stopped_early:

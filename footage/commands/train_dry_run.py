@@ -47,7 +47,7 @@ def dry_run(
     data = open_data(
         config, arguments.location(store, "store"), arguments.location(labels, "labels")
     )
-    config, state, _ = setup.first_state(setup.without_compiling(data.config), data, device)
+    config, state, _, _ = setup.first_state(setup.without_compiling(data.config), data, device)
     backbone, whole = (
         sum(one.numel() for one in module.parameters())
         for module in (state.learner.backbone, state.learner)

@@ -1,4 +1,4 @@
-"""Limit what training may change in a pretrained network: frozen stages and batch norm."""
+"""Limit what training may change in a pretrained network: frozen stages, batch norm, LoRA."""
 
 import logging
 import math
@@ -10,25 +10,30 @@ import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError
 from footage.models.backbone import Backbone
 from footage.models.config import AdaptConfig
+from footage.models.lora import add_lora
 
 from timm.models import group_parameters  # isort: skip
 
 log = logging.getLogger(__name__)
 
 
-def adapt(backbone: Backbone, config: AdaptConfig) -> None:
+def adapt(backbone: Backbone, config: AdaptConfig, *, seed: int = 0) -> None:
     """Freeze weights and batch norm statistics as configured; log what is frozen.
 
     Args:
         backbone: Changed in place.
         config: What training may change.
+        seed: Seed of the initial weights of LoRA.
 
     Raises:
-        ConfigError: The network, one of a plugin, does not define its stages.
+        ConfigError: The network, one of a plugin, does not define its stages; it has no layers for
+            LoRA; LoRA is not installed.
     """
     network = backbone.network
     if config.frozen_fraction or config.layer_decay != 1:
         _require_stages(backbone)
+    if config.lora_rank:
+        add_lora(network, rank=config.lora_rank, seed=seed, name=backbone.architecture)
     if config.frozen_fraction:
         _freeze(network, config.frozen_fraction)
     backbone.constant_modules = tuple(
@@ -37,6 +42,10 @@ def adapt(backbone: Backbone, config: AdaptConfig) -> None:
         if isinstance(module, _BatchNorm) and (config.batch_norm == "frozen" or _is_frozen(module))
     )
     backbone.train(backbone.training)
+    trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
+    total = sum(each.numel() for each in network.parameters())
+    if trained < total:
+        log.info("training %.2f of %.2f million weights", trained / 1e6, total / 1e6)
 
 
 def stages(network: nn.Module) -> dict[str, int]:
@@ -53,15 +62,10 @@ def _freeze(network: nn.Module, fraction: float) -> None:
     stage_of = stages(network)
     total = max(stage_of.values()) + 1
     frozen = math.floor(fraction * total + 1e-6)
-    weights = 0
     for name, parameter in network.named_parameters():
         if stage_of[name] < frozen:
             parameter.requires_grad_(False)
-            weights += parameter.numel()
-    log.info(
-        "frozen: the first %d of %d stages, %.1f of %.1f million weights",
-        frozen, total, weights / 1e6, sum(each.numel() for each in network.parameters()) / 1e6,
-    )  # fmt: skip
+    log.info("frozen: the first %d of %d stages", frozen, total)
 
 
 def _is_frozen(module: nn.Module) -> bool:

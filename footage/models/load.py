@@ -23,7 +23,7 @@ from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
 from footage.io.copies import with_urls
-from footage.models import networks
+from footage.models import lora, networks
 from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
 from footage.models.config import BackboneConfig, Preprocessing
 from footage.runs import checkpoint, layout, records
@@ -133,11 +133,13 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the backbone's tensors in a checkpoint, by their names in the timm network.
 
+    Low-rank updates are merged into the weights.
     With self-distillation, return the teacher's, which are better (Caron et al. 2021, section 5.2).
     """
     has_teacher = any(name.startswith("teacher.network.") for name in weights)
     prefix = "teacher.network." if has_teacher else "backbone.network."
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    return lora.merged(own)
 
 
 def describes_itself(path: Path) -> bool:

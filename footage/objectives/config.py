@@ -7,6 +7,7 @@
     frame        A           views of a frame, next to a shot level   FrameConfig
     video        S           a future shot, against other videos      FutureConfig
     video        S           forward against backward                 OrderConfig
+    teacher      V S F A     a frozen teacher's features of a view    TeacherConfig
     supervised   B           the classes of labelled images           SupervisedConfig
 
 A level with weight 0 is off: it has no parameters and is not computed.
@@ -21,6 +22,7 @@ from footage.models.config import ATTENTION_HEADS
 from footage.objectives.levels.base import LevelConfig, check, plugin_levels
 from footage.objectives.losses.base import EmbeddingLossConfig, LossConfig
 from footage.objectives.losses.exemplar import ExemplarConfig
+from footage.objectives.losses.feature_distillation import TeacherLoss
 from footage.objectives.positives import PairPositives
 
 
@@ -162,7 +164,37 @@ class SupervisedConfig:
             )
 
 
-AnyLevelConfig = FrameShotConfig | FutureConfig | OrderConfig | LevelConfig
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherConfig:
+    """Predict the features of a frozen teacher on the same views [ours]."""
+
+    weight: float = 0.0
+    """Weight of the level; 0 disables it."""
+
+    model: str = ""
+    """Teacher: a run, an exported file or folder, or a timm name with a tag. Checkpoints do not
+    contain it, so it must stay available."""
+
+    loss: TeacherLoss = "cosine"
+    """cosine: direction of the teacher's features. smooth_l1: regression of each of them."""
+
+    projection: Literal["linear", "mlp"] = "mlp"
+    """Head from the student's features to the teacher's: one linear layer, or a hidden layer."""
+
+    size: int = 0
+    """Input size of the teacher in pixels, to which views are resized; 0 is that of the views."""
+
+    def __post_init__(self) -> None:
+        """Reject invalid values."""
+        check(self, where="teacher", above_0=())
+        if self.size < 0:
+            raise ConfigError(
+                f"objective.teacher.size must be at least 0, got {self.size}",
+                "give a number of pixels, or 0 for the size of the views",
+            )
+
+
+AnyLevelConfig = FrameShotConfig | FutureConfig | OrderConfig | TeacherConfig | LevelConfig
 """Settings of a level that needs no labels."""
 
 
@@ -182,6 +214,9 @@ class ObjectiveConfig:
     order: OrderConfig = field(default_factory=OrderConfig)
     """Video level: order of the shots."""
 
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    """Teacher level: features of a frozen network."""
+
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     """Supervised level: labelled images in addition to the videos."""
 
@@ -196,7 +231,7 @@ class ObjectiveConfig:
         if not self.has_unlabelled_level and not self.supervised.weight:
             raise ConfigError(
                 "every level of the objective has weight 0",
-                "set the weight of objective.frame_shot, .future, .order or .supervised",
+                "set the weight of objective.frame_shot, .future, .order, .teacher or .supervised",
             )
         shot_level = self.frame_shot
         if self.frame.weight and not (
@@ -217,6 +252,7 @@ class ObjectiveConfig:
             "frame": frame,
             "future": self.future,
             "order": self.order,
+            "teacher": self.teacher,
         }
         return own | dict(self.extra_levels)
 

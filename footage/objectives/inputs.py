@@ -40,6 +40,9 @@ class LevelInput(NamedTuple):
     teacher: Embeddings | None = None
     """The teacher's features of the same views, detached, for self-distillation."""
 
+    frozen_teacher: Embeddings | None = None
+    """The frozen teacher's features of the same views, detached, for the teacher level."""
+
     rotations: Int[Tensor, "V S F A"] | None = None
     """Number of quarter rotations applied to each view of this rank."""
 
@@ -55,6 +58,9 @@ class ObjectiveInput(NamedTuple):
 
     teacher: Embeddings | None = None
     """The teacher's features of the same views."""
+
+    frozen_teacher: Embeddings | None = None
+    """The frozen teacher's features of the same views."""
 
     rotations: Int[Tensor, "V S F A"] | None = None
     """Rotations that `Objective.rotations` returned."""

@@ -22,12 +22,14 @@ from footage.objectives.config import (
     FutureConfig,
     ObjectiveConfig,
     OrderConfig,
+    TeacherConfig,
 )
 from footage.objectives.inputs import LevelInput, ObjectiveInput, Shape
 from footage.objectives.levels.base import Level, LevelConfig
 from footage.objectives.levels.distillation import DistillationLevel
 from footage.objectives.levels.frame_shot import frame_shot_level
 from footage.objectives.levels.supervised import SupervisedLevel
+from footage.objectives.levels.teacher import TeacherLevel
 from footage.objectives.levels.video import FutureLevel, OrderLevel
 from footage.objectives.losses.rotation import NUM_ROTATIONS
 from footage.objectives.plugin_checks import checked_chance, checked_value
@@ -44,6 +46,7 @@ class Objective(nn.Module):
         config: The levels and their weights.
         shots_per_video: S of the batches to come.
         num_classes: Classes of the labelled images; only the supervised level needs it.
+        teacher_dim: Width of the frozen teacher's features; only the teacher level needs it.
         seed: Seed of the run, for the heads' initial weights and the levels' draws at each step.
 
     Raises:
@@ -57,6 +60,7 @@ class Objective(nn.Module):
         shots_per_video: int,
         *,
         num_classes: int = 0,
+        teacher_dim: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -70,7 +74,11 @@ class Objective(nn.Module):
         for name, level in config.unlabelled_levels().items():
             if level.weight > 0:
                 with _own_draws(name, seed):
-                    self.levels[name] = _built(level, feature_dim, shots_per_video)
+                    self.levels[name] = (
+                        TeacherLevel(feature_dim, level, teacher_dim)
+                        if isinstance(level, TeacherConfig)
+                        else _built(level, feature_dim, shots_per_video)
+                    )
         self.supervised: SupervisedLevel | None = None
         if config.supervised.weight > 0:
             with _own_draws("supervised", seed):
@@ -149,6 +157,9 @@ class Objective(nn.Module):
             seed=self.seed,
             shots=self.pooling(features) if self.config.has_video_level else None,
             teacher=None if inputs.teacher is None else _full_precision(inputs.teacher),
+            frozen_teacher=(
+                None if inputs.frozen_teacher is None else _full_precision(inputs.frozen_teacher)
+            ),
             rotations=inputs.rotations,
         )
 

@@ -10,6 +10,7 @@ _LEVELS: Final = {
     "shot": "Shot level",
     "other_frames": "Shot level, other frames",
     "video": "Video level",
+    "teacher": "Frozen teacher",
     "supervised": "Labelled images (cross-entropy)",
 }
 _VIDEO: Final = {
@@ -17,6 +18,7 @@ _VIDEO: Final = {
     "future_mse": "future shots (regression)",
     "order": "shot order (cross-entropy)",
 }
+_TEACHER: Final = {"cosine": "features (cosine)", "smooth_l1": "features (smooth L1)"}
 
 
 def level_title(name: str) -> str:
@@ -34,7 +36,7 @@ def level_title(name: str) -> str:
     for registry in (LOSSES, LEVELS):
         if loss in registry:
             return f"{title}: {registry[loss].title}"
-    return f"{title}: {_VIDEO.get(loss) or _words(loss)}"
+    return f"{title}: {(_VIDEO | _TEACHER).get(loss) or _words(loss)}"
 
 
 def _words(name: str) -> str:

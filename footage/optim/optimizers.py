@@ -68,11 +68,12 @@ def _groups_of_layers(
     network: nn.Module, config: OptimizerConfig, layer_decay: float
 ) -> list[dict[str, Any]]:
     import footage._torchvision_compat  # noqa: F401, I001
-    from timm.optim import param_groups_layer_decay  # imported here for the reason in `_lars`
+    import timm.optim  # imported here for the reason in `_lars`
 
-    return param_groups_layer_decay(
+    groups: list[dict[str, Any]] = timm.optim.param_groups_layer_decay(  # type: ignore[attr-defined]
         network, weight_decay=config.weight_decay, layer_decay=layer_decay
     )
+    return groups
 
 
 def _lars(groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -30,6 +30,7 @@ from footage.objectives.config import (
     ObjectiveConfig,
     OrderConfig,
     SupervisedConfig,
+    TeacherConfig,
 )
 from footage.objectives.losses.distillation import DistillationConfig
 from footage.objectives.losses.exemplar import ExemplarConfig
@@ -238,6 +239,18 @@ def _vivi_dino(scale: TrainConfig) -> TrainConfig:
     return _modern(scale, FrameShotConfig(loss=DistillationConfig(), embedding_dim=4096))
 
 
+def _vivi_distil(scale: TrainConfig) -> TrainConfig:
+    """VIVI-Ex(4) with a frozen teacher: learn from its features, frames, shots and videos at once.
+
+    [ours] vivi-ex4 with the teacher level: a head predicts the features of another network on the
+    same views. The relative cost excludes the teacher's forward pass, which depends on the teacher.
+    Relative cost: 1.0
+    """
+    config = _vivi_ex4(scale)
+    objective = dataclasses.replace(config.objective, teacher=TeacherConfig(weight=1.0))
+    return dataclasses.replace(config, objective=objective)
+
+
 def _vivi_ex4_adapt(scale: TrainConfig) -> TrainConfig:
     """Adapt pretrained weights to your videos with VIVI-Ex(4).
 
@@ -330,6 +343,7 @@ METHODS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "vivi-nce": _vivi_nce,
     "vivi-vicreg": _vivi_vicreg,
     "vivi-dino": _vivi_dino,
+    "vivi-distil": _vivi_distil,
     "vivi-ex4-adapt": _vivi_ex4_adapt,
     "ex-frame-adapt": _ex_frame_adapt,
 }
@@ -365,7 +379,10 @@ def _data(config: TrainConfig) -> str:
     """Return the options for data and weights that a recipe requires."""
     on_labels = config.objective.supervised.weight > 0
     data = ["--store STORE"] * config.learns_from_videos + ["--labels DIR"] * on_labels
-    return " ".join([*data, *["--init WEIGHTS"] * config.adapt.needs_weights])
+    data += ["--init WEIGHTS"] * config.adapt.needs_weights
+    return " ".join(
+        [*data, *["--objective.teacher.model MODEL"] * (config.objective.teacher.weight > 0)]
+    )
 
 
 RECIPES: Mapping[str, Recipe] = _Recipes()

@@ -118,6 +118,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     labels_used: Count = 0
     held_out: list[Text] = []
     extended_at: list[Count] = []
+    teacher: dict[str, Text] = {}
     stopping: dict[str, bool | int | float] = {}
     capped: dict[str, Count] = {}
     plugins: list[Text] = []

@@ -2,6 +2,7 @@
 
 views  --rotated, where asked--> backbone ---> features ----------.
    |                             teacher ----> its features -------+--> objective --> loss
+   +---------------------> frozen teacher ---> its features -------|
 images ------------------------> backbone ---> image features ----'
 """
 
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from footage import distributed
 from footage.errors import CheckpointError
 from footage.models.backbone import Backbone
+from footage.models.config import Preprocessing
+from footage.models.frozen_teacher import FrozenTeacher
 from footage.models.preprocessing import normalise
 from footage.objectives.inputs import LabelledInput, ObjectiveInput
 from footage.objectives.objective import Objective
@@ -29,6 +32,9 @@ from footage.training.compiled import compiled
 from footage.training.config import Statistics
 from footage.training.loader import Batch
 from footage.training.micro_batches import in_micro_batches, kept_buffers
+
+TeacherFeatures = tuple[Float[Tensor, "N D"] | None, Float[Tensor, "N E"] | None]
+"""Features of the teacher that is an average of the student, and of the frozen one."""
 
 
 class TrainModule(nn.Module):
@@ -43,6 +49,7 @@ class TrainModule(nn.Module):
         accumulate: Micro-batches into which the backbone's batch is split; see `micro_batches`.
         checkpointing: Whether the backbone recomputes its activations in the backward pass.
         compile: Whether to compile the backbone for training.
+        frozen_teacher: The teacher of the teacher level; it is no part of this module's weights.
 
     Raises:
         ConfigError: The backbone does not support checkpointing.
@@ -58,9 +65,11 @@ class TrainModule(nn.Module):
         accumulate: int = 1,
         checkpointing: bool = False,
         compile: bool = False,
+        frozen_teacher: FrozenTeacher | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.frozen_teacher = frozen_teacher
         self.objective = objective
         self.bf16 = bf16
         self.statistics = statistics
@@ -79,11 +88,12 @@ class TrainModule(nn.Module):
         if batch.views is not None and self.objective.config.rotates_views:
             rotations = self._rotations(batch)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16):
-            teacher, of_views, of_images = self._all_features(batch, rotations)
+            (teacher, frozen), of_views, of_images = self._all_features(batch, rotations)
         inputs = ObjectiveInput(
             features=_as_hierarchy(of_views, batch),
             rows=batch.rows,
             teacher=_as_hierarchy(teacher, batch),
+            frozen_teacher=_as_hierarchy(frozen, batch),
             rotations=None if rotations is None else self._moved(rotations),
             labelled=_labelled(of_images, batch),
         )
@@ -118,19 +128,21 @@ class TrainModule(nn.Module):
 
     def _all_features(
         self, batch: Batch, rotations: Tensor | None
-    ) -> tuple[
-        Float[Tensor, "N D"] | None, Float[Tensor, "N D"] | None, Float[Tensor, "B D"] | None
-    ]:
-        """Return the teacher's features of the views, and features of views and of images."""
+    ) -> tuple[TeacherFeatures, Float[Tensor, "N D"] | None, Float[Tensor, "B D"] | None]:
+        """Return the teachers' features of the views, and features of views and of images."""
         turns = None if rotations is None else rotations.flatten()
         if self.accumulate == 1:
             views, images = self._views(batch.views, turns), self._pixels(batch.images)
-            return self._teacher_features(views), *self._features(views, images)
+            frozen = self._frozen_features(batch.views, turns)
+            return (self._teacher_features(views), frozen), *self._features(views, images)
         pixels = None if batch.views is None else batch.views.flatten(0, 3)
         parts = [None if pixels is None else self._moved(pixels), turns]
         labelled = None if batch.images is None else self._moved(batch.images)
-        (teacher,) = in_micro_batches(
-            lambda views, turns: (self._teacher_features(self._views(views, turns)),),
+        teacher, frozen = in_micro_batches(
+            lambda views, turns: (
+                self._teacher_features(self._views(views, turns)),
+                self._frozen_features(views, turns),
+            ),
             parts, self.accumulate, [self.teacher], gradient=False,
         )  # fmt: skip
         of_views, of_images = in_micro_batches(
@@ -139,16 +151,21 @@ class TrainModule(nn.Module):
             ),
             [*parts, labelled], self.accumulate, [self.backbone],
         )  # fmt: skip
-        return teacher, of_views, of_images
+        return (teacher, frozen), of_views, of_images
 
-    def _views(self, pixels: Tensor | None, turns: Int[Tensor, " B"] | None) -> Images | None:
-        views = self._pixels(pixels)
+    def _views(
+        self,
+        pixels: Tensor | None,
+        turns: Int[Tensor, " B"] | None,
+        cfg: Preprocessing | None = None,
+    ) -> Images | None:
+        views = self._pixels(pixels, cfg)
         return views if views is None or turns is None else rotated(views, turns)
 
-    def _pixels(self, pixels: Tensor | None) -> Images | None:
+    def _pixels(self, pixels: Tensor | None, cfg: Preprocessing | None = None) -> Images | None:
         if pixels is None:
             return None
-        cfg = self.backbone.preprocessing
+        cfg = cfg or self.backbone.preprocessing
         return normalise(pixels, cfg.mean, cfg.std, self._device)
 
     def _rotations(self, batch: Batch) -> Tensor:
@@ -163,6 +180,14 @@ class TrainModule(nn.Module):
         with torch.no_grad():
             features: Tensor = self.teacher(views)
         return features
+
+    def _frozen_features(
+        self, pixels: Tensor | None, turns: Int[Tensor, " B"] | None
+    ) -> Float[Tensor, "N E"] | None:
+        if self.frozen_teacher is None:
+            return None
+        views = self._views(pixels, turns, self.frozen_teacher.preprocessing)
+        return None if views is None else self.frozen_teacher(views)
 
     def _features(
         self, views: Float[Tensor, "N 3 H W"] | None, images: Images | None

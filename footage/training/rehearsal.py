@@ -173,6 +173,8 @@ def _images(batch: Batch) -> int:
 
 def _fixed(state: TrainState, updates: Updates) -> Iterator[torch.Tensor]:
     yield from tensors_of(state.learner)
+    if state.learner.frozen_teacher is not None:
+        yield from tensors_of(state.learner.frozen_teacher.backbone)
     yield from updates.tensors()
 
 

@@ -213,7 +213,8 @@ def _require_same_run(path: Path, existing: dict[str, Any], requested: dict[str,
         config = _complete(record["config"])
         config = {key: value for key, value in config.items() if key not in free}
         hashes = {key: record.get(key, "") for key in ("store_hash", "images_hash")}
-        return {**config, **hashes}
+        teacher = {"teacher_digest": record.get("teacher", {}).get("digest", "")}
+        return {**config, **hashes, **teacher}
 
     differ = list(configuration.differences(decisive(requested), decisive(existing)))
     if differ:

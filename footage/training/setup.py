@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -11,10 +12,13 @@ from torch.nn.parallel import DistributedDataParallel
 from footage import distributed
 from footage.data.batches import BatchMaker
 from footage.errors import ConfigError
+from footage.evaluation.digests import weights_digest
 from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.models.adaptation import adapt
 from footage.models.config import BackboneConfig
+from footage.models.frozen_teacher import FrozenTeacher
 from footage.models.initial_weights import initial_weights, load_heads
+from footage.models.load import load
 from footage.objectives.objective import Objective
 from footage.processes import cores
 from footage.training import online_metrics
@@ -32,10 +36,25 @@ from footage.training.module import TrainModule, TrainState, computes_in_bf16
 from footage.training.threads import torch_threads
 
 
-def first_state(
-    config: TrainConfig, data: Data, device: torch.device
-) -> tuple[TrainConfig, TrainState, str]:
-    """Return the state before the first step, with the final configuration and weights' origin."""
+class FirstState(NamedTuple):
+    """The state before the first step."""
+
+    config: TrainConfig
+    """The final configuration: network and precision are those in use."""
+    state: TrainState
+    weights_origin: str
+    """Description of the origin of the backbone's weights."""
+    teacher: dict[str, str]
+    """Name, origin and digest of the frozen teacher, as in run.json; empty without one."""
+
+
+def first_state(config: TrainConfig, data: Data, device: torch.device) -> FirstState:
+    """Return the state before the first step.
+
+    Raises:
+        ConfigError: Weights or teacher are missing, unknown or do not fit.
+        CheckpointError: A run or file with weights cannot be read.
+    """
     initial = initial_weights(
         config.backbone,
         config.init,
@@ -45,17 +64,19 @@ def first_state(
     )
     backbone = initial.backbone
     _check_adaptable(config)
-    adapt(backbone, config.adapt)
+    adapt(backbone, config.adapt, seed=config.seed)
     network = BackboneConfig(architecture=backbone.architecture, options=backbone.options)
     precision = config.precision
     if precision == "auto":
         precision = "bf16" if computes_in_bf16(device) else "fp32"
     config = dataclasses.replace(config, backbone=network, precision=precision)
+    teacher = _frozen_teacher(config)
     objective = Objective(
         backbone.feature_dim,
         config.objective,
         config.sampling.shots_per_video,
         num_classes=len(data.classes),
+        teacher_dim=teacher.feature_dim if teacher else 0,
         seed=config.seed,
     )
     load_heads(objective, initial.heads)
@@ -68,9 +89,12 @@ def first_state(
         accumulate=config.compute.accumulate,
         checkpointing=config.compute.checkpointing,
         compile=config.compute.compile,
+        frozen_teacher=teacher,
     )
     format = torch.channels_last if config.channels_last else torch.contiguous_format
     learner.to(device, memory_format=format)  # type: ignore[call-overload]
+    if teacher:
+        teacher.to(device, format)
     state = TrainState(
         learner,
         config.optimizer,
@@ -78,7 +102,30 @@ def first_state(
         layer_decay=config.adapt.layer_decay,
         keeps_best=config.patience > 0,
     )
-    return config, state, initial.description
+    return FirstState(config, state, initial.description, _teacher_record(teacher))
+
+
+def _frozen_teacher(config: TrainConfig) -> FrozenTeacher | None:
+    level = config.objective.teacher
+    if not level.weight:
+        return None
+    if not level.model:
+        raise ConfigError(
+            f"objective.teacher.weight is {level.weight}, but no teacher is given",
+            "add --objective.teacher.model MODEL: a run, an exported file or folder, or a timm name"
+            " with a tag such as resnet50.a1_in1k",
+        )
+    return FrozenTeacher(load(level.model, size=level.size or config.augment.size))
+
+
+def _teacher_record(teacher: FrozenTeacher | None) -> dict[str, str]:
+    if teacher is None:
+        return {}
+    return {
+        "name": teacher.name,
+        "weights_origin": teacher.weights_origin,
+        "digest": weights_digest(teacher.backbone.network),
+    }
 
 
 def _check_adaptable(config: TrainConfig) -> None:

@@ -61,7 +61,8 @@ def test_among_equal_scores_the_mixture_is_nearest_the_initial_weights(run, star
     result = mix(run)
     assert result.coefficient == 0
     network = load(result.path).backbone.network.state_dict()
-    assert all(torch.equal(value, network[name]) for name, value in load_file(start).items())
+    for name, value in load_file(start).items():
+        assert torch.equal(value, network[name]) or not value.is_floating_point(), name
 
 
 def test_labels_decide_on_their_validation_part_and_the_test_part_is_never_read(

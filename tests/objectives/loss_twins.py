@@ -197,6 +197,31 @@ def future_shot_mse(predictions, targets):
     return mean(terms)
 
 
+def standardised(rows):
+    columns = []
+    for column in zip(*rows, strict=True):
+        centre = mean(column)
+        deviation = math.sqrt(mean((x - centre) ** 2 for x in column) + 1e-5)
+        columns.append([(x - centre) / deviation for x in column])
+    return list(zip(*columns, strict=True))
+
+
+def feature_cosine(students, teachers):
+    guesses, wanted = (each.flatten(0, 3).tolist() for each in (students, teachers))
+    pairs = zip(unit(guesses), unit(standardised(wanted)), strict=True)
+    return mean(1 - dot(guess, target) for guess, target in pairs)
+
+
+def feature_smooth_l1(students, teachers):
+    guesses, wanted = (each.flatten(0, 3).tolist() for each in (students, teachers))
+    terms = []
+    for guess, target in zip(guesses, standardised(wanted), strict=True):
+        for x, y in zip(guess, target, strict=True):
+            far = abs(x - y)
+            terms.append(far**2 / 2 if far < 1 else far - 0.5)
+    return mean(terms)
+
+
 def shot_order(logits, reversed):
     total = 0.0
     for logit, backward in zip(logits.tolist(), reversed.tolist(), strict=True):

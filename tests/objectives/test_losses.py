@@ -156,6 +156,23 @@ def test_predicting_the_mean_pays_1_and_targets_that_are_one_point_are_no_challe
         future_shot_mse(torch.ones(1, 4), torch.ones(1, 4))
 
 
+@pytest.mark.parametrize("name", ["feature_cosine", "feature_smooth_l1"])
+def test_feature_distillation_equals_its_twin(name):
+    students, teachers = 1.5 * _embeddings(7), 3 + _embeddings(8)
+    expected = getattr(twins, name)(students, teachers)
+    assert FUNCTIONS[name](students, teachers).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_constant_prediction_of_a_teacher_is_worth_nothing():
+    teachers = 3 + torch.randn(16, 4, 4, 2, 64, generator=torch.Generator().manual_seed(9))
+    constant = torch.randn(64, generator=torch.Generator().manual_seed(10)).expand_as(teachers)
+    assert FUNCTIONS["feature_cosine"](constant, teachers).item() == pytest.approx(1, abs=0.02)
+    zero = torch.zeros_like(teachers)
+    assert 0.4 < FUNCTIONS["feature_smooth_l1"](zero, teachers).item() <= 0.5
+    with pytest.raises(ConfigError, match="only one"):
+        FUNCTIONS["feature_cosine"](zero[:1, :1, :1, :1], teachers[:1, :1, :1, :1])
+
+
 def test_shot_order_equals_its_twin():
     generator = torch.Generator().manual_seed(6)
     logits = 3 * torch.randn(9, generator=generator)

@@ -9,6 +9,8 @@ from footage import distributed
 from footage.data.sampling import BatchPlan
 from footage.models.backbone import Backbone, build
 from footage.models.config import BackboneConfig
+from footage.models.frozen_teacher import FrozenTeacher
+from footage.models.load import Model
 from footage.objectives.objective import Objective
 from footage.recipes.methods import recipe
 from footage.training.loader import Batch
@@ -31,13 +33,14 @@ def learner(config, *, accumulate=1, backbone=None, double=True):
     """The module that trains with a configuration."""
     if backbone is None:
         backbone, _ = build(config.backbone, size=SIZE, seed=0)
+    teacher = frozen_teacher() if config.objective.teacher.weight else None
     objective = Objective(
         backbone.feature_dim, config.objective, config.sampling.shots_per_video,
-        num_classes=CLASSES,
+        num_classes=CLASSES, teacher_dim=teacher.feature_dim if teacher else 0,
     )  # fmt: skip
     whole = TrainModule(
         backbone, objective, bf16=False, statistics=config.labelled.statistics,
-        accumulate=accumulate,
+        accumulate=accumulate, frozen_teacher=teacher,
     ).train()  # fmt: skip
     if double:
         whole.double()
@@ -45,6 +48,12 @@ def learner(config, *, accumulate=1, backbone=None, double=True):
             if network is not None:
                 network.register_forward_pre_hook(lambda _, given: (given[0].double(),))
     return whole
+
+
+def frozen_teacher(architecture="test_resnet"):
+    """A teacher of another architecture, with another normalisation, that sees smaller images."""
+    backbone, origin = build(BackboneConfig(architecture=architecture), size=SIZE - 8, seed=1)
+    return FrozenTeacher(Model(architecture, backbone, origin))
 
 
 def batch(config, seed=0):

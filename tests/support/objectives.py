@@ -12,6 +12,7 @@ from footage.objectives.config import (
     ObjectiveConfig,
     OrderConfig,
     SupervisedConfig,
+    TeacherConfig,
 )
 from footage.objectives.inputs import LabelledInput, ObjectiveInput
 from footage.objectives.losses.distillation import DistillationConfig
@@ -24,6 +25,7 @@ from footage.objectives.objective import Objective
 V, S, F, A, D = 4, 4, 2, 2, 10
 SHAPE = (V, S, F, A)
 CLASSES, IMAGES = 3, 8
+TEACHER_D = 7
 SMALL = ObjectiveConfig(
     frame_shot=FrameShotConfig(embedding_dim=8, weight=1.0),
     future=FutureConfig(embedding_dim=6, hidden_dim=5, weight=0.5),
@@ -57,13 +59,17 @@ CONFIGS = {
     "regression": dataclasses.replace(
         SMALL, future=FutureConfig(loss="mse", embedding_dim=6, hidden_dim=5, weight=0.5)
     ),
+    "teacher": dataclasses.replace(SMALL, teacher=TeacherConfig(weight=0.5)),
+    "teacher, regression": dataclasses.replace(
+        SMALL, teacher=TeacherConfig(weight=0.5, loss="smooth_l1", projection="linear")
+    ),
     "co-training": dataclasses.replace(SMALL, supervised=SupervisedConfig(weight=2.0)),
 }
 """Every choice of every level, at least once."""
 
 
 def objective(config=SMALL, dtype=torch.float32, seed=7):
-    return Objective(D, config, S, num_classes=CLASSES, seed=seed).to(dtype)
+    return Objective(D, config, S, num_classes=CLASSES, teacher_dim=TEACHER_D, seed=seed).to(dtype)
 
 
 def features(dtype=torch.float32, videos=V, seed=1):
@@ -81,12 +87,14 @@ def inputs(whole, values=None, rows=ROWS, step=3):
     rank, world = distributed.rank(), distributed.world_size()
     rotations = whole.rotations((len(values) * world, *values.shape[1:4]), step)
     of_teacher = features(values.dtype, seed=2)[rank::world]
+    of_frozen = features(values.dtype, seed=4)[rank::world, ..., :TEACHER_D]
     images = features(values.dtype, seed=3).flatten(0, 3)[:IMAGES]
     labels = torch.arange(IMAGES) % CLASSES
     return ObjectiveInput(
         features=values,
         rows=rows,
         teacher=of_teacher if whole.config.has_teacher else None,
+        frozen_teacher=of_frozen if whole.config.teacher.weight else None,
         rotations=rotations if whole.config.rotates_views else None,
         labelled=LabelledInput(images[rank::world], labels[rank::world]),
     )
