@@ -72,6 +72,16 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-dino']",
         ),
         Row(
+            "a frozen teacher as one more level",
+            "ours",
+            "recipes.methods:METHODS['vivi-distil'] objectives.levels.teacher:TeacherLevel",
+        ),
+        Row(
+            "adaptation of pretrained weights",
+            "ours",
+            "recipes.methods:METHODS['vivi-ex4-adapt'] recipes.methods:METHODS['ex-frame-adapt']",
+        ),
+        Row(
             "all three levels, with separate heads for frames and shots",
             "ours",
             "recipes.methods:METHODS['vivi-full']",

@@ -5,6 +5,7 @@ runs/first                  a run folder: its latest intact checkpoint; of it th
 backbone.safetensors        a file that `footage export --to safetensors` wrote
 exported/                   a folder that `footage export --to timm` wrote
 resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
+hf-hub:owner/name           a Hugging Face repository in timm's format (footage fetches it)
 resnet50                    a bare timm name: random weights
 """
 
@@ -23,7 +24,7 @@ from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
 from footage.io.copies import with_urls
-from footage.models import lora, networks
+from footage.models import lora, networks, pretrained
 from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
 from footage.models.config import BackboneConfig, Preprocessing
 from footage.runs import checkpoint, layout, records
@@ -31,6 +32,8 @@ from footage.runs.records import ModelRecord
 
 HEADER: Final = "footage"
 """Key of the description in the header of an exported safetensors file."""
+HUB: Final = "hf-hub:"
+"""Prefix of the name of a Hugging Face repository, as in timm."""
 TIMM_CONFIG: Final = "config.json"
 TIMM_WEIGHTS: Final = "model.safetensors"
 """File in which timm folders keep their weights."""
@@ -66,6 +69,8 @@ def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
     """
     path = Path(arguments.location(spec, "model"))
     spec = with_urls(str(spec))
+    if spec.startswith(HUB):
+        return _from_timm_folder(spec, pretrained.fetch_repository(spec.removeprefix(HUB)), size)
     if (path / layout.RUN).is_file():
         return _from_run(spec, path, size)
     if (path / TIMM_CONFIG).is_file():

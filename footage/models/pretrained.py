@@ -2,8 +2,10 @@
 
     resnet50.a1_in1k  -->  https://huggingface.co/timm/resnet50.a1_in1k, file model.safetensors
 
-This is the only download of weights in footage. It happens when a tagged name is first used. The
-file then stays in the cache of huggingface_hub (`HF_HOME`) and is used offline;
+    hf-hub:owner/name  -->  https://huggingface.co/owner/name, files config.json, model.safetensors
+
+These are the only downloads of weights in footage. They happen when a name is first used. The
+files then stay in the cache of huggingface_hub (`HF_HOME`) and are used offline;
 `HF_HUB_OFFLINE=1` forbids the download. (huggingface_hub also fetches a small list of its own,
 `/api/agent-harnesses`, at most once a day.)
 
@@ -11,6 +13,7 @@ timm itself would also read `pytorch_model.bin` and other pickles. Therefore it 
 instead of the name of a repository.
 """
 
+import re
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +21,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError
@@ -29,6 +36,7 @@ import timm  # isort: skip
 SECONDS_TO_ANSWER: Final = 10.0
 
 _SUFFIX: Final = ".safetensors"
+_REPOSITORY: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 def fetch(architecture: str) -> Path:
@@ -63,6 +71,43 @@ def fetch(architecture: str) -> Path:
         raise _out_of_reach(architecture, error) from error
 
 
+def fetch_repository(name: str) -> Path:
+    """Return the local folder of a repository in timm's format, downloaded if necessary.
+
+    Args:
+        name: Owner and name on the Hugging Face Hub, such as "timm/resnet50.a1_in1k".
+
+    Raises:
+        ConfigError: The repository does not exist or lacks a file, or it is not on this machine and
+            cannot be fetched.
+    """
+    paths = []
+    for filename in ("config.json", f"model{_SUFFIX}"):
+        cached = try_to_load_from_cache(name, filename) if _REPOSITORY.fullmatch(name) else None
+        paths.append(Path(cached) if isinstance(cached, str) else _download(name, filename))
+    return paths[0].parent
+
+
+def _download(name: str, filename: str) -> Path:
+    if not _REPOSITORY.fullmatch(name):
+        raise ConfigError(
+            f"{name[:200]!r} is not the name of a Hugging Face repository",
+            "write hf-hub:OWNER/NAME, such as hf-hub:timm/resnet50.a1_in1k",
+        )
+    _check_reachable(name)
+    try:
+        return Path(hf_hub_download(name, filename))
+    except LocalEntryNotFoundError as error:
+        raise _out_of_reach(name, error) from error
+    except (EntryNotFoundError, RepositoryNotFoundError) as error:
+        raise ConfigError(
+            f"the Hugging Face repository {name!r} does not exist or has no {filename}",
+            "check the name; footage reads repositories with timm's config.json and safetensors",
+        ) from error
+    except OSError as error:
+        raise _out_of_reach(name, error) from error
+
+
 def _published(architecture: str) -> Any:  # noqa: ANN401 (timm's PretrainedCfg)
     name = networks.check(architecture, {})
     try:
@@ -95,11 +140,11 @@ def _check_reachable(architecture: str) -> None:
 
 def _out_of_reach(architecture: str, reason: object) -> ConfigError:
     name = architecture.partition(".")[0]
+    alone = "" if "/" in architecture else f"; {name!r} alone has random weights"
     why = " ".join(str(reason).split())[:300]
     return ConfigError(
         f"the weights of {architecture!r} are not on this machine and cannot be fetched ({why})",
-        "connect to the internet, or copy the Hugging Face cache from another machine;"
-        f" {name!r} alone has random weights",
+        f"connect to the internet, or copy the Hugging Face cache from another machine{alone}",
     )
 
 

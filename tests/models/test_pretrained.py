@@ -16,6 +16,8 @@ from footage.errors import ConfigError
 from footage.models import pretrained
 from footage.models.backbone import build, timm
 from footage.models.config import BackboneConfig
+from footage.models.initial_weights import initial_weights
+from footage.models.load import load
 from tests.support.hand_made_runs import write_pickle_that_marks
 
 TAG = "test_resnet.r160_in1k"
@@ -42,6 +44,37 @@ def cached(cache, repository):
     snapshot = folder / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
     return snapshot
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_repository_in_the_cache_is_read_without_network(tmp_path):
+    network = timm.create_model("test_resnet", num_classes=5)
+    folder = cached(tmp_path, "someone/trained")
+    timm.models.save_for_hf(network, folder, safe_serialization="both")
+    for given in (pretrained.fetch_repository("someone/trained"), folder):
+        assert given == folder
+    model = load("hf-hub:someone/trained")
+    assert model.weights_origin == "weights of hf-hub:someone/trained"
+    weights = network.state_dict()
+    for name, value in model.backbone.network.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    config = BackboneConfig(architecture="test_resnet")
+    initial = initial_weights(config, "hf-hub:someone/trained", size=32, seed=0)
+    assert initial.description == model.weights_origin
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("someone/absent", "'someone/absent' are not on this machine and cannot be fetched"),
+        ("someone", "'someone' is not the name of a Hugging Face repository"),
+        ("../../etc/passwd", "is not the name of a Hugging Face repository"),
+    ],
+)
+def test_a_repository_that_cannot_be_fetched_is_one_error(name, message):
+    with pytest.raises(ConfigError, match=message):
+        load(f"hf-hub:{name}")
 
 
 @pytest.mark.usefixtures("no_network")
