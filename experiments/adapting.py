@@ -16,8 +16,9 @@ import argparse
 import dataclasses
 import datetime
 import json
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,6 @@ import torch
 from footage.commands.ingest import ingest
 from footage.commands.mix import mix
 from footage.commands.train import train
-from footage.errors import FootageError
 from footage.evaluation.dataset import Part, open_task
 from footage.evaluation.features import extract, model_extractor, refuse_unreadable
 from footage.evaluation.held_out_frames import held_out_frames
@@ -181,15 +181,61 @@ def measured(
     }
 
 
-def differences(lines: list[Mapping[str, Any]], arm: str, model: str) -> list[float]:
-    """Return a model's mean test accuracy minus that of the original weights, by seed."""
-    return [
-        float(
-            np.mean([line["test"][model][task] - line["test"]["original"][task] for task in TASKS])
-        )
-        for line in lines
-        if line["arm"] == arm
+class Difference(NamedTuple):
+    """A mean difference over seeds, paired with the original weights of the same seed."""
+
+    mean: float
+    error: float
+    """Standard error."""
+
+    @property
+    def t(self) -> float:
+        """Student's t of the paired test."""
+        return self.mean / self.error if self.error else 0.0
+
+
+MODELS = ("original", "adapted", "mixed on labels", "mixed on videos")
+
+
+def values(lines: Sequence[Mapping[str, Any]], arm: str, model: str, what: str) -> list[float]:
+    """Return a measure by seed, in percent: a task, their mean, or a kind of retrieval."""
+    own = [line for line in lines if line["arm"] == arm]
+    if what == "mean":
+        by_task = [values(lines, arm, model, task) for task in TASKS]
+        return [statistics.mean(each) for each in zip(*by_task, strict=True)]
+    kind = "test" if what in TASKS else "retrieval"
+    return [100 * line[kind][model][what] for line in own]
+
+
+def difference(lines: Sequence[Mapping[str, Any]], arm: str, model: str) -> Difference:
+    """Return a model's mean accuracy minus that of the original weights, in points."""
+    pairs = zip(
+        values(lines, arm, model, "mean"), values(lines, arm, "original", "mean"), strict=True
+    )
+    found = [ours - theirs for ours, theirs in pairs]
+    return Difference(statistics.mean(found), statistics.stdev(found) / len(found) ** 0.5)
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return the results as Markdown."""
+    rows = [
+        "| weights | kinds | objects | mean | mean - original | same shot | same video |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
+    for arm in ARMS:
+        for model in MODELS:
+            if model == "original" and arm != ARMS[0]:
+                continue
+            name = model if model == "original" else f"`{arm}`, {model}"
+            measures = [*TASKS, "mean", "same_shot_hit", "same_video_hit"]
+            cells = [f"{statistics.mean(values(lines, arm, model, each)):.1f}" for each in measures]
+            change = "" if model == "original" else _shown(difference(lines, arm, model))
+            rows.append(f"| {' | '.join([name, *cells[:3], change, *cells[3:]])} |")
+    return "\n".join(rows)
+
+
+def _shown(change: Difference) -> str:
+    return f"{change.mean:+.1f} ± {change.error:.1f}"
 
 
 def main() -> None:
@@ -222,13 +268,11 @@ def main() -> None:
                 "lines": lines,
             }  # fmt: skip
             options.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(table(lines))
     for arm in ARMS:
-        for model in ("adapted", "mixed on labels", "mixed on videos"):
-            found = np.asarray(differences(lines, arm, model))
-            if len(found) < 2:
-                raise FootageError("a difference needs two seeds", "add --seeds")
-            error = found.std(ddof=1) / len(found) ** 0.5
-            print(f"{arm}  {model}  {100 * found.mean():+.1f}  standard error {100 * error:.1f}")
+        for model in MODELS[1:]:
+            change = difference(lines, arm, model)
+            print(f"{arm}, {model}: {change.mean:+.2f}, t = {change.t:.2f}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def learner(config, *, accumulate=1, backbone=None, double=True):
     ).train()  # fmt: skip
     if double:
         whole.double()
-        for network in (whole.backbone, whole.teacher):
+        networks = [whole.backbone, whole.teacher, teacher and teacher.backbone.double()]
+        for network in networks:
             if network is not None:
                 network.register_forward_pre_hook(lambda _, given: (given[0].double(),))
     return whole
