@@ -42,7 +42,7 @@ def _mix(
 ) -> None:
     """Average a run's weights with those that it started from (WiSE-FT).
 
-    The mixing coefficient is chosen on validation data. The test part of the labels is not read.
+    The mixing coefficient is chosen on validation data, never on test images.
     """
     from footage.commands.mix import mix
 

@@ -5,6 +5,7 @@
 The features before any head are what is trained, transferred and exported.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from footage.runs.records import PreprocessingRecord
 from footage.shapes import Features, Images
 
 import timm  # isort: skip
+from timm.layers import resample_abs_pos_embed  # isort: skip
 
 
 IMAGENET: Final = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -172,6 +174,8 @@ def load_weights(backbone: Backbone, path: Path) -> str:
 def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
     """Copy weights into a backbone; every tensor of the network must be present.
 
+    Position embeddings of a ViT for another image size are interpolated, as timm does.
+
     Args:
         backbone: The network.
         tensors: Tensors by their names in timm's network; others are ignored.
@@ -181,6 +185,7 @@ def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
         ConfigError: A tensor is missing or has another shape.
     """
     wanted = backbone.network.state_dict()
+    tensors = _with_positions_for(backbone.network, tensors)
     wrong = [
         f"{name} {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
@@ -194,6 +199,22 @@ def fill(backbone: Backbone, tensors: Mapping[str, Tensor], what: str) -> None:
             "name the architecture, options and image size that they were made with",
         )
     backbone.network.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def _with_positions_for(network: Any, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:  # noqa: ANN401
+    """Resize the position embeddings of a square image to the grid of a network."""
+    wanted, found = network.state_dict().get("pos_embed"), tensors.get("pos_embed")
+    if wanted is None or found is None or wanted.shape == found.shape:
+        return tensors
+    if wanted.ndim != 3 or found.ndim != 3 or wanted.shape[-1] != found.shape[-1]:
+        return tensors
+    prefix = 0 if getattr(network, "no_embed_class", False) else network.num_prefix_tokens
+    cells = found.shape[1] - prefix
+    if cells < 1 or math.isqrt(cells) ** 2 != cells:
+        return tensors
+    grid = list(network.patch_embed.grid_size)
+    resized = resample_abs_pos_embed(found, grid, num_prefix_tokens=prefix)
+    return {**tensors, "pos_embed": resized}
 
 
 def preprocessing_of(record: PreprocessingRecord) -> Preprocessing:

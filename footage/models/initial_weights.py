@@ -50,17 +50,30 @@ def initial_weights(
     if path.is_file() and not load.describes_itself(path):
         backbone, _ = build(config, size=size, seed=seed)
         return InitialWeights(backbone, load_weights(backbone, path), {})
-    if not path.exists() and "/" not in init and "." not in init:
-        raise ConfigError(
-            f"init = {init!r} does not name any weights",
-            f"give a timm name with its tag (such as {init}.a1_in1k), a run or a .safetensors file",
-        )
+    require_weights(init, "init")
     initial = load.load(init, size=size)
     backbone = initial.backbone
     architecture = backbone.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, backbone.options) != (config.architecture, dict(config.options)):
         log.info("the network of init, %s, replaces %s", architecture, config.architecture)
     return InitialWeights(backbone.train(), initial.weights_origin, _heads(path, classes))
+
+
+def require_weights(spec: str, setting: str) -> None:
+    """Check that a MODEL argument is not a bare timm name, which has random weights.
+
+    Args:
+        spec: See `footage.models.load`.
+        setting: Name of the setting, for the message.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if not Path(spec).exists() and "/" not in spec and "." not in spec:
+        raise ConfigError(
+            f"{setting} = {spec!r} does not name any weights",
+            f"give a timm name with its tag (such as {spec}.a1_in1k), a run or a .safetensors file",
+        )
 
 
 def load_heads(objective: nn.Module, heads: Mapping[str, Tensor]) -> None:

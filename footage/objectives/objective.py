@@ -74,11 +74,7 @@ class Objective(nn.Module):
         for name, level in config.unlabelled_levels().items():
             if level.weight > 0:
                 with _own_draws(name, seed):
-                    self.levels[name] = (
-                        TeacherLevel(feature_dim, level, teacher_dim)
-                        if isinstance(level, TeacherConfig)
-                        else _built(level, feature_dim, shots_per_video)
-                    )
+                    self.levels[name] = _built(level, feature_dim, shots_per_video, teacher_dim)
         self.supervised: SupervisedLevel | None = None
         if config.supervised.weight > 0:
             with _own_draws("supervised", seed):
@@ -174,12 +170,14 @@ def _value(level: Level, batch: LevelInput) -> Scalar:
     return checked_value(f"level {level.name!r}", level, lambda: level(batch))
 
 
-def _built(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn.Module:
+def _built(
+    config: AnyLevelConfig, feature_dim: int, shots_per_video: int, teacher_dim: int
+) -> nn.Module:
     """Build a level; check that of a plugin."""
     if not isinstance(config, LevelConfig):
-        return _build(config, feature_dim, shots_per_video)
+        return _build(config, feature_dim, shots_per_video, teacher_dim)
     with plugin_errors(f"level {config.name!r} cannot be built", config):
-        level = _build(config, feature_dim, shots_per_video)
+        level = _build(config, feature_dim, shots_per_video, teacher_dim)
     is_level = isinstance(level, nn.Module) and isinstance(getattr(level, "name", None), str)
     if not is_level or not callable(getattr(level, "chance", None)):
         raise PluginError(
@@ -190,7 +188,9 @@ def _built(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn
     return level
 
 
-def _build(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn.Module:
+def _build(
+    config: AnyLevelConfig, feature_dim: int, shots_per_video: int, teacher_dim: int
+) -> nn.Module:
     match config:
         case FrameShotConfig():
             return frame_shot_level(feature_dim, config)
@@ -198,6 +198,8 @@ def _build(config: AnyLevelConfig, feature_dim: int, shots_per_video: int) -> nn
             return FutureLevel(feature_dim, config, shots_per_video)
         case OrderConfig():
             return OrderLevel(feature_dim, config, shots_per_video)
+        case TeacherConfig():
+            return TeacherLevel(feature_dim, config, teacher_dim)
         case _:
             return config.build(feature_dim, shots_per_video)
 

@@ -17,7 +17,7 @@ from footage.evaluation.held_out_frames import NO_FRAMES, held_out_frames
 from footage.models.adaptation import adapt
 from footage.models.config import BackboneConfig
 from footage.models.frozen_teacher import FrozenTeacher
-from footage.models.initial_weights import initial_weights, load_heads
+from footage.models.initial_weights import initial_weights, load_heads, require_weights
 from footage.models.load import load
 from footage.objectives.objective import Objective
 from footage.processes import cores
@@ -115,6 +115,7 @@ def _frozen_teacher(config: TrainConfig) -> FrozenTeacher | None:
             "add --objective.teacher.model MODEL: a run, an exported file or folder, or a timm name"
             " with a tag such as resnet50.a1_in1k",
         )
+    require_weights(level.model, "objective.teacher.model")
     return FrozenTeacher(load(level.model, size=level.size or config.augment.size))
 
 

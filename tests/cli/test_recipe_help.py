@@ -27,8 +27,11 @@ def test_help_of_a_recipe_hides_levels_that_are_off(capsys, monkeypatch):
 
 
 def test_nothing_that_matters_is_hidden():
-    assert groups_without_effect(recipe("vivi-ex4-co-tiny")) == ["objective.frame"]
-    levels = ["frame-shot", "frame", "future", "order"]
+    assert groups_without_effect(recipe("vivi-ex4-co-tiny")) == [
+        "objective.frame",
+        "objective.teacher",
+    ]
+    levels = ["frame-shot", "frame", "future", "order", "teacher"]
     off = [*(f"objective.{level}" for level in levels), "sampling"]
     assert groups_without_effect(recipe("sup-tiny")) == off
 

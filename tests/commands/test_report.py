@@ -107,7 +107,7 @@ def _read(path: Path) -> _Reader:
 
 def test_every_level_of_every_recipe_has_a_title():
     for name in methods.METHODS:
-        objective = Objective(8, methods.recipe(name).objective, 4, num_classes=3)
+        objective = Objective(8, methods.recipe(name).objective, 4, num_classes=3, teacher_dim=5)
         for level in objective.chance((4, 4, 4, 4)):
             assert level_title(level)[0].isupper(), level
 

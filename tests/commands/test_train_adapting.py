@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from footage.commands.export import export
 from footage.commands.train import train
 from footage.errors import ConfigError, StoppedError
 from footage.models.backbone import Backbone
@@ -13,7 +14,7 @@ from footage.models.load import load
 from footage.runs import checkpoint, layout
 from footage.training import stopping
 from tests.commands.test_train_stops import send
-from tests.support.training import assert_same_run, lines, smallest, weights
+from tests.support.training import assert_same_run, in_two_processes, lines, smallest, weights
 
 ADAPT = AdaptConfig(frozen_fraction=0.4, layer_decay=0.75, batch_norm="frozen")
 
@@ -117,3 +118,26 @@ def test_a_stopped_run_resumes_to_the_same_bits(tiny_store, start, tmp_path):
         train(config, store=tiny_store.path, out=parts)
     train(config, store=tiny_store.path, out=parts)
     assert_same_run(whole, parts)
+
+
+def test_two_processes_stop_together_and_learn_from_one_teacher(tiny_store, start, tmp_path):
+    run, teacher = tmp_path / "run", tmp_path / "teacher"
+    export("test_vit", to="timm", out=teacher)
+    in_two_processes(
+        [
+            "train", "vivi-ex4-tiny", "--store", str(tiny_store.path), "--out", str(run),
+            "--backbone.architecture", "test_resnet", "--augment.size", "32",
+            "--sampling.videos-per-batch", "4", "--held-out-fraction", "0.3",
+            "--compute.workers", "1", "--compute.threads", "1", "--compute.accumulate", "2",
+            "--init", str(start), "--adapt.frozen-fraction", "0.4", "--adapt.layer-decay", "0.75",
+            "--adapt.batch-norm", "frozen", "--patience", "1", "--metrics-every", "1",
+            "--optimizer.learning-rate", "1e-9", "--steps", "30",
+            "--objective.teacher.weight", "1", "--objective.teacher.model", str(teacher),
+        ]
+    )  # fmt: skip
+    stopping = layout.read_record(run)["stopping"]
+    assert stopping["stopped_early"]
+    assert stopping["best_step"] == 0
+    assert stopping["last_step"] < 30
+    step = next(line for line in layout.read_metrics(run) if "loss" in line)
+    assert set(step["levels"]) > {"teacher/cosine"}

@@ -63,6 +63,20 @@ def test_given_weights_are_loaded_and_named_in_the_start_state(tmp_path):
     assert start.startswith("weights of given.safetensors, sha256 ")
 
 
+@pytest.mark.parametrize("architecture", ["test_vit", "test_vit3"])
+def test_position_embeddings_are_interpolated_to_another_image_size_as_in_timm(
+    architecture, tmp_path
+):
+    size, other = 96, 64
+    network = timm.create_model(architecture, img_size=size, num_classes=0)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    backbone, _ = build(BackboneConfig(architecture=architecture), size=other, seed=0)
+    load_weights(backbone, tmp_path / "weights.safetensors")
+    network.set_input_size(img_size=other)
+    images = torch.rand(2, 3, other, other)
+    torch.testing.assert_close(backbone.eval()(images), network.eval()(images))
+
+
 def test_options_reach_timm():
     wide = Backbone("resnetv2_50", size=32, options={"width_factor": 2})
     assert wide.feature_dim == 4096

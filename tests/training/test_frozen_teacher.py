@@ -140,3 +140,8 @@ def test_a_killed_run_resumes_to_the_same_bits_with_its_teacher_and_no_other(
 def test_a_level_without_a_teacher_is_refused_with_the_option(tiny_store, tmp_path):
     with pytest.raises(ConfigError, match=r"no teacher is given.*--objective\.teacher\.model"):
         train(with_teacher(""), store=tiny_store.path, out=tmp_path / "run")
+
+
+def test_a_teacher_with_random_weights_is_refused(tiny_store, tmp_path):
+    with pytest.raises(ConfigError, match=r"objective\.teacher\.model = 'resnet18' does not name"):
+        train(with_teacher("resnet18"), store=tiny_store.path, out=tmp_path / "run")
