@@ -25,7 +25,7 @@ from footage.runs.records import PreprocessingRecord
 from footage.shapes import Features, Images
 
 import timm  # isort: skip
-from timm.layers import resample_abs_pos_embed  # isort: skip
+from timm.layers import resample_abs_pos_embed  # type: ignore[attr-defined]  # isort: skip
 
 
 IMAGENET: Final = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

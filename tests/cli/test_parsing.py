@@ -36,7 +36,7 @@ from footage.errors import UsageError
         ("train vivi-ex4-tiny --objective.extra-levels.position.weight 1",
          "unknown level 'position'", "load its plugin with --plugin"),
         ("train vivi", "unknown recipe 'vivi'",
-         "vivi-ex4, vivi-full, vivi-rot, vivi-nce, vivi-vicreg or vivi-dino?"
+         "vivi-ex4, vivi-full, vivi-rot, vivi-nce, vivi-vicreg, vivi-dino or vivi-distil?"
          " (`footage recipes` lists all)"),
         ("--help-all", "unknown option '--help-all'", "use footage COMMAND --help-all"),
         ("embed m a --out x --batch-siz 3", "unknown option '--batch-siz'", "--batch-size? LISTS"),
