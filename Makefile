@@ -1,6 +1,6 @@
 # make demo    raw videos in, an evaluated backbone and a page to look at out; ten minutes on a laptop
 # make test    the checks and all fast tests; what .ci/run runs
-# Needs make, git and Python 3.11 or 3.12; the rest is installed into .venv
+# Needs make, git and Python 3.11 or later; the rest is installed into .venv
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -22,7 +22,7 @@ PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile --no-loadsco
 # The demo needs no developer tools, and is content with an environment that has them.
 READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 
-.PHONY: help demo test check nightly gpu docs format clean
+.PHONY: help demo test check nightly gpu newest docs format constraints clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -48,6 +48,13 @@ nightly: .venv/.dev  ## all tests and all attacks, slow ones too; writes docs/ba
 gpu: .venv/.dev  ## the tests that need a CUDA device
 	@$(BIN)/python -m pytest -q -m gpu $(ARGS)
 
+newest:  ## the fast tests with the newest releases of all packages, in .newest (gigabytes, slow)
+	@$(PYTHON) -m venv .newest
+	@.newest/bin/python -m pip --disable-pip-version-check --quiet install --upgrade --upgrade-strategy eager -e '.[dev]'
+	@.newest/bin/python -c 'import platform, av, torch; print("Python", platform.python_version(), "torch", torch.__version__, "PyAV", av.__version__)'
+	@$(QUIET_THREADS) .newest/bin/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile \
+	  --deselect tests/release --deselect tests/docs/test_documents.py $(ARGS)
+
 docs: .venv/.dev  ## write the generated pages, build the site in site/, check the commands in the documents
 	@$(QUIET_THREADS) $(BIN)/python -m docs.generate
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
@@ -57,25 +64,28 @@ format: .venv/.dev  ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
+constraints: .venv/.dev  ## pin the installed versions of all developer tools in constraints.txt
+	@$(BIN)/python -m release.constraints
+
 clean:  ## remove caches and build products; keeps .venv, demo/ and runs/
 	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
-	  echo "error: Python 3.11 or 3.12 is needed, $(PYTHON) is $$("$(PYTHON)" --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or later is needed, $(PYTHON) is $$("$(PYTHON)" --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
 	  exit 1; }
 	@"$(PYTHON)" -m venv .venv || { \
 	  echo "error: $(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install python3-venv" >&2; \
 	  rm -rf .venv; exit 1; }
 
 # Everything in one pip command: a second one may bring another build of torch.
-.venv/.run: pyproject.toml | .venv/bin/python
+.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing footage into .venv (once, some minutes)" >&2
-	@$(PIP) install -e .
+	@$(PIP) install -e . -c constraints.txt
 	@touch $@
 
-.venv/.dev: pyproject.toml | .venv/bin/python
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing footage and its developer tools into .venv (once, some minutes)" >&2
-	@$(PIP) install -e '.[dev]'
+	@$(PIP) install -e '.[dev]' -c constraints.txt
 	@touch $@

@@ -44,6 +44,10 @@ FORMATS = ",".join([
 """Containers of media data. Playlists, concat scripts and SDP would open other files."""
 # fmt: on
 
+_ANY_TITLE: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+)
+"""Opens files whose title is not UTF-8, which PyAV 19 always does."""
 OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": FORMATS, "max_streams": "64"}
 SHORT_SECONDS, SHORT_SHARE = 0.5, 0.01
 """Maximum difference from the declared length of a complete video; the larger one applies."""
@@ -115,7 +119,8 @@ class Video:
             raise VideoError(f"it cannot be read: {error.strerror}") from error
         options = OPTIONS | {"fd": str(self._descriptor)}
         try:
-            return av.open("fd:", options=options, metadata_errors="ignore")
+            opened: av.container.InputContainer = av.open("fd:", options=options, **_ANY_TITLE)
+            return opened
         except (av.FFmpegError, ValueError) as error:
             os.close(self._descriptor)
             if isinstance(error, MemoryError):

@@ -1,8 +1,10 @@
 """The orientation of a decoded picture, from its display matrix."""
 
 import gc
+import itertools
 import math
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import av
@@ -61,11 +63,20 @@ def declared_orientation(picture: av.VideoFrame) -> Orientation:
     # automatically, as in a decoder process, they are collected here: they contain whole pictures.
     if not gc.isenabled():
         gc.collect()
-    found: Any = picture.side_data  # its annotation is a mapping of names
-    for data in found:
+    for data in _side_data(picture):
         if data.type is Type.DISPLAYMATRIX and data.buffer_size >= _MATRIX.size:
             return nearest_orientation(_MATRIX.unpack_from(data))
     return Orientation()
+
+
+def _side_data(picture: av.VideoFrame) -> Iterator[Any]:
+    """Yield the side data of a picture by position, since PyAV 19 iterates over its kinds."""
+    data: Any = picture.side_data
+    for position in itertools.count():
+        try:
+            yield data[position]
+        except IndexError:
+            return
 
 
 _MATRIX = struct.Struct("=9i")

@@ -116,7 +116,11 @@ def test_links_within_the_repository_lead_somewhere(path):
 def test_the_readme_names_both_commands_and_each_sets_itself_up(target, command, tmp_path):
     first_screen = (ROOT / "README.md").read_text("utf-8").splitlines()[:40]
     assert any(line.startswith(f"make {target}") for line in first_screen)
-    for name in ("Makefile", "pyproject.toml"):  # a checkout in which nothing is installed
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "constraints.txt",
+    ):  # a checkout in which nothing is installed
         shutil.copy(ROOT / name, tmp_path)
     steps = subprocess.run(
         ["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True

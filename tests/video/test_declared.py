@@ -258,6 +258,25 @@ def test_sound_and_subtitles_beside_the_picture_do_not_matter(tmp_path, suffix):
         assert len(list(reader.frames(path))) == 2
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])
+def test_a_title_that_is_not_text_does_not_matter(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as output:
+        output.metadata["title"] = "LatinOne"
+        stream = output.add_stream("mpeg4", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        for image in synthetic.scene(1, 1.0):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode())
+    assert b"LatinOne" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"LatinOne", b"\xff\xfe\x80\xc3(\xe9t\xe9"))
+    ingest([str(path)], tmp_path / "out", IngestConfig(), HERE)
+    (row,) = Store.open(tmp_path / "out").videos.to_pylist()
+    assert (row["status"], row["reason"], row["num_frames"]) == ("ok", "", 2)
+    with FrameReader(32, 2.0) as reader:
+        assert len(list(reader.frames(path))) == 2
+
+
 DECODE_ALL = """
 import sys
 from pathlib import Path

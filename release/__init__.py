@@ -1,0 +1,1 @@
+"""What is needed to release footage: pinned versions and their checks."""
