@@ -10,8 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+    """The version of the installed package."""
     from footage.commands.api import train as train
     from footage.commands.demo import demo as demo
+    from footage.commands.doctor import doctor as doctor
     from footage.commands.embed import embed as embed
     from footage.commands.evaluate import evaluate as evaluate
     from footage.commands.export import export as export
@@ -28,6 +31,7 @@ _HOMES = {
     "Preprocessing": "footage.models.config",
     "Store": "footage.store.reader",
     "demo": "footage.commands.demo",
+    "doctor": "footage.commands.doctor",
     "embed": "footage.commands.embed",
     "evaluate": "footage.commands.evaluate",
     "export": "footage.commands.export",
@@ -44,10 +48,21 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (functions and classes alike)
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'footage' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *__all__])
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("footage")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+unknown"  # a source tree that is not installed

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+import footage
 from footage.cli import terminal
 from footage.errors import (
     FootageError,
@@ -44,13 +45,15 @@ footage: train an image backbone on raw, unlabelled video
   footage vtab doctor FOLDER   check, export, or import VTAB-1k data
   footage recipes [RECIPE...]  list or describe the recipes of `train`
   footage demo                 run the whole pipeline on a laptop in ten minutes
+  footage doctor               check this machine: packages, GPUs, codecs, disk
 
 MODEL is a run, an exported file or folder, or a timm model name.
-Run `footage COMMAND --help` for options. Every command also accepts --debug
-(show a full traceback), --require-sandbox (stop unless every layer of the
-decoder sandbox is active), --plugin NAME (load a Python file or module that
-registers losses, levels, backbones, detectors, exporters, loggers, executors),
---cache DIR and --cache-bytes N (folder and size of the cache of remote files).
+Run `footage COMMAND --help` for options, and `footage --version` for the
+version. Every command also accepts --debug (show a full traceback),
+--require-sandbox (stop unless every layer of the decoder sandbox is active),
+--plugin NAME (load a Python file or module that registers losses, levels,
+backbones, detectors, exporters, loggers, executors), --cache DIR and
+--cache-bytes N (folder and size of the cache of remote files).
 Stores, runs and outputs may be URLs: s3://, gs://, az://, any fsspec URL.
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
@@ -80,6 +83,7 @@ COMMANDS: Mapping[str, str] = {
     "vtab": "footage.cli.vtab:run",
     "recipes": "footage.cli.recipes:run",
     "demo": "footage.cli.demo:run",
+    "doctor": "footage.cli.doctor:run",
 }
 """Location of each command, as module:function."""
 
@@ -96,7 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_program(COMMANDS, USAGE, arguments, DEPRECATED)
+    return run_program(COMMANDS, USAGE, arguments, {**DEPRECATED, "--version": print_version})
+
+
+def print_version(words: Sequence[str]) -> None:  # noqa: ARG001
+    """Print the version of footage; `words` are ignored, as other programs do."""
+    print(f"footage {footage.__version__}")
 
 
 def run_program(

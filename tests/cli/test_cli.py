@@ -1,9 +1,11 @@
+import importlib.metadata
 import logging
 import subprocess
 import sys
 
 import pytest
 
+import footage
 from footage import cli
 
 
@@ -132,3 +134,14 @@ def test_profile_prints_its_tables_and_the_names_of_its_files(tmp_path, capsys):
         str(tmp_path / "profile.json"),
         str(tmp_path / "profile.svg"),
     ]
+
+
+def test_the_version_is_that_of_the_installed_package_and_loads_nothing_heavy():
+    code = (
+        "import sys, footage; from footage.cli import main\n"
+        "assert main(['--version']) == 0\n"
+        "assert not {'torch', 'av', 'cv2', 'pyarrow', 'numpy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"footage {importlib.metadata.version('footage')}\n"
+    assert footage.__version__ == importlib.metadata.version("footage")
