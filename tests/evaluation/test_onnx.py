@@ -90,7 +90,7 @@ def test_a_file_that_fails_to_run_is_one_error_and_nothing_else_on_stderr(tmp_pa
     path = write(tmp_path / "a.onnx", json.dumps(PREPROCESSING | {"size": 16}))
     code = (
         "import sys, torch; from pathlib import Path\n"
-        "from footage.evaluation import onnx_files\n"
+        "from footage.evaluation import onnx as onnx_files\n"
         "from footage.evaluation.models import UNKNOWN\n"
         "from footage.errors import CheckpointError\n"
         "opened = onnx_files.open_file(Path(sys.argv[1]), UNKNOWN, 0)\n"
