@@ -24,6 +24,8 @@ from footage.shapes import Features, Images
 log = logging.getLogger(__name__)
 
 METADATA: Final = "footage"
+FLOAT: Final = "tensor(float)"
+"""Type of normalised images, as onnxruntime names it."""
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
@@ -99,6 +101,11 @@ def _first_input(session: Any, path: Path) -> Any:  # noqa: ANN401
     inputs = session.get_inputs()
     if not inputs or len(inputs[0].shape or ()) != 4:
         raise _bad(path, "be used", ValueError("its first input is not a batch of images"))
+    if inputs[0].type != FLOAT:
+        raise CheckpointError(
+            f"{str(path)!r} cannot be used: its first input is {inputs[0].type}, not {FLOAT}",
+            "export it for float32 images, without preprocessing; footage normalises them itself",
+        )
     return inputs[0]
 
 

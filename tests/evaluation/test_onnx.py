@@ -73,6 +73,23 @@ def test_weights_in_other_folders_are_not_read(tmp_path, location):
         onnx_files.open_file(path, UNKNOWN, 0)
 
 
+def test_a_file_that_takes_pixels_is_refused(tmp_path):
+    pixels = onnx.TensorProto.UINT8
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Cast", ["x"], ["y"], to=1)], "cast",
+        [value("x", pixels, ("batch", 8, 8, 3))], [value("y", 1, ("batch", 8, 8, 3))],
+    )  # fmt: skip
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8
+    )
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=r"is tensor\(uint8\)") as refused:
+        onnx_files.open_file(path, UNKNOWN, 0)
+    assert "without preprocessing" in refused.value.hint
+
+
 def test_weights_next_to_the_file_are_read(tmp_path):
     (tmp_path / "w.bin").write_bytes(np.arange(3, dtype=np.float32).tobytes())
     path = write(tmp_path / "a.onnx", json.dumps(PREPROCESSING), weights=elsewhere("w.bin"))
