@@ -14,14 +14,13 @@ from footage.models.load import load
 from footage.models.mixing import COEFFICIENTS, mixed
 from footage.training import stopping
 from tests.support.labelled_shapes import draw_shapes
-from tests.support.training import smallest
+from tests.support.training import smallest, write_initial_weights
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "start.safetensors"
-    torch.manual_seed(4)
-    save_file(Backbone("test_resnet", size=32).network.state_dict(), path)
+    write_initial_weights(path)
     return path
 
 

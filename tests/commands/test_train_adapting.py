@@ -3,7 +3,7 @@ import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from footage.commands.export import export
 from footage.commands.train import train
@@ -14,7 +14,14 @@ from footage.models.load import load
 from footage.runs import checkpoint, layout
 from footage.training import stopping
 from tests.commands.test_train_stops import send
-from tests.support.training import assert_same_run, in_two_processes, lines, smallest, weights
+from tests.support.training import (
+    assert_same_run,
+    in_two_processes,
+    lines,
+    smallest,
+    weights,
+    write_initial_weights,
+)
 
 ADAPT = AdaptConfig(frozen_fraction=0.4, layer_decay=0.75, batch_norm="frozen")
 
@@ -23,8 +30,7 @@ ADAPT = AdaptConfig(frozen_fraction=0.4, layer_decay=0.75, batch_norm="frozen")
 def start(tmp_path_factory):
     """Weights of the network that `smallest` trains."""
     path = tmp_path_factory.mktemp("weights") / "start.safetensors"
-    torch.manual_seed(4)
-    save_file(Backbone("test_resnet", size=32).network.state_dict(), path)
+    write_initial_weights(path)
     return path
 
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import torch
+from safetensors.torch import save_file
 
 from footage.data.config import AugmentConfig, SamplingConfig
+from footage.models.backbone import Backbone
 from footage.models.config import BackboneConfig
 from footage.recipes.methods import recipe
 from footage.runs import checkpoint, layout
@@ -28,6 +30,12 @@ def smallest(**changes) -> TrainConfig:
         "checkpoint_every": 2,
     }
     return dataclasses.replace(recipe("vivi-ex4-tiny"), **{**small, **changes})
+
+
+def write_initial_weights(path):
+    """Write random weights of the network that `smallest` trains."""
+    torch.manual_seed(4)
+    save_file(Backbone("test_resnet", size=32).network.state_dict(), path)
 
 
 def in_two_processes(command):
