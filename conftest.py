@@ -1,8 +1,11 @@
 """What several test files share: synthetic videos and a small store made of them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import fsspec
 import pytest
 import simplejpeg
 from hypothesis import settings
@@ -48,3 +51,13 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled images: three classes of drawn shapes; read only."""
     return draw_shapes(tmp_path_factory.mktemp("labelled") / "shapes")
+
+
+@pytest.fixture
+def memory_bucket() -> Iterator[str]:
+    """The URL of a folder in memory that no other test of this process writes to."""
+    url = f"memory://{uuid4().hex}"
+    yield url
+    memory, path = fsspec.url_to_fs(url)
+    if memory.exists(path):
+        memory.rm(path, recursive=True)

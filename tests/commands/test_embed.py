@@ -160,28 +160,29 @@ def test_files_are_found_as_by_every_other_command(photos: Path, tmp_path: Path)
 
 
 def test_urls_give_the_rows_of_the_files_behind_them(
-    photos: Path, video_folder: Path, tmp_path: Path
+    photos: Path, video_folder: Path, tmp_path: Path, memory_bucket: str
 ) -> None:
     video = sorted(path for path in video_folder.rglob("*.mp4"))[0]
     memory = fsspec.filesystem("memory")
     for path in (photos / "0.png", video):
-        memory.pipe_file(f"/bucket/{path.name}", path.read_bytes())
-    memory.pipe_file("/bucket/broken.png", b"not an image")
+        memory.pipe_file(f"{memory_bucket}/{path.name}", path.read_bytes())
+    memory.pipe_file(f"{memory_bucket}/broken.png", b"not an image")
+    broken = memory._strip_protocol(f"{memory_bucket}/broken.png")
     config = EmbedConfig(size=32)
     local = embed(TINY, [photos / "0.png", video], out=tmp_path / "a.parquet", config=config)
     files = [f"file://{photos}/0.png", f"file://{video}"]
     by_file_url = embed(TINY, files, out=tmp_path / "b.parquet", config=config)
-    remote = embed(TINY, ["memory://bucket"], out=tmp_path / "c.parquet", config=config)
+    remote = embed(TINY, [memory_bucket], out=tmp_path / "c.parquet", config=config)
     columns = ["kind", "seconds", "status", "embedding"]
     wanted = pq.read_table(local.path).sort_by("input")
     assert pq.read_table(by_file_url.path).sort_by("input").equals(wanted)
     found = pq.read_table(remote.path)
-    good = [name != "/bucket/broken.png" for name in found["input"].to_pylist()]
+    good = [name != broken for name in found["input"].to_pylist()]
     assert good.count(False) == 1
     readable = found.filter(good).sort_by("input").select(columns)
     assert readable.equals(wanted.select(columns), check_metadata=False)
     assert remote.num_images == 2
-    assert [failure.input for failure in remote.failures] == ["/bucket/broken.png"]
+    assert [failure.input for failure in remote.failures] == [broken]
 
 
 def test_only_parquet_is_written_and_an_existing_file_is_kept(photos: Path, tmp_path: Path) -> None:

@@ -123,12 +123,11 @@ def test_bad_files_are_expected_and_reported(folder, tmp_path):
     assert any("--max-quarantined-fraction" in change for change in found.changes)
 
 
-def test_remote_files_of_equal_size_are_not_read_to_compare_them(folder, tmp_path):
+def test_remote_files_of_equal_size_are_not_read_to_compare_them(folder, tmp_path, memory_bucket):
     memory = fsspec.filesystem("memory")
-    memory.put(str(folder / "same.mp4"), "/bucket/a.mp4")
-    memory.put(str(folder / "same.mp4"), "/bucket/b.mp4")
-    rows = rows_of(dry_run("memory://bucket", tmp_path / "store", CONFIG, executor=HERE))
-    memory.rm("/bucket", recursive=True)
+    memory.put(str(folder / "same.mp4"), f"{memory_bucket}/a.mp4")
+    memory.put(str(folder / "same.mp4"), f"{memory_bucket}/b.mp4")
+    rows = rows_of(dry_run(memory_bucket, tmp_path / "store", CONFIG, executor=HERE))
     assert (rows["new"], rows["duplicates"], rows["sample"]) == ("2", "at most 2", "2 videos")
 
 

@@ -31,13 +31,14 @@ def test_all_commands_and_then_the_script_run(
     (tmp_path / "videos").symlink_to(video_folder)
     (tmp_path / "photos").symlink_to(shapes_folder)
     assert [words[0] for words in commands()] == [
-        "ingest", "train", "evaluate", "export", "report", "train",
+        "doctor", "ingest", "train", "evaluate", "export", "report", "train",
     ]  # fmt: skip
     footage.export("test_resnet", to="timm", out="weights")
     for command, *given in commands():
         words = [word.replace(WEIGHTS, "./weights") for word in given]
         smaller = [*AS_OPTIONS, "--steps", "2"] if command == "train" else []
-        assert cli.main([command, *words, *smaller]) == 0, capsys.readouterr().err
+        allowed = (0, 1) if command == "doctor" else (0,)  # doctor's depends on the machine
+        assert cli.main([command, *words, *smaller]) in allowed, capsys.readouterr().err
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
     monkeypatch.setattr(footage, "recipe", lambda _: smallest(steps=2), raising=False)
     (script,) = blocks("python")

@@ -98,6 +98,7 @@ class Session:
         self.shape = ["batch", 3, size, size]
         self.custom_metadata_map = metadata
         self.name = "image"
+        self.type = "tensor(float)"
 
     def get_modelmeta(self) -> "Session":
         return self
