@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from footage.commands.mix import mix as mix
     from footage.commands.profile import profile as profile
     from footage.commands.report import report as report
+    from footage.embedding.model import load as load
     from footage.models.config import Preprocessing as Preprocessing
-    from footage.models.load import load as load
     from footage.recipes.methods import recipe as recipe
     from footage.store.reader import Store as Store
 
@@ -36,7 +36,7 @@ _HOMES = {
     "evaluate": "footage.commands.evaluate",
     "export": "footage.commands.export",
     "ingest": "footage.commands.ingest",
-    "load": "footage.models.load",
+    "load": "footage.embedding.model",
     "mix": "footage.commands.mix",
     "profile": "footage.commands.profile",
     "recipe": "footage.recipes.methods",

@@ -56,7 +56,7 @@ def location(value: Location, name: str) -> str:
         )
     if not isinstance(text, str):
         raise ConfigError(
-            f"{name} must be a string or a Path, got {_described(value)}",
+            f"{name} must be a string or a Path, got {described(value)}",
             f"pass {name} as a string",
         )
     return text
@@ -81,7 +81,7 @@ def locations(values: Locations, name: str) -> list[str]:
         return [location(values, name)]
     if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable):
         raise ConfigError(
-            f"{name} must be a string, a Path or a list of them, got {_described(values)}",
+            f"{name} must be a string, a Path or a list of them, got {described(values)}",
             f"pass {name} as a list of paths",
         )
     return [location(value, name) for value in values]
@@ -97,12 +97,13 @@ def settings(value: Config | None, kind: Callable[[], Config], name: str = "conf
         return kind()
     if isinstance(kind, type) and not isinstance(value, kind):
         raise ConfigError(
-            f"{name} must be a {kind.__name__}, got {_described(value)}",
+            f"{name} must be a {kind.__name__}, got {described(value)}",
             f"pass {kind.__module__}.{kind.__name__}(...)",
         )
     return value
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """Return the type and the start of a value, for messages."""
     text = repr(value)
     return f"{type(value).__name__} {text[:60]}{'...' * (len(text) > 60)}"

@@ -96,7 +96,7 @@ def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") ->
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"setting {where}{name} is missing", f"add {where}{name}")
     try:
-        return kind(**{key: _value(hints[key], values[key], where + key) for key in values})
+        return kind(**{key: checked(hints[key], values[key], where + key) for key in values})
     except ConfigError as error:
         if error.hint:
             raise
@@ -128,7 +128,17 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
+def checked(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
+    """Convert a plain JSON value to the type of a field.
+
+    Args:
+        hint: The annotation of the field.
+        value: The value.
+        where: Name of the setting, for messages.
+
+    Raises:
+        ConfigError: The value does not fit.
+    """
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
             raise ConfigError(
@@ -141,7 +151,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
         return from_dict(hint, value, where + ".")
     kinds = typing.get_args(hint)
     if typing.get_origin(hint) is Mapping and is_variant(kinds[-1]) and isinstance(value, Mapping):
-        return {key: _value(kinds[-1], item, f"{where}.{key}") for key, item in value.items()}
+        return {key: checked(kinds[-1], item, f"{where}.{key}") for key, item in value.items()}
     try:
         converted = msgspec.convert(value, hint, strict=True)
         if not all(map(_is_bounded, _leaves(converted))):

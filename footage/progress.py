@@ -9,6 +9,7 @@ that wraps or stays behind would be drawn twice. Log lines appear above it.
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,8 @@ Amount = int | float
 
 REFRESHES_PER_SECOND = 2
 """Updates per second; ten of them took 2 % of an ingest."""
+
+_HIDDEN = ContextVar("hidden", default=False)
 
 LONGEST_DESCRIPTION = 32
 """Columns of the description; longer ones are cut."""
@@ -71,6 +74,16 @@ class ProgressBar:
 
 
 @contextlib.contextmanager
+def hidden(is_hidden: bool = True) -> Iterator[None]:
+    """Show no progress bars while the block runs, if `is_hidden`."""
+    token = _HIDDEN.set(is_hidden)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(token)
+
+
+@contextlib.contextmanager
 def progress_bar(
     description: str, *, total: Amount | None = None, unit: str = ""
 ) -> Iterator[ProgressBar]:
@@ -88,7 +101,7 @@ def progress_bar(
         _Line(_rate),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=Console(stderr=True, markup=False),
-        disable=sys.stderr is None or not sys.stderr.isatty(),
+        disable=_HIDDEN.get() or sys.stderr is None or not sys.stderr.isatty(),
         expand=True,
         refresh_per_second=REFRESHES_PER_SECOND,
         transient=True,

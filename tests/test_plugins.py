@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from footage import cli, registry
-from footage.cli import following, terminal
+from footage.cli import following, logs
 from footage.objectives.losses.base import LOSSES
 from footage.runs import checkpoint, layout
 from tests.support import plugins
@@ -317,6 +317,6 @@ def test_evaluate_checks_the_model_before_the_labels(model, error, plugin, capsy
     ],
 )
 def test_python_of_the_next_step_is_quoted_for_the_shell(code, printed, capsys):
-    logging.basicConfig(handlers=[terminal.StderrHandler()], force=True, level="INFO")
+    logging.basicConfig(handlers=[logs.StderrHandler()], force=True, level="INFO")
     following.log_python(code)
     assert capsys.readouterr().err == f"next: {printed}\n"

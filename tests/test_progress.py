@@ -9,7 +9,7 @@ from tests.support.screen import screens
 
 PROGRAM = """
 import logging, time
-from footage.cli.terminal import StderrHandler
+from footage.cli.logs import StderrHandler
 from footage.progress import progress_bar
 
 logging.basicConfig(handlers=[StderrHandler()], level=logging.INFO)

@@ -19,6 +19,9 @@ All commands resume when rerun. They write results to stdout and logs to stderr;
 
 Every command accepts these options:
 
+- `--json`: print the result as one [JSON document](exit-codes.md#json).
+- `--quiet`: show only the result, warnings and errors, without progress.
+- `--log-file FILE`: append the whole log to a file, with the time of each line.
 - `--debug`: print a full traceback.
 - `--require-sandbox`: stop unless every layer of the [decoder sandbox](../background/sandbox.md) is
   active.

@@ -12,10 +12,11 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 import footage
-from footage.cli import terminal
+from footage import progress
+from footage.cli import common, logs, output, terminal
+from footage.cli.common import CommonOptions
 from footage.errors import (
     FootageError,
     MachineError,
@@ -24,8 +25,6 @@ from footage.errors import (
     UnknownNameError,
     UsageError,
 )
-from footage.io import cache
-from footage.registry import load_plugins
 from footage.sandbox import policy
 from footage.sandbox.shortage import is_out_of_memory, with_limits
 from footage.text import one_line
@@ -48,12 +47,18 @@ footage: train an image backbone on raw, unlabelled video
   footage doctor               check this machine: packages, GPUs, codecs, disk
 
 MODEL is a run, an exported file or folder, or a timm model name.
-Run `footage COMMAND --help` for options, and `footage --version` for the
-version. Every command also accepts --debug (show a full traceback),
---require-sandbox (stop unless every layer of the decoder sandbox is active),
---plugin NAME (load a Python file or module that registers losses, levels,
-backbones, detectors, exporters, loggers, executors), --cache DIR and
---cache-bytes N (folder and size of the cache of remote files).
+Run `footage COMMAND --help` for its options, and `footage --version` for the
+version. Options of every command:
+  --json               print the result as one JSON document
+  --quiet              show only warnings and errors
+  --log-file FILE      append the whole log to a file, with the times
+  --debug              show a full traceback
+  --require-sandbox    stop unless every layer of the decoder sandbox is active
+  --plugin NAME        load a Python file or module that registers losses,
+                       levels, backbones, detectors, exporters, loggers or
+                       executors
+  --cache DIR          folder of the cache of remote files
+  --cache-bytes N      its size
 Stores, runs and outputs may be URLs: s3://, gs://, az://, any fsspec URL.
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no
@@ -128,17 +133,19 @@ def run_program(
     terminal.prepare_streams()
     sys.excepthook = terminal.print_traceback
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    require_sandbox = "--require-sandbox" in words
-    words = [word for word in words if word not in ("--debug", "--require-sandbox")]
-    plugins, words = _values("--plugin", words)
-    caches, words = _values("--cache", words)
-    sizes, words = _values("--cache-bytes", words)
-    logging.basicConfig(handlers=[terminal.StderrHandler()], force=True)
-    logging.getLogger("footage").setLevel(logging.INFO)
-    with policy.of_command(require_all=require_sandbox):
-        common = _Common(plugins, caches, sizes, debug)
-        code = _run({**commands, **deprecated}, list(commands), usage, words, common)
+    options, rest = common.split(words)
+    logs.to_stderr(quiet=options.quiet)
+    try:
+        log_files = logs.opened(options.log_files)
+    except OutputError as unwritable:
+        return _refuse(unwritable.message, unwritable.hint, unwritable.exit_code)
+    with (
+        logs.to_files(log_files, [usage.partition(":")[0], *words]),
+        policy.of_command(require_all=options.require_sandbox),
+        output.form(as_json=options.json),
+        progress.hidden(options.quiet),
+    ):
+        code = _run({**commands, **deprecated}, list(commands), usage, rest, options)
     error = terminal.output_error()
     if error is None:
         return code
@@ -152,59 +159,29 @@ def run_program(
     )
 
 
-class _Common(NamedTuple):
-    """Options that every command accepts."""
-
-    plugins: Sequence[str]
-    caches: Sequence[str]
-    sizes: Sequence[str]
-    debug: bool
-
-    def apply(self) -> None:
-        """Apply the options to this process."""
-        for folder in self.caches:
-            cache.choose(folder=folder or "-")
-        for size in self.sizes:
-            cache.choose(size=size or "-")
-        load_plugins(self.plugins)
-
-
-def _values(wanted: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the words into the values of an option and the rest."""
-    found, rest = [], []
-    left = iter(words)
-    for word in left:
-        option, equals, value = word.partition("=")
-        if option == wanted:
-            found.append(value if equals else next(left, ""))
-        else:
-            rest.append(word)
-    return found, rest
-
-
 def _run(
     commands: Mapping[str, str | Command],
     listed: Sequence[str],
     usage: str,
     words: list[str],
-    common: _Common,
+    options: CommonOptions,
 ) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(usage)
         return 0
     try:
-        common.apply()
+        options.apply()
         if words[0] not in commands:
             raise _unknown(words[0], listed)
         _imported(commands[words[0]])(words[1:])
     except FootageError as error:
-        if common.debug:
+        if options.debug:
             raise
         if isinstance(error, PluginError) and is_out_of_memory(error.__cause__ or error):
             return _refuse_memory()
         return _refuse(error.message, error.hint, error.exit_code)
     except (MemoryError, ImportError, RuntimeError) as error:
-        if common.debug or not is_out_of_memory(error):
+        if options.debug or not is_out_of_memory(error):
             raise
         return _refuse_memory()
     except KeyboardInterrupt:
@@ -241,6 +218,7 @@ def _refuse(message: str, hint: str, code: int = 1) -> int:
     with contextlib.suppress(OSError):  # the exit code still reports it
         for kind, text in (("error", message), ("hint", hint)):
             if text:
+                log.error("%s: %s", kind, one_line(text), extra=logs.FILE_ONLY)
                 print(f"{kind}: {one_line(text)}", file=sys.stderr)
         sys.stderr.flush()
     return code

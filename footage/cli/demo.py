@@ -7,10 +7,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.options import optional
 from footage.commands.settings import DemoConfig
-from footage.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -36,5 +35,5 @@ def _demo(
     from footage.commands.demo import demo
 
     found = demo(videos, out=out, config=config)
-    print(printable(found.summary()))
+    output.show(found)
     log.info("next: python -m webbrowser %s", shlex.quote(str(found.page)))

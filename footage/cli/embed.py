@@ -6,11 +6,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_python
 from footage.cli.options import SOME, Model, required
 from footage.embedding.config import EmbedConfig
-from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +39,13 @@ def _embed(
 
     found = embed(model, inputs, out=out, config=config)
     if found.shard:
-        log.info(
-            "shard %s is done: %d images, %d videos", found.shard, found.num_images,
-            found.num_videos,
-        )  # fmt: skip
+        output.show_values(
+            found.to_dict(),
+            f"shard {found.shard} is done: {found.num_images} images, {found.num_videos} videos",
+        )
         log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
-    print(with_urls(str(found.path)))
+    output.show(found)
     log.info(
         "%d images, %d frames of %d videos, %d files not fully readable",
         found.num_images, found.num_frames, found.num_videos, len(found.failures),

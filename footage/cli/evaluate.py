@@ -6,14 +6,11 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import is_run, log_next
 from footage.cli.options import Flag, Repeated, flat, optional, required
-from footage.cli.requirements import show_requirements
-from footage.cli.tables import show
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
-from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -86,20 +83,15 @@ def _evaluate(
     if dry_run:
         from footage.commands.evaluate_dry_run import dry_run as measured
 
-        show_requirements(measured(model, **given))
+        output.show(measured(model, **given))
         return
     from footage.commands.evaluate import evaluate
-    from footage.evaluation.tables import tables
 
     results = evaluate(model, **given)
+    output.show(results)
     if results.shard:
-        log.info("shard %s is done", results.shard)
         log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
-    for view in tables(results.rows, results.summaries):
-        show(view)
-    for path in results.files:
-        print(with_urls(str(path)))
     if is_run(model):
         log_next("report", model, "--out", "report.html")
     else:

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_python
 from footage.cli.options import Flag, Model, optional, required
-from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +38,6 @@ def _export(
     from footage.commands.export import export
 
     written = export(model, to=to, out=out, with_preprocessing=with_preprocessing)
-    print(with_urls(str(written.path)))
+    output.show(written)
     log.info("largest difference from the original: %.1e", written.largest_difference)
     log_python(written.usage)

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from footage import registry
-from footage.cli.terminal import LOCAL_PATHS
+from footage.cli.logs import LOCAL_PATHS
 from footage.io.copies import folder_of
 from footage.io.remote import is_url
 from footage.runs import layout

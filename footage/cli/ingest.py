@@ -6,13 +6,11 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_next
 from footage.cli.options import SOME, Flag, required
-from footage.cli.requirements import show_requirements
 from footage.errors import MachineError
 from footage.ingestion.config import IngestConfig
-from footage.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ def _ingest(
     if dry_run:
         from footage.commands.ingest_dry_run import dry_run as measured
 
-        show_requirements(measured(paths, out, config))
+        output.show(measured(paths, out, config))
         return
     from footage.commands.ingest import ingest, ingest_shard
     from footage.ingestion.report import TooManyRejectedError, UnprocessedError
@@ -55,14 +53,14 @@ def _ingest(
     leave_out_pandas()
     if config.shard:
         report = ingest_shard(paths, out, config)
-        print(printable(report.summary()))
+        output.show(report)
         if report.failures:
             raise MachineError("some videos could not be processed", "rerun the shard to resume")
         log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
     try:
-        print(printable(ingest(paths, out, config).summary()))
+        output.show(ingest(paths, out, config))
     except (TooManyRejectedError, UnprocessedError) as error:
-        print(printable(error.report.summary()))
+        output.show(error.report)
         raise
     log_next("train", "vivi-ex4-tiny", "--store", out, "--out", "runs/first")

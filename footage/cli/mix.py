@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_next
 from footage.cli.options import optional, required
 from footage.io.copies import with_urls
@@ -50,6 +50,6 @@ def _mix(
     for coefficient, score in result.scores.items():
         chosen = "  chosen" * (coefficient == result.coefficient)
         log.info("coefficient %.2f  %s %.3f%s", coefficient, result.measure, score, chosen)
-    print(with_urls(str(result.path)))
+    output.show(result)
     if labels:
         log_next("evaluate", with_urls(str(result.path)), "--labels", labels)

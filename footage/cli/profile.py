@@ -5,12 +5,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import is_run, log_next
 from footage.cli.options import SOME, Flag, optional, required
-from footage.cli.tables import show
 from footage.invariance.config import ProfileConfig
-from footage.io.copies import with_urls
 
 DEPRECATED = {"--labelled": "--labels", "--protocol": "--protocols"}
 
@@ -49,7 +47,6 @@ def _profile(
     Compare models within videos, under single-factor changes, and over time.
     """
     from footage.commands.profile import profile
-    from footage.invariance.tables import tables
 
     found = profile(
         models,
@@ -60,10 +57,7 @@ def _profile(
         config=config,
         overwrite=overwrite,
     )
-    for view in tables(found.models):
-        show(view)
-    for path in found.files:
-        print(with_urls(str(path)))
+    output.show(found)
     runs = [model for model in models if is_run(model)]
     if runs:
         log_next("report", *runs, out, "--out", "report.html")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.options import optional
 
 
@@ -28,10 +28,16 @@ def _recipes(
 
     for name in names:
         recipe(name)  # raises an error for an unknown name
-        print(f"{name}\n\n{RECIPES[name].notes}\n")
     if names:
-        return
-    for method in METHODS:
-        print(f"{method:18} {RECIPES[method].summary}")
-    others = " and ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
-    print(f"\nMETHOD without a suffix has the paper's scale; {others} are smaller")
+        texts = [f"{name}\n\n{RECIPES[name].notes}\n" for name in names]
+        listed = names
+    else:
+        others = " and ".join(f"METHOD-{scale}" for scale in SCALES if scale != "paper")
+        texts = [f"{method:18} {RECIPES[method].summary}" for method in METHODS]
+        texts += [f"\nMETHOD without a suffix has the paper's scale; {others} are smaller"]
+        listed = tuple(RECIPES)
+    values = [
+        {"name": name, "summary": RECIPES[name].summary, "notes": RECIPES[name].notes}
+        for name in listed
+    ]
+    output.show_values({"recipes": values}, "\n".join(texts))

@@ -7,10 +7,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
+from footage.cli.logs import LOCAL_PATHS
 from footage.cli.options import SOME, required
-from footage.cli.terminal import LOCAL_PATHS
-from footage.io.copies import with_urls
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +32,6 @@ def _report(
     """Write a self-contained HTML report about one or more runs."""
     from footage.commands.report import report
 
-    path = report(runs, out=out)
-    print(with_urls(str(path)))
-    log.info("next: python -m webbrowser %s", shlex.quote(str(path)), extra=LOCAL_PATHS)
+    written = report(runs, out=out)
+    output.show(written)
+    log.info("next: python -m webbrowser %s", shlex.quote(str(written.path)), extra=LOCAL_PATHS)

@@ -5,10 +5,9 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_next
 from footage.cli.options import optional, required
-from footage.text import printable
 
 
 def run(words: Sequence[str]) -> None:
@@ -33,6 +32,6 @@ def _verify(
     from footage.commands.store import require_sound, verify
 
     report = verify(store, repair)
-    print(printable(report.summary()))
+    output.show(report)
     require_sound(report)
     log_next("train", "vivi-ex4-tiny", "--store", store, "--out", "runs/first")

@@ -5,42 +5,14 @@ closed or full stream ends the program without a traceback, like any Unix tool.
 """
 
 import io
-import logging
 import os
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
 
-from footage.io.copies import with_urls
 from footage.text import printable, redacted
 
-LOCAL_PATHS = {"keeps_paths": True}
-"""`extra` of log lines in which the paths of local copies are not replaced by URLs."""
 _COLLECTED_BYTES = 16 * 2**20
-
-
-class PrintableFormatter(logging.Formatter):
-    """Formats log lines as printable text, with URLs in place of local copies."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Format one log line."""
-        line = super().format(record)
-        keeps_paths = getattr(record, "keeps_paths", False)
-        return printable(line if keeps_paths else with_urls(line))
-
-
-class StderrHandler(logging.StreamHandler[Any]):
-    """Writes log lines to the current standard error, which a progress bar may have replaced."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        self.setFormatter(PrintableFormatter("%(message)s"))
-
-    @property
-    def stream(self) -> Any:  # noqa: ANN401
-        """The current object for standard error."""
-        return sys.stderr
 
 
 def print_traceback(

@@ -10,15 +10,15 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from footage import configuration
-from footage.cli import following, parsing, recipe_help
+from footage.cli import following, output, parsing, recipe_help
 from footage.cli.options import Flag, optional, required
-from footage.cli.requirements import show_requirements
 from footage.errors import UsageError
 from footage.io.copies import pulled, with_urls
 from footage.recipes import choice
 from footage.recipes.methods import recipe
 from footage.runs import layout
 from footage.runs.migration import RENAMED
+from footage.runs.results import read_result
 from footage.training.config import TrainConfig
 
 
@@ -77,15 +77,15 @@ def run(words: Sequence[str]) -> None:
         if dry_run:
             from footage.commands.train_dry_run import dry_run as measured
 
-            show_requirements(measured(config, store=store, labels=labels, out=out))
+            output.show(measured(config, store=store, labels=labels, out=out))
             return
         from footage.commands.train import train
 
         path = train(
             config, store=store, labels=labels, out=out, store_version=store_version, recipe=name
         )
-        print(with_urls(str(path)))
         if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
+            output.show(read_result(path))
             _log_following(path)
 
     program = f"footage train {name}"

@@ -5,10 +5,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from footage.cli import parsing
+from footage.cli import output, parsing
 from footage.cli.following import log_next
 from footage.cli.options import Repeated, flat, optional, required
-from footage.cli.tables import show
 
 
 def run(words: Sequence[str]) -> None:
@@ -32,11 +31,9 @@ def _doctor(
     from footage.commands import vtab
 
     findings = vtab.doctor(folder)
-    show(vtab.table(findings))
-    advice = vtab.advice(findings)
-    print(advice)
-    vtab.refuse_damage(findings)
-    if not advice:
+    output.show(findings)
+    findings.require_sound()
+    if not findings.advice:
         log_next("evaluate", "MODEL", "--suite", "vtab", "--data", folder)
 
 
@@ -51,8 +48,7 @@ def _export(
     """Export the exact VTAB-1k images from TFDS; existing tasks are skipped."""
     from footage.commands import vtab
 
-    for path in vtab.export(out=out, tasks=flat(tasks), data_dir=data_dir):
-        print(path)
+    output.show(vtab.export(out=out, tasks=flat(tasks), data_dir=data_dir))
     log_next("vtab", "doctor", out)
 
 
@@ -69,5 +65,5 @@ def _import_parquet(
     """Import one task from Hugging Face Parquet files (a different 1,000 images)."""
     from footage.commands import vtab
 
-    print(vtab.imported(folder, task=task, out=out))
+    output.show(vtab.imported(folder, task=task, out=out))
     log_next("vtab", "doctor", out)

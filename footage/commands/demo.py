@@ -13,9 +13,9 @@ import dataclasses
 import logging
 import statistics
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 
@@ -40,9 +40,11 @@ from footage.evaluation.comparisons import (
 from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.results import ResultRow
 from footage.ingestion.report import IngestReport
+from footage.keywords import configured
 from footage.models.config import BackboneConfig
 from footage.objectives.config import ObjectiveConfig, OrderConfig
 from footage.recipes.methods import recipe
+from footage.results import Result, View
 from footage.runs import checkpoint, layout
 from footage.store.reader import Store
 from footage.synthetic.default import default_clips
@@ -84,7 +86,8 @@ SHORT: Final = {BETTER: "better", WORSE: "worse", UNCLEAR: "unclear"}
 """One-word verdicts."""
 
 
-class DemoReport(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class DemoReport(Result):
     """Output and results of the demo."""
 
     folder: Path
@@ -93,6 +96,10 @@ class DemoReport(NamedTuple):
     rows: list[ResultRow]
     exported: Exported
     page: Path
+
+    def views(self) -> Sequence[View]:
+        """Return what is shown."""
+        return [self.summary()]
 
     def summary(self) -> str:
         """Return the results, compared with baselines, and the paths of all outputs."""
@@ -124,7 +131,10 @@ class DemoReport(NamedTuple):
 
 
 def demo(
-    videos: Locations = (), out: Location = "demo", config: DemoConfig | None = None
+    videos: Locations = (),
+    out: Location = "demo",
+    config: DemoConfig | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> DemoReport:
     """Ingest, train, evaluate, export and report; completed steps are skipped.
 
@@ -132,11 +142,12 @@ def demo(
         videos: Files, folders or URLs of videos; defaults to real and rendered clips.
         out: The folder for everything.
         config: Duration and sizes of the demo; the defaults when omitted.
+        **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         FootageError: A step failed; its message states the reason.
     """
-    config = arguments.settings(config, DemoConfig)
+    config = configured(config, DemoConfig, options, demo)
     folder = arguments.path(out, "out")
     folder.mkdir(parents=True, exist_ok=True)
     _say(1, "clips")
@@ -155,8 +166,8 @@ def demo(
     _say(5, "export")
     exported = export(str(run), to="timm")
     _say(6, "report")
-    page = report([run], out=folder / "report.html")
-    return DemoReport(folder, ingested, run, rows, exported, Path(page))
+    page = report([run], out=folder / "report.html").path
+    return DemoReport(folder, ingested, run, rows, exported, page)
 
 
 def _say(number: int, what: str) -> None:

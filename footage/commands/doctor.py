@@ -4,7 +4,6 @@ Each check is a function that yields findings. A problem is something that makes
 that wastes a GPU; everything else is information or a note.
 """
 
-import html
 import importlib
 import importlib.metadata
 import os
@@ -18,10 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from packaging.requirements import Requirement
+from rich.table import Table
 
 from footage.errors import FootageError, MachineError
 from footage.io import cache
 from footage.processes import cores
+from footage.results import Result, View
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.video.sandbox import Limits, run_confined
@@ -59,8 +60,8 @@ class Finding:
     """How to fix or extend it; empty if nothing has to be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosis(Result):
     """What `footage doctor` found."""
 
     findings: tuple[Finding, ...]
@@ -75,12 +76,15 @@ class Diagnosis:
         """Return plain values for JSON: `healthy`, and `findings` with a dictionary each."""
         return {"healthy": not self.problems, "findings": [asdict(one) for one in self.findings]}
 
-    def _repr_html_(self) -> str:
-        rows = (
-            "".join(f"<td>{html.escape(text)}</td>" for text in asdict(one).values())
-            for one in self.findings
-        )
-        return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+    def views(self) -> Sequence[View]:
+        """Return a table with one line per finding."""
+        table = Table("", "", "found", "hint", box=None, pad_edge=False)
+        area = ""
+        for one in self.findings:
+            marked = f"{one.state}: {one.found}" if one.state == "problem" else one.found
+            table.add_row(one.area if one.area != area else "", one.name, marked, one.hint)
+            area = one.area
+        return [table]
 
     def require_healthy(self) -> None:
         """Raise an error that names the problems, if there are any.

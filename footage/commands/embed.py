@@ -16,11 +16,12 @@ The files are divided into parts, see `footage.embedding.parts`. Parts are compu
 by an executor, or by the shards of a job array, and joined in order: the table is the same.
 """
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from footage import arguments
 from footage.arguments import Location, Locations
@@ -32,11 +33,13 @@ from footage.evaluation.digests import weights_digest
 from footage.ingestion.sources import find
 from footage.io import files
 from footage.io.copies import on_local_copies
+from footage.keywords import configured
 from footage.models import load as models
 from footage.processes import shards
 from footage.processes.executors import EXECUTORS, ExecutorSettings
 from footage.processes.shards import Shard, parse_shard
 from footage.progress import progress_bar
+from footage.results import PathResult
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ NAMED_FAILURES: Final = 10
 """Number of failures that are logged by name; the table contains all of them."""
 
 
-class Embedded(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Embedded(PathResult):
     """Summary of the output and of the failures."""
 
     path: Path
@@ -64,6 +68,7 @@ def embed(
     *,
     out: Location,
     config: EmbedConfig | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> Embedded:
     """Write the features of images and videos to a Parquet file.
 
@@ -75,6 +80,7 @@ def embed(
         inputs: Image files, video files, folders of both, or fsspec URLs of any of these.
         out: The Parquet file; it is complete or absent.
         config: Frame rate, sizes and patch features; the defaults when omitted.
+        **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         CheckpointError: The model cannot be read.
@@ -84,7 +90,7 @@ def embed(
         MachineError: Worker processes died repeatedly.
         OutputError: `out` cannot be written, or another process is writing it.
     """
-    config = arguments.settings(config, EmbedConfig)
+    config = configured(config, EmbedConfig, options, embed)
     target = arguments.path(out, "out")
     _check_target(target, config)
     shard = parse_shard(config.shard) if config.shard else None

@@ -6,12 +6,13 @@ weights). Retrieval in the videos that a run held out has the same baselines and
 suite defines its own split and has averages over its tasks.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from footage import arguments
 from footage.arguments import Location, Locations
@@ -25,15 +26,18 @@ from footage.evaluation.held_out import evaluate_held_out
 from footage.evaluation.models import UNKNOWN, EvaluatedModel, FeatureFunction
 from footage.evaluation.probes import PROBES
 from footage.evaluation.protocols import protocols as named
-from footage.evaluation.results import ResultRow
+from footage.evaluation.results import ResultRow, warnings
 from footage.evaluation.suite import Suite
+from footage.evaluation.tables import tables
 from footage.images.common import some
 from footage.io.copies import on_local_copies
 from footage.io.walk import text
+from footage.keywords import configured
 from footage.models.config import Preprocessing
 from footage.models.load import require_known
 from footage.processes.shards import parse_shard
 from footage.progress import ProgressBar, progress_bar
+from footage.results import Result, View
 from footage.runs import layout
 from footage.suites import pocket
 from footage.suites.task_spec import TaskRow
@@ -48,7 +52,8 @@ SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
 """Name in results and table of each suite; a folder of custom tasks has neither."""
 
 
-class Results(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Results(Result):
     """The result of an evaluation."""
 
     rows: list[ResultRow]
@@ -59,6 +64,16 @@ class Results(NamedTuple):
     """The files of the rows; for a suite a folder per protocol."""
     shard: str = ""
     """The shard of a suite that was evaluated, without rows; empty otherwise."""
+
+    def views(self) -> Sequence[View]:
+        """Return the tables, and the files below them."""
+        if self.shard:
+            return [f"shard {self.shard} is done"]
+        return [*tables(self.rows, self.summaries), *map(str, self.files)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as JSON values, with the warnings."""
+        return {**Result.to_dict(self), "warnings": warnings(self.rows)}
 
 
 @arguments.renamed(labelled="labels")
@@ -73,6 +88,7 @@ def evaluate(
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
+    **options: Any,  # noqa: ANN401
 ) -> Results:
     """Evaluate a model on labelled images, on held-out videos, or on a suite of tasks.
 
@@ -90,13 +106,14 @@ def evaluate(
         config: Protocols, seed and sizes; the defaults when omitted.
         preprocessing: Preprocessing of a function, or of an ONNX file that does not record its own.
         overwrite: Evaluate again and replace the results in `out`; not for suites.
+        **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         CheckpointError: The model cannot be read.
         ConfigError: A folder cannot be used, images in it cannot be read, or `out` contains
             different results.
     """
-    config = arguments.settings(config, EvaluateConfig)
+    config = configured(config, EvaluateConfig, options, evaluate)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     paths = arguments.locations(labels, "labels")
     evaluated = checked(model, paths, suite, config, preprocessing)

@@ -4,8 +4,9 @@ Each format is a class in `footage.models.export`; plugins add others. The outpu
 must reproduce the original's features on random images. Only then does it get its final name.
 """
 
+import dataclasses
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from footage import arguments
 from footage._torchvision_compat import IMPORT_LINE
@@ -17,13 +18,15 @@ from footage.models import load as models
 from footage.models.export.base import EXPORTERS, Exporter, ExportSettings, weights
 from footage.models.parity import errors_of, verified_difference
 from footage.registry import plugin_errors
+from footage.results import PathResult
 from footage.runs import layout
 
 SPACE_FOR_TEXT: Final = 2**18
 """Maximum size of headers and config.json, in bytes."""
 
 
-class Exported(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Exported(PathResult):
     """The output, and its agreement with the original."""
 
     path: Path

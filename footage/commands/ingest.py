@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +30,7 @@ from footage.ingestion.versions import versions
 from footage.ingestion.worker import IngestResult, UnitResult, UnitTask, ingest_unit, video_id
 from footage.io import files
 from footage.io.copies import naming_urls
+from footage.keywords import configured
 from footage.processes import shards
 from footage.processes.executors import Executor
 from footage.progress import progress_bar
@@ -58,6 +60,7 @@ def ingest(
     out: Location,
     config: IngestConfig | None = None,
     executor: Executor | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> IngestReport:
     """Decode videos, detect shots, store frames, and add new videos to the store `out`.
 
@@ -68,13 +71,14 @@ def ingest(
         out: The store's folder.
         config: Ingest settings.
         executor: Runs the tasks; by default, processes on this machine.
+        **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         FootageError: Nothing was found, or more than `max_quarantined_fraction` was quarantined.
         StoreError: The store is damaged, or was created with other settings.
         OutputError: The store cannot be written, or another process is writing it.
     """
-    config = arguments.settings(config, IngestConfig)
+    config = configured(config, IngestConfig, options, ingest)
     if config.shard:
         raise ConfigError("ingest ingests all videos, but shard is set", "use ingest_shard")
     DETECTORS.find(config.detector)

@@ -5,9 +5,10 @@ without labels, in the videos that the run held out. The test part of the labels
 `footage evaluate` with the same labels and seed measures the result on unseen images.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -26,6 +27,7 @@ from footage.models.export.safetensors import write_file
 from footage.models.initial_weights import initial_weights
 from footage.models.load import Model, best_device, load
 from footage.models.mixing import COEFFICIENTS, mixed
+from footage.results import PathResult
 from footage.runs import layout
 from footage.store.reader import Store
 from footage.training import online_metrics, stopping
@@ -34,7 +36,8 @@ from footage.training.config import TrainConfig
 DEFAULT_NAME = "mixed.safetensors"
 
 
-class Mixed(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Mixed(PathResult):
     """The mixture that was chosen."""
 
     path: Path

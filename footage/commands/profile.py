@@ -34,13 +34,16 @@ from footage.invariance.config import ProfileConfig
 from footage.invariance.factors import FRAME_SIZE, factors, scene_distances
 from footage.invariance.results import FILE, Profiled, refuse_another, write_profiles
 from footage.invariance.robustness import VideoSet, open_videos, robustness
+from footage.invariance.tables import tables
 from footage.invariance.video_levels import VIEWS, choose_frames, frame_features, profile_of
 from footage.io import files
 from footage.io.copies import on_local_copies
 from footage.io.walk import text
+from footage.keywords import configured
 from footage.models import load as models
 from footage.progress import progress_bar
 from footage.reporting.profile_picture import draw_profiles
+from footage.results import Result, View
 from footage.runs import layout
 from footage.store.reader import Store
 
@@ -55,11 +58,16 @@ FILE_BYTES: Final = 2_000_000
 """Free space required before the work starts; files are smaller."""
 
 
-class Profiles(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Profiles(Result):
     """The results, and the files that contain them."""
 
     models: list[Profiled]
     files: list[Path]
+
+    def views(self) -> Sequence[View]:
+        """Return the tables, and the files below them."""
+        return [*tables(self.models), *map(str, self.files)]
 
 
 class _Compared(NamedTuple):
@@ -83,6 +91,7 @@ def profile(
     labels: Location = "",
     config: ProfileConfig | None = None,
     overwrite: bool = False,
+    **options: Any,  # noqa: ANN401
 ) -> Profiles:
     """Measure what the features of models are invariant to.
 
@@ -95,6 +104,7 @@ def profile(
         labels: Labelled images of the same classes, on which the classifier is fitted.
         config: Sizes and seed; the defaults when omitted.
         overwrite: Replace another profile in `out`.
+        **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         CheckpointError: A model cannot be read.
@@ -104,7 +114,7 @@ def profile(
         OutputError: `out` cannot be written.
         BusyError: Another process is writing there.
     """
-    config = arguments.settings(config, ProfileConfig)
+    config = configured(config, ProfileConfig, options, profile)
     specs, store = arguments.locations(specs, "models"), arguments.location(store, "store")
     videos, labels = arguments.location(videos, "videos"), arguments.location(labels, "labels")
     folder = arguments.path(out, "out")

@@ -4,13 +4,14 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.io import files
 from footage.io.copies import on_local_copies
+from footage.keywords import configured
 from footage.models import load as models
 from footage.progress import progress_bar
 from footage.reporting.inputs import (
@@ -26,6 +27,7 @@ from footage.reporting.page import page
 from footage.reporting.retrieval import Gallery, answers, gallery
 from footage.reporting.sections.videos import Comparison, StorePictures, without_pictures
 from footage.reporting.thumbnails import contact_sheet
+from footage.results import PathResult
 from footage.runs import layout
 from footage.store.reader import Store
 
@@ -65,10 +67,21 @@ class ReportConfig:
                 )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Reported(PathResult):
+    """The HTML file of a report."""
+
+    path: Path
+
+
 @on_local_copies("runs", "out")
 def report(
-    runs: Locations, *, out: Location = "report.html", config: ReportConfig | None = None
-) -> Path:
+    runs: Locations,
+    *,
+    out: Location = "report.html",
+    config: ReportConfig | None = None,
+    **options: Any,  # noqa: ANN401
+) -> Reported:
     """Write a self-contained HTML report about runs.
 
     Pictures are taken from the store of the first run. If the store is missing, the page states
@@ -80,16 +93,17 @@ def report(
             found there.
         out: The HTML file to write.
         config: Settings of the report; the defaults when omitted.
+        **options: Settings, by name; see `footage.keywords`.
 
     Returns:
-        The page's path.
+        The page's path, in a result that can be used as a path.
 
     Raises:
         CheckpointError: A folder is not one of these, or is damaged.
         OutputError: The page cannot be written.
         ConfigError: No run was given, or `out` is a file that is not a report.
     """
-    config = arguments.settings(config, ReportConfig)
+    config = configured(config, ReportConfig, options, report)
     target = arguments.path(out, "out")
     _check_out(target)
     paths = [Path(each) for each in arguments.locations(runs, "runs")]
@@ -101,7 +115,7 @@ def report(
         raise ConfigError("no run was given", "pass at least one run folder")
     text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths))
     files.write_text(target, text, errors="backslashreplace")
-    return target
+    return Reported(target)
 
 
 def _check_out(path: Path) -> None:

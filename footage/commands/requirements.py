@@ -1,9 +1,16 @@
 """The requirements of a command, which `--dry-run` shows."""
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from footage.results import Result, View
 
 
-class Requirements(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Requirements(Result):
     """What a command needs and what the machine has."""
 
     rows: list[tuple[str, str, str]]
@@ -12,6 +19,20 @@ class Requirements(NamedTuple):
     """Changes that make it fit or run faster."""
     fits: bool
     """Whether memory and disk certainly suffice; False if this is unknown."""
+
+    def views(self) -> Sequence[View]:
+        """Return the table, what to change, and the next step."""
+        table = Table("", "needed", "", box=None, pad_edge=False)
+        for row in self.rows:
+            table.add_row(*row)
+        changes = [f"change: {change}" for change in self.changes]
+        step = "rerun without --dry-run" if self.fits else "change the settings above"
+        return [table, *changes, f"next: {step}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the requirements as JSON values."""
+        rows = [dict(zip(("quantity", "needed", "note"), row, strict=True)) for row in self.rows]
+        return {"requirements": rows, "changes": self.changes, "fits": self.fits}
 
 
 def size(num_bytes: int | float) -> str:

@@ -5,19 +5,21 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from footage.errors import ConfigError, StoreError
 from footage.ingestion.store_repair import Checked, Repaired, check, repair
 from footage.io import files
 from footage.progress import progress_bar
+from footage.results import Result, View, jsonable
 from footage.store import manifest
 from footage.store.description import read_description
 from footage.store.places import LOCK, Place, place_of
 from footage.store.reader import Damage, Store
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class VerifyReport:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class VerifyReport(Result):
     """The results of checking and repairing a store."""
 
     store: str
@@ -47,9 +49,8 @@ class VerifyReport:
             lines += [f"            {self._video(video, is_restored)}" for video in one.videos]
         about = self.checked.description
         parts = self.checked.store.parts if self.checked.store else None
-        num_files = len(about.tables) + (len(parts) if parts else 0)
         lines.append(
-            f"{num_files} files, {about.totals.store_bytes / 1e6:,.1f} MB checked:"
+            f"{self._num_files} files, {about.totals.store_bytes / 1e6:,.1f} MB checked:"
             f" {len(self.checked.damage)} damaged, {len(self.restored)} restored"
         )
         if self.content_hash != about.content_hash:
@@ -64,6 +65,33 @@ class VerifyReport:
                 " `footage store verify` detects damage in them"
             )
         return "\n".join(lines)
+
+    def views(self) -> Sequence[View]:
+        """Return what is shown."""
+        return [self.summary()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        about = self.checked.description
+        damaged = [
+            {**one._asdict(), "restored": one.name in self.restored} for one in self.checked.damage
+        ]
+        values = {
+            "store": self.store,
+            "is_sound": not self.remaining,
+            "num_files": self._num_files,
+            "num_bytes": about.totals.store_bytes,
+            "damaged": damaged,
+            "lost_videos": self.repaired.lost if self.repaired else {},
+            "content_hash": self.content_hash,
+            "content_hash_before": about.content_hash,
+        }
+        return {name: jsonable(value) for name, value in values.items()}
+
+    @property
+    def _num_files(self) -> int:
+        parts = self.checked.store.parts if self.checked.store else None
+        return len(self.checked.description.tables) + (len(parts) if parts else 0)
 
     def _video(self, video: str, is_restored: bool) -> str:
         reason = self.repaired.lost.get(video, "") if self.repaired else ""

@@ -5,14 +5,16 @@ import-parquet   OUT/NAME/ from Parquet files of Hugging Face, marked as a diffe
 doctor           present, absent, damaged
 """
 
+import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from footage.errors import ConfigError, UnknownNameError
 from footage.progress import progress_bar
+from footage.results import Result, View
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab.doctor import SOURCES, Finding, examine
 from footage.suites.vtab.export import export_task, open_tfds
@@ -22,7 +24,18 @@ from footage.suites.vtab.tasks import ROWS, TASKS, VtabTask
 log = logging.getLogger(__name__)
 
 
-def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") -> list[Path]:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Tasks(Result):
+    """The folders of tasks."""
+
+    folders: list[Path]
+
+    def views(self) -> Sequence[View]:
+        """Return a line for each folder."""
+        return list(map(str, self.folders))
+
+
+def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") -> Tasks:
     """Export tasks from TFDS; existing tasks are skipped.
 
     Args:
@@ -37,7 +50,7 @@ def export(*, out: str | Path, tasks: Sequence[str] = (), data_dir: str = "") ->
         ConfigError: A name is unknown, TFDS is not installed, or its data differ.
     """
     chosen = [_task(name) for name in tasks] or list(TASKS)
-    return [_exported(task, Path(out), data_dir) for task in chosen]
+    return Tasks([_exported(task, Path(out), data_dir) for task in chosen])
 
 
 def _exported(task: VtabTask, out: Path, data_dir: str) -> Path:
@@ -50,7 +63,7 @@ def _exported(task: VtabTask, out: Path, data_dir: str) -> Path:
         return export_task(task, records, out, advance=bar.advance)
 
 
-def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
+def imported(folder: str | Path, *, task: str, out: str | Path) -> Tasks:
     """Import one task from Parquet files.
 
     Args:
@@ -66,52 +79,57 @@ def imported(folder: str | Path, *, task: str, out: str | Path) -> Path:
     """
     row = _task(task).row
     with progress_bar(f"import {row.name}", total=_num_images(row), unit="images") as bar:
-        return import_parquet(folder, row, Path(out), advance=bar.advance)
+        return Tasks([import_parquet(folder, row, Path(out), advance=bar.advance)])
 
 
-def doctor(folder: str | Path) -> list[Finding]:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Findings(Result):
+    """The state of every task of a folder."""
+
+    tasks: list[Finding]
+
+    def views(self) -> Sequence[View]:
+        """Return a table with one line per task, and where to get absent tasks."""
+        view = Table(title="VTAB-1k")
+        columns = ("task", "group", "state", "train + val + test", "classes", "deviations")
+        for column in (*columns, "findings"):
+            view.add_column(column)
+        for found in self.tasks:
+            view.add_row(
+                found.name,
+                found.group,
+                found.state,
+                found.counts,
+                found.classes,
+                "; ".join(found.marks),
+                "; ".join((*found.damage, *found.remarks)),
+            )
+        return [view, self.advice] if self.advice else [view]
+
+    @property
+    def advice(self) -> str:
+        """Where to get absent tasks; empty if all are present."""
+        absent = [found.name for found in self.tasks if found.state == "absent"]
+        return f"{len(absent)} of {len(TASKS)} tasks are absent\n{SOURCES}" if absent else ""
+
+    def require_sound(self) -> None:
+        """Raise an error if a present task is damaged.
+
+        Raises:
+            ConfigError: A task is damaged.
+        """
+        damaged = [found.name for found in self.tasks if found.state == "damaged"]
+        if damaged:
+            raise ConfigError(f"damaged: {', '.join(damaged)}", "download or export them again")
+
+
+def doctor(folder: str | Path) -> Findings:
     """Check a folder for the nineteen tasks and for other ones.
 
     Raises:
         ConfigError: The folder does not exist.
     """
-    return examine(folder, ROWS)
-
-
-def table(findings: Iterable[Finding]) -> Table:
-    """Return the findings for a terminal, one line per task."""
-    view = Table(title="VTAB-1k")
-    columns = ("task", "group", "state", "train + val + test", "classes", "deviations", "findings")
-    for column in columns:
-        view.add_column(column)
-    for found in findings:
-        view.add_row(
-            found.name,
-            found.group,
-            found.state,
-            found.counts,
-            found.classes,
-            "; ".join(found.marks),
-            "; ".join((*found.damage, *found.remarks)),
-        )
-    return view
-
-
-def advice(findings: Iterable[Finding]) -> str:
-    """Describe where to get absent tasks; empty if all are present."""
-    absent = [found.name for found in findings if found.state == "absent"]
-    return f"{len(absent)} of {len(TASKS)} tasks are absent\n{SOURCES}" if absent else ""
-
-
-def refuse_damage(findings: Iterable[Finding]) -> None:
-    """Raise an error if a present task is damaged.
-
-    Raises:
-        ConfigError: A task is damaged.
-    """
-    damaged = [found.name for found in findings if found.state == "damaged"]
-    if damaged:
-        raise ConfigError(f"damaged: {', '.join(damaged)}", "download or export them again")
+    return Findings(examine(folder, ROWS))
 
 
 def _task(name: str) -> VtabTask:

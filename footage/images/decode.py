@@ -227,7 +227,7 @@ def _as_stored(upright: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[n
 
 def _pixels(data: bytes, name: str) -> RGB:
     with _opened(data, name) as image:
-        return _upright_rgb(image)
+        return upright_rgb(image)
 
 
 @contextmanager
@@ -257,7 +257,8 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise ImageError(shown, _CURE) from error
 
 
-def _upright_rgb(image: Image.Image) -> RGB:
+def upright_rgb(image: Image.Image) -> RGB:
+    """Return the pixels of a picture as displayed: upright, on white, with 8 bits per channel."""
     image.load()
     # After loading, as in Pillow's exif_transpose: a PNG may declare it after the pixels
     declared = image.getexif().get(jpeg.ORIENTATION, jpeg.UPRIGHT)

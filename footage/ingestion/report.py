@@ -1,16 +1,18 @@
 """The report of an ingest: printed at its end, whether it succeeded or not."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from footage.errors import FootageError, MachineError
 from footage.processes.shards import Shard
+from footage.results import Fields, Result, View, jsonable
 from footage.sandbox.layers import ACTIVE, MISSING, Sandbox
 from footage.text import duration, one_line
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ShardReport:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class ShardReport(Result):
     """What one shard of an ingest did; `--merge` writes the report of all."""
 
     shard: Shard
@@ -25,9 +27,21 @@ class ShardReport:
         lines += [f"not processed  {name}: {reason}" for name, reason in self.failures]
         return "\n".join(map(one_line, lines))
 
+    def views(self) -> Sequence[View]:
+        """Return what is shown."""
+        return [self.summary()]
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class IngestReport:
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {
+            "shard": str(self.shard),
+            "num_videos": self.num_videos,
+            "failures": _records(self.failures, "video", "reason"),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class IngestReport(Result):
     """Content of the store after an ingest; all numbers are about the whole store."""
 
     store: str
@@ -70,19 +84,36 @@ class IngestReport:
             rows += [(ACTIVE, active), (MISSING, missing)]
         return rows
 
-    def lines(self) -> list[str]:
-        """Return the report as text; rejected files and their reasons are at the end."""
-        width = max(len(name) for name, _ in self.rows())
-        lines = [f"{name:<{width}}  {value}" for name, value in self.rows()]
-        lines += [
-            f"{status:<{width}}  {video}: {reason}" for video, status, reason in self.rejected
-        ]
-        lines += [f"{'not processed':<{width}}  {name}: {reason}" for name, reason in self.failures]
-        return [one_line(line) for line in lines]
+    def views(self) -> Sequence[View]:
+        """Return what is shown; rejected files and their reasons are at the end."""
+        rows: list[tuple[str, object]] = [*self.rows()]
+        rows += [(status, f"{video}: {reason}") for video, status, reason in self.rejected]
+        rows += [("not processed", f"{name}: {reason}") for name, reason in self.failures]
+        return [Fields(rows)]
 
     def summary(self) -> str:
-        """Return all lines as one text."""
-        return "\n".join(self.lines())
+        """Return the report as text."""
+        return "\n".join(map(str, self.views()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        sandbox = self.sandbox
+        layers = {"active": sandbox.active, "missing": sandbox.missing} if sandbox else None
+        return {
+            "store": jsonable(self.store),
+            "new_videos": self.new_videos,
+            "totals": jsonable(self.totals),
+            "rejected": _records(self.rejected, "video", "status", "reason"),
+            "failures": _records(self.failures, "video", "reason"),
+            "sandbox": jsonable(layers),
+        }
+
+    def __fspath__(self) -> str:
+        return self.store
+
+
+def _records(rows: Sequence[Sequence[str]], *names: str) -> list[dict[str, Any]]:
+    return [jsonable(dict(zip(names, row, strict=True))) for row in rows]
 
 
 class TooManyRejectedError(FootageError):

@@ -104,9 +104,10 @@ class TrainingLog:
         self._bar.update(step, rate=f"{self._images_per_second():.0f} images/s")
         is_end = step in (self._first_step + 1, self.total_steps)
         is_due = is_end or time.monotonic() - self._last_line > QUIET_SECONDS
-        if not self._bar.is_shown and is_due:
+        if is_due:
             self._last_line = time.monotonic()
-            log.info("step %d of %d  %s", step, self.total_steps, self._rates(levels))
+            extra = {"only_file": self._bar.is_shown}  # the bar shows it on a terminal
+            log.info("step %d of %d  %s", step, self.total_steps, self._rates(levels), extra=extra)
 
     def probe(self, step: int, probed: Mapping[str, float], advice: Sequence[str]) -> None:
         """Record online metrics of the held-out videos, and log problems."""

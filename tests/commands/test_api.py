@@ -89,7 +89,7 @@ def test_a_single_path_is_taken_wherever_several_are(tmp_path, shapes_folder):
     config = EvaluateConfig(protocols=("knn",))
     rows = footage.evaluate(str(run), labels=str(shapes_folder), config=config).rows
     assert rows
-    assert footage.report(run, out=tmp_path / "r.html") == tmp_path / "r.html"
+    assert footage.report(run, out=tmp_path / "r.html").path == tmp_path / "r.html"
     assert footage.export(run, to="timm").path == run / "exports" / "timm"
 
 

@@ -139,10 +139,10 @@ def test_a_page_about_runs_with_and_without_videos(run, shapes_folder, tmp_path)
     )  # fmt: skip
     config = co_training(steps=1, objective=labels_only)
     sup = train(config, labels=shapes_folder, out=tmp_path / "sup")
-    both = report([sup, run], out=tmp_path / "both.html").read_text()
+    both = report([sup, run], out=tmp_path / "both.html").path.read_text()
     assert "shapes (" in both
     assert "60 labels" in both
-    alone = report([sup], out=tmp_path / "alone.html").read_text()
+    alone = report([sup], out=tmp_path / "alone.html").path.read_text()
     assert "None of these runs was trained on videos." in alone
 
 

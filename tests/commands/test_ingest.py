@@ -54,7 +54,7 @@ def test_report_says_what_was_found(whole):
     assert "6 seen = 6 ok + 0 partial + 0 quarantined (6 new)" in text
     assert "18 (3.0 per video)" in text
     assert "no new privileges" in text
-    assert report.lines()[0].startswith("files")
+    assert report.summary().startswith("files")
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -281,6 +281,6 @@ def test_name_with_a_line_end_forges_no_line_of_the_report(tmp_path):
     config = dataclasses.replace(CONFIG, max_quarantined_fraction=1.0)
     report = ingest([str(tmp_path / "in")], tmp_path / "out", config)
     assert [line for line in report.summary().splitlines() if "b.mp4" in line] == [
-        line for line in report.lines() if line.startswith("quarantined")
+        line for line in report.summary().splitlines() if line.startswith("quarantined")
     ]
     assert r"a\nb.mp4" in report.summary()

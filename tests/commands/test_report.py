@@ -81,7 +81,7 @@ def run(hostile_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report([run], out=tmp_path_factory.mktemp("page") / "report.html", config=SMALL)
+    return report([run], out=tmp_path_factory.mktemp("page") / "report.html", config=SMALL).path
 
 
 class _Reader(html.parser.HTMLParser):
@@ -221,7 +221,7 @@ def test_the_page_is_not_wider_than_the_window(page: Path, tmp_path: Path, width
 def test_several_runs_share_their_axes_and_keep_their_names(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "second"
     shutil.copytree(run, other)
-    words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL)).texts)
+    words = " ".join(_read(report([run, other], out=tmp_path / "r.html", config=SMALL).path).texts)
     assert "2 runs: self-supervised training on 6 videos" in words
     assert words.count("Trained for 12 steps.") == 2
     assert "second" in words
@@ -232,7 +232,7 @@ def test_without_the_store_the_page_says_so_and_shows_the_rest(run: Path, tmp_pa
     shutil.copytree(run, lonely)
     record = layout.read_record(lonely)
     (lonely / "run.json").write_text(json.dumps(record | {"store": str(tmp_path / "gone")}))
-    words = " ".join(_read(report([lonely], out=tmp_path / "r.html")).texts)
+    words = " ".join(_read(report([lonely], out=tmp_path / "r.html").path).texts)
     assert "The store of lonely cannot be read" in words
     assert "Trained for 12 steps." in words
 
@@ -241,7 +241,7 @@ def test_a_run_without_steps_or_evaluations_still_gives_a_page(run: Path, tmp_pa
     young = tmp_path / "young"
     young.mkdir()
     shutil.copy(run / "run.json", young)
-    words = " ".join(_read(report([young], out=tmp_path / "r.html", config=SMALL)).texts)
+    words = " ".join(_read(report([young], out=tmp_path / "r.html", config=SMALL).path).texts)
     assert "No steps have been recorded" in words
     assert "No run has been evaluated yet" in words
 
@@ -261,7 +261,7 @@ def test_other_models_that_were_judged_on_a_suite_stand_beside_the_run(
     copy = shutil.copytree(run, tmp_path / "first")
     write_lines(copy / "evaluations" / "vtab-1k" / "lightweight", suite(model="runs/first"))
     write_lines(tmp_path / "other" / "lightweight", suite(model="resnet50.a1_in1k"))
-    written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL)
+    written = report([copy, tmp_path / "other"], out=tmp_path / "r.html", config=SMALL).path
     words = " ".join(" ".join(_read(written).texts).split())
     assert "task group chance first resnet50.a1_in1k deviations" in words
     with pytest.raises(ConfigError, match="no run was given"):
@@ -275,10 +275,10 @@ def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
     looked = ProfileConfig(scenes=2)
     for out in (tmp_path / "beside", copy / "profile"):
         profile([str(copy)], out=out, config=looked)
-    inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL)).texts)
+    inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL).path).texts)
     assert inside.count("Invariance profile") == 2  # in the contents and as a heading
     assert inside.count("Single-factor changes") == 1
-    both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL)
+    both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL).path
     assert " ".join(_read(both).texts).count("Single-factor changes") == 2
     with pytest.raises(ConfigError, match="no run was given"):
         report([tmp_path / "beside"], out=tmp_path / "r.html")

@@ -1,14 +1,14 @@
 import pytest
 
 from footage import cli
-from footage.cli import tables
+from footage.cli import output
 from footage.suites.vtab.tasks import TASKS
 from tests.suites.vtab.folders import write_task
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
-    monkeypatch.setattr(tables, "PIPED_WIDTH", 400)
+    monkeypatch.setattr(output, "WIDTH", 400)
 
 
 def test_the_doctor_of_an_empty_folder_says_where_all_nineteen_come_from(tmp_path, capsys):

@@ -2,9 +2,11 @@
 
 import re
 import shlex
+import shutil
 
 import footage
 from footage import cli
+from footage.commands import api
 from tests.e2e.test_readme import ROOT
 from tests.support.training import AS_OPTIONS, smallest
 
@@ -40,8 +42,10 @@ def test_all_commands_and_then_the_script_run(
         allowed = (0, 1) if command == "doctor" else (0,)  # doctor's depends on the machine
         assert cli.main([command, *words, *smaller]) in allowed, capsys.readouterr().err
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
-    monkeypatch.setattr(footage, "recipe", lambda _: smallest(steps=2), raising=False)
+    monkeypatch.setattr(api, "recipe_named", lambda _: smallest(steps=2))
+    photo = next(path for path in shapes_folder.rglob("*") if path.is_file())
+    shutil.copy(photo, "photo.jpg")
     (script,) = blocks("python")
     exec(compile(script, "README.md", "exec"), {})
     assert (tmp_path / "runs" / "second" / "run.json").exists()
-    assert "features of images with" in capsys.readouterr().out
+    assert "<model 'runs/second': test_resnet, " in capsys.readouterr().out
