@@ -1,11 +1,12 @@
-"""Measure time and memory of the manifest and of opening a store, by the number of videos.
+"""Measure time and memory of planning, of the manifest and of opening a store, by its videos.
 
     python -m benchmarks.scale --videos 1000 10000 100000 1000000 --out results.json
 
 Nothing is decoded: every unit of 64 videos has a synthetic record of ten shots per video, and its
-part is a link to one small file. Each measurement runs in a process of its own, which gives its own
-peak memory. The exponent is the slope of log(seconds) over log(videos), between the two largest
-sizes.
+part is a link to one small file. `plan` makes all tasks of a first ingest, and `plan_again` finds
+that nothing changed; listing the sources takes no part in either. Each measurement runs in a
+process of its own, which gives its own peak memory. The exponent is the slope of log(seconds) over
+log(videos), between the two largest sizes.
 """
 
 import argparse
@@ -29,15 +30,38 @@ import msgspec
 import numpy as np
 import simplejpeg
 
+from footage.ingestion.config import IngestConfig
+from footage.ingestion.source_table import Source, SourceTable
+from footage.ingestion.tasks import left_to_do
 from footage.store import manifest
 from footage.store.parts import part_name
+from footage.store.places import place_of
 from footage.store.reader import Store
 from footage.store.records import ShotRecord, Stamp, Unit, VideoRecord, read_unit, write_unit
 from footage.store.units import UnitWriter
 
 VIDEOS_PER_UNIT = 64
 SHOTS_PER_VIDEO = 10
+TASKS = ("plan", "manifest", "open", "plan_again")
 ABOUT = manifest.Settings({"frames_per_second": 2.0}, {}, {})
+
+
+def name_of(number: int) -> str:
+    """Name of a synthetic source."""
+    return f"folder{number // 1000:05d}/video{number:08d}.mp4"
+
+
+def stamp_of(number: int) -> str:
+    """Stamp of a synthetic source."""
+    return f"{10**7} bytes of {number} ns"
+
+
+def listed(num_videos: int) -> SourceTable:
+    """Sources of different sizes, so that none is read to look for duplicates."""
+    return SourceTable.of(
+        Source(name_of(n), f"/data/videos/{name_of(n)}", "", 10**7 + n, stamp_of(n))
+        for n in range(num_videos)
+    )
 
 
 def write_records(store: Path, num_videos: int) -> None:
@@ -61,7 +85,7 @@ def write_records(store: Path, num_videos: int) -> None:
     for first in range(0, num_videos, VIDEOS_PER_UNIT):
         rows, stamps = [], []
         for number in range(first, min(first + VIDEOS_PER_UNIT, num_videos)):
-            name = f"folder{number // 1000:05d}/video{number:08d}.mp4"
+            name = name_of(number)
             video = f"{name}#{number:016x}"
             record = VideoRecord(
                 video=video, path=name, content_hash=f"{number:064x}", num_bytes=10**7,
@@ -72,7 +96,7 @@ def write_records(store: Path, num_videos: int) -> None:
             shots = [ShotRecord(6.0 * n, 6.0 * n + 6, 1.0, 1) for n in range(SHOTS_PER_VIDEO)]
             place = (number - first) * SHOTS_PER_VIDEO
             rows.append((record, shots, range(place, place + SHOTS_PER_VIDEO)))
-            stamps.append(Stamp(name, f"{10**7} bytes of {number} ns", video))
+            stamps.append(Stamp(name, stamp_of(number), video))
         sha256 = hashlib.sha256(str(first).encode()).hexdigest()
         path = store / part_name(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +115,20 @@ def memory() -> dict[str, float]:
     }
 
 
-def measure(task: str, store: Path) -> dict[str, float]:
+def planned(task: str, store: Path, num_videos: int) -> dict[str, float]:
+    """Plan an ingest, and make all its tasks."""
+    sources = listed(num_videos)
+    start = time.perf_counter()
+    existing = Store.open(store) if task == "plan_again" else None
+    plan = left_to_do(place_of(store), existing, sources, IngestConfig())
+    num_tasks = sum(1 for _ in plan.tasks())
+    return {"seconds": time.perf_counter() - start, **memory(), "tasks": num_tasks}
+
+
+def measure(task: str, store: Path, num_videos: int) -> dict[str, float]:
     """Run one task in this process."""
+    if task.startswith("plan"):
+        return planned(task, store, num_videos)
     start = time.perf_counter()
     if task == "manifest":
         manifest.commit(store, ABOUT)
@@ -112,8 +148,10 @@ def measured(num_videos: int, folder: Path) -> dict[str, Any]:
     store = folder / f"store{num_videos}"
     write_records(store, num_videos)
     results: dict[str, Any] = {"videos": num_videos, "shots": num_videos * SHOTS_PER_VIDEO}
-    for task in ("manifest", "open"):
-        command = [sys.executable, "-m", "benchmarks.scale", "--measure", task, str(store)]
+    for task in TASKS:
+        place = folder / "empty" if task == "plan" else store
+        measured_task = [task, str(place), str(num_videos)]
+        command = [sys.executable, "-m", "benchmarks.scale", "--measure", *measured_task]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         results[task] = json.loads(done.stdout)
     shutil.rmtree(store)
@@ -132,10 +170,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--measure", nargs=2, metavar=("TASK", "STORE"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--measure", nargs=3, metavar=("TASK", "STORE", "N"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
+        task, store, number = options.measure
+        print(json.dumps(measure(task, Path(store), int(number))))
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = [measured(number, Path(folder)) for number in sorted(options.videos)]
@@ -147,9 +188,7 @@ def main() -> None:
         "commit": commit.stdout.strip(),
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "rows": rows,
-        "exponents": {task: exponent(rows, task) for task in ("manifest", "open")}
-        if len(rows) > 1
-        else {},
+        "exponents": {task: exponent(rows, task) for task in TASKS} if len(rows) > 1 else {},
     }
     text = json.dumps(content, indent=1)
     if options.out:

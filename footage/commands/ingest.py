@@ -4,7 +4,7 @@ import dataclasses
 import errno
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from footage.ingestion.report import (
     TooManyRejectedError,
     UnprocessedError,
 )
-from footage.ingestion.sources import Source, find
-from footage.ingestion.tasks import executor_for, left_to_do, tasks_of
+from footage.ingestion.results import Results
+from footage.ingestion.source_table import SourceTable
+from footage.ingestion.sources import find
+from footage.ingestion.tasks import UnitTasks, executor_for, left_to_do, tasks_of
 from footage.ingestion.versions import versions
 from footage.ingestion.worker import IngestResult, UnitResult, UnitTask, ingest_unit, video_id
 from footage.io import files
@@ -92,7 +94,8 @@ def ingest(
         target.check_settings(place, existing, config)
         if config.merge:
             found = left_to_do(place, existing, sources, config)
-            shards.check_none_missing(place.path / WORK, list(found.units), found.num_units)
+            missing = found.positions.tolist()
+            shards.check_none_missing(place.path / WORK, missing, found.num_units)
         results, new_videos = _work(place, existing, sources, config, executor)
         place.remove_work()
     return _report(place, results, new_videos, config)
@@ -127,14 +130,13 @@ def ingest_shard(
         existing = target.existing(place)
         target.check_settings(place, existing, config)
         found = left_to_do(place, existing, sources, config)
-        mine = {position: unit for position, unit in found.units.items() if shard.takes(position)}
-        tasks = tasks_of(place, found._replace(units=mine), config)
-        target.check_space(place, existing, tasks)
+        tasks = tasks_of(place, found.of_shard(shard), config)
+        target.check_space(place, existing, tasks.num_bytes)
         shards.note_count(place.path / WORK, shard.count)
         target.write_settings(place, config)
-        results = _run(place, tasks, executor or executor_for(tasks, config)) if tasks else []
-    failures = _failures(results)
-    return ShardReport(shard=shard, num_videos=len(results) - len(failures), failures=failures)
+        results = Results()
+        _run(place, tasks, executor, config, results)
+    return ShardReport(shard=shard, num_videos=results.num_done, failures=results.failures)
 
 
 @contextmanager
@@ -150,64 +152,67 @@ def _write_errors(store: Path) -> Iterator[None]:
 def _work(
     place: Place,
     existing: Store | None,
-    sources: Sequence[Source],
+    sources: SourceTable,
     config: IngestConfig,
     executor: Executor | None,
-) -> tuple[list[IngestResult], int]:
+) -> tuple[Results, int]:
     """Ingest the units that are left, and write the manifest; repeat units that were damaged."""
     about = manifest.Settings(config.store_settings, dataclasses.asdict(config.limits), versions())
     sandbox: Sandbox | None = None
     for _ in range(_ATTEMPTS):
         found = left_to_do(place, existing, sources, config)
         tasks = tasks_of(place, found, config)
-        target.check_space(place, existing, tasks)
+        target.check_space(place, existing, tasks.num_bytes)
         target.write_settings(place, config)
-        results = [IngestResult(video) for video in found.unchanged]
-        if tasks:
-            results += _run(place, tasks, executor or executor_for(tasks, config))
-        sandbox = results[-1].sandbox or sandbox
-        done = [result.video for result in results if not result.failure]
+        results = Results(found.unchanged, sandbox)
+        _run(place, tasks, executor, config, results)
+        sandbox = results.sandbox
         try:
-            num_new = manifest.commit(place, about, done)
+            return results, manifest.commit(place, about, results.done())
         except MissingVideosError:
             continue
-        return [result._replace(sandbox=sandbox) for result in results], num_new
     raise StoreError(
         f"finished videos in '{place.location}/{WORK}' are repeatedly damaged",
         "check the disk, or choose another --out",
     )
 
 
-def _run(place: Place, tasks: Sequence[UnitTask], executor: Executor) -> list[IngestResult]:
+def _run(
+    place: Place,
+    tasks: UnitTasks,
+    executor: Executor | None,
+    config: IngestConfig,
+    results: Results,
+) -> None:
     """Run the tasks; a unit whose worker keeps dying is divided, so that it costs one video."""
-    results: list[IngestResult] = []
-    num_videos = sum(len(task.sources) for task in tasks)
-    num_bytes = sum(task.num_bytes for task in tasks)
-    space = None if place.remote else SpaceWatch(place.path, num_bytes)
-    num_done = failures = 0
-    sandbox: Sandbox | None = None
-    with progress_bar(f"ingest 0/{num_videos} videos", total=num_bytes, unit="bytes") as bar:
+    if not tasks.num_units:
+        return
+    executor = executor or executor_for(tasks.num_units, config, is_remote=tasks.is_remote)
+    space = None if place.remote else SpaceWatch(place.path, tasks.num_bytes)
+    num_bytes = num_videos = failures = 0
+    with progress_bar(_progress(0, tasks), total=tasks.num_bytes, unit="bytes") as bar:
         for task, unit in _outcomes(tasks, executor):
             for result in unit.results:
-                sandbox = sandbox or result.sandbox  # one copy for all
-                results.append(result._replace(sandbox=sandbox))
+                results.add(result)
                 if not result.only_claimed:  # hostile videos cannot stop an ingest
                     failures = failures + 1 if result.failure else 0
                 if failures == MOST_FAILURES:
                     raise _machine_error(f"{failures} videos in a row", result.failure)
             if space is not None:
                 space.finished(task.num_bytes, unit.stored_bytes)
-            num_done += task.num_bytes
-            bar.update(num_done, description=f"ingest {len(results)}/{num_videos} videos")
-    return results
+            num_videos += len(unit.results)
+            num_bytes += task.num_bytes
+            bar.update(num_bytes, description=_progress(num_videos, tasks))
 
 
-def _outcomes(
-    tasks: Sequence[UnitTask], executor: Executor
-) -> Iterator[tuple[UnitTask, UnitResult]]:
+def _progress(num_videos: int, tasks: UnitTasks) -> str:
+    return f"ingest {num_videos}/{tasks.num_videos} videos"
+
+
+def _outcomes(tasks: UnitTasks, executor: Executor) -> Iterator[tuple[UnitTask, UnitResult]]:
     divided: list[UnitTask] = []
     lost = 0
-    for outcome in executor.run(ingest_unit, tasks):
+    for outcome in executor.run(ingest_unit, tasks.tasks()):
         task: UnitTask = outcome.task
         lost = lost + 1 if outcome.failure else 0
         if lost == MOST_FAILURES:
@@ -229,38 +234,31 @@ def _machine_error(what: str, reason: str) -> MachineError:
     return MachineError(with_limits(f"{what} could not be processed: {reason}"), _MACHINE_HINT)
 
 
-def _failures(results: Sequence[IngestResult]) -> list[tuple[str, str]]:
-    return [
-        (result.video.rpartition("#")[0], result.failure) for result in results if result.failure
-    ]
-
-
-def _report(
-    place: Place, results: Sequence[IngestResult], new_videos: int, config: IngestConfig
-) -> IngestReport:
-    failures = _failures(results)
-    what = f"{len(failures)} of {len(results)} videos"
+def _report(place: Place, results: Results, new_videos: int, config: IngestConfig) -> IngestReport:
+    failures = results.failures
+    what = f"{len(failures)} of {results.num_videos} videos"
     if failures and not (place.path / NAME).exists():
         raise _machine_error(what, failures[0][1])
     opened = Store.open(place)
     columns = ["video", "status", "reason"]
-    rejected = opened.videos.filter(pc.not_equal(opened.videos["status"], "ok"))
+    is_rejected = pc.not_equal(opened.videos["status"], "ok")
+    rejected = opened.videos.select(columns).filter(is_rejected)
     report = IngestReport(
         store=place.location,
         totals=opened.totals,
         rejected=[tuple(row[name] for name in columns) for row in rejected.to_pylist()],
         new_videos=new_videos,
-        sandbox=results[0].sandbox,
+        sandbox=results.sandbox,
         failures=failures,
     )
-    done = pa.array([result.video for result in results if not result.failure], pa.string())
     is_lost = pc.equal(rejected["status"], "quarantined")
-    lost = rejected.filter(pc.and_(is_lost, pc.is_in(rejected["video"], done)))
-    if lost.num_rows > config.max_quarantined_fraction * len(results):
+    is_done = pc.is_in(rejected["video"].cast(pa.large_string()), value_set=results.done())
+    lost = rejected.filter(pc.and_(is_lost, is_done))
+    if lost.num_rows > config.max_quarantined_fraction * results.num_videos:
         reasons = Counter(lost["reason"].to_pylist()).most_common(3)
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons)
         raise TooManyRejectedError(
-            f"{lost.num_rows} of {len(results)} files were quarantined, more than"
+            f"{lost.num_rows} of {results.num_videos} files were quarantined, more than"
             f" {config.max_quarantined_fraction:.0%}: {most}",
             f"the remaining videos are in {place.location}, whose table of videos lists the"
             " reasons; fix the files or raise --max-quarantined-fraction",

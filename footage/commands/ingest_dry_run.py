@@ -5,19 +5,25 @@ import math
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.commands.requirements import Requirements, duration, size
 from footage.errors import ConfigError
-from footage.ingestion import planning, sample, target
+from footage.ingestion import known_videos, planning, sample, target
 from footage.ingestion.config import IngestConfig
+from footage.ingestion.duplicates import duplicates, of_equal_size
 from footage.ingestion.sample import Estimate
-from footage.ingestion.sources import Source, find
-from footage.ingestion.tasks import executor_for, left_to_do
+from footage.ingestion.source_table import SourceTable
+from footage.ingestion.sources import find
+from footage.ingestion.tasks import executor_for, has_urls, left_to_do
 from footage.ingestion.worker import SourceTask, UnitTask
 from footage.io import files
 from footage.io.copies import naming_urls
@@ -37,19 +43,22 @@ _TO_MEASURE = "for an estimate: more --workers, a faster machine, or a selection
 class Work(NamedTuple):
     """What an ingest has to do."""
 
-    sources: Sequence[Source]
-    """All sources."""
-    unchanged: int
-    """Number of sources that the store contains already."""
-    units: dict[int, tuple[SourceTask, ...]]
-    """The remaining units."""
+    plan: planning.Plan
+    """All sources, and the units that are left."""
     copies: str
     """Number of duplicates, as text."""
 
     @property
-    def left(self) -> list[SourceTask]:
+    def left(self) -> SourceTable:
         """The remaining sources."""
-        return [one for unit in self.units.values() for one in unit]
+        return self.plan.sources.take(self.plan.units.rows)
+
+    @property
+    def decoded(self) -> SourceTable:
+        """The remaining sources that are not known to be duplicates."""
+        left = self.left
+        names = pa.array(list(self.plan.copies), pa.large_string())
+        return left.take(np.flatnonzero(~pc.is_in(left.names, value_set=names).to_numpy(False)))
 
 
 class Sample(NamedTuple):
@@ -124,49 +133,31 @@ def dry_run(
     return Requirements(rows, changes, fits)
 
 
-def _work(
-    place: Place, existing: Store | None, sources: Sequence[Source], config: IngestConfig
-) -> Work:
+def _work(place: Place, existing: Store | None, sources: SourceTable, config: IngestConfig) -> Work:
     copies = "0"
 
-    def copies_of(candidates: Sequence[Source], known: planning.Known) -> Mapping[str, str]:
+    def copies_of(candidates: SourceTable, known: pa.Table) -> Mapping[str, str]:
         nonlocal copies
-        similar = _of_equal_size(candidates, known)
-        if any(one.url for one in similar) or _bytes(similar) > COMPARED_BYTES:
+        similar = candidates.take(of_equal_size(candidates, known))
+        is_remote = pc.any(pc.not_equal(similar.table["url"], ""), min_count=0).as_py()
+        if is_remote or similar.total_bytes > COMPARED_BYTES:
             copies = f"at most {len(similar):,}"
             return {}
-        found = planning.duplicates(candidates, known)
+        found = duplicates(candidates, known)
         copies = f"{len(found):,}"
         return found
 
     if target.has_lost_settings(place, existing):
-        plan = planning.plan(sources, {}, {}, copies_of)
+        nothing = known_videos.SCHEMA.empty_table()
+        plan = planning.plan(sources, nothing, nothing, copies_of)
     else:
         plan = left_to_do(place, existing, sources, config, copies_of, changes_nothing=True)
-    units = plan.units
-    if config.shard:
-        shard = shards.parse_shard(config.shard)
-        units = {number: unit for number, unit in units.items() if shard.takes(number)}
-    return Work(sources, len(plan.unchanged), units, copies)
-
-
-def _of_equal_size(candidates: Sequence[Source], known: planning.Known) -> list[Source]:
-    sizes = Counter(one.num_bytes for one in candidates)
-    sizes.update({one.num_bytes for videos in known.values() for one in videos})
-    return [one for one in candidates if one.num_bytes and sizes[one.num_bytes] > 1]
-
-
-def _bytes(sources: Iterable[Source]) -> int:
-    return sum(one.num_bytes for one in sources)
-
-
-def _decoded(work: Work) -> list[Source]:
-    return [one.source for one in work.left if not one.duplicate_of]
+    return Work(plan.of_shard(shards.parse_shard(config.shard)) if config.shard else plan, copies)
 
 
 def _sample(work: Work, config: IngestConfig, executor: Executor | None, seconds: float) -> Sample:
     count = max(sample.VIDEOS, min(config.workers, 4 * sample.VIDEOS))
-    drawn = sample.draw(_decoded(work), count)
+    drawn = sample.draw(work.decoded, count)
     if not drawn:
         return Sample([], 0)
     with tempfile.TemporaryDirectory(prefix="footage-") as folder:
@@ -176,23 +167,25 @@ def _sample(work: Work, config: IngestConfig, executor: Executor | None, seconds
         )  # fmt: skip
         here = dataclasses.replace(config, executor="local")
         tasks = [unit._replace(sources=(SourceTask(one.source),)) for one in drawn]
-        executor = executor or executor_for(tasks, here)
+        is_remote = has_urls(work.plan)
+        executor = executor or executor_for(len(tasks), here, is_remote=is_remote)
         return Sample(sample.costs(drawn, unit, executor, seconds), len(drawn))
 
 
 def _rows_of_work(work: Work) -> list[tuple[str, str, str]]:
-    new = [one.source for one in work.left if not one.known]
-    changed = [one.source for one in work.left if one.known]
+    plan = work.plan
+    is_known = plan.matches.has_any(plan.units.rows)
+    num_bytes, num_changed = work.left.num_bytes, int(is_known.sum())
     rows = [
-        ("sources", f"{len(work.sources):,}", size(_bytes(work.sources))),
-        ("unchanged", f"{work.unchanged:,}", "in the store"),
-        ("new", f"{len(new):,}", size(_bytes(new))),
+        ("sources", f"{len(plan.sources):,}", size(plan.sources.total_bytes)),
+        ("unchanged", f"{len(plan.unchanged):,}", "in the store"),
+        ("new", f"{len(is_known) - num_changed:,}", size(int(num_bytes[~is_known].sum()))),
     ]
-    if changed:
-        how = f"{size(_bytes(changed))}; not decoded if their hashes are unchanged"
-        rows.append(("changed", f"{len(changed):,}", how))
+    if num_changed:
+        how = f"{size(int(num_bytes[is_known].sum()))}; not decoded if their hashes are unchanged"
+        rows.append(("changed", f"{num_changed:,}", how))
     rows.append(("duplicates", work.copies, "not decoded; files of equal size are compared"))
-    rows.append(("units", f"{len(work.units):,}", "tasks that can run at the same time"))
+    rows.append(("units", f"{len(plan.positions):,}", "tasks that can run at the same time"))
     return rows
 
 
@@ -221,9 +214,9 @@ def _row_of_time(work: Work, found: Sample, config: IngestConfig) -> tuple[str, 
     if config.executor == "ray" and cluster:
         value = f"{duration(seconds.total)} {seconds.relative}"
         return ("total time", value, "to be divided by the number of cores of the Ray cluster")
-    workers = max(1, min(config.workers, len(work.units)))
-    longest = max(sum(one.source.num_bytes for one in unit) for unit in work.units.values())
-    every = _bytes(one.source for one in work.left)
+    workers = max(1, min(config.workers, len(work.plan.positions)))
+    sums = work.plan.units.sums(work.plan.sources.num_bytes)
+    longest, every = int(sums.max()), int(sums.sum())
     share = max(1 / workers, longest / every if every else 0.0)
     value = f"{duration(seconds.total * share)} {seconds.relative}"
     limit = ", limited by the largest video" if share > 1.01 / workers else ""
@@ -231,7 +224,8 @@ def _row_of_time(work: Work, found: Sample, config: IngestConfig) -> tuple[str, 
 
 
 def _row_of_rejected(work: Work, found: Sample) -> tuple[str, str, str]:
-    empty = sum(not one.num_bytes and not one.url for one in _decoded(work))
+    is_local = pc.equal(work.decoded.table["url"], "").to_numpy()
+    empty = int((is_local & (work.decoded.num_bytes == 0)).sum())
     reasons = found.rejected
     number = len(found.measured)
     interval = wilson(reasons.total() / number, number)

@@ -23,13 +23,14 @@ from footage.embedding.config import EmbedConfig
 from footage.embedding.rows import COUNTS, MODEL
 from footage.errors import ConfigError
 from footage.evaluation.digests import weights_digest
-from footage.ingestion.sources import Source, batches
+from footage.ingestion.batches import batches
+from footage.ingestion.source_table import Source, SourceTable
 from footage.io import files
 from footage.models import load as models
 
 FILES_PER_PART: Final = 256
 BYTES_PER_PART: Final = 256 * 2**20
-"""A part ends with the source that reaches one of these; see `sources.batches`."""
+"""A part ends with the source that reaches one of these; see `footage.ingestion.batches`."""
 
 
 class Part(NamedTuple):
@@ -76,7 +77,7 @@ def folder_of(target: Path) -> Path:
 
 
 def parts_of(
-    sources: Sequence[Source], folder: Path, model: models.Model, settings: PartSettings
+    sources: SourceTable, folder: Path, model: models.Model, settings: PartSettings
 ) -> list[Part]:
     """The parts of a table, in order."""
     config = settings.config
@@ -87,14 +88,13 @@ def parts_of(
         rows.schema(model, config).metadata[MODEL].decode(),
         [config.frames_per_second, config.patches, config.size, config.batch_size],
     ]
-    return [
-        Part(
-            number,
-            tuple(batch),
-            folder / f"{number:06d}-{_digest([shared, _stamps(batch)])}.parquet",
-        )
-        for number, batch in enumerate(batches(sources, FILES_PER_PART, BYTES_PER_PART))
-    ]
+    divided = batches(sources.num_bytes, FILES_PER_PART, BYTES_PER_PART)
+    found = []
+    for number in range(len(divided.starts) - 1):
+        batch = tuple(sources.take(divided.batch(number)))
+        name = f"{number:06d}-{_digest([shared, _stamps(batch)])}.parquet"
+        found.append(Part(number, batch, folder / name))
+    return found
 
 
 def is_done(part: Part) -> bool:

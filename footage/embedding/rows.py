@@ -19,7 +19,8 @@ from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, netw
 from footage.images import confined, decode
 from footage.images.confined import Squares
 from footage.images.limits import ImageError
-from footage.ingestion.sources import LocalFile, Source, local_copies
+from footage.ingestion.source_table import Source
+from footage.ingestion.sources import LocalFile, local_copies
 from footage.models import load as models
 from footage.video import decode as video
 from footage.video.frame_reader import FrameReader

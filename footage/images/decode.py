@@ -62,13 +62,13 @@ def find_images(folder: Path) -> list[Path]:
         ConfigError: A folder cannot be listed.
     """
     found = walk(folder, is_image_name)
-    if found.unreadable:
+    if unreadable := found.skipped.unreadable:
         raise ConfigError(
-            f"{len(found.unreadable)} folders cannot be listed: {found.unreadable[0]}",
+            f"{len(unreadable)} folders cannot be listed: {unreadable[0]}",
             "check their permissions",
         )
-    if found.skipped():
-        log.info("skipped in %s: %s", folder, found.skipped())
+    if str(found.skipped):
+        log.info("skipped in %s: %s", folder, found.skipped)
     return found.files
 
 

@@ -7,9 +7,7 @@ of a quantity per byte (the Hansen-Hurwitz estimator with systematic sampling). 
 depend on the size.
 """
 
-import bisect
 import contextlib
-import itertools
 import os
 import resource
 import shutil
@@ -19,8 +17,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from footage.errors import MachineError
-from footage.ingestion.sources import Source
+from footage.ingestion.source_table import Source, SourceTable
 from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
 from footage.processes.executors import Executor
 from footage.store.records import finished_units
@@ -81,22 +81,23 @@ class Estimate(NamedTuple):
         return f"± {self.error / self.total if self.total else 0.0:.0%}"
 
 
-def draw(sources: Sequence[Source], number: int) -> list[Drawn]:
+def draw(sources: SourceTable, number: int) -> list[Drawn]:
     """Return up to `number` videos, spread over the bytes and sorted by size.
 
     Args:
         sources: Videos of known size.
         number: Number of shares; a video larger than a share represents several.
     """
-    ordered = sorted((one for one in sources if one.num_bytes), key=lambda one: one.num_bytes)
-    if len(ordered) <= number:
-        return [Drawn(one, one.num_bytes) for one in ordered]
-    ends = list(itertools.accumulate(one.num_bytes for one in ordered))
-    share = ends[-1] / number
-    hits = [bisect.bisect_right(ends, (place + 0.5) * share) for place in range(number)]
-    return [
-        Drawn(ordered[place], share * len(list(group))) for place, group in itertools.groupby(hits)
-    ]
+    order = np.argsort(sources.num_bytes, kind="stable")
+    order = order[sources.num_bytes[order] > 0]
+    if len(order) <= number:
+        return [Drawn(one, one.num_bytes) for one in sources.take(order)]
+    ends = np.cumsum(sources.num_bytes[order])
+    share = int(ends[-1]) / number
+    hits = np.searchsorted(ends, (np.arange(number) + 0.5) * share, side="right")
+    places, counts = np.unique(hits, return_counts=True)
+    drawn = zip(sources.take(order[places]), counts.tolist(), strict=True)
+    return [Drawn(source, share * count) for source, count in drawn]
 
 
 class SampleTask(NamedTuple):

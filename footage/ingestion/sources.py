@@ -11,59 +11,22 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from footage.errors import FootageError, MachineError, OutputError, VideoError
+from footage.ingestion.listing import sorted_sources, with_root
+from footage.ingestion.source_table import Source, SourceTable, record_batches
 from footage.io.files import output_errors
-from footage.io.remote import explained, is_temporary, stamp_of, walked
-from footage.io.walk import Walk, suffixes, text, walk
+from footage.io.remote import explained, is_temporary, stamp_of
+from footage.io.remote import walked as remote_files
+from footage.io.walk import Skipped, suffixes, text, walked
 from footage.text import redacted
 from footage.video.decode import SUFFIXES
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 4 * 2**20
-
-
-class Source(NamedTuple):
-    """One file to work on.
-
-    `name` is unique in a run and the same on every machine: the path relative to the given
-    folder. `url` is empty for a local file; otherwise `location` lies in its file system.
-    Both may carry passwords or signatures; `name` never does. `stamp` changes when the content
-    does: size and modification time, or the etag of an object store. It is empty if nothing
-    identifies the content, as with some web servers.
-    """
-
-    name: str
-    location: str
-    url: str
-    num_bytes: int
-    stamp: str = ""
-
-
-def batches(sources: Iterable[Source], most_files: int, most_bytes: int) -> Iterator[list[Source]]:
-    """Divide sources into batches, which depend on the sources alone.
-
-    Args:
-        sources: The sources, in order.
-        most_files: Largest number of files in a batch.
-        most_bytes: A batch ends with the file that reaches this size; a file of at least this size
-            is a batch of its own.
-    """
-    batch: list[Source] = []
-    num_bytes = 0
-    for source in sources:
-        if source.num_bytes >= most_bytes:
-            yield [source]
-            continue
-        batch.append(source)
-        num_bytes += source.num_bytes
-        if len(batch) == most_files or num_bytes >= most_bytes:
-            yield batch
-            batch, num_bytes = [], 0
-    if batch:
-        yield batch
 
 
 @contextlib.contextmanager
@@ -88,7 +51,7 @@ def find(
     paths: Sequence[str],
     is_wanted: Callable[[str], bool] = is_video_name,
     what: str = "video",
-) -> list[Source]:
+) -> SourceTable:
     """Find all files to work on below some paths or fsspec URLs, sorted by name.
 
     In folders, only files with a wanted name count; a file that is passed directly always counts.
@@ -102,17 +65,17 @@ def find(
     Raises:
         FootageError: A path does not exist, or nothing was found at all.
     """
-    by_location: dict[tuple[str, str], Source] = {}
+    found: list[pa.RecordBatch] = []
     others: Counter[str] = Counter()
-    for path in paths:
-        sources, skipped = _find(path, is_wanted)
-        if skipped.skipped():
-            words = redacted(path), len(sources), skipped.skipped()
-            log.info("%s: %d files found; skipped: %s", *words)
+    for number, path in enumerate(paths):
+        skipped = Skipped()
+        own = list(record_batches(_found(path, is_wanted, skipped)))
+        if str(skipped):
+            num_files = sum(batch.num_rows for batch in own)
+            log.info("%s: %d files found; skipped: %s", redacted(path), num_files, skipped)
         others += skipped.other_suffixes
-        for source in sources:
-            by_location.setdefault((source.url, source.location), source)
-    if not by_location:
+        found += [with_root(batch, number) for batch in own]
+    if not found:
         plural = " or ".join(f"{noun}s" for noun in what.split(" or "))
         seen = f"; files seen: {suffixes(others)}" if others else ""
         raise FootageError(
@@ -120,65 +83,70 @@ def find(
             "in folders, files are selected by suffix and hidden files are skipped; pass a file"
             " directly to try it with any suffix",
         )
-    return sorted(_with_unique_names(by_location.values()))
+    return sorted_sources(pa.Table.from_batches(found))
 
 
-def _find(path: str, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Walk]:
+def _found(path: str, is_wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[Source]:
     if os.path.lexists(path):
-        return _find_local(Path(path), is_wanted)
+        yield from _found_locally(Path(path), is_wanted, skipped)
+        return
     if "://" not in path:
         raise FootageError(f"file or folder not found: {path!r}", "check the path")
     try:
         system, root = fsspec.core.url_to_fs(path)
         system.invalidate_cache()
         if isinstance(system, LocalFileSystem):
-            return _find(root, is_wanted)
-        return _find_remote(path, system, root, is_wanted)
+            yield from _found(root, is_wanted, skipped)
+        else:
+            yield from _found_remotely(path, system, root, is_wanted, skipped)
     except FootageError:
         raise
     except Exception as error:  # file systems raise their own errors
         raise FootageError(*explained(path, error)) from error
 
 
-def _find_local(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[Source], Walk]:
+def _found_locally(
+    root: Path, is_wanted: Callable[[str], bool], skipped: Skipped
+) -> Iterator[Source]:
     if not root.is_dir():
-        return [_local(root, root.name)], Walk([root], 0, Counter(), [])
-    found = walk(root, is_wanted)
-    return [_local(file, str(file.relative_to(root))) for file in found.files], found
+        yield _local(str(root), root.name)
+        return
+    start = len(os.path.join(root, ""))
+    for file in walked(root, is_wanted, skipped):
+        yield _local(file, file[start:])
 
 
-def _local(file: Path, name: str) -> Source:
+def _local(file: str, name: str) -> Source:
     try:
-        found = file.stat()
+        found = os.stat(file)
         num_bytes, stamp = found.st_size, f"{found.st_size} bytes of {found.st_mtime_ns} ns"
     except OSError:  # the reason is recorded when the file is processed
         num_bytes, stamp = 0, ""
     return Source(text(name), os.path.abspath(file), "", num_bytes, stamp)
 
 
-def _find_remote(
+def _found_remotely(
     url: str,
     system: Any,  # noqa: ANN401 (fsspec has no types)
     root: str,
     is_wanted: Callable[[str], bool],
-) -> tuple[list[Source], Walk]:
+    skipped: Skipped,
+) -> Iterator[Source]:
     if not _is_folder(system, root, is_wanted):
         info = system.info(root)
         size = int(info.get("size") or 0)
-        source = Source(_last_name(root), root, url, size, stamp_of(info))
-        return [source], Walk([], 0, Counter(), [])
-    sources, hidden, others = [], 0, Counter[str]()
-    for info in walked(system, root):
+        yield Source(_last_name(root), root, url, size, stamp_of(info))
+        return
+    for info in remote_files(system, root):
         location = str(info["name"])
         name = location[len(root) :].lstrip("/")
         if any(part.startswith(".") for part in name.split("/")):
-            hidden += 1
+            skipped.num_hidden += 1
         elif is_wanted(_last_name(name)):
             size = int(info.get("size") or 0)
-            sources.append(Source(text(redacted(name)), location, url, size, stamp_of(info)))
+            yield Source(text(redacted(name)), location, url, size, stamp_of(info))
         else:
-            others[Path(name).suffix.lower()] += 1
-    return sources, Walk([], hidden, others, [])
+            skipped.other_suffixes[Path(name).suffix.lower()] += 1
 
 
 def _is_folder(system: Any, root: str, is_wanted: Callable[[str], bool]) -> bool:  # noqa: ANN401
@@ -194,17 +162,6 @@ def _is_folder(system: Any, root: str, is_wanted: Callable[[str], bool]) -> bool
 
 def _last_name(location: str) -> str:
     return text(location.partition("?")[0].rstrip("/").rpartition("/")[2])
-
-
-def _with_unique_names(sources: Iterable[Source]) -> Iterator[Source]:
-    """Replace repeated names by full paths, for equal names below different roots."""
-    taken: set[str] = set()
-    for source in sources:
-        name = (
-            source.name if source.name not in taken else text(redacted(source.location.lstrip("/")))
-        )
-        taken.add(name)
-        yield source._replace(name=name)
 
 
 def fetch(source: Source, target: Path, max_bytes: int) -> None:

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from footage.errors import StoreError
 from footage.ingestion.part_repair import FreshVideo, write_again
-from footage.ingestion.sources import Source, find
+from footage.ingestion.source_table import Source
+from footage.ingestion.sources import find
 from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
 from footage.io import files
 from footage.io.documents import read_bytes

@@ -1,13 +1,11 @@
 """Checks of the store that an ingest writes to, and the settings of an unfinished ingest."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from footage.errors import StoreError
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.disk_space import check_before
-from footage.ingestion.worker import UnitTask
 from footage.io.documents import Document
 from footage.store import manifest
 from footage.store.description import EARLIER_TABLES, MANIFESTS, NAME, Setting
@@ -44,10 +42,10 @@ def check_content(place: Place) -> None:
         )
 
 
-def check_space(place: Place, store: Store | None, tasks: Sequence[UnitTask]) -> None:
-    """Check that a local store fits on the disk; a remote one is not checked."""
+def check_space(place: Place, store: Store | None, num_bytes: int) -> None:
+    """Check that new videos of this size fit on the disk; a remote store is not checked."""
     if place.remote is None:
-        check_before(place.path, store, sum(task.num_bytes for task in tasks))
+        check_before(place.path, store, num_bytes)
 
 
 def write_settings(place: Place, config: IngestConfig) -> None:

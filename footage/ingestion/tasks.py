@@ -1,13 +1,17 @@
 """The remaining tasks of an ingest, and the executor that runs them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from footage.ingestion import planning
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from footage.ingestion import known_videos, planning
 from footage.ingestion.config import IngestConfig
-from footage.ingestion.sources import Source
+from footage.ingestion.duplicates import duplicates
+from footage.ingestion.source_table import SourceTable
 from footage.ingestion.worker import UnitTask
-from footage.io.remote import is_url
 from footage.processes import interpreters
 from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.sandbox import policy
@@ -17,29 +21,60 @@ from footage.store.records import finished_units
 from footage.store.sources import read_stamps
 
 
-def tasks_of(place: Place, found: planning.Plan, config: IngestConfig) -> list[UnitTask]:
-    """Return a task for each remaining unit."""
-    store = place.location if place.remote else str(place.path.absolute())
-    return [
-        UnitTask(
-            unit,
-            store,
-            config.extraction,
-            config.detector,
-            config.limits,
-            config.require_sandbox or policy.requires_all(),
-        )
-        for unit in found.units.values()
-    ]
+class UnitTasks(NamedTuple):
+    """A task for each remaining unit, which is made when an executor asks for it."""
+
+    plan: planning.Plan
+    shared: UnitTask
+    """A task without sources."""
+    is_remote: bool
+    """Whether the store or a source is behind a URL."""
+
+    @property
+    def num_units(self) -> int:
+        """Number of tasks."""
+        return len(self.plan.positions)
+
+    @property
+    def num_videos(self) -> int:
+        """Number of files in all tasks."""
+        return len(self.plan.units.rows)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files."""
+        return int(self.plan.sources.num_bytes[self.plan.units.rows].sum())
+
+    def tasks(self) -> Iterator[UnitTask]:
+        """Yield the tasks."""
+        for sources in self.plan.tasks():
+            yield self.shared._replace(sources=sources)
 
 
-def executor_for(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
+def tasks_of(place: Place, plan: planning.Plan, config: IngestConfig) -> UnitTasks:
+    """Return the tasks for the remaining units."""
+    shared = UnitTask(
+        (),
+        place.location if place.remote else str(place.path.absolute()),
+        config.extraction,
+        config.detector,
+        config.limits,
+        config.require_sandbox or policy.requires_all(),
+    )
+    return UnitTasks(plan, shared, place.remote is not None or has_urls(plan))
+
+
+def has_urls(plan: planning.Plan) -> bool:
+    """Return whether a remaining source is behind a URL."""
+    urls = plan.sources.table["url"].take(pa.array(plan.units.rows))
+    return bool(pc.any(pc.not_equal(urls, ""), min_count=0).as_py())
+
+
+def executor_for(num_tasks: int, config: IngestConfig, *, is_remote: bool) -> Executor:
     """Return an executor; its workers get environment variables (credentials) only for URLs."""
-    is_remote = any(is_url(task.store) or one.source.url for task in tasks for one in task.sources)
-    environment = None if is_remote else interpreters.minimal_environment()
     settings = ExecutorSettings(
-        workers=min(config.workers, len(tasks)),
-        environment=environment,
+        workers=min(config.workers, num_tasks),
+        environment=None if is_remote else interpreters.minimal_environment(),
         ray_address=config.ray_address,
     )
     return EXECUTORS.find(config.executor)(settings)
@@ -48,9 +83,9 @@ def executor_for(tasks: Sequence[UnitTask], config: IngestConfig) -> Executor:
 def left_to_do(
     place: Place,
     existing: Store | None,
-    sources: Sequence[Source],
+    sources: SourceTable,
     config: IngestConfig,
-    copies_of: planning.Copies | None = None,
+    copies_of: planning.Copies = duplicates,
     *,
     changes_nothing: bool = False,
 ) -> planning.Plan:
@@ -67,18 +102,17 @@ def left_to_do(
         changes_nothing: Keep damaged records instead of removing them.
     """
     limits = dataclasses.asdict(config.limits)
-    stored: planning.Known = {}
+    stored = known_videos.SCHEMA.empty_table()
     if existing:
-        stored = planning.known_videos(
+        stored = known_videos.known_videos(
             existing.videos,
             read_stamps(place.path),
             retry_quarantined=existing.description.limits != limits,
         )
-    finished: dict[str, list[planning.KnownVideo]] = {}
-    for unit in finished_units(place, keeps_damaged=changes_nothing):
-        other = unit.unit.limits != limits
-        for name, videos in planning.known_videos(
-            unit.videos, unit.stamps, retry_quarantined=other
-        ).items():
-            finished.setdefault(name, []).extend(videos)
+    finished = known_videos.joined(
+        known_videos.known_videos(
+            unit.videos, unit.stamps, retry_quarantined=unit.unit.limits != limits
+        )
+        for unit in finished_units(place, keeps_damaged=changes_nothing)
+    )
     return planning.plan(sources, stored, finished, copies_of)

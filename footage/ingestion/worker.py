@@ -12,7 +12,8 @@ import cv2
 
 from footage.errors import FootageError, MachineError, MissingModuleError, VideoError
 from footage.ingestion.receiving import Receiver
-from footage.ingestion.sources import Source, check_local, fetch
+from footage.ingestion.source_table import Source
+from footage.ingestion.sources import check_local, fetch
 from footage.io.arrow import leave_out_pandas
 from footage.io.files import sha256
 from footage.store.places import place_of

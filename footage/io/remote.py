@@ -320,6 +320,7 @@ def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
                 below.append(path)
             else:
                 yield info
+        system.invalidate_cache(folder)  # it would keep the listings of all folders
         folders += reversed(below)
 
 

@@ -6,26 +6,26 @@ to files that are not below it. Files below real folders come before those that 
 by a link, so their names do not depend on links.
 """
 
+import dataclasses
 import os
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 
-class Walk(NamedTuple):
-    """The files found below a folder."""
+@dataclasses.dataclass(slots=True)
+class Skipped:
+    """What was not wanted below a folder; complete when the walk has ended."""
 
-    files: list[Path]
-    """The wanted files, sorted by path."""
-    num_hidden: int
-    """Hidden files and folders, which were skipped."""
-    other_suffixes: Counter[str]
+    num_hidden: int = 0
+    """Hidden files and folders."""
+    other_suffixes: Counter[str] = dataclasses.field(default_factory=Counter)
     """Files of other kinds, counted by suffix."""
-    unreadable: list[str]
+    unreadable: list[str] = dataclasses.field(default_factory=list)
     """Folders that could not be listed, each with the reason."""
 
-    def skipped(self) -> str:
+    def __str__(self) -> str:
         """Describe what was skipped; empty if nothing was."""
         parts = []
         if self.other_suffixes:
@@ -36,6 +36,14 @@ class Walk(NamedTuple):
         if self.unreadable:
             parts.append(f"{len(self.unreadable)} unreadable folders ({self.unreadable[0]})")
         return ", ".join(parts)
+
+
+class Walk(NamedTuple):
+    """The files found below a folder."""
+
+    files: list[Path]
+    """The wanted files, sorted by path."""
+    skipped: Skipped
 
 
 def suffixes(counts: Counter[str]) -> str:
@@ -51,36 +59,46 @@ def walk(root: Path, is_wanted: Callable[[str], bool]) -> Walk:
         root: The folder; its own name may be hidden.
         is_wanted: Whether a file counts, by its name.
     """
-    found = Walk([], 0, Counter(), [])
+    skipped = Skipped()
+    return Walk(sorted(map(Path, walked(root, is_wanted, skipped))), skipped)
+
+
+def walked(root: Path, is_wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[str]:
+    """Yield the paths of the files below a folder that have a wanted name, in any order.
+
+    Args:
+        root: The folder; its own name may be hidden.
+        is_wanted: Whether a file counts, by its name.
+        skipped: Counts everything else.
+    """
     visited = {_identity(parent.stat()) for parent in root.resolve().parents}
-    waiting: list[Path] = [root]
-    links: list[Path] = []
-    hidden = 0
+    waiting: list[str] = [str(root)]
+    links: deque[str] = deque()
     while waiting or links:
-        folder = waiting.pop() if waiting else links.pop(0)
+        folder = waiting.pop() if waiting else links.popleft()
+        folders: list[str] = []
+        linked: list[str] = []
         try:
-            identity = _identity(folder.stat())
+            identity = _identity(os.stat(folder))
             if identity in visited:
                 continue
             visited.add(identity)
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        skipped.num_hidden += 1
+                    elif entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_symlink() and os.path.isdir(entry.path):
+                        linked.append(entry.path)
+                    elif is_wanted(entry.name):
+                        yield entry.path
+                    else:
+                        skipped.other_suffixes[Path(entry.name).suffix.lower()] += 1
         except OSError as error:
-            found.unreadable.append(f"{folder}: {error.strerror}")
-            continue
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.name.startswith("."):
-                hidden += 1
-            elif entry.is_dir(follow_symlinks=False):
-                waiting.append(path)
-            elif path.is_dir():
-                links.append(path)
-            elif is_wanted(entry.name):
-                found.files.append(path)
-            else:
-                found.other_suffixes[path.suffix.lower()] += 1
-    found.files.sort()
-    return found._replace(num_hidden=hidden)
+            skipped.unreadable.append(f"{folder}: {error.strerror}")
+        waiting += sorted(folders)
+        links += sorted(linked)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -3,8 +3,6 @@
 Everything is Arrow columns and NumPy arrays: no Python object per row.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,10 +56,10 @@ class Gathered:
             if len(tables) > _MOST_TABLES:  # many small tables take more memory than their rows
                 tables[:] = [pa.concat_tables(tables).combine_chunks()]
 
-    def require(self, videos: Sequence[str]) -> None:
-        """Raise `MissingVideosError` unless all these videos are among the rows."""
-        ids = pa.concat_tables(self._videos)["video"]
-        if not pc.all(pc.is_in(pa.array(videos, pa.string()), ids), min_count=0).as_py():
+    def require(self, videos: pa.ChunkedArray) -> None:
+        """Raise `MissingVideosError` unless all these videos, large strings, are among the rows."""
+        ids = pa.concat_tables(self._videos)["video"].cast(pa.large_string())
+        if not pc.all(pc.is_in(videos, value_set=ids), min_count=0).as_py():
             raise MissingVideosError
 
     def tables(self) -> tuple[Tables, int]:

@@ -13,7 +13,6 @@ import errno
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +101,7 @@ def _is_behind(store: Path, newest: int) -> bool:
 def commit(
     store: Path | Place,
     about: Settings,
-    required: Sequence[str] = (),
+    required: pa.ChunkedArray | None = None,
     *,
     even_if_repeated: bool = False,
 ) -> int:
@@ -111,7 +110,7 @@ def commit(
     Args:
         store: The store folder.
         about: The settings for `store.json`.
-        required: Ids of videos that the manifest must list.
+        required: Ids of videos that the manifest must list, as large strings.
         even_if_repeated: Write a manifest even if the units contain nothing new.
 
     Raises:
@@ -125,7 +124,8 @@ def commit(
     gathered = Gathered(existing)
     for unit in finished_units(place):
         gathered.add(unit)
-    gathered.require(required)
+    if required is not None:
+        gathered.require(required)
     old = read_stamps(place.path)
     stamps = newest_stamps(pa.concat_tables([old, *gathered.stamps]))
     tables, num_new = gathered.tables()

@@ -38,7 +38,7 @@ import json, os, sys
 from pathlib import Path
 from footage.commands.ingest import IngestConfig
 from footage.ingestion.worker import SourceTask, UnitTask, ingest_unit
-from footage.ingestion.sources import Source
+from footage.ingestion.source_table import Source
 
 CONFIG = IngestConfig(short_side=64)
 

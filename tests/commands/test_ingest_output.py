@@ -1,5 +1,6 @@
 """Ingest when its output fails: damaged work, unusable paths, full disks."""
 
+import itertools
 import logging
 import os
 import shutil
@@ -30,7 +31,7 @@ class StopsAfter(InThisProcess):
         self._finished = finished
 
     def run(self, function, tasks):
-        yield from super().run(function, tasks[: self._finished])
+        yield from super().run(function, itertools.islice(tasks, self._finished))
         raise KeyboardInterrupt
 
 

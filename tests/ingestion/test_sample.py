@@ -9,13 +9,15 @@ from footage.errors import MachineError
 from footage.ingestion import sample
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.sample import Cost, Drawn, costs, draw, total
-from footage.ingestion.sources import Source
+from footage.ingestion.source_table import Source, SourceTable
 from footage.ingestion.worker import IngestResult, UnitResult, UnitTask
 from tests.support.ingesting import HERE
 
 
 def sources(sizes):
-    return [Source(f"{place}.mp4", f"/{place}.mp4", "", size) for place, size in enumerate(sizes)]
+    return SourceTable.of(
+        Source(f"{place}.mp4", f"/{place}.mp4", "", size) for place, size in enumerate(sizes)
+    )
 
 
 def cost(num_bytes, frames):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from footage.errors import FootageError, OutputError, VideoError
-from footage.ingestion.sources import Source, fetch, find
+from footage.ingestion.source_table import Source
+from footage.ingestion.sources import fetch, find
 from tests.support import synthetic
 
 

@@ -23,9 +23,9 @@ def test_files_are_chosen_by_name_and_everything_skipped_is_counted(tmp_path):
     make(tmp_path, "b.txt", "a/c.txt", "a/x.GIF", "a/y.gif", "README", ".git/d.txt", "a/.e.txt")
     names, found = found_in(tmp_path)
     assert names == ["a/c.txt", "b.txt"]
-    assert found.num_hidden == 2
-    assert dict(found.other_suffixes) == {".gif": 2, "": 1}
-    assert found.skipped() == "3 of other types (.gif 2, no suffix 1), 2 hidden"
+    assert found.skipped.num_hidden == 2
+    assert dict(found.skipped.other_suffixes) == {".gif": 2, "": 1}
+    assert str(found.skipped) == "3 of other types (.gif 2, no suffix 1), 2 hidden"
 
 
 def test_links_to_folders_are_followed_and_loops_end(tmp_path):
@@ -59,7 +59,7 @@ def test_names_that_are_not_utf8_become_escapes():
 
 def test_only_the_commonest_suffixes_are_listed(tmp_path):
     make(tmp_path, *(f"{number}.{'abcdefg'[number]}" for number in range(7)))
-    assert suffixes(walk(tmp_path, is_text).other_suffixes).endswith(", ...")
+    assert suffixes(walk(tmp_path, is_text).skipped.other_suffixes).endswith(", ...")
 
 
 def test_link_to_a_folder_above_is_not_followed(tmp_path):

@@ -7,11 +7,13 @@ caller. A task whose worker dies is tried again, and given up after `ATTEMPTS`.
 
 import contextlib
 import ctypes
+import itertools
 import os
 import pickle
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -38,15 +40,22 @@ class LocalProcesses:
         self._environment = environment
 
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
-        """Yield outcomes when they are ready; an exception of the function is raised here."""
-        waiting = [(task, 1) for task in tasks][::-1]
+        """Yield outcomes when they are ready; an exception of the function is raised here.
+
+        As many tasks as workers are taken in advance.
+        """
+        left = ((task, 1) for task in tasks)
+        waiting: deque[tuple[Any, int]] = deque()
         pool: list[_Worker] = []
         try:
-            while waiting or any(worker.task is not None for worker in pool):
+            while True:
+                waiting += itertools.islice(left, max(0, self._workers - len(waiting)))
+                if not waiting and all(worker.task is None for worker in pool):
+                    return
                 self._fill(pool, len(waiting), function)
                 for worker in pool:
                     if waiting and worker.task is None:
-                        worker.give(*waiting.pop())
+                        worker.give(*waiting.popleft())
                 for worker in _with_news(pool):
                     task, attempt = worker.task, worker.attempt
                     outcome = worker.take()
@@ -57,7 +66,7 @@ class LocalProcesses:
                     death = worker.death
                     worker.end()
                     if attempt < ATTEMPTS:
-                        waiting.append((task, attempt + 1))
+                        waiting.appendleft((task, attempt + 1))
                     else:
                         failure = f"its worker process died {ATTEMPTS} times ({death})"
                         yield Outcome(task, None, failure)
