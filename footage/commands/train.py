@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 @arguments.renamed(images="labels")
-@on_local_copies("out", "labels")
+@on_local_copies("out", "labels", locks="out")
 def train(
     config: TrainConfig,
     *,

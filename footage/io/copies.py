@@ -15,7 +15,7 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -24,14 +24,16 @@ import msgspec
 from footage.errors import FootageError, OutputError, StoreError
 from footage.io import cache, files
 from footage.io.remote import RemoteFile, RemoteFolder, is_url, local_path
+from footage.io.remote_lock import NAME as LOCK
+from footage.io.remote_lock import RemoteLock
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
 log = logging.getLogger(__name__)
 
-_IGNORED = (".lock", ".partial")
-"""Suffixes of files that are never uploaded."""
+_IGNORED = (LOCK, ".partial")
+"""Suffixes of files that are never uploaded, nor downloaded."""
 _COPIES = "copies"
 _URL = ".url"
 _FILE_SUFFIXES = frozenset(
@@ -119,7 +121,7 @@ def pulled(location: str) -> str:
 
 
 def on_local_copies(
-    *names: str,
+    *names: str, locks: str = ""
 ) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
     """Replace URLs in the arguments of a function by local copies.
 
@@ -128,6 +130,10 @@ def on_local_copies(
 
     Args:
         names: The parameters, each of which may be a location or several.
+        locks: The parameter whose remote folder no other process may write meanwhile.
+
+    Raises:
+        BusyError: Another process writes the folder that is to be locked.
     """
 
     def decorate(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
@@ -137,9 +143,12 @@ def on_local_copies(
         def wrapper(*values: Any, **options: Any) -> Returned:  # noqa: ANN401
             given = signature.bind(*values, **options)
             opened: dict[str, LocalCopy] = {}
+            locked: dict[str, LocalCopy] = {}
             for name in given.arguments.keys() & set(names):
-                given.arguments[name] = _with_copies(given.arguments[name], opened)
-            with naming_urls(), _kept_equal(list(opened.values())):
+                own = locked if name == locks else opened
+                given.arguments[name] = _with_copies(given.arguments[name], own)
+            every = [*locked.values(), *opened.values()]
+            with naming_urls(), _locked(locked.values()), _kept_equal(every):
                 return function(*given.args, **given.kwargs)
 
         return wrapper
@@ -161,11 +170,25 @@ def _with_copies(value: Any, opened: dict[str, "LocalCopy"]) -> Any:  # noqa: AN
 
 
 @contextlib.contextmanager
+def _locked(opened: Iterable["LocalCopy"]) -> Iterator[None]:
+    """Keep other processes from writing remote folders."""
+    with contextlib.ExitStack() as stack:
+        for copy in opened if _is_first_process() else ():
+            stack.enter_context(RemoteLock(copy.remote).held())
+        yield
+
+
+def _is_first_process() -> bool:
+    """Return whether this is the only process of a training, or the first one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
 def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
     """Download local copies before a block, and upload their changes after it."""
     for copy in opened:
         copy.pull()
-    uploaded = opened if os.environ.get("RANK", "0") == "0" else []
+    uploaded = opened if _is_first_process() else []
     try:
         yield
     except BaseException:
@@ -211,7 +234,7 @@ class LocalCopy:
         """
         cache.make_folder(self.folder)
         index = self._index()
-        found = {one.name: one for one in self._remote_files()}
+        found = {one.name: one for one in self._remote_files() if self._is_ours(one.name)}
         for name, one in found.items():
             known = index.get(name)
             if known and known.stamp == one.stamp and (self.folder / name).exists():

@@ -4,7 +4,7 @@ The local copy of a remote store has the layout of a local store, without `frame
 and write `store.json`, tables and records in it; a `Place` downloads and uploads them. For a local
 store it transfers nothing. Parts are transferred by the code that reads or writes them.
 
-    URL/.lock           the process that changes the store; rewritten every minute
+    URL/.lock           the process that changes the store; rewritten every 20 seconds
     URL/manifests/..    a manifest exists once its `store.json` does; only one process can write it
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from footage.errors import BusyError
 from footage.io import cache, copies, files
 from footage.io.remote import RemoteFolder, is_url, local_path
+from footage.io.remote_lock import RemoteLock
 from footage.store.description import (
     MANIFESTS,
     NAME,
@@ -29,7 +30,6 @@ from footage.store.description import (
 )
 from footage.store.frames import read_footer
 from footage.store.parts import part_name
-from footage.store.remote_lock import RemoteLock
 
 WORK = ".work"
 """Folder of the files of an unfinished ingest."""

@@ -11,13 +11,14 @@ from footage.commands.evaluate import evaluate
 from footage.commands.export import export
 from footage.commands.report import report
 from footage.commands.train import train
-from footage.errors import CheckpointError, OutputError
+from footage.errors import BusyError, CheckpointError, OutputError
 from footage.evaluation.config import EvaluateConfig
+from footage.io import remote_lock
 from footage.io.copies import LocalCopy, pulled, with_urls
 from footage.models.load import load
 from footage.runs import layout
 from tests.object_storage.test_stores import upload
-from tests.support.object_store import DENIED, KEY, SECRET
+from tests.support.object_store import DENIED, KEY, SECRET, locked_elsewhere
 from tests.support.training import losses, smallest
 
 
@@ -66,6 +67,22 @@ def test_run_is_resumed_from_the_bucket_with_an_empty_cache(
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == sorted(
         path.name for path in (local_run / "checkpoints").iterdir()
     )
+
+
+def test_only_one_machine_trains_in_a_remote_run_at_a_time(bucket, store, monkeypatch):
+    url = f"{bucket}/run"
+    with (
+        locked_elsewhere(url),
+        pytest.raises(BusyError, match=f"'{url}' is being written by process 1 on another-machine"),
+    ):
+        train(smallest(steps=1), out=url, store=store)
+    system = fsspec.filesystem("s3")
+    assert system.find(url) == [f"{url}/.lock".removeprefix("s3://")], "nothing else was written"
+    monkeypatch.setattr(remote_lock, "ABANDONED_SECONDS", 1.0)
+    train(smallest(steps=1), out=url, store=store)  # the other machine does not answer
+    system.invalidate_cache()
+    assert system.exists(f"{url}/run.json")
+    assert not system.exists(f"{url}/.lock")
 
 
 def test_checkpoint_that_cannot_be_uploaded_is_tried_again(bucket, server, store, caplog):

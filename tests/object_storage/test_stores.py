@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 
 import fsspec
-import msgspec
 import pytest
 
 from footage import cli
@@ -16,13 +15,13 @@ from footage.commands.ingest import ingest, ingest_shard
 from footage.commands.ingest_dry_run import dry_run
 from footage.errors import BusyError, ConfigError, StoreError
 from footage.ingestion.sources import find
-from footage.io import cache, range_file
-from footage.store import places, remote_lock
+from footage.io import cache, range_file, remote_lock
+from footage.store import places
 from footage.store.places import RemotePlace
 from footage.store.reader import Store
 from tests.support import synthetic
 from tests.support.ingesting import CONFIG, HERE, RUN
-from tests.support.object_store import SECRET, SLOW
+from tests.support.object_store import SECRET, SLOW, locked_elsewhere
 
 
 @pytest.fixture(scope="session")
@@ -163,11 +162,12 @@ def test_only_one_process_changes_a_store_at_a_time(bucket, video_folder, monkey
         RemotePlace(url).locked(),
     ):
         pass
-    other = msgspec.json.encode(remote_lock.Holder(1, "another-machine", "other", time.time()))
-    fsspec.filesystem("s3").pipe_file(f"{url}/.lock", other)
-    with pytest.raises(BusyError, match="is being written by process 1 on another-machine"):
+    with (
+        locked_elsewhere(url),
+        pytest.raises(BusyError, match="is being written by process 1 on another-machine"),
+    ):
         ingest([str(video_folder)], url, CONFIG, HERE)
-    monkeypatch.setattr(remote_lock, "ABANDONED_SECONDS", 0.0)
+    monkeypatch.setattr(remote_lock, "ABANDONED_SECONDS", 1.0)
     assert ingest([str(video_folder)], url, CONFIG, HERE).new_videos == 6
 
 

@@ -10,11 +10,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fsspec
+import msgspec
 from moto.server import ThreadedMotoServer
+
+from footage.io.remote_lock import NAME, Holder
 
 KEY, SECRET = "AKIDTESTTESTTEST", "verysecretkey/of+tests"
 
@@ -196,3 +199,30 @@ def object_store():
         finally:
             proxy.shutdown()
             server.stop()
+
+
+@contextlib.contextmanager
+def locked_elsewhere(url: str) -> Iterator[None]:
+    """Another machine holds the lock of a remote folder, and shows that it is alive.
+
+    The lock remains afterwards, as if that machine had been switched off.
+    """
+    system = fsspec.filesystem("s3")
+    ended = threading.Event()
+
+    def write() -> None:
+        holder = Holder(1, "another-machine", "other", time.time())
+        system.pipe_file(f"{url}/{NAME}", msgspec.json.encode(holder))
+
+    def go_on_writing() -> None:
+        while not ended.wait(0.2):
+            write()
+
+    write()
+    writer = threading.Thread(target=go_on_writing)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()

@@ -1,7 +1,11 @@
-"""The lock of a remote store: a file that its holder rewrites, because nothing else releases it.
+"""The lock of a remote folder: a file that its holder rewrites, because nothing else releases it.
 
-It keeps two processes from doing the same work. Data are safe without it: a manifest is published
+It keeps two processes from doing the same work. A store is safe without it: a manifest is published
 by a write that fails if the manifest exists.
+
+A process that finds a lock waits until the lock is rewritten, so that its holder must be alive, or
+has not been rewritten for a while, so that its holder must be gone. A job that is started again on
+another machine therefore goes on by itself. The clocks of machines are not compared.
 """
 
 import contextlib
@@ -23,10 +27,12 @@ from footage.io import files
 from footage.io.remote import RemoteFolder
 
 NAME: Final = ".lock"
-REFRESH_SECONDS: Final = 60.0
+REFRESH_SECONDS = 20.0
 """The holder rewrites the lock this often [ours]."""
-ABANDONED_SECONDS = 600.0
+ABANDONED_SECONDS = 120.0
 """A lock that has not been rewritten for this long belongs to a process that died [ours]."""
+POLL_SECONDS: Final = 1.0
+"""A waiting process reads the lock this often [ours]."""
 SETTLE_SECONDS: Final = 1.0
 """Time in which another process that found the same abandoned lock may replace ours [ours]."""
 
@@ -44,18 +50,19 @@ class Holder(msgspec.Struct, frozen=True):
     """Seconds since 1970, by the clock of the holder."""
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the holder has died, or seems to have."""
-        is_here = self.host == socket.gethostname()
-        is_dead = is_here and not files.is_alive(self.pid)
-        return is_dead or time.time() - self.written >= ABANDONED_SECONDS
+    def is_here(self) -> bool:
+        """Whether the holder runs, or ran, on this machine."""
+        return self.host == socket.gethostname()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
 class RemoteLock:
-    """The lock of one remote store.
+    """The lock of one remote folder.
 
     Args:
-        remote: The store folder.
+        remote: The folder.
     """
 
     def __init__(self, remote: RemoteFolder) -> None:
@@ -64,7 +71,7 @@ class RemoteLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock.
+        """Hold the lock; wait for up to two minutes to find out whether its holder is alive.
 
         Raises:
             BusyError: Another process holds it.
@@ -87,19 +94,31 @@ class RemoteLock:
         if self._write(replace=False):
             return
         holder = self.holder()
-        if holder is None or holder.is_gone:
+        if holder is None or self._is_gone(holder):
             self._remote.remove(NAME)
             if self._write(replace=False):
                 time.sleep(SETTLE_SECONDS)
                 if self._is_ours():
                     return
             holder = self.holder()
-        who = f"process {holder.pid} on {holder.host}" if holder else "another process"
         raise BusyError(
-            f"{self._remote.url!r} is being written by {who}",
-            "wait until it has finished; if it was killed, rerun in"
-            f" {ABANDONED_SECONDS / 60:.0f} minutes",
+            f"{self._remote.url!r} is being written by {holder or 'another process'}",
+            "wait until it has finished",
         )
+
+    def _is_gone(self, holder: Holder) -> bool:
+        """Wait until the lock changes or is abandoned; the clock of the holder does not matter."""
+        if holder.is_here:
+            return not files.is_alive(holder.pid)
+        log.info("%s is locked by %s; waiting up to %.0f s for a sign that it is alive",
+                 self._remote.url, holder, ABANDONED_SECONDS)  # fmt: skip
+        end = time.monotonic() + ABANDONED_SECONDS
+        while time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+            found = self.holder()
+            if found != holder:
+                return found is None
+        return True
 
     def holder(self) -> Holder | None:
         """Return the holder as the file names it; None if there is none, or it cannot be read."""
@@ -123,8 +142,8 @@ class RemoteLock:
         while not ended.wait(REFRESH_SECONDS):
             holder = self.holder()
             if holder is not None and holder.token != self._token:
-                log.warning("%s: process %d on %s has taken over the lock of this process",
-                            self._remote.url, holder.pid, holder.host)  # fmt: skip
+                log.warning("%s: %s has taken over the lock of this process",
+                            self._remote.url, holder)  # fmt: skip
                 return
             try:
                 self._write(replace=True)
