@@ -72,8 +72,7 @@ ones, by a straight line or a power law, whichever is larger.
 END = (
     "\n| size | limit | reason |\n| --- | --- | --- |\n"
     "| 10^7 videos | memory of writing the manifest | one process holds all tables |\n"
-    "| 10^7 videos | memory of listing, planning and sampling | they keep Python objects per row;"
-    " this has not been measured |\n"
+    "| 10^7 videos | memory of listing, planning and sampling | this has not been measured |\n"
     "| 10^8 videos | writing the manifest on one machine | the tables would have to be sorted in"
     " pieces to need less memory |\n"
 )

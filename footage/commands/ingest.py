@@ -4,7 +4,7 @@ import dataclasses
 import errno
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from footage.io import files
 from footage.io.copies import naming_urls
 from footage.keywords import configured
 from footage.processes import shards
-from footage.processes.executors import Executor
+from footage.processes.executors import Executor, Outcome
 from footage.progress import progress_bar
 from footage.sandbox.layers import Sandbox
 from footage.sandbox.shortage import with_limits
@@ -210,19 +210,44 @@ def _progress(num_videos: int, tasks: UnitTasks) -> str:
 
 
 def _outcomes(tasks: UnitTasks, executor: Executor) -> Iterator[tuple[UnitTask, UnitResult]]:
-    divided: list[UnitTask] = []
+    """Yield the result of each task, or of a task for each of its videos.
+
+    The videos of a unit whose worker keeps dying get a task each. A video whose worker still dies
+    is tried once more while nothing else runs, and then quarantined, provided that the machine
+    could process any other video.
+    """
+    works = len(tasks.plan.unchanged) > 0
+    waiting = tasks.tasks()
+    for divides in (True, False):
+        lost = []
+        for outcome in _attempted(waiting, executor):
+            if outcome.failure:
+                lost.append(outcome.task)
+            else:
+                works = True
+                yield outcome.task, outcome.result
+        waiting = iter(_divided(lost) if divides else lost)
+    for task in waiting:
+        (outcome,) = _attempted([task], executor)
+        if outcome.failure and works:
+            reason = outcome.failure
+            (outcome,) = _attempted([task._replace(quarantine_reason=reason)], executor)
+        yield task, outcome.result or _failed(task, outcome.failure)
+
+
+def _attempted(tasks: Iterable[UnitTask], executor: Executor) -> Iterator[Outcome]:
+    """Run tasks until too many are lost in a row."""
     lost = 0
-    for outcome in executor.run(ingest_unit, tasks.tasks()):
-        task: UnitTask = outcome.task
+    for outcome in executor.run(ingest_unit, tasks):
         lost = lost + 1 if outcome.failure else 0
         if lost == MOST_FAILURES:
-            raise _machine_error(f"{lost} units in a row", outcome.failure)
-        if outcome.failure and len(task.sources) > 1:
-            divided += [task._replace(sources=(source,)) for source in task.sources]
-        else:
-            yield task, outcome.result or _failed(task, outcome.failure)
-    for outcome in executor.run(ingest_unit, divided) if divided else ():
-        yield outcome.task, outcome.result or _failed(outcome.task, outcome.failure)
+            raise _machine_error(f"{lost} tasks in a row", outcome.failure)
+        yield outcome
+
+
+def _divided(tasks: Iterable[UnitTask]) -> list[UnitTask]:
+    """Return a task for each video."""
+    return [task._replace(sources=(one,)) for task in tasks for one in task.sources]
 
 
 def _failed(task: UnitTask, failure: str) -> UnitResult:

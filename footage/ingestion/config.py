@@ -43,6 +43,8 @@ class IngestConfig:
     """List the videos of all shards in the store, after every shard has finished."""
     max_quarantined_fraction: float = 0.2
     """Fraction of quarantined files, 0 to 1, above which the command ends with an error."""
+    retry_quarantined: bool = False
+    """Decode videos again that the store lists as quarantined."""
     require_sandbox: bool = False
     """Stop with an error unless every layer of the decoder sandbox is available."""
     limits: Limits = dataclasses.field(default_factory=Limits)

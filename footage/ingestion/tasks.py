@@ -91,7 +91,8 @@ def left_to_do(
 ) -> planning.Plan:
     """Plan the remaining work.
 
-    Videos quarantined under other limits, or because they could not be fetched, are retried.
+    Videos quarantined under other limits, or because they could not be fetched, are retried, and
+    all quarantined ones on request.
 
     Args:
         place: The store.
@@ -107,7 +108,7 @@ def left_to_do(
         stored = known_videos.known_videos(
             existing.videos,
             read_stamps(place.path),
-            retry_quarantined=existing.description.limits != limits,
+            retry_quarantined=config.retry_quarantined or existing.description.limits != limits,
         )
     finished = known_videos.joined(
         known_videos.known_videos(

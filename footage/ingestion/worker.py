@@ -62,6 +62,8 @@ class UnitTask(NamedTuple):
     """Name of one of `DETECTORS`."""
     limits: Limits
     require_sandbox: bool = False
+    quarantine_reason: str = ""
+    """If set, the files are not decoded, but quarantined for this reason."""
 
     @property
     def num_bytes(self) -> int:
@@ -162,6 +164,8 @@ def _ingest(decoders: "Decoders", one: SourceTask, writer: UnitWriter) -> Ingest
             if one.duplicate_of.endswith(f"#{content_hash[:16]}"):
                 writer.add(VideoRecord(**about, duplicate_of=one.duplicate_of))
                 return IngestResult(video)
+            if decoders.task.quarantine_reason:
+                raise VideoError(decoders.task.quarantine_reason)
             sandbox = decode_into_unit(writer, decoders, path, about)
     except VideoError as error:
         video = video_id(source.name, content_hash)

@@ -1,6 +1,8 @@
 """Ingest where files, decoders, workers or the machine itself go wrong."""
 
 import ctypes
+import dataclasses
+import hashlib
 import os
 import shutil
 import signal
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 from footage.commands.ingest import IngestConfig, ingest
-from footage.errors import VideoError
+from footage.errors import MachineError, VideoError
 from footage.ingestion import worker
 from footage.ingestion.report import TooManyRejectedError, UnprocessedError
 from footage.ingestion.sources import fetch, find
@@ -28,7 +30,7 @@ from footage.video.extract import FRAME, FRAME_HEADER, REPORT
 from footage.video.sandbox import Limits
 from tests.support import synthetic
 from tests.support.earlier_stores import as_earlier
-from tests.support.ingesting import CONFIG, HERE, RUN, InThisProcess, hashes
+from tests.support.ingesting import CONFIG, HERE, RUN, InThisProcess, WithDeadlyVideo, hashes
 
 
 def broken_files(folder):
@@ -194,6 +196,31 @@ def test_video_whose_worker_keeps_dying_is_not_recorded_and_tried_again(tmp_path
     assert e.value.report.totals["seen"] == e.value.report.totals["ok"] == 1
     again = ingest([str(tmp_path / "in")], tmp_path / "out", CONFIG, HERE)
     assert (again.totals["seen"], again.totals["ok"]) == (2, 2)
+
+
+def test_video_whose_worker_always_dies_is_quarantined_if_others_can_be_processed(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for seed, name in enumerate(("a", "deadly", "z")):
+        synthetic.encode(folder / f"{name}.mp4", synthetic.scene(seed, 1.0))
+    config = dataclasses.replace(CONFIG, max_quarantined_fraction=0.5)
+    report = ingest([str(folder)], out, config, WithDeadlyVideo())
+    ((video, status, reason),) = report.rejected
+    digest = hashlib.sha256((folder / "deadly.mp4").read_bytes()).hexdigest()
+    assert (video, status) == (f"deadly.mp4#{digest[:16]}", "quarantined")
+    assert reason == "its worker process died 3 times (SIGKILL)"
+    assert (report.totals["ok"], report.totals["seen"], report.failures) == (2, 3, [])
+    before = hashes(out)
+    assert ingest([str(folder)], out, config, HERE).new_videos == 0
+    assert hashes(out) == before
+    again = dataclasses.replace(config, retry_quarantined=True)
+    assert ingest([str(folder)], out, again, HERE).totals["ok"] == 3
+    assert ingest([str(folder)], out, again, HERE).new_videos == 0
+
+
+def test_a_deadly_video_alone_is_not_quarantined(tmp_path):
+    synthetic.encode(tmp_path / "in" / "deadly.mp4", synthetic.scene(0, 1.0))
+    with pytest.raises(MachineError, match="1 of 1 videos could not be processed: its worker"):
+        ingest([str(tmp_path / "in")], tmp_path / "out", CONFIG, WithDeadlyVideo())
 
 
 def killed_run(folder, out, is_time):

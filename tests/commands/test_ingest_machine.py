@@ -233,7 +233,7 @@ def test_ingest_stops_after_several_units_in_a_row_that_are_lost(videos, monkeyp
         def run(self, _, tasks):
             yield from (Outcome(task, None, "no reason") for task in tasks)
 
-    with pytest.raises(MachineError, match="5 units in a row could not be processed: no reason"):
+    with pytest.raises(MachineError, match="5 tasks in a row could not be processed: no reason"):
         ingest([str(videos)], videos.parent / "out", CONFIG, Losing())
     assert not (videos.parent / "out" / "store.json").exists()
 

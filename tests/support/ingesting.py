@@ -1,10 +1,14 @@
 """What the tests of ingest share."""
 
 import hashlib
+import os
+import signal
 from pathlib import Path
 
 from footage.commands.ingest import IngestConfig
+from footage.ingestion.worker import ingest_unit
 from footage.processes.executors import Outcome
+from footage.processes.executors.local import LocalProcesses
 
 
 class InThisProcess:
@@ -32,3 +36,19 @@ RUN = (
     "from footage.commands.ingest import IngestConfig, ingest\n"
     "ingest([sys.argv[2]], sys.argv[3], IngestConfig(workers=2, short_side=64))\n"
 )
+
+
+def ingest_unless_deadly(task):
+    """Ingest a unit; the process dies if it decodes deadly.mp4."""
+    is_deadly = any(one.source.name == "deadly.mp4" for one in task.sources)
+    if is_deadly and not task.quarantine_reason:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ingest_unit(task)
+
+
+class WithDeadlyVideo:
+    """Processes on this machine, which die if they decode deadly.mp4."""
+
+    def run(self, function, tasks):
+        assert function is ingest_unit
+        yield from LocalProcesses(2).run(ingest_unless_deadly, tasks)
