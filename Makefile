@@ -22,7 +22,7 @@ PROCESSES := $(if $(ARGS),,-n auto --maxprocesses 8 --dist loadfile --no-loadsco
 # The demo needs no developer tools, and is content with an environment that has them.
 READY := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 
-.PHONY: help demo test check nightly gpu newest docs format constraints clean
+.PHONY: help demo test check nightly gpu newest docs format constraints wheel clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -66,6 +66,11 @@ format: .venv/.dev  ## format the code and fix what ruff can fix
 
 constraints: .venv/.dev  ## pin the installed versions of all developer tools in constraints.txt
 	@$(BIN)/python -m release.constraints
+
+wheel: .venv/.dev  ## build the sdist and the wheel in dist/, and run every command from the wheel
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+	@FOOTAGE_DIST=dist $(QUIET_THREADS) $(BIN)/python -m pytest -q -m '' tests/release/test_wheel.py $(ARGS)
 
 clean:  ## remove caches and build products; keeps .venv, demo/ and runs/
 	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

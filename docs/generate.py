@@ -11,6 +11,7 @@ from docs.pages import (
     commands,
     configuration,
     cost,
+    licences,
     losses,
     paper_map,
     recipes,
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "docs/reference/commands.md": commands.page,
     "docs/reference/configuration.md": configuration.page,
+    "docs/reference/licences.md": licences.page,
     "docs/reference/losses.md": losses.page,
     "docs/reference/recipes.md": recipes.page,
     "docs/background/reliability.md": reliability.page,

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import Distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -12,9 +13,15 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 
 
+def metadata() -> dict[str, Any]:
+    """Return the table `project` of pyproject.toml."""
+    read: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return read
+
+
 def project() -> dict[str, list[str]]:
     """Return the requirements of pyproject.toml by extra; those of footage itself under ""."""
-    read = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    read = metadata()
     extras: Mapping[str, list[str]] = read["optional-dependencies"]
     return {"": read["dependencies"], **extras}
 
