@@ -1,6 +1,9 @@
 """What several test files share: synthetic videos and a small store made of them."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -61,3 +64,16 @@ def memory_bucket() -> Iterator[str]:
     memory, path = fsspec.url_to_fs(url)
     if memory.exists(path):
         memory.rm(path, recursive=True)
+
+
+if "FOOTAGE_CACHE" not in os.environ:
+    os.environ["FOOTAGE_CACHE"] = tempfile.mkdtemp(prefix="footage-cache-")
+    atexit.register(shutil.rmtree, os.environ["FOOTAGE_CACHE"], ignore_errors=True)
+_SHARED_CACHE = os.environ["FOOTAGE_CACHE"]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an empty cache, so that no test depends on the results of another."""
+    if os.environ.get("FOOTAGE_CACHE") == _SHARED_CACHE:
+        monkeypatch.setenv("FOOTAGE_CACHE", str(tmp_path_factory.mktemp("cache")))

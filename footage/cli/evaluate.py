@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from footage.cli import output, parsing
 from footage.cli.following import is_run, log_next
-from footage.cli.options import Flag, Repeated, flat, optional, required
+from footage.cli.options import SOME, Flag, Repeated, flat, optional, required
 from footage.errors import UsageError
 from footage.evaluation.config import EvaluateConfig
 
@@ -23,13 +23,14 @@ def run(words: Sequence[str]) -> None:
 
 
 def _evaluate(
-    model: Annotated[
-        str,
+    models: Annotated[
+        tuple[str, ...],
         Positional,
+        SOME,
         required(
-            "MODEL",
-            "Run, exported file or folder, FILE.onnx, or timm model name. With --suite, also"
-            " the baselines pixels and chance.",
+            "MODEL [MODEL ...]",
+            "Runs, exported files or folders, FILE.onnx, or timm model names. The first is compared"
+            " with each of the others. With --suite, also the baselines pixels and chance.",
         ),
     ],
     *,
@@ -64,7 +65,9 @@ def _evaluate(
     ] = False,
     config: Annotated[EvaluateConfig, arg(name="")] = EvaluateConfig(),  # noqa: B008 (frozen)
 ) -> None:
-    """Evaluate a model on your labelled images or on a task suite, with baselines.
+    """Evaluate models on your labelled images or on a task suite, and compare them.
+
+    A single model is compared with its untrained network.
 
     With --held-out, evaluate retrieval in a run's held-out videos.
 
@@ -83,16 +86,17 @@ def _evaluate(
     if dry_run:
         from footage.commands.evaluate_dry_run import dry_run as measured
 
-        output.show(measured(model, **given))
+        output.show(measured(list(models), **given))
         return
     from footage.commands.evaluate import evaluate
 
-    results = evaluate(model, **given)
+    results = evaluate(list(models), **given)
     output.show(results)
     if results.shard:
         log.info("next: rerun with --merge in place of --shard when all shards are done")
         return
-    if is_run(model):
-        log_next("report", model, "--out", "report.html")
+    runs = [model for model in models if is_run(model)]
+    if runs:
+        log_next("report", *runs, "--out", "report.html")
     else:
-        log_next("profile", model, "--out", "profile")
+        log_next("profile", models[0], "--out", "profile")

@@ -24,7 +24,10 @@ def _report(
         tuple[str, ...],
         Positional,
         SOME,
-        required("RUN [RUN ...]", "Run folders, plus suite results of other models, and profiles."),
+        required(
+            "RUN [RUN ...]",
+            "Run folders, comparisons, suite results of other models, and profiles.",
+        ),
     ],
     *,
     out: Annotated[str, arg(metavar="FILE", help="HTML file to write.")] = "report.html",

@@ -1,15 +1,16 @@
-"""The command `footage evaluate`: on labelled images, held-out videos or a suite of tasks.
+"""The command `footage evaluate`: models on labelled images, held-out videos or a suite of tasks.
 
-Labelled images are split here. The model is compared with its baselines: `chance` (the most common
+Labelled images are split here. Models are compared with their baselines: `chance` (the most common
 class), `pixels` (the image itself at 16 x 16) and `untrained` (the same network with random
 weights). Retrieval in the videos that a run held out has the same baselines and needs no labels. A
 suite defines its own split and has averages over its tasks.
+
+The first of several models is compared with each of the others, a single one with its untrained
+network. Answers of earlier evaluations are reused by content, see `result_cache`.
 """
 
-import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +19,29 @@ from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, UnknownNameError
 from footage.evaluation import execution, runner
-from footage.evaluation.averages import Summary, summarise
+from footage.evaluation.averages import summarise
+from footage.evaluation.comparison_files import (
+    folder_name_of,
+    without_repeats,
+    write_comparison,
+)
 from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.dataset import OTHER, Task, open_task
 from footage.evaluation.folders import Evaluated, evaluate_folders
 from footage.evaluation.held_out import evaluate_held_out
-from footage.evaluation.models import UNKNOWN, EvaluatedModel, FeatureFunction
+from footage.evaluation.models import (
+    CHANCE,
+    UNKNOWN,
+    EvaluatedModel,
+    FeatureFunction,
+    with_baselines,
+)
+from footage.evaluation.outcome import Results
 from footage.evaluation.probes import PROBES
 from footage.evaluation.protocols import protocols as named
-from footage.evaluation.results import ResultRow, warnings
+from footage.evaluation.results import NEAREST, ResultRow
 from footage.evaluation.suite import Suite
-from footage.evaluation.tables import tables
+from footage.evaluation.verdicts import compare, verdict
 from footage.images.common import some
 from footage.io.copies import on_local_copies
 from footage.io.walk import text
@@ -37,7 +50,6 @@ from footage.models.config import Preprocessing
 from footage.models.load import require_known
 from footage.processes.shards import parse_shard
 from footage.progress import ProgressBar, progress_bar
-from footage.results import Result, View
 from footage.runs import layout
 from footage.suites import pocket
 from footage.suites.task_spec import TaskRow
@@ -52,34 +64,14 @@ SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
 """Name in results and table of each suite; a folder of custom tasks has neither."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Results(Result):
-    """The result of an evaluation."""
-
-    rows: list[ResultRow]
-    """One per task, model and protocol; without a suite, the baselines of the model have rows."""
-    summaries: dict[str, Summary]
-    """Averages over the tasks of a suite, by protocol; empty without a suite."""
-    files: list[Path]
-    """The files of the rows; for a suite a folder per protocol."""
-    shard: str = ""
-    """The shard of a suite that was evaluated, without rows; empty otherwise."""
-
-    def views(self) -> Sequence[View]:
-        """Return the tables, and the files below them."""
-        if self.shard:
-            return [f"shard {self.shard} is done"]
-        return [*tables(self.rows, self.summaries), *map(str, self.files)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the results as JSON values, with the warnings."""
-        return {**Result.to_dict(self), "warnings": warnings(self.rows)}
+Evaluable = Location | FeatureFunction
+"""A model to evaluate."""
 
 
 @arguments.renamed(labelled="labels")
 @on_local_copies("model", "out", "data", "labels")
 def evaluate(
-    model: Location | FeatureFunction,
+    model: Evaluable | Sequence[Evaluable],
     *,
     labels: Locations = (),
     suite: str = "",
@@ -90,14 +82,15 @@ def evaluate(
     overwrite: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> Results:
-    """Evaluate a model on labelled images, on held-out videos, or on a suite of tasks.
+    """Evaluate models on labelled images, on held-out videos, or on a suite of tasks.
 
     The same call resumes after a kill. The results of a run are also written to its folder, in
     `RUN/evaluations/`.
 
     Args:
         model: A run folder, an exported file or folder, an ONNX file, a timm name, or a function
-            from normalised images (B, 3, H, W) to features (B, D); on a suite also `pixels`.
+            from normalised images (B, 3, H, W) to features (B, D); on a suite also `pixels`. Or a
+            list of them: the first one is compared with each of the others.
         labels: Folders with one subfolder per class, or list files.
         suite: vtab, pocket, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
@@ -109,33 +102,55 @@ def evaluate(
         **options: Settings, by name; see `footage.keywords`.
 
     Raises:
-        CheckpointError: The model cannot be read.
+        CheckpointError: A model cannot be read.
         ConfigError: A folder cannot be used, images in it cannot be read, or `out` contains
             different results.
     """
     config = configured(config, EvaluateConfig, options, evaluate)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     paths = arguments.locations(labels, "labels")
-    evaluated = checked(model, paths, suite, config, preprocessing)
+    models = [checked(each, paths, suite, config, preprocessing) for each in several(model)]
     if suite:
-        return _on_suite(evaluated, suite, data, out, config)
+        return _on_suite(models, suite, data, out, config)
     found = []
     if config.held_out:
-        found.append(_on_held_out(evaluated, out, overwrite))
+        found += [_on_held_out(each, out, overwrite) for each in models]
     if paths:
-        found.append(_on_labelled(evaluated, paths, out, config, overwrite))
-    rows = [row for each in found for row in each.rows]
-    return Results(rows, {}, [path for each in found for path in each.files])
+        found += _on_labelled(models, paths, out, config, overwrite)
+    rows = without_repeats([row for each in found for row in each.rows])
+    compared = compare(rows)
+    files = [path for each in found for path in each.files]
+    if len(models) > 1 and paths:
+        name = "-".join(dict.fromkeys(row.task for row in rows if row.protocol != NEAREST))
+        files += write_comparison(name, models, rows, compared, out, overwrite=overwrite)
+    return Results(rows, {}, files, "", compared, verdict(compared))
+
+
+def several(model: Evaluable | Sequence[Evaluable]) -> list[Evaluable]:
+    """Return the models of an argument that is one model or a list.
+
+    Raises:
+        ConfigError: The list is empty or contains a model twice.
+    """
+    if callable(model) or isinstance(model, str | os.PathLike):
+        return [model]
+    models = list(model)
+    if not models:
+        raise ConfigError("no model was given", "pass a run, an exported file or a timm name")
+    twice = [str(each) for place, each in enumerate(models) if each in models[:place]]
+    if twice:
+        raise ConfigError(f"{twice[0]!r} was given twice", "pass each model once")
+    return models
 
 
 def checked(
-    model: Location | FeatureFunction,
+    model: Evaluable,
     paths: Sequence[str | Path],
     suite: str,
     config: EvaluateConfig,
     preprocessing: Preprocessing,
 ) -> EvaluatedModel:
-    """Return the model under test, after checking the arguments.
+    """Return a model under test, after checking the arguments.
 
     Raises:
         CheckpointError: The model does not exist.
@@ -166,27 +181,57 @@ def checked(
 
 
 def _on_suite(
-    model: EvaluatedModel, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
+    models: Sequence[EvaluatedModel], name: str, data: str, out: str, config: EvaluateConfig
 ) -> Results:
-    evaluation, folder = suite_evaluation(model, name, data, out, config)
-    with progress_bar(f"evaluate {evaluation.suite}") as bar:
-        if config.shard:
-            shard = parse_shard(config.shard)
-            runner.run_shard(evaluation, shard, _shown(bar))
-            return Results([], {}, [], str(shard))
-        found = runner.run(evaluation, _shown(bar))
-    names = [each.protocol.name for each in evaluation.entries]
+    found: list[ResultRow] = []
+    files: list[Path] = []
+    evaluations = suite_evaluations(models, name, data, out, config)
+    for model, (evaluation, folder) in zip(models, evaluations, strict=True):
+        with progress_bar(f"evaluate {evaluation.suite}") as bar:
+            if config.shard:
+                runner.run_shard(evaluation, parse_shard(config.shard), _shown(bar))
+                continue
+            found += runner.run(evaluation, _shown(bar))
+        own = [each for each in evaluation.entries if each.model.name == model.name]
+        files += [folder / each.protocol.name for each in own]
+    if config.shard:
+        return Results([], {}, [], str(parse_shard(config.shard)))
+    rows = without_repeats(found)
+    first = [row for row in rows if row.model == text(models[0].name)]
     summaries = {
-        each: summarise([row for row in found if row.protocol == each], config.averaging)
-        for each in names
+        protocol: summarise([row for row in first if row.protocol == protocol], config.averaging)
+        for protocol in dict.fromkeys(row.protocol for row in first)
     }
-    return Results(found, summaries, [folder / each for each in names])
+    compared = compare(rows, config.averaging)
+    if len(models) > 1:
+        files += write_comparison(rows[0].suite, models, rows, compared, out, is_suite=True)
+    return Results(rows, summaries, files, "", compared, verdict(compared))
 
 
-def suite_evaluation(
-    model: EvaluatedModel, name: str, data: str | Path, out: str | Path, config: EvaluateConfig
+def suite_evaluations(
+    models: Sequence[EvaluatedModel], name: str, data: str, out: str, config: EvaluateConfig
+) -> list[tuple[execution.Evaluation, Path]]:
+    """Return the evaluation of each model on a suite, and the folder of its results.
+
+    Raises:
+        ConfigError: The suite or its tasks do not exist.
+    """
+    return [
+        _suite_evaluation(
+            each,
+            name,
+            data,
+            str(Path(out) / folder_name_of(each)) if out and len(models) > 1 else out,
+            config,
+        )
+        for each in models
+    ]
+
+
+def _suite_evaluation(
+    model: EvaluatedModel, name: str, data: str, out: str, config: EvaluateConfig
 ) -> tuple[execution.Evaluation, Path]:
-    """Return the evaluation of a model on a suite, and the folder of its results.
+    """Return the evaluation of one model, and its folder.
 
     Raises:
         ConfigError: The suite or its tasks do not exist.
@@ -207,13 +252,16 @@ def suite_evaluation(
         )
     table = {row.name: row.group for row in rows} or dict.fromkeys(folders, OTHER)
     suite = open_suite(data, rows, name=suite_name or _own_name(Path(data)), only=config.tasks)
-    folder = Path(out) if str(out) else _default_out(model, suite, is_known=bool(suite_name))
-    protocols = execution.protocols_of(model, named(config.protocols))
+    folder = Path(out) if out else _default_out(model, suite, is_known=bool(suite_name))
+    protocols = named(config.protocols)
+    entries = [
+        execution.entry(each, protocol, place.resolve() / protocol.name)
+        for each, place in _places(model, folder, is_own=bool(out)).items()
+        for protocol in execution.protocols_of(each, protocols)
+        if each == model or protocol.frozen
+    ]
     evaluation = execution.Evaluation(
-        entries=tuple(
-            execution.entry(model, protocol, folder.resolve() / protocol.name)
-            for protocol in protocols
-        ),
+        entries=tuple(entries),
         tasks=suite.tasks,
         out=folder.resolve(),
         batch_size=config.batch_size,
@@ -223,8 +271,27 @@ def suite_evaluation(
         is_merge=config.merge,
         suite=suite.name,
         table=table,
+        replaces=not out,
     )
     return evaluation, folder
+
+
+def _places(model: EvaluatedModel, folder: Path, *, is_own: bool) -> dict[EvaluatedModel, Path]:
+    """The folders of a model's baselines and its own; a baseline alone has none of them.
+
+    Args:
+        model: The model under test.
+        folder: The folder of its results.
+        is_own: Whether the user chose the folder.
+    """
+    if model.baseline:
+        return {model: folder}
+    names = {each: each.baseline for each in with_baselines(model) if each.baseline != CHANCE}
+    return {model: folder} | {
+        each: folder / name if is_own else folder.with_name(f"{folder.name}-{name}")
+        for each, name in names.items()
+        if name
+    }
 
 
 def _own_name(data: Path) -> str:
@@ -240,7 +307,7 @@ def _default_out(model: EvaluatedModel, suite: Suite, *, is_known: bool) -> Path
         name += "-" + hashlib.sha256(os.fsencode(suite.path.resolve())).hexdigest()[:8]
     if model.run:
         return model.run / layout.EVALUATIONS / (f"{name}-untrained" if model.untrained else name)
-    return Path(layout.EVALUATIONS) / name / re.sub(r"[^\w.-]+", "-", model.name)
+    return Path(layout.EVALUATIONS) / name / folder_name_of(model)
 
 
 def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Evaluated:
@@ -257,24 +324,29 @@ def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Eva
 
 
 def _on_labelled(
-    model: EvaluatedModel,
+    models: Sequence[EvaluatedModel],
     labelled: Sequence[str | Path],
-    out: str | Path,
+    out: str,
     config: EvaluateConfig,
     overwrite: bool,
-) -> Evaluated:
+) -> list[Evaluated]:
     tasks = labelled_tasks(labelled, config)
-    names = [task.name for task in tasks]
-    with progress_bar(f"evaluate {', '.join(names)}") as bar:
-        return evaluate_folders(
-            model,
-            tasks,
-            named(config.protocols),
-            batch_size=config.batch_size,
-            out=Path(out) if str(out) else None,
-            overwrite=overwrite,
-            progress=_shown(bar),
-        )
+    names = ", ".join(task.name for task in tasks)
+    found = []
+    for model in models:
+        with progress_bar(f"evaluate {names}") as bar:
+            each = evaluate_folders(
+                model,
+                tasks,
+                named(config.protocols),
+                batch_size=config.batch_size,
+                out=Path(out) if out and len(models) == 1 else None,
+                overwrite=overwrite,
+                progress=_shown(bar),
+                with_answers=len(models) > 1,
+            )
+        found.append(each)
+    return found
 
 
 def labelled_tasks(labelled: Sequence[str | Path], config: EvaluateConfig) -> list[Task]:

@@ -1,79 +1,83 @@
 """`footage evaluate --dry-run`: estimate the time, memory and disk space of an evaluation."""
 
 import dataclasses
-import functools
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-import numpy as np
 import torch
 
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.commands import evaluate
+from footage.commands.evaluate import Evaluable
+from footage.commands.evaluate_measures import Embedding, Tuning, embedding_of, tuning_of
 from footage.commands.requirements import Requirements, duration, size
 from footage.errors import ConfigError
-from footage.evaluation import execution, models, runner
+from footage.evaluation import execution, result_cache, runner
 from footage.evaluation.config import EvaluateConfig
-from footage.evaluation.execution import Evaluation, Job
-from footage.evaluation.features import FeatureExtractor, extract, refuse_unreadable
-from footage.evaluation.finetune import LabelledPixels, fine_tune
+from footage.evaluation.execution import Entry, Evaluation, Job
 from footage.evaluation.folders import evaluation_of, left_of
-from footage.evaluation.models import UNKNOWN, EvaluatedModel, FeatureFunction
-from footage.evaluation.probes import PROBES, Examples
-from footage.evaluation.protocols import Protocol
+from footage.evaluation.models import UNKNOWN, EvaluatedModel
 from footage.evaluation.protocols import protocols as named
 from footage.io import files
 from footage.io.copies import on_local_copies
 from footage.models.config import Preprocessing
 from footage.models.load import best_device
 from footage.processes.shards import parse_shard
-from footage.training.live_memory import peak_bytes, tensors_of
 from footage.training.loader import free_memory
 from footage.training.rehearsal import OVERHEAD
 
-PROBE_EXAMPLES = 1000
-"""Random examples for timing a probe; more if a task has many classes [ours]."""
-PART_IMAGES = 8
-"""Batch size of the smaller of two training steps that are measured on a CPU [ours]."""
-MOST_SECONDS = 10.0
-"""The largest batch is timed on a CPU only if a step should take less than this [ours]."""
-ANSWER_BYTES = 8
+ANSWER_BYTES: Final = 8
 """Bytes per stored answer, including score and indentation [ours]."""
-RECORD_BYTES = 2000
+RECORD_BYTES: Final = 2000
 """Bytes of the remaining content of the records of a job [ours]."""
 
 
-class Embedding(NamedTuple):
-    """Measurements of frozen features."""
+class Plan(NamedTuple):
+    """The jobs of a model and its baselines."""
 
-    seconds_per_image: float
-    """Time of decoding and of all models."""
-    batch_bytes: int
-    """Memory of the weights of all models and of one batch."""
-    width: int
-    """Total number of features of all models."""
-    probe_seconds: float
-    """Time of all probes of a task, per training example."""
+    evaluation: Evaluation
+    every: list[Job]
+    left: list[Job]
+    entries: list[Entry]
+    """Models under frozen protocols that are left on some task."""
+
+    @property
+    def frozen(self) -> list[Job]:
+        """Jobs left that evaluate frozen features."""
+        return [job for job in self.left if job.kind == "frozen"]
+
+    @property
+    def tuned(self) -> list[Job]:
+        """Jobs left that train."""
+        return [job for job in self.left if job.kind != "frozen"]
+
+    @property
+    def num_images(self) -> int:
+        """Images to decode: all of a task for features, the test part after fine-tuning."""
+        tasks = [(job.kind, self.evaluation.tasks[job.task]) for job in self.left]
+        return sum(
+            task.num_images if kind == "frozen" else len(task.test.paths)
+            for kind, task in tasks
+            if kind != "select"
+        )
 
 
-class Tuning(NamedTuple):
-    """Measurements of fine-tuning."""
+class Measured(NamedTuple):
+    """What the remaining jobs of a plan need."""
 
-    seconds_per_image: float
-    """Time of a training step per image."""
-    memory_bytes: int
-    """Memory of a step with the largest batch."""
-    side: int
-    """Height and width of an image."""
+    embedding: Embedding | None
+    tuning: Tuning | None
+    seconds: float
+    memory: int
+    disk: int
 
 
 @on_local_copies("model", "out", "data", "labels")
 def dry_run(
-    model: Location | FeatureFunction,
+    model: Evaluable | Sequence[Evaluable],
     *,
     labels: Locations = (),
     suite: str = "",
@@ -85,10 +89,11 @@ def dry_run(
 ) -> Requirements:
     """Count the remaining jobs and measure a batch of images; nothing is written.
 
-    The arguments are those of `footage.commands.evaluate.evaluate`.
+    Jobs whose results are recorded or cached do not remain. The arguments are those of
+    `footage.commands.evaluate.evaluate`.
 
     Raises:
-        CheckpointError: The model cannot be read.
+        CheckpointError: A model cannot be read.
         ConfigError: As in `evaluate`, or the configuration has no dry run.
     """
     config = arguments.settings(config, EvaluateConfig)
@@ -97,287 +102,194 @@ def dry_run(
     if config.held_out or config.merge:
         option = "--held-out" if config.held_out else "--merge"
         raise ConfigError(f"{option} has no dry run", f"remove {option} or --dry-run")
-    evaluated = evaluate.checked(model, paths, suite, config, preprocessing)
+    several = evaluate.several(model)
+    tested = [evaluate.checked(each, paths, suite, config, preprocessing) for each in several]
     if suite:
-        evaluation, folder = evaluate.suite_evaluation(evaluated, suite, data, out, config)
-        runner.identify(evaluation, is_dry=True)
+        found = evaluate.suite_evaluations(tested, suite, data, out, config)
+        evaluations = [(evaluation, set[str]()) for evaluation, _ in found]
+        folder = found[0][1]
     else:
-        tasks = evaluate.labelled_tasks(paths, config)
-        protocols = named(config.protocols)
-        file = Path(out) if str(out) else None
-        left = left_of(evaluated, tasks, protocols, file, overwrite=overwrite)
-        folder = file or evaluated.run or Path()
-        records = folder / ".records"  # does not exist, so no job counts as done
-        evaluation = evaluation_of(evaluated, tasks, protocols, config.batch_size, records)
-        done = {task.name for task in tasks} - {task.name for task in left}
-        return _required(evaluation, folder, config, done)
-    return _required(evaluation, folder, config, set())
+        folder = Path(out) if out else tested[0].run or Path()
+        evaluations = _on_labelled(tested, paths, out, config, overwrite=overwrite)
+    return _required(_plans(evaluations, config), folder, config)
 
 
-def _required(
-    evaluation: Evaluation, folder: Path, config: EvaluateConfig, done: set[str]
-) -> Requirements:
+def _on_labelled(
+    models: Sequence[EvaluatedModel],
+    paths: Sequence[str],
+    out: str,
+    config: EvaluateConfig,
+    *,
+    overwrite: bool,
+) -> list[tuple[Evaluation, set[str]]]:
+    """An evaluation for each model, and the names of tasks with earlier results."""
+    tasks = evaluate.labelled_tasks(paths, config)
+    protocols = named(config.protocols)
+    file = Path(out) if out and len(models) == 1 else None
+    found = []
+    for model in models:
+        left = left_of(
+            model, tasks, protocols, file, overwrite=overwrite, with_answers=len(models) > 1
+        )
+        records = (file or model.run or Path()) / ".records"  # does not exist: no job is done
+        evaluation = evaluation_of(model, tasks, protocols, config.batch_size, records)
+        evaluation = dataclasses.replace(evaluation, is_fresh=overwrite)
+        found.append((evaluation, {task.name for task in tasks} - {task.name for task in left}))
+    return found
+
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+
+def _plans(
+    evaluations: Sequence[tuple[Evaluation, set[str]]], config: EvaluateConfig
+) -> list[Plan]:
+    """The jobs of every evaluation; what one answers is cached for those after it."""
+    planned: set[Path] | None = set() if len(evaluations) > 1 and not config.shard else None
+    return [_plan(evaluation, done, config, planned) for evaluation, done in evaluations]
+
+
+def _plan(
+    evaluation: Evaluation, done: set[str], config: EvaluateConfig, planned: set[Path] | None
+) -> Plan:
     every = [job for jobs in execution.rounds_of(evaluation) for job in jobs]
     if config.shard:
         shard = parse_shard(config.shard)
         units = execution.units_of(evaluation)
         every = [job for job in every if shard.takes(units[execution.unit_of(evaluation, job)])]
-    left = [
-        job
-        for job in every
-        if evaluation.tasks[job.task].name not in done and not execution.is_done(evaluation, job)
-    ]
-    rows = _rows_of_jobs(evaluation, every, left)
-    if not left:
+    evaluation, described = runner.preview(evaluation)
+    cached: set[tuple[Path, str]] = set()
+    planned_here = set()
+    if not evaluation.is_fresh and (planned is not None or not result_cache.is_empty()):
+        evaluation = runner.with_digests(evaluation)
+        for entry, task, path in result_cache.places(evaluation, described):
+            is_planned = planned is not None and path in planned
+            if is_planned or result_cache.complete(path, entry, task):
+                cached.add((entry.records, task.name))
+            elif task.name not in done:
+                planned_here.add(path)
+    if planned is not None:
+        planned |= planned_here
+    left, entries = [], {}
+    for job in every:
+        task = evaluation.tasks[job.task]
+        if task.name in done or execution.is_done(evaluation, job):
+            continue
+        if job.kind == "frozen":
+            numbers = execution.frozen_left(evaluation, task)
+            wanted = [evaluation.entries[number] for number in numbers]
+            wanted = [entry for entry in wanted if (entry.records, task.name) not in cached]
+            entries.update(dict.fromkeys(wanted))
+            is_left = bool(wanted)
+        else:
+            is_left = (evaluation.entries[job.entry].records, task.name) not in cached
+        left += [job] if is_left else []
+    return Plan(evaluation, every, left, list(entries))
+
+
+# --- totals --------------------------------------------------------------------------------------
+
+
+def _required(plans: Sequence[Plan], folder: Path, config: EvaluateConfig) -> Requirements:
+    rows = _rows_of_jobs(plans)
+    if not any(plan.left for plan in plans):
         return Requirements([*rows, ("fits", "yes", "all jobs are done")], [], True)
-    frozen = [job for job in left if job.kind == "frozen"]
-    tuned = [job for job in left if job.kind != "frozen"]
     device = best_device()
-    embedding = _embedding(evaluation, frozen, device) if frozen else None
-    tuning = _tuning(evaluation, tuned, device) if tuned else None
-    seconds = _seconds(evaluation, frozen, tuned, embedding, tuning)
-    needed = _memory(evaluation, frozen, tuned, embedding, tuning)
-    needed *= min(evaluation.workers, len(left)) if evaluation.executor == "local" else 1
-    free = free_memory(device)
-    disk, free_disk = _disk(evaluation, left), files.free_bytes(folder)
-    rows += _measured_rows(embedding, tuning, seconds, evaluation, device)
+    measured = [_measured(plan, device) for plan in plans if plan.left]
+    needed, disk = max(each.memory for each in measured), sum(each.disk for each in measured)
+    free, free_disk = free_memory(device), files.free_bytes(folder)
+    rows += _measured_rows(measured, config, device)
     rows.append(("memory", size(needed), f"estimated; {size(free)} free on {device}"))
     rows.append(("disk", size(disk), f"for results; {size(free_disk)} free"))
     fits = needed <= free and disk <= free_disk
     rows.append(("fits", "yes" if fits else "no", ""))
     changes = []
     if needed > free:
-        changes.append(_less_memory(evaluation, is_tuned=bool(tuned)))
+        changes.append(_less_memory(config, is_tuned=any(plan.tuned for plan in plans)))
     if disk > free_disk:
         changes.append("less disk: free some space, or choose another --out")
     return Requirements(rows, changes, fits)
 
 
-def _rows_of_jobs(
-    evaluation: Evaluation, every: Sequence[Job], left: Sequence[Job]
-) -> list[tuple[str, str, str]]:
-    names = dict.fromkeys(entry.model.name for entry in evaluation.entries)
-    protocols = dict.fromkeys(entry.protocol.name for entry in evaluation.entries)
-    kinds = Counter(job.kind for job in left)
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    tasks = [task.name for task in evaluation.tasks]
+def _rows_of_jobs(plans: Sequence[Plan]) -> list[tuple[str, str, str]]:
+    entries = [entry for plan in plans for entry in plan.evaluation.entries]
+    names = dict.fromkeys(entry.model.name for entry in entries)
+    protocols = dict.fromkeys(entry.protocol.name for entry in entries)
+    left = [job for plan in plans for job in plan.left]
+    num_jobs = sum(len(plan.every) for plan in plans)
+    counted = ", ".join(
+        f"{count} {kind}" for kind, count in Counter(job.kind for job in left).items()
+    )
+    tasks = [task.name for task in plans[0].evaluation.tasks]
     more = f" and {len(tasks) - 5} more" if len(tasks) > 5 else ""
     return [
         ("models", f"{len(names)}", ", ".join(names)),
         ("tasks", f"{len(tasks)}", ", ".join(tasks[:5]) + more),
         ("protocols", f"{len(protocols)}", ", ".join(protocols)),
-        ("jobs", f"{len(every):,}", f"{len(every) - len(left):,} done"),
+        ("jobs", f"{num_jobs:,}", f"{num_jobs - len(left):,} done or cached"),
         ("jobs left", f"{len(left):,}", counted),
-        ("images", f"{_images(evaluation, left):,}", "to decode and embed"),
+        ("images", f"{sum(plan.num_images for plan in plans):,}", "to decode and embed"),
     ]
 
 
-def _images(evaluation: Evaluation, jobs: Sequence[Job]) -> int:
-    """Number of images to decode: all of a task for features, the test part after fine-tuning."""
-    tasks = evaluation.tasks
-    return sum(
-        tasks[job.task].num_images if job.kind == "frozen" else len(tasks[job.task].test.paths)
-        for job in jobs
-        if job.kind != "select"
-    )
-
-
-# --- measuring -----------------------------------------------------------------------------------
-
-
-def _embedding(evaluation: Evaluation, jobs: Sequence[Job], device: torch.device) -> Embedding:
-    """Time a batch with all models, after a first one that starts decoders and kernels."""
-    entries = [entry for entry in evaluation.entries if entry.protocol.frozen]
-    loaded = {entry.model: models.frozen(entry.model, device).extractor for entry in entries}
-    task = evaluation.tasks[jobs[0].task]
-    paths = [path for part in (task.train, task.val, task.test) for path in part.paths]
-    batch = paths[: evaluation.batch_size]
-    _extracted(batch, loaded, evaluation.batch_size, task.name)
-    start = time.perf_counter()
-    widths = _extracted(batch, loaded, evaluation.batch_size, task.name)
-    seconds = (time.perf_counter() - start) / len(batch)
-    weights = sum(
-        tensor.nbytes
-        for model in loaded
-        if model.has_backbone
-        for tensor in models.load(model, seed=0).backbone.state_dict().values()
-    )
-    peak = max(_forward_bytes(one, evaluation.batch_size, device) for one in loaded.values())
-    fitted = sum(
-        _probe_seconds(entry.protocol, widths[entry.model], task.num_classes)
-        for entry in entries
-        if entry.protocol.adapt in PROBES
-    )
-    return Embedding(seconds, weights + peak, sum(widths.values()), fitted)
-
-
-def _extracted(
-    paths: Sequence[Path],
-    extractors: dict[EvaluatedModel, FeatureExtractor],
-    batch_size: int,
-    name: str,
-) -> dict[EvaluatedModel, int]:
-    """Extract features and return their widths."""
-    found = extract(paths, extractors, batch_size=batch_size)
-    refuse_unreadable(found.unreadable, len(paths), name)
-    return {key: features.shape[1] for key, features in found.features.items()}
-
-
-def _forward_bytes(extractor: FeatureExtractor, count: int, device: torch.device) -> int:
-    pixels = np.zeros((count, extractor.size, extractor.size, 3), np.uint8)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        extractor.function(pixels)
-        return torch.cuda.max_memory_reserved(device)
-    return peak_bytes(lambda: extractor.function(pixels))
-
-
-def _probe_seconds(protocol: Protocol, width: int, num_classes: int) -> float:
-    """Return the time per example to fit a probe to random features."""
-    count = max(PROBE_EXAMPLES, 2 * num_classes)
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(count, width, generator=generator)
-    labels = torch.arange(count) % num_classes
-    split = count * 4 // 5
-    train, val = (
-        Examples(features[:split], labels[:split]),
-        Examples(features[split:], labels[split:]),
-    )
-    start = time.perf_counter()
-    PROBES[protocol.adapt](train, val, num_classes)
-    return (time.perf_counter() - start) / count
-
-
-def _tuning(evaluation: Evaluation, jobs: Sequence[Job], device: torch.device) -> Tuning:
-    """Measure a few steps; on a CPU, memory is extrapolated from small batches to the largest."""
-    found = [
-        _tuned(entry, evaluation.tasks[jobs[0].task].num_classes, device)
-        for entry in {evaluation.entries[job.entry]: None for job in jobs}
-    ]
-    return Tuning(*map(max, zip(*found, strict=True)))
-
-
-def _tuned(entry: execution.Entry, num_classes: int, device: torch.device) -> Tuning:
-    largest = max(setting.batch_size for setting in entry.protocol.settings)
-    timed = largest if device.type == "cuda" else 2 * PART_IMAGES
-    model = models.load(entry.model, seed=0)
-    side = model.preprocessing.size
-
-    def train(count: int, steps: int) -> None:
-        setting = dataclasses.replace(entry.protocol.settings[0], steps=steps, batch_size=count)
-        pixels = np.zeros((count, side, side, 3), np.uint8)
-        part = LabelledPixels(pixels, np.arange(count) % num_classes)
-        fine_tune(model, part, num_classes, entry.protocol, setting, 0, device)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        try:
-            train(largest, 1)
-        except torch.OutOfMemoryError:
-            return Tuning(float("nan"), 2 * torch.cuda.mem_get_info(device)[1], side)
-        memory = torch.cuda.max_memory_reserved(device)
-    else:
-        weights = tensors_of(model.backbone)
-        few, more = (
-            peak_bytes(functools.partial(train, count, 1), weights)
-            for count in (PART_IMAGES, 2 * PART_IMAGES)
-        )
-        slope = max(more - few, 0) / PART_IMAGES
-        memory = round(OVERHEAD * (more + slope * (largest - 2 * PART_IMAGES)))
-    seconds = _timed(train, timed)
-    if seconds * largest / timed < MOST_SECONDS and memory < free_memory(device) / 2:
-        timed, seconds = largest, _timed(train, largest)
-    return Tuning(seconds / timed, memory, side)
-
-
-def _timed(train: Callable[[int, int], None], count: int) -> float:
-    """Return the time of a training step: the difference between two runs.
-
-    On a busy machine the longer run may be the faster one; then half of its time is returned.
-    """
-    start = time.perf_counter()
-    train(count, 1)
-    middle = time.perf_counter()
-    train(count, 2)
-    one, two = middle - start, time.perf_counter() - middle
-    return two - one if two > one else two / 2
-
-
-# --- totals --------------------------------------------------------------------------------------
-
-
-def _seconds(
-    evaluation: Evaluation,
-    frozen: Sequence[Job],
-    tuned: Sequence[Job],
-    embedding: Embedding | None,
-    tuning: Tuning | None,
-) -> float:
-    seconds = 0.0
-    if embedding is not None:
+def _measured(plan: Plan, device: torch.device) -> Measured:
+    """Measure the models of a plan that has jobs left."""
+    evaluation, frozen, tuned = plan.evaluation, plan.frozen, plan.tuned
+    embedding = tuning = None
+    seconds, needed = 0.0, [0]
+    if frozen:
+        task = evaluation.tasks[frozen[0].task]
+        embedding = embedding_of(plan.entries, task, evaluation.batch_size, device)
         for job in frozen:
             task = evaluation.tasks[job.task]
             seconds += task.num_images * embedding.seconds_per_image
             fitted = len(task.train.paths) + len(task.val.paths)
             seconds += fitted * embedding.probe_seconds
-    if tuning is not None:  # the cost of a job counts a training image as three forward passes
-        cost = sum(job.cost for job in tuned)
-        seconds += cost * tuning.seconds_per_image / execution.TRAINING_COST
-    return seconds
-
-
-def _memory(
-    evaluation: Evaluation,
-    frozen: Sequence[Job],
-    tuned: Sequence[Job],
-    embedding: Embedding | None,
-    tuning: Tuning | None,
-) -> int:
-    needed = [0]
-    if embedding is not None:
         largest = max(evaluation.tasks[job.task].num_images for job in frozen)
         features = 2 * 4 * largest * embedding.width  # twice: they are copied when they are joined
         needed.append(round(OVERHEAD * embedding.batch_bytes) + features)
-    if tuning is not None:
+    if tuned:
+        tuning = tuning_of(evaluation, tuned, device)
+        # the cost of a job counts a training image as three forward passes
+        cost = sum(job.cost for job in tuned)
+        seconds += cost * tuning.seconds_per_image / execution.TRAINING_COST
         largest = max(evaluation.tasks[job.task].num_images for job in tuned)
         needed.append(tuning.memory_bytes + 3 * largest * tuning.side**2)
-    return max(needed)
+    processes = min(evaluation.workers, len(plan.left)) if evaluation.executor == "local" else 1
+    return Measured(embedding, tuning, seconds, max(needed) * processes, _disk(plan))
 
 
-def _disk(evaluation: Evaluation, left: Sequence[Job]) -> int:
-    probes = sum(entry.protocol.frozen for entry in evaluation.entries)
+def _disk(plan: Plan) -> int:
     answers = sum(
-        len(evaluation.tasks[job.task].test.paths) * (probes if job.kind == "frozen" else 1)
-        for job in left
+        len(plan.evaluation.tasks[job.task].test.paths)
+        * (len(plan.entries) if job.kind == "frozen" else 1)
+        for job in plan.left
         if job.kind != "select"
     )
-    return answers * ANSWER_BYTES + len(left) * RECORD_BYTES
+    return answers * ANSWER_BYTES + len(plan.left) * RECORD_BYTES
 
 
 def _measured_rows(
-    embedding: Embedding | None,
-    tuning: Tuning | None,
-    seconds: float,
-    evaluation: Evaluation,
-    device: torch.device,
+    measured: Sequence[Measured], config: EvaluateConfig, device: torch.device
 ) -> list[tuple[str, str, str]]:
     rows = []
-    if embedding is not None:
-        value = f"{embedding.seconds_per_image * 1000:.3g} ms"
+    embedded = [each.embedding.seconds_per_image for each in measured if each.embedding]
+    tuned = [each.tuning.seconds_per_image for each in measured if each.tuning]
+    if embedded:
+        value = f"{1000 * sum(embedded):.3g} ms"
         rows.append(("per image", value, f"decoding and all models, measured on {device}"))
-    if tuning is not None:
-        value = f"{tuning.seconds_per_image * 1000:.3g} ms"
+    if tuned:
+        value = f"{1000 * max(tuned):.3g} ms"
         rows.append(("per training image", value, f"measured on {device}"))
     how = "in one process"
-    if evaluation.workers > 1:
-        how += f"; {evaluation.workers} workers share the cores and GPUs of this machine"
-    return [*rows, ("total time", duration(seconds), how)]
+    if config.workers > 1:
+        how += f"; {config.workers} workers share the cores and GPUs of this machine"
+    total = sum(each.seconds for each in measured)
+    return [*rows, ("total time", duration(total), how)]
 
 
-def _less_memory(evaluation: Evaluation, *, is_tuned: bool) -> str:
-    if evaluation.workers > 1:
+def _less_memory(config: EvaluateConfig, *, is_tuned: bool) -> str:
+    if config.workers > 1:
         return "less memory: fewer --workers"
     if is_tuned:
         return "less memory: a smaller --size with another --out, or protocols of frozen features"

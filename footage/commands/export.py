@@ -12,6 +12,7 @@ from footage import arguments
 from footage._torchvision_compat import IMPORT_LINE
 from footage.arguments import Location
 from footage.errors import ConfigError
+from footage.evaluation.evidence import evidence_of
 from footage.io import files
 from footage.io.copies import on_local_copies
 from footage.models import load as models
@@ -61,6 +62,8 @@ def export(
     exporter.settings = _settings(exporter, with_preprocessing)
     name = arguments.location(model, "model")
     loaded = models.load(name)
+    if (Path(name) / layout.RUN).is_file():
+        loaded = loaded._replace(evidence=evidence_of(Path(name)))
     path = Path(arguments.location(out, "out")) if str(out) else _default_place(name, exporter)
     target = path.resolve()
     _check_target(target, exporter)

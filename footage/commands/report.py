@@ -16,7 +16,9 @@ from footage.models import load as models
 from footage.progress import progress_bar
 from footage.reporting.inputs import (
     Run,
+    comparison_files,
     gather,
+    gather_comparisons,
     gather_profiles,
     gather_suite_results,
     holds_results,
@@ -88,9 +90,9 @@ def report(
     that and shows the rest.
 
     Args:
-        runs: Run folders; the headline names the first. Also folders that `evaluate --suite` wrote
-            for other models, and folders that `profile` wrote. Profiles inside a run's folder are
-            found there.
+        runs: Run folders; the headline names the first. Also files and folders that `evaluate`
+            wrote for other models or for several, and folders that `profile` wrote. Profiles and
+            comparisons inside a run's folder are found there.
         out: The HTML file to write.
         config: Settings of the report; the defaults when omitted.
         **options: Settings, by name; see `footage.keywords`.
@@ -109,11 +111,19 @@ def report(
     paths = [Path(each) for each in arguments.locations(runs, "runs")]
     no_runs = [path for path in paths if not is_run(path)]
     others = [gather_suite_results(path) for path in no_runs if holds_results(path)]
-    known = [path for path in no_runs if holds_results(path) or profile_files(path)]
+    known = [
+        path
+        for path in no_runs
+        if holds_results(path) or profile_files(path) or comparison_files(path)
+    ]
     gathered = gather([path for path in paths if path not in known])
-    if not gathered:
-        raise ConfigError("no run was given", "pass at least one run folder")
-    text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths))
+    compared = gather_comparisons(paths)
+    if not gathered and not compared:
+        raise ConfigError(
+            "no run was given",
+            "pass at least one run folder, or the output of `footage evaluate A B --out OUT`",
+        )
+    text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths), compared)
     files.write_text(target, text, errors="backslashreplace")
     return Reported(target)
 

@@ -8,10 +8,15 @@ no clear difference    it contains 0
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+from jaxtyping import Float
+
+from footage.evaluation.hits import unpacked
 from footage.evaluation.models import BASELINES
 from footage.evaluation.probes import MAJORITY
 from footage.evaluation.results import MODEL, ResultRow
-from footage.metrics.intervals import difference
+from footage.metrics.intervals import Interval, difference
+from footage.metrics.paired import Hits, PairedTask, paired_interval, spread
 
 BETTER: Final = "better"
 WORSE: Final = "worse"
@@ -34,8 +39,7 @@ class Comparison(NamedTuple):
 
     def against(self, baseline: str) -> str:
         """`BETTER`, `WORSE` or `UNCLEAR`."""
-        ours, theirs = self.cells[MODEL], self.cells[baseline]
-        low, high = difference(ours.value, ours.num_test, theirs.value, theirs.num_test)
+        low, high = _interval(self.cells[MODEL], self.cells[baseline])
         return BETTER if low > 0 else WORSE if high < 0 else UNCLEAR
 
     @property
@@ -49,6 +53,23 @@ class Comparison(NamedTuple):
             f"{verdict} {'from' if verdict == UNCLEAR else 'than'} {' and '.join(names)}"
             for verdict, names in found.items()
         )
+
+
+def _interval(ours: ResultRow, theirs: ResultRow) -> Interval:
+    """The interval of a difference: paired if both rows contain their answers."""
+    if not (ours.hits and theirs.hits and ours.images == theirs.images):
+        return difference(ours.value, ours.num_test, theirs.value, theirs.num_test)
+    task = PairedTask(_hits(ours), _hits(theirs), 1.0)
+    spreads = (spread(ours.seed_values), spread(theirs.seed_values))
+    return paired_interval([task], (_mean, _mean), spreads)
+
+
+def _hits(row: ResultRow) -> Hits:
+    return np.stack([unpacked(text, row.num_test) for text in row.hits])
+
+
+def _mean(accuracies: Float[np.ndarray, "R S"]) -> Float[np.ndarray, " R"]:
+    return np.asarray(accuracies.mean(axis=1))
 
 
 def comparisons(rows: Sequence[ResultRow]) -> Iterator[Comparison]:

@@ -61,6 +61,10 @@ class Evaluation:
     """Whether shards must have done all jobs before."""
     suite: str = ""
     """Name in results; empty for labelled images."""
+    is_fresh: bool = False
+    """Whether to ignore cached answers and replace them."""
+    replaces: bool = False
+    """Whether records of other weights are moved aside; otherwise they are an error."""
     table: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """All tasks of the complete suite, with their groups."""
 
@@ -151,9 +155,12 @@ def is_done(evaluation: Evaluation, job: Job) -> bool:
     task, entry = evaluation.tasks[job.task], evaluation.entries[job.entry]
     if job.kind == "frozen":
         return not frozen_left(evaluation, task)
+    test = TestSet(task, entry.records)
     if job.kind == "select":
-        return jobs.tried(entry.records, train_val(task), job.number)
-    return TestSet(task, entry.records).is_answered(job.number)
+        return jobs.tried(entry.records, train_val(task), job.number) or all(
+            test.is_answered(seed) for seed in entry.protocol.seeds
+        )
+    return test.is_answered(job.number)
 
 
 def frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:

@@ -12,6 +12,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Pixels = Annotated[int, Meta(ge=0, le=2**20)]
 Text = Annotated[str, Meta(max_length=10_000)]
+Bits = Annotated[str, Meta(max_length=2**24)]
+"""Bits in base64."""
 Hash = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
 """Hexadecimal digits; empty in files of versions that did not record the hash."""
 

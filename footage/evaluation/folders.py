@@ -7,6 +7,7 @@ from the records next to these files.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -26,6 +27,7 @@ from footage.evaluation.execution import Evaluation, Progress, entry, protocols_
 from footage.evaluation.models import EvaluatedModel, Frozen, with_baselines
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.results import RESULTS, ResultFile, ResultRow, read_rows, write_file
+from footage.evaluation.verdicts import compare, verdict
 from footage.io import files
 from footage.runs import layout
 
@@ -70,6 +72,7 @@ def evaluate_folders(
     out: Path | None,
     overwrite: bool,
     progress: Progress,
+    with_answers: bool = False,
 ) -> Evaluated:
     """Return rows of a model and its baselines on all tasks, computed or from earlier results.
 
@@ -81,6 +84,7 @@ def evaluate_folders(
         out: Additional JSON file for all tasks, or None.
         overwrite: Compute everything again, and replace files that contain other results.
         progress: Progress callbacks.
+        with_answers: Whether to evaluate again if earlier results do not contain the answers.
 
     Raises:
         ConfigError: `out` contains other results, or images cannot be read.
@@ -91,18 +95,21 @@ def evaluate_folders(
         frozen = models.frozen(model, torch.device("cpu"))
         every = [_identified(task, model, frozen.described, protocols) for task in tasks]
         digests = [each.digest for each in every]
-        known = {} if overwrite else _known(every, model.run, out)
+        known = {} if overwrite else _known(every, model.run, out, with_answers=with_answers)
         stored = _stored(every, model.run, out)
         left = [each for each in every if each.digest not in known]
         if left:
-            known |= _computed(left, model, protocols, batch_size, stored, progress)
+            known |= _computed(
+                left, model, protocols, batch_size, stored, progress, is_fresh=overwrite
+            )
         header = header_of(frozen)
+        new = {each.digest for each in left}
         for path, digest in zip(stored, digests, strict=False):
-            if overwrite or not path.exists():
-                write_file(path, header, known[digest], [digest])
+            if digest in new or not path.exists():
+                write_file(path, header, known[digest], [digest], **compared(known[digest]))
         rows = [row for digest in digests for row in known[digest]]
         if out:
-            stored.append(write_file(out, header, rows, digests))
+            stored.append(write_file(out, header, rows, digests, **compared(rows)))
     return Evaluated(rows, stored)
 
 
@@ -113,6 +120,7 @@ def left_of(
     out: Path | None,
     *,
     overwrite: bool,
+    with_answers: bool = False,
 ) -> list[Task]:
     """Return the tasks without results of earlier calls; nothing is written.
 
@@ -128,7 +136,7 @@ def left_of(
         return list(tasks)
     frozen = models.frozen(model, torch.device("cpu"))
     every = [_identified(task, model, frozen.described, protocols) for task in tasks]
-    known = _known(every, model.run, out)
+    known = _known(every, model.run, out, with_answers=with_answers)
     return [each.task for each in every if each.digest not in known]
 
 
@@ -141,6 +149,15 @@ def header_of(frozen: Frozen) -> dict[str, Any]:
         "feature_dim": frozen.feature_dim,
         "preprocessing": {name: described[name] for name in ("size", "mean", "std")},
         "weights_origin": described["weights_origin"],
+    }
+
+
+def compared(rows: Sequence[ResultRow]) -> dict[str, Any]:
+    """The verdict on a model and its baselines, and the differences behind it."""
+    found = compare(rows)
+    return {
+        "verdict": verdict(found),
+        "differences": [difference for each in found for difference in each.differences],
     }
 
 
@@ -174,12 +191,15 @@ def _computed(
     batch_size: int,
     stored: Sequence[Path],
     progress: Progress,
+    *,
+    is_fresh: bool,
 ) -> dict[str, list[ResultRow]]:
     """Rows by digest: for each task, the baselines, weakest first, then the model."""
     with _records(stored, [each.digest for each in left]) as records:
         evaluation = evaluation_of(
             model, [each.task for each in left], protocols, batch_size, records
         )
+        evaluation = dataclasses.replace(evaluation, is_fresh=is_fresh)
         images = {each.task.name: each.images for each in left}
         rows = runner.run(evaluation, progress, images)
     return {each.digest: [row for row in rows if row.task == each.task.name] for each in left}
@@ -229,9 +249,9 @@ def _held(out: Path | None) -> Iterator[None]:
 
 
 def _known(
-    every: Sequence[Identified], run: Path | None, out: Path | None
+    every: Sequence[Identified], run: Path | None, out: Path | None, *, with_answers: bool
 ) -> dict[str, list[ResultRow]]:
-    """Rows of identical earlier evaluations, by digest."""
+    """Rows of identical earlier evaluations, by digest; on request only those with answers."""
     known = {}
     for each in every:
         path = run / layout.EVALUATIONS / each.file_name if run else None
@@ -244,6 +264,8 @@ def _known(
             rows = [row for row in found.rows if row.task == each.task.name]
             if rows:
                 known.setdefault(each.digest, rows)
+    if with_answers:
+        return {key: rows for key, rows in known.items() if all(row.hits for row in rows)}
     return known
 
 

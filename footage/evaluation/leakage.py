@@ -1,23 +1,32 @@
 """Find test images that were also used to train the model or to fit the classifier.
 
 Paths, bytes and decoded pixels are compared, so a copy with another name or in another lossless
-format is found. Near-duplicates are not: neighbouring frames, other crops, other JPEG qualities.
-Anything that cannot be compared is listed with the reason.
+format is found. Near-duplicates, such as neighbouring frames or other JPEG qualities, are found by
+their descriptors, see `near_duplicates`. Anything that cannot be compared is listed with the
+reason.
 """
 
 import contextlib
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from footage.errors import FootageError
 from footage.evaluation.dataset import Part
 from footage.evaluation.digests import UNREADABLE, TaskImages
 from footage.evaluation.fields import Count, Record, Text
+from footage.evaluation.near_duplicates import (
+    Descriptors,
+    NearDuplicates,
+    TaskDescriptors,
+    describe_source,
+    near,
+)
 from footage.evaluation.training_data import Source, TrainingData
 from footage.images.decode import Encoded, ImageError
+from footage.images.descriptor import THRESHOLD
 from footage.images.limits import MAX_FILE_BYTES
 from footage.images.opening import open_one
 from footage.io.documents import read_bytes
@@ -42,6 +51,20 @@ class Leakage(Record, frozen=True):
     """Also among the training or validation images of the task itself."""
     unchecked: tuple[Text, ...]
     """Data that could not be compared, with reasons."""
+    near: NearDuplicates | None = None
+    """Other test images with a near-duplicate there; None in results of earlier versions."""
+    labels: Count = 0
+    """Number of labels that the model was trained with, on any images."""
+
+    @property
+    def num_exact(self) -> int:
+        """Test images that are the same as other ones."""
+        return self.images + self.frames + self.copies
+
+    @property
+    def num_near(self) -> int:
+        """Test images that are similar to other ones."""
+        return self.near.images + self.near.frames + self.near.copies if self.near else 0
 
 
 class Compared(NamedTuple):
@@ -51,51 +74,93 @@ class Compared(NamedTuple):
     images: TaskImages
 
 
-def leakage(tasks: Mapping[str, Compared], training: TrainingData) -> dict[str, Leakage]:
+def leakage(
+    tasks: Mapping[str, Compared],
+    training: TrainingData,
+    described: Mapping[str, TaskDescriptors] | None = None,
+) -> dict[str, Leakage]:
     """Search the training data of a model for the test images of tasks.
 
     Args:
         tasks: Tasks by name.
         training: The training data of the model.
+        described: Descriptors of the images of each task, to find near-duplicates, too.
     """
     search = _Search(tasks)
     search.by_path(training.paths)
     unchecked = list(training.unchecked)
     for source in training.sources:
         unchecked += search.compare(source)
+    sources = []
+    if described is not None:
+        for source in training.sources:
+            descriptors, problem = describe_source(source)
+            sources.append((source, descriptors))
+            unchecked += [problem] if problem else []
     return {
         name: Leakage(
             images=len(search.images[name]),
             frames=len(search.frames[name]),
-            copies=copies(task),
+            copies=len(copies(task)),
             unchecked=tuple(dict.fromkeys(unchecked)),
+            near=_near(search, name, task, described[name], sources) if described else None,
+            labels=training.num_labels,
         )
         for name, task in tasks.items()
     }
 
 
-def copies(task: Compared) -> int:
+def _near(
+    search: "_Search",
+    name: str,
+    task: Compared,
+    described: TaskDescriptors,
+    sources: Sequence[tuple[Source, Descriptors]],
+) -> NearDuplicates:
+    """Count the near-duplicates of test images that have no exact copy in the same place."""
+    images, frames = set(search.images[name]), set(search.frames[name])
+    exact = len(images), len(frames)
+    for source, descriptors in sources:
+        found = frames if source.are_frames else images
+        found.update(near(described.test, descriptors).nonzero()[0].tolist())
+    fitted = set(near(described.test, described.fitted).nonzero()[0].tolist())
+    return NearDuplicates(
+        images=len(images) - exact[0],
+        frames=len(frames) - exact[1],
+        copies=len(fitted - copies(task)),
+        threshold=THRESHOLD,
+    )
+
+
+def copies(task: Compared) -> set[int]:
     """Test images with the same bytes as a training or validation image."""
     fitted = set(task.images.fitted) - {UNREADABLE}
-    return sum(file in fitted for file in task.images.test)
+    return {place for place, file in enumerate(task.images.test) if file in fitted}
 
 
-def short(found: Leakage | None) -> str:
-    """Format the number of test images that were seen before, for a table cell."""
+def short(found: Leakage | None, num_near: int = 0) -> str:
+    """Format the number of test images that were seen before, for a table cell.
+
+    Args:
+        found: What was seen before.
+        num_near: Number of near-duplicates in addition to its own.
+    """
     if found is None:
         return "not checked"
-    total = found.images + found.frames + found.copies
-    return str(total) if total or not found.unchecked else "not known"
+    num_near += found.num_near
+    if num_near:
+        return f"{found.num_exact} + {num_near} similar"
+    return str(found.num_exact) if found.num_exact or not found.unchecked else "not known"
 
 
 def is_clean(found: Leakage | None) -> bool:
     """Whether everything was compared, and no test image was seen before."""
-    return found == Leakage(images=0, frames=0, copies=0, unchecked=())
+    return found is not None and not was_seen(found) and not found.unchecked
 
 
 def was_seen(found: Leakage | None) -> bool:
-    """Whether some test images are known to have been seen before."""
-    return found is not None and bool(found.images or found.frames or found.copies)
+    """Whether some test images, or near-duplicates of them, are known to have been seen before."""
+    return found is not None and bool(found.num_exact or found.num_near)
 
 
 def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
@@ -113,6 +178,13 @@ def sentences(name: str, found: Leakage | None, num_test: int) -> list[str]:
     warnings = [
         f"{name}: {count} of {num_test} test images {words}; the accuracy is too high."
         for count, words in places
+        if count
+    ]
+    near = (found.near.images, found.near.frames, found.near.copies) if found.near else ()
+    warnings += [
+        f"{name}: near-duplicates of {count} of {num_test} test images {words}; the accuracy may be"
+        " too high."
+        for count, (_, words) in zip(near, places, strict=False)
         if count
     ]
     return warnings + [f"{name}: not checked: {reason}." for reason in found.unchecked]

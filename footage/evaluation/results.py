@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from footage.errors import CheckpointError
 from footage.evaluation import earlier
+from footage.evaluation.differences import Difference
 from footage.evaluation.fields import (
+    Bits,
     Count,
     DescribedModel,
     Environment,
@@ -29,13 +31,14 @@ from footage.evaluation.fields import (
     Share,
     Text,
 )
+from footage.evaluation.hits import unpacked
 from footage.evaluation.leakage import Leakage, sentences
 from footage.io import files
 from footage.io.documents import Document
 from footage.metrics.intervals import few_images, wilson
 from footage.runs.environment import environment
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Version of the JSON file."""
 
 LINES: Final = "results.jsonl"
@@ -108,10 +111,17 @@ class ResultRow(Record, frozen=True):
     """Digest of the network's weights; empty without a network."""
     leakage: Leakage | None = None
     """Test images that were seen before; None in results of earlier versions."""
+    hits: tuple[Bits, ...] = ()
+    """For each seed, which test images were answered correctly, see `hits`; empty in results of
+    earlier versions."""
+    recipe: Hash = ""
+    """Digest of a run's training except its seed; runs that share it differ only by chance."""
     interval: tuple[Share, Share] = (0.0, 1.0)
     """95 % interval of one run (Wilson); follows from value and number of test images."""
 
     def __post_init__(self) -> None:
+        for text in self.hits:
+            unpacked(text, self.num_test)
         msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
 
     @property
@@ -124,7 +134,8 @@ class ResultFile(Record, frozen=True):
     """Content of a JSON file."""
 
     schema_version: Count
-    model: DescribedModel
+    model: DescribedModel | None
+    """The model under test; None in a comparison of several."""
     environment: Environment
     rows: list[ResultRow]
     evaluations: tuple[Hash, ...] = ()
@@ -133,6 +144,10 @@ class ResultFile(Record, frozen=True):
     """Warnings for the reader, in sentences; see `warnings`."""
     written: Text = ""
     """Date and time in UTC; empty in files of version 1."""
+    verdict: Text = ""
+    """The first model compared with the others, or with its untrained network, in a sentence."""
+    differences: tuple[Difference, ...] = ()
+    """The differences behind the verdict, under each protocol."""
 
 
 RESULTS: Final = Document[ResultFile](
@@ -141,7 +156,7 @@ RESULTS: Final = Document[ResultFile](
     error=CheckpointError,
     hint="remove it and run `footage evaluate` again",
     version_key="schema_version",
-    versions=(1, 2, SCHEMA_VERSION),
+    versions=(1, 2, 3, SCHEMA_VERSION),
     migrate=earlier.result_file,
 )
 
@@ -155,26 +170,36 @@ ROWS: Final = Document[ResultRow](
 
 
 def write_file(
-    path: Path, model: Mapping[str, Any], rows: Sequence[ResultRow], evaluations: Sequence[str] = ()
+    path: Path,
+    model: Mapping[str, Any] | None,
+    rows: Sequence[ResultRow],
+    evaluations: Sequence[str] = (),
+    *,
+    verdict: str = "",
+    differences: Sequence[Difference] = (),
 ) -> Path:
     """Write rows to a JSON file, complete or not at all.
 
     Args:
         path: The JSON file.
-        model: Description of the model under test, see `DescribedModel`.
+        model: Description of the model under test, see `DescribedModel`; None for several.
         rows: The results.
         evaluations: Digests of everything that the rows of each task depend on.
+        verdict: The verdict in a sentence.
+        differences: The differences behind it.
 
     Raises:
         OutputError: The file cannot be written.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
-        "model": dict(model),
+        "model": dict(model) if model is not None else None,
         "environment": environment(),
         "rows": list(rows),
         "evaluations": list(evaluations),
         "warnings": warnings(rows),
+        "verdict": verdict,
+        "differences": list(differences),
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     RESULTS.write(path, content)
@@ -226,24 +251,38 @@ def is_untrained(cells: Mapping[str, ResultRow]) -> bool:
 def warnings(rows: Sequence[ResultRow]) -> list[str]:
     """Warnings about these rows: few images, images seen before, random weights.
 
-    The same sentence about several tasks is given once.
+    The same sentence about several tasks is given once. Sentences about one of several models start
+    with its name.
     """
     evaluated = [row for row in rows if not row.baseline] or list(rows)
     found = [few_images((row.task, row.num_test) for row in evaluated)]
+    models = dict.fromkeys(row.model for row in evaluated)
+    for model in models:
+        own = [row for row in evaluated if row.model == model]
+        prefix = f"{model}: " if len(models) > 1 else ""
+        found += [prefix + sentence for sentence in _seen_before(own)]
+        for row in own:
+            if row.leakage and row.leakage.labels:
+                found.append(f"{model} was trained with {row.leakage.labels:,} labels.")
+            cells = {each.role: each for each in rows if each.task == row.task}
+            if len(models) == 1 and "untrained" in cells and is_untrained(cells | {MODEL: row}):
+                found.append(
+                    f"{model} has random weights: the columns model and untrained are the same"
+                    " network. Evaluate a run, or a timm name with its tag, such as"
+                    " resnet18.a1_in1k."
+                )
+    return [sentence for sentence in dict.fromkeys(found) if sentence]
+
+
+def _seen_before(rows: Sequence[ResultRow]) -> list[str]:
+    """Sentences about the test images that one model saw before, with the names of tasks."""
     # Held-out videos were excluded from training by their ids, which are digests of their content.
-    by_task = {row.task: row for row in evaluated if row.protocol != NEAREST}
+    by_task = {row.task: row for row in rows if row.protocol != NEAREST}
     reasons: dict[str, list[str]] = {}
     for task, row in by_task.items():
         for sentence in sentences("", row.leakage, row.num_test):
             reasons.setdefault(sentence, []).append(task)
-    for sentence, tasks in reasons.items():
-        named = "all tasks" if len(tasks) == len(by_task) > 1 else ", ".join(tasks)
-        found.append(named + sentence)
-    for row in evaluated:
-        cells = {each.role: each for each in rows if each.task == row.task}
-        if "untrained" in cells and is_untrained(cells | {MODEL: row}):
-            found.append(
-                f"{row.model} has random weights: the columns model and untrained are the same"
-                " network. Evaluate a run, or a timm name with its tag, such as resnet18.a1_in1k."
-            )
-    return [sentence for sentence in dict.fromkeys(found) if sentence]
+    return [
+        ("all tasks" if len(tasks) == len(by_task) > 1 else ", ".join(tasks)) + sentence
+        for sentence, tasks in reasons.items()
+    ]

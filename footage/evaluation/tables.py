@@ -10,23 +10,56 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from footage.evaluation.averages import Summary, identity, one_identity, published
+from footage.evaluation.comparison_tables import comparison_tables, verdict_lines
 from footage.evaluation.comparisons import ROLES, comparisons
 from footage.evaluation.results import MODEL, NEAREST, ResultRow, is_untrained, warnings
+from footage.evaluation.verdicts import Comparison
 from footage.metrics.intervals import percent
 
 
-def tables(rows: Sequence[ResultRow], summaries: Mapping[str, Summary]) -> list[RenderableType]:
-    """All tables of one evaluation, with its warnings.
+def tables(
+    rows: Sequence[ResultRow],
+    summaries: Mapping[str, Summary],
+    compared: Sequence[Comparison] = (),
+) -> list[RenderableType]:
+    """All tables of one evaluation, with its warnings and its verdict.
 
     Args:
-        rows: Rows of one model and its baselines, or of one model on a suite.
-        summaries: Averages by protocol; empty except for a suite.
+        rows: Rows of the models and their baselines.
+        summaries: Averages of the first model by protocol; empty except for a suite.
+        compared: The models compared under each protocol.
     """
+    models = list(dict.fromkeys(row.model for row in rows if not row.baseline))
+    if len(models) > 1:
+        views: list[RenderableType] = [
+            Group(f"{each[-1].model}:", *_single(each))
+            for each in _by_model([row for row in rows if row.protocol == NEAREST])
+        ]
+        return [*views, *(comparison_tables(compared) if compared else [])]
     if summaries:
-        return [
-            _suite([row for row in rows if row.protocol == protocol], summary)
+        evaluated = [row for row in rows if row.model == (models or [rows[0].model])[0]]
+        views = [  # of one model
+            _suite([row for row in evaluated if row.protocol == protocol], summary)
             for protocol, summary in summaries.items()
         ]
+        return [*views, *(comparison_tables(compared, is_alone=True) if compared else [])]
+    return [Group(*_single(rows), *verdict_lines(compared))]
+
+
+def _by_model(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
+    """Rows of each model with those of its baselines, which come before it."""
+    found: dict[str, list[ResultRow]] = {}
+    waiting: list[ResultRow] = []
+    for row in rows:
+        waiting.append(row)
+        if not row.baseline:
+            found.setdefault(row.model, []).extend(waiting)
+            waiting = []
+    return list(found.values())
+
+
+def _single(rows: Sequence[ResultRow]) -> list[RenderableType]:
+    """The tables of one model next to its baselines, and the warnings."""
     titled = {
         "held-out videos: nearest-frame accuracy, percent [95 % interval]": [
             row for row in rows if row.protocol == NEAREST
@@ -36,7 +69,7 @@ def tables(rows: Sequence[ResultRow], summaries: Mapping[str, Summary]) -> list[
         ],
     }
     views = [_compared(title, part) for title, part in titled.items() if part]
-    return [Group(*views, *warnings(rows))]
+    return [*views, *warnings(rows)]
 
 
 def _compared(title: str, rows: Sequence[ResultRow]) -> Table:

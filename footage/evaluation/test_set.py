@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from footage.errors import ConfigError
 from footage.evaluation.dataset import Part, Task
@@ -98,7 +98,7 @@ class TestSet:
         Raises:
             ConfigError: The answers belong to other lists of images.
         """
-        answered = self._answered(seed)
+        answered = self.answered(seed)
         if answered is None:
             return None
         found = read(SCORED, self._folder / f"{seed}.json") or self._count(seed, answered)
@@ -106,9 +106,28 @@ class TestSet:
 
     def is_answered(self, seed: int) -> bool:
         """Whether the answers of a seed are stored; unlike `recorded`, it writes nothing."""
-        return self._answered(seed) is not None
+        return self.answered(seed) is not None
 
-    def _answered(self, seed: int) -> Answered | None:
+    def store(self, seed: int, selection: Selection, answers: list[int]) -> None:
+        """Store the answers of a seed, unless they are stored already."""
+        record = Answered(
+            digest=self._digest, selection=selection, answers=answers, images=self._images
+        )
+        publish(ANSWERED, self._folder / f"{seed}.answers.json", record)
+
+    def hits(self, seed: int) -> Bool[np.ndarray, " N"]:
+        """Whether each of the stored answers of a seed is correct, in the order of the images."""
+        answered = self.answered(seed)
+        assert answered is not None
+        hits: Bool[np.ndarray, " N"] = np.array(answered.answers) == self.__part.labels
+        return hits
+
+    def answered(self, seed: int) -> Answered | None:
+        """Return the stored answers of a seed, or None if none are stored.
+
+        Raises:
+            ConfigError: The answers belong to other images.
+        """
         path = self._folder / f"{seed}.answers.json"
         answered = read(ANSWERED, path)
         if answered is None:
@@ -137,14 +156,7 @@ class TestSet:
             ConfigError: The test part was already read for this seed with another selection.
         """
         if self.recorded(seed) is None:
-            answers = classify(self.__part.paths)
-            record = Answered(
-                digest=self._digest,
-                selection=selection,
-                answers=answers.tolist(),
-                images=self._images,
-            )
-            publish(ANSWERED, self._folder / f"{seed}.answers.json", record)
+            self.store(seed, selection, classify(self.__part.paths).tolist())
         found = self.recorded(seed)
         assert found is not None
         if found.selection != selection:
@@ -156,7 +168,7 @@ class TestSet:
         return found
 
     def _count(self, seed: int, answered: Answered) -> Scored:
-        """Compare answers with the labels of the test part; only this method reads them."""
+        """Compare answers with the labels of the test part; only this and `hits` read them."""
         labels = self.__part.labels
         score = {
             "accuracy": float((np.array(answered.answers) == labels).mean()),

@@ -5,13 +5,15 @@ initialised from another one was trained on that one's data, too. Exported files
 not record their data; random weights have none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from footage.errors import FootageError
 from footage.images.dataset import LabelledImages, open_images
 from footage.io import documents
+from footage.models.load import TIMM_CONFIG, read_evidence
 from footage.runs import layout
 from footage.store.reader import Store
 
@@ -26,6 +28,8 @@ class Source(NamedTuple):
     are_frames: bool
     """Whether they are frames of videos rather than image files."""
     encoded: Callable[[], Iterator[bytes]]
+    digest: str
+    """Digest of the images."""
 
 
 class TrainingData(NamedTuple):
@@ -38,6 +42,8 @@ class TrainingData(NamedTuple):
     """Ids of videos."""
     unchecked: tuple[str, ...] = ()
     """Data that is unknown or cannot be read, one sentence each."""
+    num_labels: int = 0
+    """Number of labels."""
 
     def joined(self, other: "TrainingData") -> "TrainingData":
         """This data and other data together."""
@@ -46,6 +52,7 @@ class TrainingData(NamedTuple):
             self.paths | other.paths,
             self.videos | other.videos,
             self.unchecked + other.unchecked,
+            self.num_labels + other.num_labels,
         )
 
 
@@ -67,13 +74,26 @@ def _of_model(spec: str, depth: int) -> TrainingData:
     path = Path(spec)
     if (path / layout.RUN).is_file():
         return _of_run(path, depth)
+    if path.is_file() or (path / TIMM_CONFIG).is_file():
+        return _of_export(path, spec)
     has_weights = path.exists() or "." in spec or "/" in spec
     return unknown(spec) if has_weights else NOTHING
 
 
+def _of_export(path: Path, spec: str) -> TrainingData:
+    """Training data of exported weights, which name it but do not contain it."""
+    data = read_evidence(path).get("training_data")
+    if not isinstance(data, dict):
+        return unknown(spec)
+    named = [str(data[name]) for name in ("store", "images") if data.get(name)]
+    reason = f"{spec} was exported without its training data ({', '.join(named)})"
+    labels = data.get("labels")
+    return TrainingData(unchecked=(reason,), num_labels=labels if isinstance(labels, int) else 0)
+
+
 def _of_run(run: Path, depth: int) -> TrainingData:
     record = layout.read_record(run)
-    found = NOTHING
+    found = TrainingData(num_labels=int(record.get("labels_used", 0)))
     if record.get("images"):
         found = found.joined(_of_images(run, record))
     if record.get("store"):
@@ -112,7 +132,8 @@ def _of_images(run: Path, record: Mapping[str, Any]) -> TrainingData:
     def encoded() -> Iterator[bytes]:
         return _images(images, used)
 
-    source = Source(f"the labelled images of {run}", False, encoded)
+    digest = _digest(images.content_hash, images.names if used is None else used)
+    source = Source(f"the labelled images of {run}", False, encoded, digest)
     return TrainingData((source,), paths, unchecked=unchecked)
 
 
@@ -129,6 +150,12 @@ def _images(images: LabelledImages, used: frozenset[str] | None) -> Iterator[byt
     for row in range(len(images)):
         if used is None or images.name(row) in used:
             yield images.encoded(row)
+
+
+def _digest(content: str, names: Iterable[str]) -> str:
+    """Digest of the images, or of the frames of the videos, of these names."""
+    text = "\n".join([content, *sorted(names)])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 # --- videos --------------------------------------------------------------------------------------
@@ -151,6 +178,7 @@ def _of_store(run: Path, record: Mapping[str, Any]) -> TrainingData:
             if name not in held_out:
                 yield from (frame.jpeg for frame in store.frames_of_shot(row))
 
-    source = Source(f"frames of the store of {run}", True, encoded)
     videos = frozenset(names) - held_out
+    digest = _digest(store.content_hash, videos)
+    source = Source(f"frames of the store of {run}", True, encoded, digest)
     return TrainingData((source,), videos=videos, unchecked=unchecked)

@@ -12,6 +12,7 @@ resnet50                    a bare timm name: random weights
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -48,6 +49,9 @@ class Model(NamedTuple):
     """Network in evaluation mode, on the CPU, in float32."""
     weights_origin: str
     """Description of the origin of its weights."""
+    evidence: Mapping[str, Any] = MappingProxyType({})
+    """Data, results and warnings of the run that trained it, see `footage.evaluation.evidence`;
+    only if it is exported or was loaded from an export."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -121,6 +125,7 @@ def describe(model: Model) -> dict[str, Any]:
         "feature_dim": model.backbone.feature_dim,
         "preprocessing": configuration.to_dict(model.preprocessing),
         "weights_origin": model.weights_origin,
+        **({"evidence": dict(model.evidence)} if model.evidence else {}),
     }
 
 
@@ -147,6 +152,20 @@ def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return lora.merged(own)
 
 
+def read_evidence(path: Path) -> Mapping[str, Any]:
+    """The data, results and warnings that an export contains; empty without any.
+
+    Raises:
+        CheckpointError: The export cannot be read.
+    """
+    if path.is_dir():
+        return records.TIMM.read(path / TIMM_CONFIG).footage.evidence
+    if not describes_itself(path):
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return records.HEADER.parse(file.metadata()[HEADER], str(path)).evidence
+
+
 def describes_itself(path: Path) -> bool:
     """Whether a safetensors file names its architecture, as exported ones do."""
     try:
@@ -164,7 +183,8 @@ def _from_file(spec: str, path: Path, size: int) -> Model:
             "give a file that `footage export --to safetensors` wrote",
         )
     record = records.HEADER.parse(found.metadata[HEADER], spec)
-    return _assemble(spec, record, record.weights_origin, size, found.tensors)
+    loaded = _assemble(spec, record, record.weights_origin, size, found.tensors)
+    return loaded._replace(evidence=record.evidence)
 
 
 def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
@@ -186,7 +206,7 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
     backbone = Backbone(record.architecture, size=size, options=record.options)
     fill(backbone, tensors, f"weights {str(weights)!r}")
     backbone.preprocessing = Preprocessing(size=size, mean=cfg.mean, std=cfg.std)
-    return Model(spec, backbone.eval(), f"weights of {spec}")
+    return Model(spec, backbone.eval(), f"weights of {spec}", record.footage.evidence)
 
 
 def _from_timm(spec: str, size: int, seed: int) -> Model:

@@ -9,6 +9,7 @@ import msgspec
 
 from footage import configuration
 from footage.errors import CheckpointError
+from footage.evaluation.comparison_files import COMPARISON, COMPARISONS
 from footage.evaluation.models import UNTRAINED
 from footage.evaluation.results import LINES, RESULTS, ResultRow, read_rows
 from footage.invariance import results
@@ -124,6 +125,25 @@ def gather_suite_results(path: Path) -> SuiteResults:
     files = sorted(path.glob(f"*/{LINES}"))
     rows = [row for file in files for row in read_rows(file)]
     return SuiteResults(rows[0].model.removesuffix(UNTRAINED), rows)
+
+
+def comparison_files(path: Path) -> list[Path]:
+    """Find comparisons of models at a path: a JSON file, or a folder that `evaluate` wrote."""
+    if path.suffix == ".json" and path.name not in (results.FILE, layout.RUN) and path.is_file():
+        return [path]
+    folders = (path / COMPARISONS, path / layout.EVALUATIONS / COMPARISONS)
+    alone = [path / COMPARISON] if (path / COMPARISON).is_file() else []
+    return alone + [file for folder in folders for file in sorted(folder.glob("*.json"))]
+
+
+def gather_comparisons(paths: Sequence[Path]) -> list[list[ResultRow]]:
+    """Read the rows of every comparison once.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    found = {file.resolve(): file for path in paths for file in comparison_files(path)}
+    return [read_rows(file) for file in found.values()]
 
 
 def profile_files(path: Path) -> list[Path]:

@@ -42,6 +42,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     feature_dim: Count = 0
     preprocessing: PreprocessingRecord
     weights_origin: Text = ""
+    evidence: dict[str, Any] = {}
+    """Results and warnings that stay with exported weights."""
 
 
 class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,8 @@ class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that footage adds to the config.json of a timm folder that it writes."""
 
     weights_sha256: Text = ""
+    evidence: dict[str, Any] = {}
+    """Results and warnings that stay with exported weights."""
 
 
 class _OwnArguments(msgspec.Struct, frozen=True, kw_only=True):

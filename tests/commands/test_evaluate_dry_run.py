@@ -3,12 +3,16 @@
 import pytest
 
 from footage import cli
-from footage.commands import evaluate_dry_run
+from footage.commands import evaluate_dry_run, evaluate_measures
 from footage.commands.evaluate import EvaluateConfig, evaluate
 from footage.commands.evaluate_dry_run import dry_run
+from footage.commands.train import train
 from footage.errors import ConfigError
+from footage.models.export.safetensors import write_file
+from footage.models.load import load
 from tests.evaluation import miniature
 from tests.support.ingesting import hashes
+from tests.support.training import smallest
 
 CONFIG = EvaluateConfig(size=32, batch_size=16)
 
@@ -27,7 +31,7 @@ def test_a_suite_is_counted_and_measured_and_what_is_done_is_left_out(data, tmp_
     both = EvaluateConfig(size=32, batch_size=16, protocols=("knn", "pocket-finetune"))
     rows = rows_of(dry_run("test_resnet", config=both, **how))
     assert list(tmp_path.iterdir()) == []
-    assert (rows["models"], rows["tasks"], rows["protocols"]) == ("1", "2", "2")
+    assert (rows["models"], rows["tasks"], rows["protocols"]) == ("3", "2", "2")
     assert (rows["jobs"], rows["jobs left"]) == ("8", "8")  # 2 frozen, 4 settings, 2 final
     assert rows["images"] == f"{2 * (24 + 12 + 18) + 2 * 18}"
     assert float(rows["per image"].split(" ")[0]) > 0
@@ -72,6 +76,46 @@ def test_labelled_images_have_baselines_and_earlier_results_are_recognised(shape
     assert hashes(tmp_path) == before
 
 
+def test_cached_answers_are_left_out_and_baselines_of_several_models_count_once(
+    shapes_folder, tmp_path
+):
+    how = {"labels": [shapes_folder], "config": CONFIG}
+    weights = tmp_path / "b.safetensors"
+    write_file(load("test_resnet", seed=5), weights)
+    both = ["test_resnet", weights]
+    plans = evaluate_dry_run._plans
+
+    def entries_left(models):
+        found = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                evaluate_dry_run, "_plans", lambda *given: found.extend(plans(*given)) or found
+            )
+            rows = rows_of(dry_run(models, **how))
+        assert rows["jobs left"] == f"{sum(bool(plan.left) for plan in found)}"
+        return [len(plan.entries) for plan in found]
+
+    assert entries_left(both) == [7, 2]  # of the second model only its own answers
+    evaluate("test_resnet", **how)
+    assert entries_left(both) == [0, 2]
+    before = hashes(tmp_path)
+    evaluate(weights, **how)
+    assert entries_left(both) == [0, 0]
+    assert rows_of(dry_run(both, overwrite=True, **how))["jobs left"] == "2"
+    assert hashes(tmp_path) == before
+
+
+def test_results_that_would_be_moved_aside_do_not_count(data, tmp_path, tiny_store):
+    run = train(smallest(steps=1, checkpoint_every=1), store=tiny_store.path, out=tmp_path / "run")
+    how = {"suite": "folder", "data": data, "config": EvaluateConfig(protocols=("linear",))}
+    evaluate(run, **how)
+    assert rows_of(dry_run(run, **how))["jobs left"] == "0"
+    train(smallest(steps=2, checkpoint_every=1), store=tiny_store.path, out=run)
+    before = hashes(tmp_path)
+    assert rows_of(dry_run(run, **how))["jobs left"] == "2"
+    assert hashes(tmp_path) == before
+
+
 def test_too_little_memory_does_not_fit(shapes_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("footage.commands.evaluate_dry_run.free_memory", lambda _: 1000)
     found = dry_run("test_resnet", labels=[shapes_folder], config=CONFIG)
@@ -107,5 +151,5 @@ def test_the_command_prints_a_table_and_what_is_next(data, tmp_path, capsys):
 @pytest.mark.parametrize(("times", "seconds"), [((0, 1, 4), 2.0), ((0, 5, 8), 1.5)])
 def test_time_of_a_training_step_is_positive_on_a_busy_machine(monkeypatch, times, seconds):
     clock = iter(times)
-    monkeypatch.setattr(evaluate_dry_run.time, "perf_counter", lambda: float(next(clock)))
-    assert evaluate_dry_run._timed(lambda *_: None, 1) == seconds
+    monkeypatch.setattr(evaluate_measures.time, "perf_counter", lambda: float(next(clock)))
+    assert evaluate_measures._timed(lambda *_: None, 1) == seconds

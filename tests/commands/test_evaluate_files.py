@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 from rich.console import Console
 
 from footage import cli
 from footage.commands.evaluate import EvaluateConfig, Results, evaluate
+from footage.commands.export import export
 from footage.commands.train import train
 from footage.errors import BusyError, CheckpointError, OutputError
 from footage.evaluation import jobs, runner, test_set
 from footage.evaluation.results import read_rows
 from footage.evaluation.tables import tables
 from footage.io import files
+from footage.models.load import load
 from footage.objectives.config import SupervisedConfig
 from footage.reporting.inputs import gather
 from footage.reporting.page import page
@@ -100,11 +103,40 @@ def test_test_images_that_were_trained_on_are_reported_everywhere(
 def test_unseen_images_are_claimed_where_all_was_checked(
     run: Path, shapes_folder: Path, tmp_path: Path
 ) -> None:
-    other = brighter(shapes_folder, tmp_path / "other")
-    evaluate(str(run), labels=[other], config=CONFIG)
+    draw = np.random.default_rng(0)
+    for path in brighter(shapes_folder, tmp_path / "other").rglob("*.png"):
+        blocks = draw.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(path), np.kron(blocks, np.ones((12, 12, 1), np.uint8)))
+    evaluate(str(run), labels=[tmp_path / "other"], config=CONFIG)
     report = report_of(run)
     assert CLAIM in report
-    assert "of 24 test images are among" not in report
+    assert "test images are among" not in report
+
+
+def test_results_and_warnings_stay_with_exports(run: Path, shapes_folder: Path) -> None:
+    evaluate(str(run), labels=[shapes_folder], config=CONFIG)
+    for to in ("timm", "safetensors"):
+        exported = str(export(str(run), to=to).path)
+        evidence = load(exported).evidence
+        assert evidence["training_data"]["labels"] == 60
+        assert str(run) not in json.dumps(evidence["training_data"])
+        assert any("are among the labelled images" in each for each in evidence["warnings"])
+        assert evidence["results"][0]["seen_before"] > 0
+        row = evaluate(exported, labels=[shapes_folder], config=CONFIG).rows[-1]
+        assert row.leakage
+        assert row.leakage.labels == 60
+        assert "was exported without its training data" in row.leakage.unchecked[0]
+
+
+def test_brighter_copies_are_reported_as_near_duplicates(
+    run: Path, shapes_folder: Path, tmp_path: Path
+) -> None:
+    other = brighter(shapes_folder, tmp_path / "other")
+    found = evaluate(str(run), labels=[other], config=CONFIG)
+    assert "near-duplicates of" in text_of(found)
+    report = report_of(run)
+    assert CLAIM not in report
+    assert "are among the labelled images that the model was trained on; the accuracy may" in report
 
 
 def test_folders_of_the_same_name_have_a_file_each(
@@ -154,7 +186,9 @@ def test_results_of_an_earlier_version_are_reused(
     path.write_text(json.dumps(content | {"schema_version": 2, "rows": rows}))
     before = path.read_bytes()
     monkeypatch.setattr(runner, "run", None)  # would fail if it was called
-    assert evaluate(str(run), labels=[shapes_folder], config=CONFIG) == first
+    again = evaluate(str(run), labels=[shapes_folder], config=CONFIG)
+    assert [row.value for row in again.rows] == [row.value for row in first.rows]
+    assert (again.files, again.verdict) == (first.files, "")  # they contain no answers to compare
     assert path.read_bytes() == before
 
 

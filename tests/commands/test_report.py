@@ -142,7 +142,7 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(page: Path) -> Non
         assert not {"srcset", "action", "xlink:href"} & set(attributes)
     keys = {attributes.get("id") for _, attributes in reader.elements}
     links = [attributes["href"] for _, attributes in reader.elements if "href" in attributes]
-    assert len(links) == len(set(links)) == 5
+    assert len(links) == len(set(links)) == 6
     assert all(link and link[0] == "#" and link[1:] in keys for link in links)
     assert "url(" not in page.read_text("utf-8")
     assert page.stat().st_size < 6e6

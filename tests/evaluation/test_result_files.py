@@ -105,7 +105,20 @@ FREE = (
 LATER = {
     f"{place}{name}"
     for place in ("", "rows.0.")
-    for name in ("images missing", "weights missing", "leakage missing", "leakage: null")
+    for name in (
+        "images missing",
+        "weights missing",
+        "leakage missing",
+        "leakage: null",
+        "leakage.near missing",
+        "leakage.near: null",
+        "leakage.labels missing",
+        "hits missing",
+        "recipe missing",
+        "verdict missing",
+        "differences missing",
+        "model: null",
+    )
 }
 """Fields that earlier versions did not write."""
 

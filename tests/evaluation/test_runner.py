@@ -227,6 +227,7 @@ def test_images_are_decoded_once_for_all_models_and_frozen_protocols(
     chance = [row for row in rows if row.baseline == "chance"]
     assert {(row.protocol, row.value == row.chance) for row in chance} == {("majority", True)}
     decoded.clear()
+    monkeypatch.setenv("FOOTAGE_CACHE", str(tmp_path / "empty"))
     shutil.rmtree(tmp_path / "pixels" / "knn" / "test" / "first")
     assert runner.run(evaluation) == rows
     assert len(decoded) == evaluation.tasks[0].num_images

@@ -48,7 +48,9 @@ def evaluation(data: Path, out: Path, **changes: object) -> execution.Evaluation
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    runner.run(evaluation(data, out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOOTAGE_CACHE", str(tmp_path_factory.mktemp("cache of one process")))
+        runner.run(evaluation(data, out))
     return out
 
 

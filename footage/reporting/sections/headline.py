@@ -17,6 +17,8 @@ from footage.evaluation.comparisons import (
 )
 from footage.evaluation.leakage import was_seen
 from footage.evaluation.results import MODEL, NEAREST, is_untrained
+from footage.evaluation.verdicts import Comparison as Compared
+from footage.evaluation.verdicts import verdict
 from footage.reporting.inputs import Run
 from footage.reporting.tables import run_colour
 
@@ -80,8 +82,16 @@ class View(NamedTuple):
     advice: Sequence[str]
 
 
-def view(runs: Sequence[Run]) -> View:
-    """Return the title, the findings and the numbers."""
+def view(runs: Sequence[Run], comparisons: Sequence[Sequence[Compared]] = ()) -> View:
+    """Return the title, the findings and the numbers.
+
+    Args:
+        runs: The runs on the page.
+        comparisons: The comparisons on the page, whose verdicts are findings, too.
+    """
+    verdicts = [Finding("", "", "", verdict(each)) for each in comparisons]
+    if not runs:
+        return View("Comparison of models", verdicts, [], [])
     measured = [{each.title: each for each in _measures(run)} for run in runs]
     every = list(dict.fromkeys(title for each in measured for title in each))
     common = [title for title in every if all(title in each for each in measured)]
@@ -97,7 +107,8 @@ def view(runs: Sequence[Run]) -> View:
         [
             Finding(name, run_colour(number), *_finding(run, each.get(title)))
             for number, (name, run, each) in enumerate(zip(names, runs, measured, strict=True))
-        ],
+        ]
+        + verdicts,
         _figures(names, measured, title),
         list(dict.fromkeys(advice)),
     )

@@ -74,7 +74,7 @@ def section(runs: Sequence[Run]) -> Section | None:
     title = "Evaluation on labelled images"
     if results:
         view = _view(results, runs, is_retrieval=False)
-    elif any(run.rows or run.suite_rows for run in runs):
+    elif not runs or any(run.rows or run.suite_rows for run in runs):
         return None
     else:
         hint = f"footage evaluate {runs[0].path} --labels DIR"

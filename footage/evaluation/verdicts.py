@@ -1,0 +1,396 @@
+"""Several models on the same test images: paired differences and a verdict in one sentence.
+
+The first model is compared with each of the others, or with its untrained network if it is alone.
+A difference is the mean over all tasks. It is a difference only if its interval excludes 0; with
+several comparisons, each interval has the level 1 - 0.05 / number (Bonferroni), so that all of them
+hold together at 95 %. The verdict uses one protocol, chosen beforehand: linear if it was evaluated,
+otherwise the first one.
+
+Runs that differ only in their seeds are one model: its accuracy is their mean, and its interval
+includes their spread.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import Float
+
+from footage.evaluation.averages import Rule
+from footage.evaluation.dataset import OTHER
+from footage.evaluation.differences import (
+    BETTER,
+    NO_DIFFERENCE,
+    SAME,
+    WORSE,
+    Difference,
+    points,
+)
+from footage.evaluation.hits import unpacked
+from footage.evaluation.models import CHANCE, PIXELS, RANDOM
+from footage.evaluation.results import ResultRow
+from footage.metrics.paired import LEVEL, Aggregate, PairedTask, paired_interval, spread
+from footage.results import Fields, Result, View, jsonable
+
+HEADLINE: Final = "linear"
+"""The protocol of the verdict, if it was evaluated."""
+
+
+class ComparedModel(NamedTuple):
+    """One row of a comparison: a model, several runs of one recipe, or a baseline."""
+
+    name: str
+    baseline: str
+    """One of `models.BASELINES`; empty for a model under test."""
+    runs: tuple[Mapping[str, ResultRow], ...]
+    """For each run, its rows by task."""
+
+    @property
+    def rows(self) -> list[ResultRow]:
+        """All rows."""
+        return [row for run in self.runs for row in run.values()]
+
+    def value(self, weights: Mapping[str, float]) -> float:
+        """Accuracy averaged over runs and tasks."""
+        return float(np.mean(self.run_values(weights)))
+
+    def run_values(self, weights: Mapping[str, float]) -> list[float]:
+        """Accuracy of each run, averaged over tasks."""
+        return [sum(w * run[task].value for task, w in weights.items()) for run in self.runs]
+
+    def seed_values(self, weights: Mapping[str, float]) -> list[float]:
+        """Accuracies that differ by chance only: those of the runs, or of a protocol's seeds."""
+        if len(self.runs) > 1:
+            return self.run_values(weights)
+        seeds = [
+            [weight * value for value in self.runs[0][task].seed_values]
+            for task, weight in weights.items()
+        ]
+        return [sum(values) for values in zip(*seeds, strict=False)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Result):
+    """Models under one protocol."""
+
+    protocol: str
+    weights: Mapping[str, float]
+    """Weight of each task in the mean."""
+    models: tuple[ComparedModel, ...]
+    """Models under test, in the order given."""
+    baselines: tuple[ComparedModel, ...]
+    """Untrained networks, raw pixels and chance."""
+    differences: tuple[Difference, ...]
+    """The first model compared with each of the others, or with its untrained network."""
+    to_baselines: tuple[Difference, ...]
+    """The first model compared with each baseline that has answers, at 95 % each."""
+
+    @property
+    def first(self) -> ComparedModel:
+        """The model that the others are compared with."""
+        return self.models[0]
+
+    def views(self) -> Sequence[View]:
+        """Return the accuracy of each model, and the difference of the first one from it."""
+        found = {each.other: f"; first - this: {points(each)}" for each in self._differences()}
+        rows: list[tuple[str, object]] = [("protocol", self.protocol), ("data", place(self))]
+        rows += [
+            (each.name, f"{100 * each.value(self.weights):.1f} %{found.get(each.name, '')}")
+            for each in (*self.models, *self.baselines)
+        ]
+        return [Fields(rows)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the accuracies and differences as JSON values, without the rows behind them."""
+        models = [
+            {
+                "name": each.name,
+                "baseline": each.baseline,
+                "runs": [next(iter(run.values())).model for run in each.runs],
+                "value": each.value(self.weights),
+                "seed_values": each.seed_values(self.weights),
+            }
+            for each in (*self.models, *self.baselines)
+        ]
+        return {
+            "protocol": self.protocol,
+            "weights": dict(self.weights),
+            "models": models,
+            "differences": jsonable(self._differences()),
+        }
+
+    def _differences(self) -> list[Difference]:
+        """All differences; those of the verdict first."""
+        known = {each.other for each in self.differences}
+        more = [each for each in self.to_baselines if each.other not in known]
+        return [*self.differences, *more]
+
+
+def compare(rows: Sequence[ResultRow], rule: Rule = "tasks") -> list[Comparison]:
+    """Compare all models under each protocol; protocols without a model are left out.
+
+    Args:
+        rows: Rows of models and baselines on the same images, the first model's first.
+        rule: Whether the mean weights all tasks or all groups of tasks equally.
+    """
+    protocols = dict.fromkeys(row.protocol for row in rows if row.hits)
+    found = [_compare([row for row in rows if row.protocol == each], rule) for each in protocols]
+    return sorted(filter(None, found), key=lambda each: each.protocol != HEADLINE)
+
+
+def verdict(comparisons: Sequence[Comparison]) -> str:
+    """The verdict in one sentence; empty if the first model has nothing to be compared with."""
+    if not comparisons or not comparisons[0].differences:
+        return ""
+    headline = comparisons[0]
+    measure = f"in {headline.protocol} accuracy on {place(headline)}"
+    if len(headline.differences) == 1:
+        return _single(headline.differences[0], measure)
+    return _several(headline.differences, measure)
+
+
+def notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the intervals of the verdict cover, in sentences."""
+    if not comparisons or not comparisons[0].differences:
+        return []
+    headline = comparisons[0]
+    number = len(headline.differences)
+    lines = ["Differences are paired: all models answer the same test images."]
+    if number > 1:
+        lines[0] += (
+            f" Because there are {number} comparisons, each interval has"
+            f" {100 * headline.differences[0].level:.1f} % confidence; together they hold at"
+            f" {100 * LEVEL:.0f} % (Bonferroni)."
+        )
+    compared = {each.other for each in headline.differences} | {headline.first.name}
+    single = [
+        each.name
+        for each in (*headline.models, *headline.baselines)
+        if each.name in compared and len(each.seed_values(headline.weights)) < 2
+    ]
+    if single:
+        lines.append(
+            "The intervals do not cover variation between training seeds: there is only one run of"
+            f" {_listed([_named(name) for name in single])}."
+        )
+    lines += _not_beaten(headline)
+    return lines
+
+
+def _not_beaten(comparison: Comparison) -> list[str]:
+    """A sentence if the first model is not better than some baseline outside the verdict."""
+    others = {each.other for each in comparison.differences}
+    left = [
+        f"{_named(each.other)} ({points(each)} points)"
+        for each in comparison.to_baselines
+        if each.verdict != BETTER and each.other not in others
+    ]
+    if not left:
+        return []
+    return [f"{comparison.first.name} is not clearly better than {_listed(left, 'or')}."]
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+def _compare(rows: Sequence[ResultRow], rule: Rule) -> Comparison | None:
+    """Compare the models of one protocol."""
+    protocol = rows[0].protocol
+    models = _models(row for row in rows if not row.baseline and row.hits)
+    if not models:
+        return None
+    chance = [_chance(row) for row in models[0].runs[0].values()]
+    baselines = _baselines([*(row for row in rows if row.baseline and row.hits), *chance])
+    tasks = _common_tasks(models)
+    weights = _weights([models[0].runs[0][task] for task in tasks], rule)
+    baselines = [each for each in baselines if set(tasks) <= each.runs[0].keys()]
+    others = list(models[1:]) or _rivals(baselines)
+    level = 1 - (1 - LEVEL) / max(len(others), 1)
+    return Comparison(
+        protocol,
+        weights,
+        tuple(models),
+        tuple(baselines),
+        tuple(_difference(protocol, models[0], other, weights, level) for other in others),
+        tuple(
+            _difference(protocol, models[0], each, weights, LEVEL)
+            for each in baselines
+            if each.baseline != CHANCE
+        ),
+    )
+
+
+def _chance(row: ResultRow) -> ResultRow:
+    """The row of always predicting the most common class."""
+    return msgspec.structs.replace(
+        row, model=CHANCE, baseline=CHANCE, value=row.chance, seed_values=(row.chance,), hits=()
+    )
+
+
+def _models(rows: Iterable[ResultRow]) -> list[ComparedModel]:
+    """Models in order; runs of one recipe are one model."""
+    groups: dict[str, dict[str, dict[str, ResultRow]]] = {}
+    for row in rows:
+        runs = groups.setdefault(row.recipe or row.model, {})
+        runs.setdefault(row.model, {})[row.task] = row
+    return [
+        ComparedModel(_group_name(list(runs)), "", tuple(runs.values())) for runs in groups.values()
+    ]
+
+
+def _group_name(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - 1} more" if len(names) > 2 else f", {names[1]}"
+    return f"{names[0]}{more} ({len(names)} seeds)"
+
+
+def _baselines(rows: Sequence[ResultRow]) -> list[ComparedModel]:
+    """One model per network with random weights, then raw pixels and chance."""
+    networks: dict[tuple[str, str], dict[str, ResultRow]] = {}
+    order = {RANDOM: 0, PIXELS: 1, CHANCE: 2}
+    for row in sorted(rows, key=lambda row: order[row.baseline]):
+        networks.setdefault((row.baseline, row.weights), {}).setdefault(row.task, row)
+    several = sum(baseline == RANDOM for baseline, _ in networks) > 1
+    names = {PIXELS: "raw pixels", CHANCE: CHANCE, RANDOM: "untrained network"}
+    return [
+        ComparedModel(
+            f"untrained {next(iter(found.values())).architecture}"
+            if several and baseline == RANDOM
+            else names[baseline],
+            baseline,
+            (found,),
+        )
+        for (baseline, _), found in networks.items()
+    ]
+
+
+def _rivals(baselines: Sequence[ComparedModel]) -> list[ComparedModel]:
+    """What a single model is compared with: its untrained network, or else raw pixels."""
+    for kind in (RANDOM, PIXELS):
+        found = [each for each in baselines if each.baseline == kind]
+        if found:
+            return found[:1]
+    return []
+
+
+def _common_tasks(models: Sequence[ComparedModel]) -> list[str]:
+    runs = [run for model in models for run in model.runs]
+    return [task for task in runs[0] if all(task in run for run in runs)]
+
+
+def _weights(rows: Sequence[ResultRow], rule: Rule) -> dict[str, float]:
+    """Weights of the tasks; tasks outside the groups of a suite do not count."""
+    counted = [row for row in rows if row.group != OTHER] or rows
+    sizes = Counter(row.group for row in counted)
+    if rule == "groups":
+        return {row.task: 1 / len(sizes) / sizes[row.group] for row in counted}
+    return {row.task: 1 / len(counted) for row in counted}
+
+
+def _difference(
+    protocol: str,
+    first: ComparedModel,
+    other: ComparedModel,
+    weights: Mapping[str, float],
+    level: float,
+) -> Difference:
+    tasks = [
+        PairedTask(_hits(first, task), _hits(other, task), weight)
+        for task, weight in weights.items()
+    ]
+    spreads = (spread(first.seed_values(weights)), spread(other.seed_values(weights)))
+    low, high = paired_interval(tasks, (_aggregate(first), _aggregate(other)), spreads, level=level)
+    is_same = len(first.runs) == len(other.runs) == 1 and _are_same(first, other)
+    return Difference(
+        protocol=protocol,
+        tasks=tuple(weights),
+        first=first.name,
+        other=other.name,
+        value=first.value(weights) - other.value(weights),
+        low=low,
+        high=high,
+        level=level,
+        verdict=SAME if is_same else BETTER if low > 0 else WORSE if high < 0 else NO_DIFFERENCE,
+    )
+
+
+def _are_same(first: ComparedModel, other: ComparedModel) -> bool:
+    ours, theirs = first.rows[0], other.rows[0]
+    return bool(ours.weights) and ours.weights == theirs.weights and ours.size == theirs.size
+
+
+def _hits(model: ComparedModel, task: str) -> np.ndarray:
+    rows = [run[task] for run in model.runs]
+    return np.stack([unpacked(text, row.num_test) for row in rows for text in row.hits])
+
+
+def _aggregate(model: ComparedModel) -> Aggregate:
+    """The accuracy of a model: the rule of the protocol over seeds, then the mean over runs."""
+    row = model.rows[0]
+    number = len(row.hits)
+    reduce = np.median if row.seed_rule.startswith("median") else np.mean
+
+    def aggregate(values: Float[np.ndarray, "R S"]) -> Float[np.ndarray, " R"]:
+        by_run = values.reshape(len(values), -1, number)
+        found: Float[np.ndarray, " R"] = reduce(by_run, axis=2).mean(axis=1)
+        return found
+
+    return aggregate
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def place(comparison: Comparison) -> str:
+    """`photos (420 test images)`, or `the mean of 3 tasks (900 test images)`."""
+    tasks = list(comparison.weights)
+    rows = comparison.first.runs[0]
+    images = f"{sum(rows[task].num_test for task in tasks):,} test images"
+    return f"{tasks[0] if len(tasks) == 1 else f'the mean of {len(tasks)} tasks'} ({images})"
+
+
+def _single(found: Difference, measure: str) -> str:
+    first, other = found.first, _named(found.other)
+    if found.verdict == SAME:
+        return f"No difference: {first} and {other} have the same weights."
+    if found.verdict == NO_DIFFERENCE:
+        gain = f"{points(found)} points {measure}"
+        return f"No difference between {first} and {other} was found: {gain}."
+    better, worse, sign = (first, other, 1) if found.verdict == BETTER else (other, first, -1)
+    return _capitalised(f"{better} is better than {worse}: {points(found, sign)} points {measure}.")
+
+
+def _several(differences: Sequence[Difference], measure: str) -> str:
+    words = {
+        BETTER: "better than",
+        WORSE: "worse than",
+        NO_DIFFERENCE: "not clearly different from",
+        SAME: "the same network as",
+    }
+    parts = []
+    for kind, phrase in words.items():
+        of_kind = [each for each in differences if each.verdict == kind]
+        if of_kind:
+            listed = [
+                each.other if kind == SAME else f"{each.other} ({points(each)} points)"
+                for each in of_kind
+            ]
+            parts.append(f"{phrase} {_listed(listed)}")
+    return f"{differences[0].first} is {'; '.join(parts)}, {measure}."
+
+
+def _named(name: str) -> str:
+    return f"the {name}" if name.startswith("untrained") else name
+
+
+def _listed(words: Sequence[str], conjunction: str = "and") -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    return f" {conjunction} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def _capitalised(text: str) -> str:
+    return text if text[:1] != "t" or not text.startswith("the ") else f"T{text[1:]}"
