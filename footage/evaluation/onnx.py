@@ -18,12 +18,12 @@ from footage.io import files
 from footage.io.documents import Document
 from footage.models.backbone import preprocessing_of
 from footage.models.config import Preprocessing
+from footage.models.load import HEADER
 from footage.runs.records import PreprocessingRecord
 from footage.shapes import Features, Images
 
 log = logging.getLogger(__name__)
 
-METADATA: Final = "footage"
 FLOAT: Final = "tensor(float)"
 """Type of normalised images, as onnxruntime names it."""
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
@@ -33,7 +33,7 @@ _PREPROCESSING: Final = Document[PreprocessingRecord](
     schema=PreprocessingRecord,
     name="the preprocessing of a model",
     error=CheckpointError,
-    hint=f"correct the metadata {METADATA!r} of the file",
+    hint=f"correct the metadata {HEADER!r} of the file",
 )
 
 
@@ -110,7 +110,7 @@ def _first_input(session: Any, path: Path) -> Any:  # noqa: ANN401
 
 
 def _preprocessing(session: Any, path: Path, given: Preprocessing, size: int) -> Preprocessing:  # noqa: ANN401
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    text = session.get_modelmeta().custom_metadata_map.get(HEADER)
     if text:
         return preprocessing_of(_PREPROCESSING.parse(text, str(path)))
     if given.size:

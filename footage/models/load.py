@@ -32,7 +32,7 @@ from footage.runs import checkpoint, layout, records
 from footage.runs.records import ModelRecord
 
 HEADER: Final = "footage"
-"""Key of the description in the header of an exported safetensors file."""
+"""Key of the description in the header of an exported safetensors or ONNX file."""
 HUB: Final = "hf-hub:"
 """Prefix of the name of a Hugging Face repository, as in timm."""
 TIMM_CONFIG: Final = "config.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from footage.errors import ConfigError
@@ -63,7 +63,7 @@ def traced(model: Model, *, with_preprocessing: bool) -> ExportedProgram:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch deprecates functions that it calls itself
-            return torch.export.export(
+            program = torch.export.export(
                 network.eval(), tuple(inputs.values()), dynamic_shapes=(axes,)
             )
     except Exception as error:  # torch's errors have no common base class
@@ -72,3 +72,13 @@ def traced(model: Model, *, with_preprocessing: bool) -> ExportedProgram:
             f"torch.export cannot trace {model.backbone.architecture}: {reason}",
             "use --to timm or --to safetensors",
         ) from error
+    _remove_origins(program)
+    return program
+
+
+def _remove_origins(program: ExportedProgram) -> None:
+    """Remove the lines of source code that operations come from, with local paths."""
+    for module in program.graph_module.modules():
+        if isinstance(module, fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
