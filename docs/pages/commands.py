@@ -1,13 +1,10 @@
 """docs/reference/commands.md: every command with its options, from the help of the command line."""
 
-import contextlib
-import io
-import os
 import re
 from collections.abc import Iterator
-from unittest import mock
 
 from footage import cli
+from footage.cli import help_text
 
 HEAD = """# Commands
 
@@ -28,12 +25,15 @@ Every command accepts these options:
 - `--plugin NAME`: load an [extension](../extending/index.md).
 - `--cache DIR`, `--cache-bytes N`: folder and maximum size of the
   [cache of remote files](../guides/object-storage.md#cache).
+
+`footage --version` prints the version. `footage --print-completion SHELL` prints a
+[completion script](../guides/install.md#shell-completion) for bash, zsh or fish.
 """
 _TRAIN = """
 `RECIPE` is a name from [Recipes](recipes.md), which sets the defaults. These are the top-level
 settings; [Configuration](configuration.md) lists all of them.
 """
-_WIDTH = "120"
+_WIDTH = 120
 
 
 def page() -> str:
@@ -44,9 +44,9 @@ def page() -> str:
 
 def _command(words: list[str]) -> Iterator[str]:
     """The section of a command, or those of the commands that it consists of."""
-    text = _help(words)
-    if not text.startswith("usage:"):
-        for name in re.findall(rf"^footage {words[0]} (\S+)", text, re.MULTILINE):
+    text = help_text.help_of([*words, "--help"], _WIDTH)
+    if nested := help_text.nested(words[0], text):
+        for name in nested:
             yield from _command([*words, name])
         return
     is_train = words == ["train"]
@@ -68,29 +68,11 @@ def _command(words: list[str]) -> Iterator[str]:
     )
 
 
-def _help(words: list[str]) -> str:
-    text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # with it, tyro draws boxes
-    with (
-        mock.patch.dict(os.environ, COLUMNS=_WIDTH),
-        contextlib.redirect_stdout(text),
-        contextlib.suppress(SystemExit),
-    ):
-        cli.main([*words, "--help"])
-    text.seek(0)
-    return text.read()
-
-
 def _table(box: str, words: list[str]) -> str:
-    """One row per entry: a name at the left margin, with its description indented."""
-    entries: list[list[str]] = []
-    for line in re.findall(r"^│ (.*?) *│$", box, re.MULTILINE):
-        if re.match(r"(-|\[|[A-Z])[^ ]*(  |$| [^a-z])", line):
-            entries.append(re.split(r" {2,}", line, maxsplit=1))
-        elif entries and line.startswith(" "):
-            entries[-1].append(line.strip())
+    """One row per argument or option."""
     rows = []
-    for name, *description in entries:
-        words_of = re.sub(r" \(default: (?:''|None)?\)", "", " ".join(description))
+    for name, description in help_text.entries(box):
+        words_of = re.sub(r" \(default: (?:''|None)?\)", "", description)
         if words == ["ingest"] and name.startswith("--workers"):
             words_of = re.sub(r"default: \d+", "default: one per CPU", words_of)
         if not name.startswith("-h"):

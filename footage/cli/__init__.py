@@ -48,7 +48,8 @@ footage: train an image backbone on raw, unlabelled video
 
 MODEL is a run, an exported file or folder, or a timm model name.
 Run `footage COMMAND --help` for its options, and `footage --version` for the
-version. Options of every command:
+version. `footage --print-completion SHELL` prints a completion script for bash,
+zsh or fish. Options of every command:
   --json               print the result as one JSON document
   --quiet              show only warnings and errors
   --log-file FILE      append the whole log to a file, with the times
@@ -95,6 +96,12 @@ COMMANDS: Mapping[str, str] = {
 DEPRECATED: Mapping[str, str] = {"pocket": "footage.cli.pocket:run"}
 """Old commands that work for one more release and are not listed."""
 
+OPTIONS: Mapping[str, str] = {
+    "--version": "footage.cli:print_version",
+    "--print-completion": "footage.cli.completion:run",
+}
+"""Options in place of a command."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command of footage.
@@ -105,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    return run_program(COMMANDS, USAGE, arguments, {**DEPRECATED, "--version": print_version})
+    return run_program(COMMANDS, USAGE, arguments, {**DEPRECATED, **OPTIONS})
 
 
 def print_version(words: Sequence[str]) -> None:  # noqa: ARG001
@@ -173,7 +180,7 @@ def _run(
         options.apply()
         if words[0] not in commands:
             raise _unknown(words[0], listed)
-        _imported(commands[words[0]])(words[1:])
+        imported(commands[words[0]])(words[1:])
     except FootageError as error:
         if options.debug:
             raise
@@ -198,7 +205,8 @@ def _unknown(word: str, listed: Sequence[str]) -> FootageError:
     )
 
 
-def _imported(command: str | Command) -> Command:
+def imported(command: str | Command) -> Command:
+    """Return a command, imported if it is named as module:function."""
     if callable(command):
         return command
     module, _, function = command.partition(":")
