@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     """The version of the installed package."""
+    from footage.commands.api import evaluate as evaluate
     from footage.commands.api import train as train
     from footage.commands.demo import demo as demo
     from footage.commands.doctor import doctor as doctor
     from footage.commands.embed import embed as embed
-    from footage.commands.evaluate import evaluate as evaluate
     from footage.commands.export import export as export
     from footage.commands.ingest import ingest as ingest
     from footage.commands.mix import mix as mix
@@ -33,7 +33,7 @@ _HOMES = {
     "demo": "footage.commands.demo",
     "doctor": "footage.commands.doctor",
     "embed": "footage.commands.embed",
-    "evaluate": "footage.commands.evaluate",
+    "evaluate": "footage.commands.api",
     "export": "footage.commands.export",
     "ingest": "footage.commands.ingest",
     "load": "footage.embedding.model",

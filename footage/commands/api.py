@@ -1,20 +1,37 @@
 """Functions of `import footage` that differ from those of the commands."""
 
 import os
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, overload
 
 from footage import arguments
-from footage.arguments import Location
-from footage.commands import train as command
+from footage.arguments import Location, Locations
+from footage.commands import evaluate as evaluate_command
+from footage.commands import evaluate_dry_run, train_dry_run
+from footage.commands import train as train_command
+from footage.commands.evaluate import Evaluable
+from footage.commands.requirements import Requirements
 from footage.errors import ConfigError
+from footage.evaluation.config import EvaluateConfig
+from footage.evaluation.models import UNKNOWN
+from footage.evaluation.outcome import Results
 from footage.keywords import configured
+from footage.models.config import Preprocessing
 from footage.recipes.methods import recipe as recipe_named
 from footage.runs import layout
 from footage.runs.results import TrainingResult, read_result
 from footage.training.config import TrainConfig
 
 
-@arguments.renamed(images="labels")
+@overload
+def train(
+    config: TrainConfig | str,
+    *,
+    out: Location,
+    dry_run: Literal[True],
+    **options: Any,  # noqa: ANN401
+) -> Requirements: ...
+@overload
 def train(
     config: TrainConfig | str,
     *,
@@ -24,7 +41,19 @@ def train(
     store_version: Literal["run", "latest"] = "run",
     recipe: str = "",
     **options: Any,  # noqa: ANN401
-) -> TrainingResult:
+) -> TrainingResult: ...
+@arguments.renamed(images="labels")
+def train(
+    config: TrainConfig | str,
+    *,
+    out: Location,
+    store: Location = "",
+    labels: Location = "",
+    store_version: Literal["run", "latest"] = "run",
+    recipe: str = "",
+    dry_run: bool = False,
+    **options: Any,
+) -> TrainingResult | Requirements:
     """Train with a configuration or a named recipe; see `footage.commands.train.train`.
 
     Args:
@@ -34,6 +63,7 @@ def train(
         labels: Labelled images, for recipes that learn from them.
         store_version: Version of a store that has grown, for a run that is resumed.
         recipe: Name of the recipe that `config` came from, for the record.
+        dry_run: Measure a few steps and return memory, time and disk space; write nothing.
         **options: Settings that differ from those of `config`, such as `steps=500`; see
             `footage.keywords`.
 
@@ -54,7 +84,9 @@ def train(
             " `footage recipes` lists",
         )
     config = configured(config, TrainConfig, options, train)
-    path = command.train(
+    if dry_run:
+        return train_dry_run.dry_run(config, out=out, store=store, labels=labels)
+    path = train_command.train(
         config,
         out=out,
         store=store,
@@ -66,3 +98,70 @@ def train(
     if is_first or (path / layout.RUN).exists():
         return read_result(path)
     return TrainingResult(path=path, recipe=recipe, steps=config.steps)
+
+
+@overload
+def evaluate(
+    model: Evaluable | Sequence[Evaluable],
+    *,
+    dry_run: Literal[True],
+    **options: Any,  # noqa: ANN401
+) -> Requirements: ...
+@overload
+def evaluate(
+    model: Evaluable | Sequence[Evaluable],
+    *,
+    labels: Locations = (),
+    suite: str = "",
+    data: Location = "",
+    out: Location = "",
+    config: EvaluateConfig | None = None,
+    preprocessing: Preprocessing = UNKNOWN,
+    overwrite: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> Results: ...
+@arguments.renamed(labelled="labels")
+def evaluate(  # noqa: PLR0913
+    model: Evaluable | Sequence[Evaluable],
+    *,
+    labels: Locations = (),
+    suite: str = "",
+    data: Location = "",
+    out: Location = "",
+    config: EvaluateConfig | None = None,
+    preprocessing: Preprocessing = UNKNOWN,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    **options: Any,
+) -> Results | Requirements:
+    """Evaluate models; see `footage.commands.evaluate.evaluate`.
+
+    Args:
+        model: A model, or a list of them.
+        labels: Labelled folders, or list files.
+        suite: vtab, pocket, or folder (custom tasks).
+        data: The folder that contains the suite's tasks.
+        out: Where to write results: a JSON file, or a folder for a suite.
+        config: Protocols, seed and sizes; the defaults when omitted.
+        preprocessing: Preprocessing of a function, or of an ONNX file that does not record its own.
+        overwrite: Evaluate again and replace the results in `out`; not for suites.
+        dry_run: Measure a batch of images and return jobs, time, memory and disk space; write
+            nothing.
+        **options: Settings, by name; see `footage.keywords`.
+
+    Raises:
+        CheckpointError: A model cannot be read.
+        ConfigError: As in `footage.commands.evaluate.evaluate`.
+    """
+    function = evaluate_dry_run.dry_run if dry_run else evaluate_command.evaluate
+    found: Results | Requirements = function(
+        model,
+        labels=labels,
+        suite=suite,
+        data=data,
+        out=out,
+        config=configured(config, EvaluateConfig, options, evaluate),
+        preprocessing=preprocessing,
+        overwrite=overwrite,
+    )
+    return found

@@ -132,7 +132,7 @@ def several(model: Evaluable | Sequence[Evaluable]) -> list[Evaluable]:
     Raises:
         ConfigError: The list is empty or contains a model twice.
     """
-    if callable(model) or isinstance(model, str | os.PathLike):
+    if isinstance(model, str) or not isinstance(model, Sequence):
         return [model]
     models = list(model)
     if not models:

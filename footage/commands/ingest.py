@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from footage import arguments
 from footage.arguments import Location, Locations
-from footage.errors import ConfigError, MachineError, StoreError
+from footage.commands.ingest_dry_run import dry_run as measured
+from footage.commands.requirements import Requirements
+from footage.errors import MachineError, StoreError
 from footage.ingestion import target
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.disk_space import SpaceWatch
@@ -57,22 +59,50 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EAC
 log = logging.getLogger(__name__)
 
 
+@overload
+def ingest(
+    paths: Locations,
+    out: Location,
+    *,
+    dry_run: Literal[True],
+    **options: Any,  # noqa: ANN401
+) -> Requirements: ...
+@overload
+def ingest(
+    paths: Locations,
+    out: Location,
+    *,
+    shard: str,
+    **options: Any,  # noqa: ANN401
+) -> ShardReport: ...
+@overload
 def ingest(
     paths: Locations,
     out: Location,
     config: IngestConfig | None = None,
     executor: Executor | None = None,
     **options: Any,  # noqa: ANN401
-) -> IngestReport:
+) -> IngestReport: ...
+def ingest(
+    paths: Locations,
+    out: Location,
+    config: IngestConfig | None = None,
+    executor: Executor | None = None,
+    *,
+    dry_run: bool = False,
+    **options: Any,
+) -> IngestReport | ShardReport | Requirements:
     """Decode videos, detect shots, store frames, and add new videos to the store `out`.
 
-    Videos that are already in the store are skipped, so the same call resumes a killed run.
+    Videos that are already in the store are skipped, so the same call resumes a killed run. With
+    the setting `shard`, only one share of the videos is decoded; see `ingest_shard`.
 
     Args:
         paths: Files, folders (searched recursively) or fsspec URLs.
         out: The store's folder.
         config: Ingest settings.
         executor: Runs the tasks; by default, processes on this machine.
+        dry_run: Decode a sample and return time and disk space; write nothing.
         **options: Settings, by name; see `footage.keywords`.
 
     Raises:
@@ -81,8 +111,10 @@ def ingest(
         OutputError: The store cannot be written, or another process is writing it.
     """
     config = configured(config, IngestConfig, options, ingest)
+    if dry_run:
+        return measured(paths, out, config, executor=executor)
     if config.shard:
-        raise ConfigError("ingest ingests all videos, but shard is set", "use ingest_shard")
+        return ingest_shard(paths, out, config, executor)
     DETECTORS.find(config.detector)
     place = place_of(arguments.location(out, "out"))
     sources = find(arguments.locations(paths, "paths"))

@@ -11,6 +11,7 @@ import pytest
 import footage
 from footage import arguments
 from footage.commands.evaluate import EvaluateConfig
+from footage.commands.requirements import Requirements
 from footage.errors import ConfigError
 from tests.support.hand_made_runs import hand_made_run
 
@@ -98,3 +99,29 @@ def test_a_single_folder_of_videos_is_taken(video_folder, tmp_path):
 
     report = footage.ingest(video_folder, tmp_path / "store", IngestConfig(workers=1))
     assert report.new_videos == 6
+
+
+def test_a_dry_run_returns_the_requirements_and_writes_nothing(
+    video_folder, shapes_folder, tiny_store, tmp_path
+):
+    small = {"videos_per_batch": 4, "workers": 1, "backbone": {"architecture": "test_resnet"}}
+    found = [
+        footage.ingest(video_folder, tmp_path / "store", dry_run=True, workers=1),
+        footage.train(
+            "vivi-ex4-tiny", store=tiny_store.path, out=tmp_path / "run", dry_run=True, **small
+        ),
+        footage.evaluate("test_resnet", labels=shapes_folder, dry_run=True, size=32),
+    ]
+    for one in found:
+        assert isinstance(one, Requirements)
+        assert one.fits
+        assert "next: " in repr(one)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_are_ingested_and_merged(video_folder, tmp_path):
+    store = tmp_path / "store"
+    shards = [footage.ingest(video_folder, store, shard=f"{n}/2", workers=1) for n in range(2)]
+    assert [one.to_dict()["shard"] for one in shards] == ["0/2", "1/2"]
+    assert footage.ingest(video_folder, store, merge=True, workers=1).new_videos == 6
+    assert sum(one.num_videos for one in shards) == 6
