@@ -23,7 +23,7 @@ def _export(
         str,
         required(
             "FORMAT",
-            "Format: timm, safetensors, onnx or torch-export; plugins add others.",
+            "Format: timm, safetensors, torchvision, onnx or torch-export; plugins add others.",
         ),
     ],
     out: Annotated[
