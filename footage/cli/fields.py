@@ -13,7 +13,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import FlagCreatePairsOff, Suppress, arg
 from tyro.constructors import (
     MISSING_NONPROP,
     ConstructorRegistry,
@@ -60,6 +60,8 @@ def _shown(field: dataclasses.Field[Any], kind: Any, default: object) -> Any:  #
     """Return the type of a field, annotated with what the help shows instead of it."""
     word = field.name.upper().replace("_", "-")
     hint = "" if default in ("", ()) else None  # the help describes the effect of no value
+    if "option" in field.metadata:  # an option of the command, which is shown instead
+        return Annotated[kind, Suppress]
     if kind is bool and field.default is False:  # others have a second option, --no-NAME
         return FLAG
     if kind is str:

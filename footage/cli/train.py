@@ -1,6 +1,7 @@
 """The command line of `footage train`."""
 
 import contextlib
+import dataclasses
 import io
 import os
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from tyro.conf import arg
 
 from footage import configuration
 from footage.cli import following, output, parsing, recipe_help
-from footage.cli.options import Flag, optional, required
+from footage.cli.options import Flag, Repeated, flat, optional, required
 from footage.errors import UsageError
 from footage.io.copies import pulled, with_urls
 from footage.recipes import choice
@@ -29,6 +30,7 @@ def as_option(name: str) -> str:
 
 DEPRECATED = {
     "--images": "--labels",
+    "--compute.loggers": "--log",
     **{as_option(old): as_option(new) for old, new in RENAMED.items()},
 }
 
@@ -59,6 +61,14 @@ def run(words: Sequence[str]) -> None:
                 " was started with, or the latest.",
             ),
         ] = "run",
+        log: Annotated[
+            Repeated,
+            optional(
+                "NAME",
+                "Metric logger in addition to metrics.jsonl: tensorboard, wandb, mlflow, trackio,"
+                " jsonl, or that of a plugin; can be repeated. (default: tensorboard)",
+            ),
+        ] = (),
         dry_run: Annotated[
             Flag,
             arg(
@@ -72,6 +82,9 @@ def run(words: Sequence[str]) -> None:
 
         Repeat a run with `footage train --from RUN/run.json --out OTHER`.
         """
+        if log:
+            compute = dataclasses.replace(config.compute, loggers=tuple(flat(log)))
+            config = dataclasses.replace(config, compute=compute)
         if config.learns_from_videos and not store:
             raise UsageError("this recipe needs a frame store", "add --store STORE")
         if dry_run:

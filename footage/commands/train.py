@@ -120,18 +120,16 @@ def train(
                 distributed.on_main(lambda: _save_label_subset(folder.path, data))
                 if distributed.rank() == 0:
                     _log_setup(config, data, weights_origin, device, folder.step)
-                _train(folder, data, device, record["chance"])
+                _train(folder, data, device, record)
     distributed.shutdown()
     return folder.path
 
 
-def _train(
-    folder: RunFolder, data: Data, device: torch.device, chance: Mapping[str, float]
-) -> None:
+def _train(folder: RunFolder, data: Data, device: torch.device, record: Mapping[str, Any]) -> None:
     """Run all remaining steps."""
     config, state, is_main = folder.config, folder.state, distributed.rank() == 0
     is_alone = not distributed.is_distributed()
-    metrics = setup.metrics_of(config, data, chance)
+    metrics = setup.metrics_of(config, data, record["chance"])
     learner = setup.in_parallel(state.learner.train(), device)
     with (
         TrainingLog(
@@ -148,6 +146,7 @@ def _train(
             setup.loader(config, data, range(folder.step, config.steps), device)
         ) as loader,
     ):
+        training_log.config(record)
         probing = Probing(folder, metrics, training_log)
         updates = Updates(state, fetch_steps(config, device))
         done = folder.step
@@ -184,7 +183,7 @@ def _train(
                         raise _not_finite(folder, training_log, data, one)
                     _log_step(training_log, one, config.images_per_step)
             if probes:
-                probing.after(done, levels)
+                probing.after(done, levels, batch)
             ends = last or (probes and probing.is_over)
             if saves or number or ends:
                 folder.save(done, training_log.flush, is_last=bool(ends or number))

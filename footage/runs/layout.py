@@ -5,6 +5,7 @@ RUN/labels.txt       labelled images whose labels were used, if any
 RUN/metrics.jsonl    one JSON object per line: training and online metrics, by step
 RUN/checkpoints/     see `footage.runs.checkpoint`
 RUN/tensorboard/     the same numbers for TensorBoard
+RUN/loggers/         id of this run in the database of each logger that has one
 RUN/evaluations/     results of `footage evaluate`
 RUN/*/profile.json   results of `footage profile`, if they were written into the run
 """
@@ -31,6 +32,7 @@ LABELS = "labels.txt"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+LOGGER_IDS = "loggers"
 EVALUATIONS = "evaluations"
 
 

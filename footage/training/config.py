@@ -73,8 +73,9 @@ class ComputeConfig:
     metrics.
     """
 
-    loggers: tuple[str, ...] = ("tensorboard",)
-    """Metric loggers in addition to metrics.jsonl; plugins add others."""
+    loggers: tuple[str, ...] = field(default=("tensorboard",), metadata={"option": "--log"})
+    """Metric loggers in addition to metrics.jsonl: tensorboard, wandb, mlflow, trackio, jsonl, and
+    those of plugins. On the command line: --log NAME."""
 
     def __post_init__(self) -> None:
         """Reject a negative number, and a timeout that would end every run."""

@@ -20,11 +20,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from footage.io import files
 from footage.progress import progress_bar
 from footage.runs import layout
+from footage.text import redacted
+from footage.training.loggers.base import Picture
 from footage.training.loggers.guarded import GuardedLoggers
+from footage.training.system_figures import system_figures
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,12 @@ QUIET_SECONDS = 30.0
 """Interval of progress lines when stderr is not a terminal, between those of the first and the last
 step.
 """
+
+SYSTEM_SECONDS = 10.0
+"""Interval at which loggers receive figures of the machine [ours]."""
+
+LISTS = ("held_out", "classes", "extended_at")
+"""Parts of run.json that loggers do not receive: they may be long."""
 
 
 class TrainingLog:
@@ -61,6 +71,8 @@ class TrainingLog:
         self.total_steps = total_steps
         self.recent: deque[Mapping[str, float]] = deque(maxlen=RECENT_STEPS)
         self._last_line = time.monotonic()
+        self._last_figures = -math.inf
+        self._probed: Mapping[str, float] = {}
         if not active:
             return
         layout.rewind_metrics(run, first_step)
@@ -88,6 +100,26 @@ class TrainingLog:
         if self.active:
             self._closing.close()
 
+    def config(self, record: Mapping[str, object]) -> None:
+        """Pass the content of run.json to the loggers."""
+        if self.active:
+            kept = {key: record[key] for key in record if key not in LISTS}
+            self._loggers.config(_without_secrets(kept))
+
+    def images(self, step: int, images: Mapping[str, Picture]) -> None:
+        """Pass pictures to the loggers."""
+        if self.active and images:
+            self._loggers.images(step, images)
+
+    def summary(self, steps: int) -> None:
+        """Pass the final results to the loggers: recent means, online metrics, and the steps."""
+        if not self.active:
+            return
+        recent = self.recent[-1] if self.recent else {}
+        means = {f"final/{name}": self.mean(name) for name in recent}
+        probed = {f"final/probe/{name}": value for name, value in self._probed.items()}
+        self._loggers.summary({**means, **probed, "steps": float(steps)})
+
     def step(self, step: int, levels: Mapping[str, float], **values: float) -> None:
         """Record one optimiser step.
 
@@ -100,7 +132,11 @@ class TrainingLog:
         if not self.active:
             return
         self._lines.add({"step": step, **values, "levels": dict(levels)})
-        self._loggers.log(step, {**values, **{f"level/{k}": v for k, v in levels.items()}})
+        logged = {**values, **{f"level/{name}": value for name, value in levels.items()}}
+        if time.monotonic() - self._last_figures > SYSTEM_SECONDS:
+            self._last_figures = time.monotonic()
+            logged |= system_figures()
+        self._loggers.log(step, logged)
         self._bar.update(step, rate=f"{self._images_per_second():.0f} images/s")
         is_end = step in (self._first_step + 1, self.total_steps)
         is_due = is_end or time.monotonic() - self._last_line > QUIET_SECONDS
@@ -116,6 +152,7 @@ class TrainingLog:
         broken = [name for name, value in probed.items() if not math.isfinite(value)]
         probed = {name: value for name, value in probed.items() if name not in broken}
         advice = [*advice, *(f"{name} is not a finite number" for name in broken)]
+        self._probed = probed
         self._lines.add({"step": step, "probe": probed, "advice": advice})
         self._loggers.log(step, {f"probe/{name}": value for name, value in probed.items()})
         if probed:  # empty without videos
@@ -160,6 +197,15 @@ class TrainingLog:
         """Return the harmonic mean over recent steps, which have equal numbers of images."""
         seconds = [1 / values["images_per_second"] for values in self.recent]
         return len(seconds) / sum(seconds)
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401
+    """Return nested values with URLs and tokens redacted."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(one) for key, one in value.items()}
+    return [_without_secrets(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _values(named: Mapping[str, float]) -> list[str]:

@@ -21,6 +21,8 @@ from footage.evaluation.held_out_frames import HeldOutFrames
 from footage.metrics.representation import embedding_std, rankme, retrieval
 from footage.models.backbone import Backbone
 from footage.models.preprocessing import normalise
+from footage.training.loggers.base import Picture
+from footage.training.pictures import neighbours_picture
 
 COLLAPSED_STD = 0.1
 """Below this spread, features are practically constant [ours]."""
@@ -42,7 +44,11 @@ def compute(backbone: Backbone, frames: HeldOutFrames, device: torch.device) -> 
     """
     if len(frames.images) < 2:
         return {}
-    features = embed(backbone, frames.images, device)
+    return of_features(embed(backbone, frames.images, device), frames)
+
+
+def of_features(features: Float[Tensor, "N D"], frames: HeldOutFrames) -> dict[str, float]:
+    """Compute the metrics of the module's docstring from the features of at least two frames."""
     values = {"embedding_std": embedding_std(features), "rankme": rankme(features)}
     same_shot = frames.shots[:, None] == frames.shots
     same_video = frames.videos[:, None] == frames.videos
@@ -68,13 +74,24 @@ class OnlineMetrics:
     def __init__(self, frames: HeldOutFrames, chance: Mapping[str, float]) -> None:
         self.frames = frames
         self.chance = chance
+        self._features = torch.zeros((0, 0))
 
     def compute(
         self, backbone: Backbone, levels: Mapping[str, float]
     ) -> tuple[dict[str, float], list[str]]:
         """Return the metrics, and advice that follows from them and from the recent losses."""
-        metrics = compute(backbone, self.frames, next(backbone.parameters()).device)
+        metrics: dict[str, float] = {}
+        if len(self.frames.images) > 1:
+            device = next(backbone.parameters()).device
+            self._features = embed(backbone, self.frames.images, device)
+            metrics = of_features(self._features, self.frames)
         return metrics, advice(metrics, levels, self.chance)
+
+    def neighbours(self) -> dict[str, Picture]:
+        """Return the picture "neighbours" of the last features; empty without two shots."""
+        if len(self._features) == 0 or len(set(self.frames.shots.tolist())) < 2:
+            return {}
+        return {"neighbours": neighbours_picture(self.frames, self._features)}
 
 
 def embed(

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 from footage import distributed
 from footage.runs import layout
+from footage.training.loader import Batch
 from footage.training.log import TrainingLog
 from footage.training.online_metrics import OnlineMetrics
+from footage.training.pictures import views_picture
 from footage.training.run_folder import RunFolder
 from footage.training.stopping import EarlyStopping
 
@@ -49,12 +51,13 @@ class Probing:
             return False
         return bool(distributed.largest(self._stopping.is_exhausted))
 
-    def after(self, step: int, levels: Iterable[str]) -> None:
-        """Compute and log the metrics after a step.
+    def after(self, step: int, levels: Iterable[str], batch: Batch) -> None:
+        """Compute and log the metrics after a step, and pictures.
 
         Args:
             step: Number of steps taken.
             levels: Names of the levels, whose recent means the advice uses.
+            batch: The batch of the step.
         """
         if not self._is_main:
             return
@@ -62,12 +65,14 @@ class Probing:
         recent = {name: self._log.mean(name) for name in levels}
         values, advice = self._metrics.compute(state.learner.backbone, recent)
         self._log.probe(step, values, advice)
+        self._log.images(step, {**views_picture(batch), **self._metrics.neighbours()})
         is_best = self._stopping.add(step, values) or self._stopping.best is None
         if is_best and self._patience:
             state.remember_best()
 
     def finish(self, step: int) -> None:
-        """Record and log the result of early stopping after the last step."""
+        """Record and log the final results, and that of early stopping, after the last step."""
+        self._log.summary(step)
         if not self._patience:
             return
         total = self._folder.config.steps

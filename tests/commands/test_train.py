@@ -244,11 +244,14 @@ def test_two_processes_train_as_one(tiny_store, tmp_path):
     command = ["train", "vivi-ex4-tiny", "--store", str(tiny_store.path), *options, "--out"]
     one, two = tmp_path / "one", tmp_path / "two"
     assert cli.main([*command, str(one)]) == 0
-    in_two_processes([*command, str(two)])
+    in_two_processes([*command, str(two), "--log", "jsonl"])
+    logged = [json.loads(line) for line in (two / "log.jsonl").read_text().splitlines()]
+    logged_losses = [line["values"]["loss"] for line in logged if "loss" in line.get("values", {})]
     lines = {
         out: [line for line in layout.read_metrics(out) if "loss" in line] for out in (one, two)
     }
     assert [line["step"] for line in lines[two]] == [1, 2, 3, 4, 5]
+    assert logged_losses == [line["loss"] for line in lines[two]]  # only the first process logs
     for ours, theirs in zip(lines[one], lines[two], strict=True):
         assert theirs["levels"] == pytest.approx(ours["levels"], abs=1e-4)
     for name, value in weights(one)["model"].items():

@@ -41,10 +41,9 @@ def write_initial_weights(path):
 def in_two_processes(command):
     """Run a command of footage under torchrun, in two processes on this machine."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    module = ["-m", "--", "footage"]  # without --, torchrun refuses --log, a beginning of its own
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, *torchrun, "-m", "footage", *command], check=True, env=environment
-    )
+    subprocess.run([sys.executable, *torchrun, *module, *command], check=True, env=environment)
 
 
 @contextlib.contextmanager
