@@ -214,7 +214,7 @@ def test_ingest_stops_after_several_failures_in_a_row_and_keeps_what_is_finished
     for number in range(10):
         synthetic.encode(videos / f"z{number}.mp4", synthetic.scene(number, 0.2))
     with pytest.raises(
-        MachineError, match="5 videos in a row could not be processed: no reason"
+        MachineError, match="5 tasks in a row could not be processed: no reason"
     ) as e:
         ingest([str(videos)], videos.parent / "out", CONFIG, Failing())
     assert "rerun to resume" in e.value.hint
