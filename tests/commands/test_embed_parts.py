@@ -94,10 +94,10 @@ def test_one_shard_may_run_twice_at_once(inputs, tmp_path, expected):
     command = [sys.executable, "-m", "footage", "embed", TINY, *inputs, "--out", str(out)]
     command += ["--size", "32", "--shard"]
     both = [
-        subprocess.Popen([*command, "0/1"], stderr=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([*command, "0/1"], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for one in both:
-        assert "shard 0/1 is done: 7 images, 6 videos" in one.communicate(timeout=300)[1]
+        assert "shard 0/1 is done: 7 images, 6 videos" in one.communicate(timeout=300)[0]
         assert one.returncode == 0
     subprocess.run([*command[:-1], "--merge"], check=True, stdout=subprocess.DEVNULL)
     columns = ["input", "seconds", "status"]

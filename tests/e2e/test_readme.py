@@ -67,7 +67,8 @@ def test_every_command_of_the_documents_parses(words):
     if "sbatch" in " ".join(words):
         assert (ROOT / "docs/guides/jobs" / words[-1].rstrip(")")).is_file()
     elif words[0] == "footage":
-        assert cli.main(words[1:]) == 0
+        end = words.index(">") if ">" in words else len(words)
+        assert cli.main(words[1:end]) == 0
     elif words[0] == "make":
         done = subprocess.run(
             ["make", "-C", str(ROOT), "-n", *words[1:]], capture_output=True, text=True, check=False
