@@ -42,8 +42,13 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     feature_dim: Count = 0
     preprocessing: PreprocessingRecord
     weights_origin: Text = ""
+
+
+class ExportRecord(ModelRecord, frozen=True, kw_only=True):
+    """Metadata of exported weights."""
+
     evidence: dict[str, Any] = {}
-    """Results and warnings that stay with exported weights."""
+    """Results and warnings that stay with them."""
 
 
 class PretrainedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,8 +148,8 @@ RUN: Final = Document[RunRecord](
     versions=(1, 2),
     migrate=run_record,
 )
-HEADER: Final = Document[ModelRecord](
-    schema=ModelRecord,
+HEADER: Final = Document[ExportRecord](
+    schema=ExportRecord,
     name="the description of a model",
     error=CheckpointError,
     hint="export it again",
