@@ -59,6 +59,10 @@ def beside_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(parsing, "run", parsing.parse)  # parse only
 
 
+OTHERS = {("pip", "install"), ("pip", "download"), ("wandb", "sync"), ("trackio", "show")}
+"""Commands of other tools that the documents may use."""
+
+
 @pytest.mark.parametrize("words", list(commands()))
 @pytest.mark.usefixtures("beside_a_run")
 def test_every_command_of_the_documents_parses(words):
@@ -77,8 +81,10 @@ def test_every_command_of_the_documents_parses(words):
     elif words[0] == "python":
         module = words[2].replace(".", "/") + ".py" if words[1] == "-m" else words[1]
         assert (ROOT / module).is_file()
+    elif words[0] == "export":
+        assert re.fullmatch(r"[A-Z_]+=\S+", words[1])
     else:
-        assert words[:2] in (["pip", "install"], ["pip", "download"])
+        assert tuple(words[:2]) in OTHERS
 
 
 def test_a_command_that_does_not_exist_would_be_noticed(beside_a_run):
