@@ -4,8 +4,8 @@ It keeps two processes from doing the same work. A store is safe without it: a m
 by a write that fails if the manifest exists.
 
 A process that finds a lock waits until the lock is rewritten, so that its holder must be alive, or
-has not been rewritten for a while, so that its holder must be gone. A job that is started again on
-another machine therefore goes on by itself. The clocks of machines are not compared.
+has not been rewritten for a while, so that its holder must be gone. A job that is restarted on
+another machine therefore resumes without help. The clocks of machines are not compared.
 """
 
 import contextlib

@@ -273,15 +273,15 @@ def test_profiles_are_shown_whether_they_lie_beside_the_run_or_in_it(
 ) -> None:
     copy = shutil.copytree(run, tmp_path / "first")
     looked = ProfileConfig(scenes=2)
-    for out in (tmp_path / "beside", copy / "profile"):
+    for out in (tmp_path / "apart", copy / "profile"):
         profile([str(copy)], out=out, config=looked)
     inside = " ".join(_read(report([copy], out=tmp_path / "r.html", config=SMALL).path).texts)
     assert inside.count("Invariance profile") == 2  # in the contents and as a heading
     assert inside.count("Single-factor changes") == 1
-    both = report([copy, tmp_path / "beside"], out=tmp_path / "r.html", config=SMALL).path
+    both = report([copy, tmp_path / "apart"], out=tmp_path / "r.html", config=SMALL).path
     assert " ".join(_read(both).texts).count("Single-factor changes") == 2
     with pytest.raises(ConfigError, match="no run was given"):
-        report([tmp_path / "beside"], out=tmp_path / "r.html")
+        report([tmp_path / "apart"], out=tmp_path / "r.html")
     (copy / "profile" / "profile.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read as an invariance profile"):
         report([copy], out=tmp_path / "r.html", config=SMALL)
