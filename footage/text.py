@@ -28,6 +28,14 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+_FOLDERS = re.compile(r"(?<![^\s'\"(])(?:~|\.{1,2})?/(?:[^\s'\"]*/)?(?=[^\s/'\"])")
+
+
+def without_folders(text: str) -> str:
+    """Replace each path that begins with `/`, `./`, `../` or `~/` by its last part."""
+    return _FOLDERS.sub("", text)
+
+
 HIDDEN: Final = "***"
 
 _USER_OF_URL = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")

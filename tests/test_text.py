@@ -4,7 +4,7 @@ import pytest
 
 from footage.errors import FootageError, VideoError
 from footage.ingestion.sources import LocalFile, fetch, find
-from footage.text import duration, redacted
+from footage.text import duration, redacted, without_folders
 from tests.support.web_server import web_server
 
 CANARY = "c4n4ryS3CRETc4n4ry"
@@ -117,3 +117,22 @@ def test_remote_videos_are_named_without_the_secrets_that_fetch_them(tmp_path):
 )
 def test_a_duration_has_the_unit_that_suits_it(seconds, shown):
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "step 6 of /home/me/runs/first, from ./a/b.safetensors",
+            "step 6 of first, from b.safetensors",
+        ),
+        ("weights of '~/x y' or ../z", "weights of 'x y' or z"),
+        (
+            "hf-hub:owner/name and runs/first and 1 / 2",
+            "hf-hub:owner/name and runs/first and 1 / 2",
+        ),
+        ("s3://bucket/run", "s3://bucket/run"),
+    ],
+)
+def test_paths_are_reduced_to_their_last_part(text, expected):
+    assert without_folders(text) == expected

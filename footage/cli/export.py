@@ -23,7 +23,8 @@ def _export(
         str,
         required(
             "FORMAT",
-            "Format: timm, safetensors, torchvision, onnx or torch-export; plugins add others.",
+            "Format: timm, huggingface, safetensors, torchvision, onnx or torch-export;"
+            " plugins add others.",
         ),
     ],
     out: Annotated[
@@ -33,11 +34,14 @@ def _export(
         Flag,
         optional("", "Include resizing and normalisation: the input is pixels of any size."),
     ] = False,
+    license: Annotated[
+        str, optional("ID", "Licence of the weights, such as apache-2.0 (timm, huggingface).")
+    ] = "",
 ) -> None:
     """Export a backbone for other programs and verify it by reloading."""
     from footage.commands.export import export
 
-    written = export(model, to=to, out=out, with_preprocessing=with_preprocessing)
+    written = export(model, to=to, out=out, with_preprocessing=with_preprocessing, license=license)
     output.show(written)
     log.info("largest difference from the original: %.1e", written.largest_difference)
     log_python(written.usage)

@@ -5,6 +5,7 @@ must reproduce the original's features on random images. Only then does it get i
 """
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +20,15 @@ from footage.models import load as models
 from footage.models.export.base import EXPORTERS, Exporter, ExportSettings, weights
 from footage.models.parity import errors_of, verified_difference
 from footage.registry import plugin_errors
+from footage.reporting.card import model_card
+from footage.reporting.inputs import Run, gather, is_run
 from footage.results import PathResult
 from footage.runs import layout
 
 SPACE_FOR_TEXT: Final = 2**18
-"""Maximum size of headers and config.json, in bytes."""
+"""Maximum size of headers, config.json and the model card, in bytes."""
+LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
+"""Identifiers of licences on the Hugging Face Hub."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -40,7 +45,12 @@ class Exported(PathResult):
 
 @on_local_copies("model", "out")
 def export(
-    model: Location, *, to: str, out: Location = "", with_preprocessing: bool = False
+    model: Location,
+    *,
+    to: str,
+    out: Location = "",
+    with_preprocessing: bool = False,
+    license: str = "",
 ) -> Exported:
     """Export a backbone for other programs.
 
@@ -50,6 +60,8 @@ def export(
         out: The file or folder to write; for a run, the default is in `RUN/exports/`.
         with_preprocessing: Include resizing and normalisation, so that the input is uint8 pixels of
             any size. Only for formats that contain operations.
+        license: Licence of the weights by its identifier on the Hugging Face Hub, such as
+            apache-2.0; the default is unknown. Only for `timm` and `huggingface`.
 
     Raises:
         CheckpointError: The model cannot be read, or the export does not agree with it.
@@ -59,7 +71,7 @@ def export(
     kind = EXPORTERS.find(to)
     with plugin_errors(f"exporter {to!r} cannot be created", kind):
         exporter = kind()
-    exporter.settings = _settings(exporter, with_preprocessing)
+    settings = _settings(exporter, with_preprocessing, license)
     name = arguments.location(model, "model")
     loaded = models.load(name)
     if (Path(name) / layout.RUN).is_file():
@@ -67,6 +79,10 @@ def export(
     path = Path(arguments.location(out, "out")) if str(out) else _default_place(name, exporter)
     target = path.resolve()
     _check_target(target, exporter)
+    if exporter.has_card:
+        card = model_card(loaded, _run_of(name), settings.license)
+        settings = dataclasses.replace(settings, card=card)
+    exporter.settings = settings
     num_bytes = sum(t.numel() * t.element_size() for t in weights(loaded).values())
     written = files.atomic_write if exporter.suffix else files.atomic_folder
     with files.exclusive(target.with_name(f".{target.name}.lock"), target):
@@ -80,14 +96,29 @@ def export(
     return Exported(path, to, difference, usage)
 
 
-def _settings(exporter: Exporter, with_preprocessing: bool) -> ExportSettings:
+def _settings(exporter: Exporter, with_preprocessing: bool, license: str) -> ExportSettings:
     if with_preprocessing and not exporter.can_include_preprocessing:
         able = [name for name, kind in EXPORTERS.items() if kind.can_include_preprocessing]
         raise ConfigError(
             f"--to {exporter.name} cannot include preprocessing",
             f"leave out --with-preprocessing, or use --to {' or '.join(sorted(able))}",
         )
-    return ExportSettings(with_preprocessing=with_preprocessing)
+    if license and not exporter.states_license:
+        able = [name for name, kind in EXPORTERS.items() if kind.states_license]
+        raise ConfigError(
+            f"--to {exporter.name} does not contain a licence",
+            f"leave out --license, or use --to {' or '.join(sorted(able))}",
+        )
+    if license and not LICENSE.fullmatch(license):
+        raise ConfigError(
+            f"{license!r} is not the identifier of a licence",
+            "use an identifier of the Hugging Face Hub, such as apache-2.0, cc-by-nc-4.0 or other",
+        )
+    return ExportSettings(with_preprocessing=with_preprocessing, license=license or "unknown")
+
+
+def _run_of(model: str) -> Run | None:
+    return gather([Path(model)])[0] if is_run(Path(model)) else None
 
 
 def _default_place(model: str, exporter: Exporter) -> Path:

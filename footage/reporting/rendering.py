@@ -1,16 +1,17 @@
-"""Jinja2 templates in which every value is escaped and an unknown name is an error.
+"""Jinja2 templates of HTML and Markdown; values are escaped, and an unknown name is an error.
 
 A video called `<img src=x onerror=alert(1)>` is shown under that name and has no effect. Control
 characters and characters that reverse text are shown as escapes.
 """
 
+import re
 from importlib import resources
 from typing import Final
 
 import jinja2
 from markupsafe import Markup
 
-from footage.text import printable
+from footage.text import one_line, printable
 
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("footage.reporting"),
@@ -19,6 +20,21 @@ _TEMPLATES: Final = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+_MARKDOWN: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("footage.reporting"),
+    autoescape=False,  # `finalize` escapes every value
+    finalize=lambda value: value if isinstance(value, Markup) else _markdown(str(value)),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~#$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""Characters with a meaning in Markdown; those of lists and headings have it in front of a line."""
+
+
+def _markdown(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", one_line(text))
 
 
 def render(template: str, **values: object) -> Markup:
@@ -29,6 +45,16 @@ def render(template: str, **values: object) -> Markup:
         values: Plain data, by the names that the template uses.
     """
     return Markup(printable(_TEMPLATES.get_template(template).render(values)))
+
+
+def render_markdown(template: str, **values: object) -> str:
+    """Fill in a Markdown template of `templates/`; values begin no line, or a list item's text.
+
+    Args:
+        template: File name.
+        values: Plain data, by the names that the template uses. `Markup` is not escaped.
+    """
+    return _MARKDOWN.get_template(template).render(values)
 
 
 def style_sheet() -> str:

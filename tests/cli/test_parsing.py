@@ -57,8 +57,8 @@ from footage.errors import UsageError
         ("export m --to tim", "unknown export format 'tim'",
          "timm? Or load its plugin with --plugin"),
         ("export m --to gguf", "unknown export format 'gguf'",
-         "choose from onnx, safetensors, timm, torch-export, torchvision, or load its plugin"
-         " with --plugin"),
+         "choose from huggingface, onnx, safetensors, timm, torch-export, torchvision, or load its"
+         " plugin with --plugin"),
         ("ingest a --detector adaptiv --out x", "unknown detector 'adaptiv'",
          "adaptive? Or load its plugin with --plugin"),
         ("ingest a --out", "--out needs a value", "LISTS"),

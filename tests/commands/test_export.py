@@ -19,6 +19,7 @@ from footage.io import files, tensors
 from footage.models import load as models
 from footage.models.export import safetensors
 from tests.support.file_sizes import file_size_limit
+from tests.support.hand_made_runs import hand_made_run
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext"])
@@ -193,3 +194,27 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:
         export(str(tmp_path / "b.safetensors"), to="timm", out=tmp_path / "out")
     assert "not finite" in caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_for_the_hub_has_a_card_and_the_licence_and_no_local_paths(tmp_path: Path) -> None:
+    run = hand_made_run(tmp_path / "first")
+    exported = export(run, to="huggingface", license="cc-by-4.0")
+    assert exported.path == run / "exports" / "huggingface"
+    assert sorted(path.name for path in exported.path.iterdir()) == [
+        "README.md", "config.json", "model.safetensors",
+    ]  # fmt: skip
+    card, config = ((exported.path / name).read_text() for name in ("README.md", "config.json"))
+    assert "\nlicense: cc-by-4.0\n" in card
+    assert json.loads(config)["pretrained_cfg"]["license"] == "cc-by-4.0"
+    assert str(tmp_path) not in card + config
+    assert footage.load(exported.path).backbone.feature_dim == 96
+    again = export(run, to="huggingface")
+    assert "\nlicense: unknown\n" in (again.path / "README.md").read_text()
+
+
+def test_a_licence_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--to onnx does not contain a licence") as refused:
+        export("test_resnet", to="onnx", out=tmp_path / "a.onnx", license="mit")
+    assert refused.value.hint == "leave out --license, or use --to huggingface or timm"
+    with pytest.raises(ConfigError, match="'My own' is not the identifier of a licence"):
+        export("test_resnet", to="timm", out=tmp_path / "a", license="My own")

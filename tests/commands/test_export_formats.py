@@ -20,6 +20,7 @@ from tests.support.clean_environment import CleanEnvironment
 
 USERS = {
     "timm": ["timm"],
+    "huggingface": ["timm"],
     "torch-export": ["torch", "numpy"],
     "onnx": ["onnxruntime", "numpy"],
 }
@@ -27,6 +28,8 @@ USERS = {
 
 SUFFIXES = {"torch-export": ".pt2", "onnx": ".onnx"}
 
+SLOW_HUB = pytest.param("huggingface", marks=pytest.mark.slow)
+"""The same files as of timm."""
 SLOW_ONNX = pytest.param("onnx", marks=pytest.mark.slow)
 """Converting a network takes 20 s; tests/commands/test_export_onnx.py has a tiny one."""
 
@@ -80,13 +83,15 @@ def used(environment: CleanEnvironment, exported: Exported, *batches: np.ndarray
     images = exported.path.parent / "images.npz"
     np.savez(images, *batches)
     template = IN_ONNXRUNTIME if exported.to == "onnx" else IN_TORCH
-    calls = template.format(images=str(images), has_modes=exported.to == "timm")
+    calls = template.format(
+        images=str(images), has_modes="network" in exported.usage and exported.to != "torch-export"
+    )
     found = environment.run(exported.usage.removeprefix(IMPORT_LINE) + calls)
     return [np.array(features) for features in found]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("to", ["timm", "torch-export", SLOW_ONNX])
+@pytest.mark.parametrize("to", ["timm", SLOW_HUB, "torch-export", SLOW_ONNX])
 def test_the_printed_line_gives_the_features_without_footage(
     architecture, to, environments, tmp_path
 ):

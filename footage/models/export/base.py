@@ -20,6 +20,10 @@ class ExportSettings:
 
     with_preprocessing: bool = False
     """Include resizing and normalisation, so that the input is uint8 pixels of any size."""
+    license: str = "unknown"
+    """Licence of the weights, by its identifier on the Hugging Face Hub."""
+    card: str = ""
+    """The model card, if the format has one."""
 
 
 class Exporter(abc.ABC):
@@ -38,6 +42,10 @@ class Exporter(abc.ABC):
     """Whether the format can contain operations, and so `ExportSettings.with_preprocessing`."""
     imports_torchvision: ClassVar[bool] = False
     """Whether the other program imports torchvision, as timm does."""
+    states_license: ClassVar[bool] = False
+    """Whether the format contains `ExportSettings.license`."""
+    has_card: ClassVar[bool] = False
+    """Whether the format contains `ExportSettings.card`."""
     tolerance: ClassVar[float] = 1e-5
     """Largest difference of a feature from the original, relative to the largest absolute feature
     of the original; absolute if that is less than 1. Programs that execute the same operations of

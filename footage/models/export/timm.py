@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.io import files, tensors
@@ -19,15 +19,16 @@ class TimmExporter(Exporter):
     """config.json and model.safetensors, in timm's layout."""
 
     default_name = "timm"
-    contents = (TIMM_CONFIG, TIMM_WEIGHTS)
+    contents: ClassVar[tuple[str, ...]] = (TIMM_CONFIG, TIMM_WEIGHTS)
     is_read_by_footage = True
     imports_torchvision = True
+    states_license = True
 
     def write(self, model: Model, path: Path) -> None:
         """Write both files; the configuration contains the hash of the weights."""
         tensors.write(path / TIMM_WEIGHTS, weights(model), {"format": "pt"})
         digest = files.sha256(path / TIMM_WEIGHTS)
-        records.TIMM.write(path / TIMM_CONFIG, _timm_config(model, digest))
+        records.TIMM.write(path / TIMM_CONFIG, _timm_config(model, digest, self.settings.license))
 
     def load(self, path: Path) -> Callable[[Images], Features]:
         """The network as timm alone loads it."""
@@ -41,7 +42,7 @@ class TimmExporter(Exporter):
         return f"import timm; network = {call}"
 
 
-def _timm_config(model: Model, weights_sha256: str) -> dict[str, Any]:
+def _timm_config(model: Model, weights_sha256: str, license: str) -> dict[str, Any]:
     """The layout that timm's `local-dir:` and `hf-hub:` sources read."""
     network_cfg: Mapping[str, Any] = model.backbone.network.pretrained_cfg
     preprocessing = model.preprocessing
@@ -62,7 +63,7 @@ def _timm_config(model: Model, weights_sha256: str) -> dict[str, Any]:
             "crop_pct": 1.0,
             "first_conv": network_cfg.get("first_conv"),
             "classifier": network_cfg.get("classifier"),
-            "license": "unknown",
+            "license": license,
         },
         "model_args": model.backbone.options,
         "footage": {**describe(model), "weights_sha256": weights_sha256},

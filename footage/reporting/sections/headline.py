@@ -103,7 +103,7 @@ def view(runs: Sequence[Run], comparisons: Sequence[Sequence[Compared]] = ()) ->
         for sentence in (*_lost(each), *run.advice)
     ]
     return View(
-        _title(runs),
+        heading(runs),
         [
             Finding(name, run_colour(number), *_finding(run, each.get(title)))
             for number, (name, run, each) in enumerate(zip(names, runs, measured, strict=True))
@@ -117,7 +117,7 @@ def view(runs: Sequence[Run], comparisons: Sequence[Sequence[Compared]] = ()) ->
 # --- title ---------------------------------------------------------------------------------------
 
 
-def _title(runs: Sequence[Run]) -> str:
+def heading(runs: Sequence[Run]) -> str:
     """The kind of training and its data; counts are the runs' own."""
     name = f"“{runs[0].name}”" if len(runs) == 1 else f"{len(runs)} runs"
     labels = any(run.record["labels_used"] for run in runs)

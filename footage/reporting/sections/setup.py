@@ -29,26 +29,26 @@ def _row(run: Run) -> list[Cell]:
     texts = [
         run.name,
         run.record.get("recipe") or "own",
-        _losses(run),
+        losses(run),
         f"{model['architecture']}, {int(model['preprocessing']['size'])} px",
         str(model["weights_origin"]),
         steps,
         f"{run.num_steps * run.images_per_batch:,}",
         " ".join(reversed(duration(3600 * run.hours))),
         f"{100 * run.data_wait:.0f} %",
-        _sources(run),
+        sources(run),
     ]
     return [Cell(text) for text in texts]
 
 
-def _losses(run: Run) -> str:
+def losses(run: Run) -> str:
     """The losses of the active levels, as metrics name them, and the plugins of the run."""
     plugins = [Path(name).name for name in run.record.get("plugins", [])]
     note = f" (plugin{'s' * (len(plugins) > 1)} {', '.join(plugins)})" if plugins else ""
     return ", ".join(map(level_title, run.level_chance)) + note
 
 
-def _sources(run: Run) -> str:
+def sources(run: Run) -> str:
     """The store and the labelled images that training used."""
     named = []
     for kind in ("store", "images"):
