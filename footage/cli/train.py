@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +13,7 @@ from footage import configuration
 from footage.cli import following, output, parsing, recipe_help
 from footage.cli.options import Flag, Repeated, flat, optional, required
 from footage.errors import UsageError
-from footage.io.copies import pulled, with_urls
+from footage.io.copies import is_first_process, pulled, with_urls
 from footage.recipes import choice
 from footage.recipes.methods import recipe
 from footage.runs import layout
@@ -97,7 +96,7 @@ def run(words: Sequence[str]) -> None:
         path = train(
             config, store=store, labels=labels, out=out, store_version=store_version, recipe=name
         )
-        if os.environ.get("RANK", "0") == "0":  # one of the processes that torchrun started
+        if is_first_process():
             output.show(read_result(path))
             _log_following(path)
 

@@ -1,6 +1,5 @@
 """Functions of `import footage` that differ from those of the commands."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
@@ -15,6 +14,7 @@ from footage.errors import ConfigError
 from footage.evaluation.config import EvaluateConfig
 from footage.evaluation.models import UNKNOWN
 from footage.evaluation.outcome import Results
+from footage.io.copies import is_first_process
 from footage.keywords import configured
 from footage.models.config import Preprocessing
 from footage.recipes.methods import recipe as recipe_named
@@ -94,8 +94,7 @@ def train(
         store_version=store_version,
         recipe=recipe,
     )
-    is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
-    if is_first or (path / layout.RUN).exists():
+    if is_first_process() or (path / layout.RUN).exists():
         return read_result(path)
     return TrainingResult(path=path, recipe=recipe, steps=config.steps)
 

@@ -173,13 +173,13 @@ def _with_copies(value: Any, opened: dict[str, "LocalCopy"]) -> Any:  # noqa: AN
 def _locked(opened: Iterable["LocalCopy"]) -> Iterator[None]:
     """Keep other processes from writing remote folders."""
     with contextlib.ExitStack() as stack:
-        for copy in opened if _is_first_process() else ():
+        for copy in opened if is_first_process() else ():
             stack.enter_context(RemoteLock(copy.remote).held())
         yield
 
 
-def _is_first_process() -> bool:
-    """Return whether this is the only process of a training, or the first one."""
+def is_first_process() -> bool:
+    """Return whether this is the only process of a training, or the first that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -188,7 +188,7 @@ def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
     """Download local copies before a block, and upload their changes after it."""
     for copy in opened:
         copy.pull()
-    uploaded = opened if _is_first_process() else []
+    uploaded = opened if is_first_process() else []
     try:
         yield
     except BaseException:

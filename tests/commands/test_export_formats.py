@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from footage._torchvision_compat import IMPORT_LINE
 from footage.commands.export import Exported, export
@@ -123,6 +124,44 @@ def test_a_program_contains_neither_its_example_images_nor_local_paths(tmp_path)
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         assert not any(b".py" in archive.read(name) for name in sizes)
     assert max(size for name, size in sizes.items() if "sample_inputs" in name) < 2000
+
+
+# --- metadata -----------------------------------------------------------------------------------
+
+
+def of_torch_export(path):
+    stated = {"evidence": ""}
+    torch.export.load(path, extra_files=stated)
+    return stated["evidence"]
+
+
+def of_onnx(path):
+    import onnx
+
+    return {one.key: one.value for one in onnx.load(path).metadata_props}["evidence"]
+
+
+def of_safetensors(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata()["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("to", "architecture", "read"),
+    [
+        ("torch-export", "test_resnet", of_torch_export),
+        ("torchvision", "mobilenetv2_100", of_safetensors),
+        pytest.param("onnx", "test_resnet", of_onnx, marks=pytest.mark.slow),
+    ],
+)
+def test_results_and_warnings_of_a_run_stay_with_the_file(
+    to, architecture, read, monkeypatch, tmp_path
+):
+    evidence = {"warnings": ["3 of 24 test images were seen in training."], "results": []}
+    model = models.load(architecture)._replace(evidence=evidence)
+    monkeypatch.setattr(models, "load", lambda _name: model)
+    path = export("run", to=to, out=tmp_path / f"a{SUFFIXES.get(to, '.safetensors')}").path
+    assert json.loads(read(path)) == evidence
 
 
 # --- with preprocessing --------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The interface of export formats, and their registry."""
 
 import abc
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import ClassVar, Final, TypeVar
 
 from torch import Tensor
 
+from footage import configuration
 from footage.errors import PluginError
-from footage.models.load import Model
+from footage.models.load import HEADER, Model
 from footage.registry import Registry
 from footage.shapes import Features, Images
 
@@ -105,3 +107,11 @@ def weights(model: Model) -> Mapping[str, Tensor]:
     """Return the tensors of a backbone by their names in its network."""
     named: Mapping[str, Tensor] = model.backbone.network.state_dict()
     return named
+
+
+def metadata(model: Model) -> dict[str, str]:
+    """Return the metadata of an exported program, as JSON: preprocessing, and evidence of a run."""
+    stated = {HEADER: json.dumps(configuration.to_dict(model.preprocessing))}
+    if model.evidence:
+        stated["evidence"] = json.dumps(dict(model.evidence))
+    return stated

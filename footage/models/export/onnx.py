@@ -1,7 +1,6 @@
 """Export as an ONNX file, which onnxruntime and many other programs execute."""
 
 import importlib.util
-import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any, Final
 
 import torch
 
-from footage import configuration
 from footage.errors import ConfigError
-from footage.models.export.base import Exporter, register_exporter, weights
+from footage.models.export.base import Exporter, metadata, register_exporter, weights
 from footage.models.export.torch_export import traced
-from footage.models.load import HEADER, Model
+from footage.models.load import Model
 from footage.shapes import Features
 
 OPSET: Final = 18
@@ -45,10 +43,8 @@ class OnnxExporter(Exporter):
         program = traced(model, with_preprocessing=with_preprocessing)
         converted = _converted(program, "pixels" if with_preprocessing else "images", model)
         _name_axes(converted.graph)
-        text = json.dumps(configuration.to_dict(model.preprocessing))
-        converted.metadata_props.add(key=HEADER, value=text)
-        if model.evidence:
-            converted.metadata_props.add(key="evidence", value=json.dumps(dict(model.evidence)))
+        for name, text in metadata(model).items():
+            converted.metadata_props.add(key=name, value=text)
         converted.doc_string = f"{model.backbone.architecture}: {model.weights_origin}"
         path.write_bytes(converted.SerializeToString())
 

@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from footage.errors import ConfigError
-from footage.models.export.base import Exporter, register_exporter
+from footage.models.export.base import Exporter, metadata, register_exporter
 from footage.models.load import Model
 from footage.models.pixel_input import PixelInput
 from footage.shapes import Features
@@ -25,11 +25,11 @@ class TorchExporter(Exporter):
     can_include_preprocessing = True
 
     def write(self, model: Model, path: Path) -> None:
-        """Write the program without the images that it was traced with."""
+        """Write the program and its metadata, without the images that it was traced with."""
         program = traced(model, with_preprocessing=self.settings.with_preprocessing)
         program.example_inputs = None
         with path.open("wb") as file:
-            torch.export.save(program, file)
+            torch.export.save(program, file, extra_files=metadata(model))
 
     def load(self, path: Path) -> Callable[[Any], Features]:
         """The program as a module."""
