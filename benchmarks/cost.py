@@ -168,17 +168,8 @@ def table(inputs: Inputs) -> str:
     return "\n".join(lines) + "\n"
 
 
-class Extrapolated(NamedTuple):
-    """Extrapolated cost of the tables of a store."""
-
-    manifest_seconds: float
-    manifest_megabytes: float
-    open_seconds: float
-    open_megabytes: float
-
-
-def tables_of(videos: float) -> Extrapolated:
-    """Extrapolate from the two largest measured stores.
+def tables_of(videos: float) -> dict[str, tuple[float, float]]:
+    """Extrapolate seconds and peak memory in MB of each task from the two largest measured stores.
 
     A straight line suits a quantity with a fixed part, a power law one that grows faster than the
     number of videos; the larger value is returned.
@@ -192,12 +183,8 @@ def tables_of(videos: float) -> Extrapolated:
         power = high * (videos / right) ** (math.log(high / low) / math.log(right / left))
         return max(line, power)
 
-    return Extrapolated(
-        extended("manifest", "seconds"),
-        extended("manifest", "peak_mb"),
-        extended("open", "seconds"),
-        extended("open", "peak_mb"),
-    )
+    tasks = ("plan_again", "manifest", "open")
+    return {task: (extended(task, "seconds"), extended(task, "peak_mb")) for task in tasks}
 
 
 def main() -> None:

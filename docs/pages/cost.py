@@ -61,18 +61,21 @@ The default prices are assumptions; replace them with your own.
 
 ## Limits of scale
 
-Time and peak memory of writing the tables of a store (the manifest) and of opening the store, on
-two cores with ten shots per video. Larger stores are extrapolated from the two largest measured
-ones, by a straight line or a power law, whichever is larger.
+Time and peak memory of planning an ingest into a complete store, of writing the tables of a store
+(the manifest) and of opening the store, on two cores with ten shots per video. Larger stores are
+extrapolated from the two largest measured ones, by a straight line or a power law, whichever is
+larger. Peak memory includes memory-mapped files, which processes share.
 
-| videos | | manifest | peak memory | opening | peak memory |
-| ---: | --- | ---: | ---: | ---: | ---: |
+| videos | | planning | peak memory | manifest | peak memory | opening | peak memory |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 END = (
     "\n| size | limit | reason |\n| --- | --- | --- |\n"
     "| 10^7 videos | memory of writing the manifest | one process holds all tables |\n"
-    "| 10^7 videos | memory of listing, planning and sampling | this has not been measured |\n"
+    "| 10^7 videos | memory of planning an ingest | one process compares all sources with all"
+    " records |\n"
+    "| 10^7 videos | memory of listing and sampling | this has not been measured |\n"
     "| 10^8 videos | writing the manifest on one machine | the tables would have to be sorted in"
     " pieces to need less memory |\n"
 )
@@ -108,8 +111,8 @@ def page() -> str:
         found = cost.tables_of(videos)
         parts.append(
             f"| {videos:,.0f} | {'measured' if videos == 1e6 else 'extrapolated'} |"
-            f" {found.manifest_seconds:,.0f} s | {found.manifest_megabytes / 1e3:,.1f} GB |"
-            f" {found.open_seconds:,.0f} s | {found.open_megabytes / 1e3:,.1f} GB |\n"
+            + "".join(f" {took:,.0f} s | {peak / 1e3:,.1f} GB |" for took, peak in found.values())
+            + "\n"
         )
     return "".join([*parts, END])
 
