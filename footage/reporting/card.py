@@ -201,4 +201,4 @@ def _limitations(run: Run) -> Iterator[str]:
             yield f"The model is worse than {words} on: {', '.join(found[WORSE])}."
         if UNCLEAR in found:
             yield f"There is no clear difference from {words} on: {', '.join(found[UNCLEAR])}."
-    yield from run.advice
+    yield from (f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in run.advice)

@@ -60,7 +60,7 @@ def test_the_metadata_is_what_the_hub_reads(model: Model, run: Path) -> None:
         "base_model": "owner/name",
     }
     assert "released under: cc-by-4.0" in text
-    assert "and of the initial weights (hf-hub:owner/name) are a separate matter" in text
+    assert "and of the initial weights (hf-hub:owner/name) may restrict" in text
     assert ModelCard(card(model, run)).data.license == "unknown"
 
 
