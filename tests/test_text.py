@@ -123,7 +123,7 @@ def test_a_duration_has_the_unit_that_suits_it(seconds, shown):
     ("text", "expected"),
     [
         (
-            "step 6 of /home/me/runs/first, from ./a/b.safetensors",
+            "step 6 of /data/me/runs/first, from ./a/b.safetensors",
             "step 6 of first, from b.safetensors",
         ),
         ("weights of '~/x y' or ../z", "weights of 'x y' or z"),

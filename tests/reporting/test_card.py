@@ -24,8 +24,8 @@ HOSTILE = "a|b<script>alert(1)</script>`x` [y](http://z) *c* \n# heading"
 @pytest.fixture(scope="module")
 def model() -> Model:
     loaded = models.load("test_resnet")
-    origin = "step 12 of /home/me/runs/first, initialised from ./weights/a.safetensors"
-    return loaded._replace(name="/home/me/runs/first", weights_origin=origin)
+    origin = "step 12 of /data/me/runs/first, initialised from ./weights/a.safetensors"
+    return loaded._replace(name="/data/me/runs/first", weights_origin=origin)
 
 
 @pytest.fixture
@@ -115,14 +115,14 @@ def test_results_of_the_same_weights_have_no_warning_about_others(model: Model, 
 
 def test_names_of_users_have_no_effect_and_paths_are_not_published(model: Model, run: Path) -> None:
     hostile = RECORD | {
-        "store": f"/home/me/{HOSTILE.replace('/', '')}",
+        "store": f"/data/me/{HOSTILE.replace('/', '')}",
         "recipe": HOSTILE,
         "plugins": [],
     }
     (run / layout.RUN).write_text(json.dumps(hostile))
     rows = [labelled(task=HOSTILE)]
     write_file(run / layout.EVALUATIONS / "photos-1.json", DESCRIBED, rows)
-    text = card(model._replace(weights_origin=f"step 1 of /home/me/{HOSTILE}"), run)
+    text = card(model._replace(weights_origin=f"step 1 of /data/me/{HOSTILE}"), run)
     page = MarkdownIt("commonmark").enable("table").render(text.split("---\n", 2)[2])
     assert "<script" not in page
     assert '<a href="http://z"' not in page
@@ -130,7 +130,7 @@ def test_names_of_users_have_no_effect_and_paths_are_not_published(model: Model,
     assert page.count("<h1>") == 1
     widths = {row.count("<td>") for row in page.split("<tr>") if "alert(1)" in row}
     assert widths <= {2, 8}
-    assert "/home/me" not in card(model, run)
+    assert "/data/me" not in card(model, run)
     assert "| weights | step 12 of first, initialised from a.safetensors |" in card(model, run)
 
 
