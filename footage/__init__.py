@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from footage.commands.mix import mix as mix
     from footage.commands.profile import profile as profile
     from footage.commands.report import report as report
+    from footage.commands.search import search as search
     from footage.embedding.model import load as load
     from footage.models.config import Preprocessing as Preprocessing
     from footage.recipes.methods import recipe as recipe
@@ -41,6 +42,7 @@ _HOMES = {
     "profile": "footage.commands.profile",
     "recipe": "footage.recipes.methods",
     "report": "footage.commands.report",
+    "search": "footage.commands.search",
     "train": "footage.commands.api",
 }
 

@@ -69,3 +69,9 @@ def duration(seconds: int | float) -> tuple[str, str]:
     if seconds < 360:
         return "minutes", f"{seconds / 60:.1f}"
     return "hours", f"{seconds / 3600:.2f}"
+
+
+def clock(seconds: int | float) -> str:
+    """Format seconds as minutes and seconds: 83.4 is 1:23.4."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{int(minutes)}:{rest:04.1f}"

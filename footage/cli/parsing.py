@@ -111,7 +111,7 @@ def _missing(
     ]
     positional = [_shown(each) for each in needed if each.kind is not each.KEYWORD_ONLY]
     given = set(map(_name, words))
-    options = [f"--{each.name}" for each in needed if each.kind is each.KEYWORD_ONLY]
+    options = [_option(each) for each in needed if each.kind is each.KEYWORD_ONLY]
     options = [option for option in options if option not in given]
     added = [word for option in options for word in (option, "x")]
     for count in range(len(positional) + 1):
@@ -135,6 +135,12 @@ def _shown(argument: inspect.Parameter) -> str:
     """A positional argument as the help shows it."""
     shown = (getattr(each, "metavar", None) for each in argument.annotation.__metadata__)
     return next((each.split()[0] for each in shown if each), argument.name.upper())
+
+
+def _option(argument: inspect.Parameter) -> str:
+    """A keyword argument as an option, which may have another name, such as `--in`."""
+    names = (getattr(each, "name", None) for each in argument.annotation.__metadata__)
+    return "--" + next(filter(None, names), argument.name)
 
 
 def _refused_value(error: ConfigError, program: str, options: Sequence[str]) -> UsageError:

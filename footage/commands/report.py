@@ -4,16 +4,16 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from footage import arguments
 from footage.arguments import Location, Locations
 from footage.errors import ConfigError, FootageError, StoreError
-from footage.io import files
 from footage.io.copies import on_local_copies
 from footage.keywords import configured
 from footage.models import load as models
 from footage.progress import progress_bar
+from footage.reporting import output
 from footage.reporting.inputs import (
     Run,
     comparison_files,
@@ -34,12 +34,6 @@ from footage.runs import layout
 from footage.store.reader import Store
 
 log = logging.getLogger(__name__)
-
-MARK: Final = b"<title>footage report"
-"""Text near the start of every page."""
-START_BYTES: Final = 4096
-PAGE_BYTES: Final = 5_000_000
-"""Free space required before the work starts; most pages are smaller."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +101,7 @@ def report(
     """
     config = configured(config, ReportConfig, options, report)
     target = arguments.path(out, "out")
-    _check_out(target)
+    output.check_target(target, "report", "--out")
     paths = [Path(each) for each in arguments.locations(runs, "runs")]
     no_runs = [path for path in paths if not is_run(path)]
     others = [gather_suite_results(path) for path in no_runs if holds_results(path)]
@@ -124,30 +118,8 @@ def report(
             "pass at least one run folder, or the output of `footage evaluate A B --out OUT`",
         )
     text = page(gathered, _pictures(gathered, config), others, gather_profiles(paths), compared)
-    files.write_text(target, text, errors="backslashreplace")
+    output.write(target, text)
     return Reported(target)
-
-
-def _check_out(path: Path) -> None:
-    """Refuse to replace anything but a report, and detect early a path that cannot be written.
-
-    Raises:
-        ConfigError: The file is something else.
-        OutputError: Nothing can be written there.
-    """
-    if path.exists() and not _is_report(path):
-        raise ConfigError(
-            f"{str(path)!r} exists and is not a footage report",
-            "choose another --out, or remove that file",
-        )
-    files.require_space(path, PAGE_BYTES, "a report")
-
-
-def _is_report(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return MARK in file.read(START_BYTES)
 
 
 def _pictures(runs: Sequence[Run], config: ReportConfig) -> StorePictures:

@@ -37,7 +37,7 @@ GROUP_BYTES: Final = 32 * 2**20
 """Rows are written when they reach this size, so that memory does not grow with the inputs."""
 
 
-class _Item(NamedTuple):
+class Item(NamedTuple):
     """Pixels of one row, or the reason why there are none."""
 
     input: str
@@ -74,7 +74,7 @@ def write_rows(
     kinds: Counter[Kind] = Counter()
     done = 0
     with _Writer(path, model, device, config) as writer:
-        items = _items(sources, kinds, model.preprocessing.size, config)
+        items = read_items(sources, kinds, model.preprocessing.size, config)
         for batch in batches(items, config.batch_size):
             writer.write(batch)
             advance(sum(kinds.values()) - done)
@@ -99,10 +99,17 @@ def _kind(copy: LocalFile) -> Kind:
     return _kind_by_suffix(copy.source.name) or _kind_by_content(copy.path)
 
 
-def _items(
+def read_items(
     found: Sequence[Source], kinds: Counter[Kind], size: int, config: EmbedConfig
-) -> Iterator[_Item]:
-    """Yield rows in the order of the files and count `kinds`; images decode in the sandbox."""
+) -> Iterator[Item]:
+    """Decode images and sampled frames in the sandbox, in the order of the files.
+
+    Args:
+        found: The files.
+        kinds: Counts the files of each kind.
+        size: Height and width of the pixels.
+        config: Frame rate and batch size.
+    """
     ahead = BATCHES_AHEAD * config.batch_size
 
     def with_kind(copy: LocalFile) -> tuple[LocalFile, Kind]:
@@ -110,7 +117,7 @@ def _items(
         kinds[kind] += 1
         return copy, kind
 
-    def read(group: list[tuple[LocalFile, Kind]]) -> list[_Item]:
+    def read(group: list[tuple[LocalFile, Kind]]) -> list[Item]:
         whole = [copy.path for copy, _ in group if not copy.failure]
         found = iter(confined.shared().squares(whole, [size]))
         return [
@@ -132,25 +139,25 @@ def _items(
                     yield from items
 
 
-def _failed(copy: LocalFile, kind: Kind, reason: str) -> _Item:
-    return _Item(copy.name, kind, None, None, "failed", reason)
+def _failed(copy: LocalFile, kind: Kind, reason: str) -> Item:
+    return Item(copy.name, kind, None, None, "failed", reason)
 
 
-def _image(copy: LocalFile, found: Squares | ImageError, size: int) -> _Item:
+def _image(copy: LocalFile, found: Squares | ImageError, size: int) -> Item:
     if isinstance(found, ImageError):
         return _failed(copy, "image", found.message.removeprefix(f"{copy.path} "))
-    return _Item(copy.name, "image", None, found[size], "ok", "")
+    return Item(copy.name, "image", None, found[size], "ok", "")
 
 
-def _frames(copy: LocalFile, reader: FrameReader) -> Iterator[_Item]:
+def _frames(copy: LocalFile, reader: FrameReader) -> Iterator[Item]:
     num_frames = 0
     try:
         for frame in reader.frames(copy.path):
-            yield _Item(copy.name, "video", frame.seconds, frame.pixels, "ok", "")
+            yield Item(copy.name, "video", frame.seconds, frame.pixels, "ok", "")
             num_frames += 1
     except VideoError as error:
         status = "partial" if num_frames else "failed"
-        yield _Item(copy.name, "video", None, None, status, error.message)
+        yield Item(copy.name, "video", None, None, status, error.message)
 
 
 # --- output ------------------------------------------------------------------------------------
@@ -173,7 +180,7 @@ class _Writer:
             path, self._schema, compression="zstd", write_page_checksum=True
         )
 
-    def write(self, items: Sequence[_Item]) -> None:
+    def write(self, items: Sequence[Item]) -> None:
         """Embed the items that have pixels; the others become rows with a reason."""
         readable = [item.pixels for item in items if item.pixels is not None]
         embeddings: Iterator[Any] = iter(())

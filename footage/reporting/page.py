@@ -1,11 +1,10 @@
 """The page: its sections in reading order, from the results to the training setup."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from footage.evaluation.results import ResultRow
 from footage.reporting.inputs import GatheredProfile, Run, SuiteResults
-from footage.reporting.rendering import render, style_sheet
+from footage.reporting.rendering import render_page
 from footage.reporting.sections import (
     comparison,
     headline,
@@ -17,9 +16,6 @@ from footage.reporting.sections import (
     videos,
 )
 from footage.reporting.sections.videos import StorePictures
-
-POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The browser neither loads nor runs anything, whatever a file name contains."""
 
 
 def page(
@@ -55,10 +51,8 @@ def page(
             videos.shots_section(pictures, num_trained),
             setup.section(runs),
         ]
-    return render(
-        "page.html.j2",
-        policy=POLICY,
-        style=style_sheet(),
+    return render_page(
+        "report.html.j2",
         names=[run.name for run in runs] or ["comparison"],
         headline=headline.view(runs, comparisons),
         sections=[section for section in sections if section],

@@ -13,6 +13,9 @@ from markupsafe import Markup
 
 from footage.text import one_line, printable
 
+POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""The browser neither loads nor runs anything, whatever a file name contains."""
+
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("footage.reporting"),
     autoescape=True,
@@ -55,6 +58,11 @@ def render_markdown(template: str, **values: object) -> str:
         values: Plain data, by the names that the template uses. `Markup` is not escaped.
     """
     return _MARKDOWN.get_template(template).render(values)
+
+
+def render_page(template: str, **values: object) -> Markup:
+    """Fill in a template that extends `page.html.j2`; see `render`."""
+    return render(template, policy=POLICY, style=style_sheet(), **values)
 
 
 def style_sheet() -> str:

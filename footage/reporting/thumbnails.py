@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from footage.data.views import decode
 from footage.store.reader import Store, evenly
+from footage.text import clock
 
 
 class ShownFrame(NamedTuple):
@@ -153,9 +154,3 @@ def thumbnail(frame: ShownFrame, *, height: int, quality: int = 82) -> Picture:
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
     alt = f"{frame.video}, shot {frame.shot}, at {clock(frame.seconds)}"
     return Picture(source, alt, width, height)
-
-
-def clock(seconds: int | float) -> str:
-    """Format seconds as minutes and seconds: 83.4 is 1:23.4."""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{int(minutes)}:{rest:04.1f}"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from footage.reporting.thumbnails import clock, shares
+from footage.reporting.thumbnails import shares
+from footage.text import clock
 
 
 @pytest.mark.parametrize(

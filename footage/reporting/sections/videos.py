@@ -10,9 +10,9 @@ from footage.reporting.thumbnails import (
     ShownFrame,
     ShownShot,
     ShownVideo,
-    clock,
     thumbnail,
 )
+from footage.text import clock
 
 HEIGHT: Final = 108
 """Size of pictures in pixels; they are displayed smaller, to be sharp on high-density screens."""
@@ -102,8 +102,12 @@ def _queries(comparison: Comparison) -> list[Query]:
 
 
 def _neighbour(frame: ShownFrame, caption: str) -> Neighbour:
-    video = frame.video.rpartition("#")[0] or frame.video  # the id without its content hash
-    return Neighbour(thumbnail(frame, height=HEIGHT), caption, video)
+    return Neighbour(thumbnail(frame, height=HEIGHT), caption, without_hash(frame.video))
+
+
+def without_hash(video: str) -> str:
+    """Return the id of a video without the hash of its content."""
+    return video.rpartition("#")[0] or video
 
 
 # --- shots ---------------------------------------------------------------------------------------

@@ -1,0 +1,47 @@
+"""Write a page to a file that does not exist, or that is a page of the same kind."""
+
+from pathlib import Path
+from typing import Final
+
+from footage.errors import ConfigError
+from footage.io import files
+
+START_BYTES: Final = 4096
+PAGE_BYTES: Final = 5_000_000
+"""Free space required before the work starts; most pages are smaller."""
+
+
+def check_target(path: Path, kind: str, option: str) -> None:
+    """Refuse to replace anything but a page, and detect early a path that cannot be written.
+
+    Args:
+        path: The HTML file.
+        kind: Kind of the page, with which its title starts: "report" or "search".
+        option: The command-line option that sets the path, for the hint.
+
+    Raises:
+        ConfigError: The file is something else.
+        OutputError: Nothing can be written there.
+    """
+    if path.exists() and not _is_page(path, kind):
+        raise ConfigError(
+            f"{str(path)!r} exists and is not a footage {kind}",
+            f"choose another {option}, or remove that file",
+        )
+    files.require_space(path, PAGE_BYTES, f"a {kind}")
+
+
+def write(path: Path, page: str) -> None:
+    """Write a page; characters that UTF-8 cannot encode are escaped.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    files.write_text(path, page, errors="backslashreplace")
+
+
+def _is_page(path: Path, kind: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return f"<title>footage {kind}".encode() in file.read(START_BYTES)

@@ -1,0 +1,1 @@
+"""Search in frame stores: features of all frames, nearest shots, near-duplicates."""
