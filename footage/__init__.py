@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from footage.commands.api import train as train
     from footage.commands.demo import demo as demo
     from footage.commands.doctor import doctor as doctor
+    from footage.commands.duplicates import duplicates as duplicates
     from footage.commands.embed import embed as embed
     from footage.commands.export import export as export
     from footage.commands.ingest import ingest as ingest
@@ -33,6 +34,7 @@ _HOMES = {
     "Store": "footage.store.reader",
     "demo": "footage.commands.demo",
     "doctor": "footage.commands.doctor",
+    "duplicates": "footage.commands.duplicates",
     "embed": "footage.commands.embed",
     "evaluate": "footage.commands.api",
     "export": "footage.commands.export",

@@ -39,7 +39,8 @@ footage: train an image backbone on raw, unlabelled video
   footage evaluate MODEL       kNN and linear probe, compared with baselines
   footage profile MODEL...     measure and compare feature invariances
   footage embed MODEL PATH...  extract features from images and videos
-  footage search MODEL QUERY   find the shots of a store nearest to images or videos
+  footage search MODEL QUERY   find the shots most similar to images or videos
+  footage duplicates STORE     find near-duplicate shots in different videos
   footage export MODEL         export weights to timm or safetensors
   footage report RUN...        self-contained HTML report
   footage vtab doctor FOLDER   check, export, or import VTAB-1k data
@@ -86,6 +87,7 @@ COMMANDS: Mapping[str, str] = {
     "profile": "footage.cli.profile:run",
     "embed": "footage.cli.embed:run",
     "search": "footage.cli.search:run",
+    "duplicates": "footage.cli.duplicates:run",
     "export": "footage.cli.export:run",
     "report": "footage.cli.report:run",
     "vtab": "footage.cli.vtab:run",

@@ -1,5 +1,6 @@
 """The command `footage search`: the shots of a store that are nearest to images and videos."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from footage.reporting import output
 from footage.reporting.search_page import search_page
 from footage.retrieval import features
 from footage.retrieval.config import SearchConfig as SearchConfig
+from footage.retrieval.index import EXACT_FRAMES, Index, require_faiss
 from footage.retrieval.nearest import Match, nearest
 from footage.retrieval.queries import Query, read_queries
 from footage.retrieval.results import FoundShot, QueryResult, SearchResult
@@ -58,16 +60,23 @@ def search(
     opened = Store.open(arguments.location(store, "store"))
     if not opened.shots.num_rows:
         raise StoreError(f"the store {opened.location!r} has no frames", "ingest videos into it")
+    num_frames = opened.totals["frames"]
+    is_approximate = config.method == "approximate" or (
+        config.method == "auto" and num_frames > EXACT_FRAMES
+    )
+    if is_approximate:
+        require_faiss()
     loaded, device = models.load(name, size=config.size), models.best_device()
     queries = read_queries(paths, loaded, device, config)
     describer = features.of_model(loaded, device)
     parts = features.describe_store(opened, describer, batch_size=config.batch_size)
-    matches = nearest(parts, [each.vectors for each in queries.found], config.top)
+    search_in = Index(parts).nearest if is_approximate else functools.partial(nearest, parts)
+    matches = search_in([each.vectors for each in queries.found], config.top)
     result = SearchResult(
         model=with_urls(name),
         store=opened.location,
         num_shots=opened.shots.num_rows,
-        num_frames=sum(part.num_frames for part in parts),
+        num_frames=num_frames,
         queries=[
             _result(opened, each, found) for each, found in zip(queries.found, matches, strict=True)
         ],

@@ -1,6 +1,7 @@
-"""Settings of `footage search`, importable without torch so that the help is quick."""
+"""Settings of `footage search` and `footage duplicates`, importable without torch: quick help."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from footage.errors import ConfigError
 
@@ -12,6 +13,10 @@ class SearchConfig:
     top: int = 20
     """Number of shots to show per query."""
 
+    method: Literal["auto", "exact", "approximate"] = "auto"
+    """exact compares every frame; approximate builds an index once and compares the most promising
+    frames (needs footage[search]); auto is exact up to a million frames."""
+
     frames_per_second: float = 1.0
     """Frames to sample per second of a query video."""
 
@@ -22,15 +27,51 @@ class SearchConfig:
     """Images per forward pass."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "top": 1 <= self.top <= 10_000,
-            "frames_per_second": 0 < self.frames_per_second <= 1000,
-            "size": self.size == 0 or 8 <= self.size <= 4096,
-            "batch_size": 1 <= self.batch_size <= 65536,
-        }
-        for name, is_fine in checks.items():
-            if not is_fine:
-                raise ConfigError(
-                    f"{name} is out of range, got {getattr(self, name)}",
-                    "see footage search --help",
-                )
+        _check(
+            self,
+            "search",
+            top=1 <= self.top <= 10_000,
+            frames_per_second=0 < self.frames_per_second <= 1000,
+            size=self.size == 0 or 8 <= self.size <= 4096,
+            batch_size=1 <= self.batch_size <= 65536,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DuplicatesConfig:
+    """Settings of a search for near-duplicates."""
+
+    threshold: float = 0.0
+    """Least cosine similarity of near-duplicate frames. Required with --model; otherwise, 0 uses
+    0.93, which was measured."""
+
+    within_videos: bool = False
+    """Also report shots of the same video as near-duplicates of each other."""
+
+    top: int = 20
+    """Number of groups in the table and on the page; JSON lists all."""
+
+    size: int = 0
+    """Input height and width of the model in pixels; 0 uses its own."""
+
+    batch_size: int = 64
+    """Images per forward pass."""
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            "duplicates",
+            threshold=self.threshold == 0 or 0 < self.threshold <= 1,
+            top=1 <= self.top <= 10_000,
+            size=self.size == 0 or 8 <= self.size <= 4096,
+            batch_size=1 <= self.batch_size <= 65536,
+        )
+
+
+def _check(config: object, command: str, **is_fine: bool) -> None:
+    for name, each in is_fine.items():
+        if not each:
+            raise ConfigError(
+                f"{name} is out of range, got {getattr(config, name)}",
+                f"see footage {command} --help",
+            )

@@ -19,9 +19,11 @@ import torch
 from jaxtyping import Float, Int
 
 from footage import configuration
-from footage.data.views import decode_resized
+from footage.data.views import decode, decode_resized
+from footage.errors import CheckpointError
 from footage.evaluation.digests import weights_digest
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, model_extractor
+from footage.images import descriptor
 from footage.io import cache, files
 from footage.models.load import Model
 from footage.progress import progress_bar
@@ -65,8 +67,28 @@ def of_model(model: Model, device: torch.device) -> Describer:
     )
 
 
+def of_descriptor() -> Describer:
+    """Describe frames by their low spatial frequencies, which near-duplicates share."""
+    text = json.dumps([VERSION, "near-duplicates", descriptor.SIZE, descriptor.DIM])
+    return Describer(
+        key=hashlib.sha256(text.encode()).hexdigest()[:32],
+        dim=descriptor.DIM,
+        prepare=lambda jpeg: descriptor.describe(decode(jpeg, descriptor.SIZE)),
+        describe=np.stack,
+    )
+
+
 def unit(vectors: Vectors) -> Vectors:
-    """Divide vectors by their norms; zeros stay zeros."""
+    """Divide the features of a model by their norms; zeros stay zeros.
+
+    Raises:
+        CheckpointError: A feature is not finite.
+    """
+    if not np.isfinite(vectors).all():
+        raise CheckpointError(
+            "the model computes features that are not finite",
+            "its weights are damaged, or its training diverged; choose another model",
+        )
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     found: Vectors = vectors / np.maximum(norms, 1e-12)
     return found
@@ -87,10 +109,14 @@ class Part(NamedTuple):
         found: Vectors = np.lib.format.open_memmap(self.path, mode="r")
         return found
 
+    def number_of(self, frame: int) -> int:
+        """Return the number in the part of the shot that contains a frame."""
+        return int(np.searchsorted(self.starts, frame, side="right")) - 1
+
     def shot_of(self, frame: int) -> tuple[int, int]:
         """Return the row of the shot that contains a frame, and its index in the shot."""
-        place = int(np.searchsorted(self.starts, frame, side="right")) - 1
-        return int(self.rows[place]), frame - int(self.starts[place])
+        number = self.number_of(frame)
+        return int(self.rows[number]), frame - int(self.starts[number])
 
 
 def describe_store(store: Store, describer: Describer, *, batch_size: int) -> list[Part]:

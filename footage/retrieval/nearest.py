@@ -65,7 +65,7 @@ def _nearest(parts: Sequence[Part], queries: Sequence[QueryVectors], top: int) -
         similar = np.maximum.reduceat(_similarities(part, queries), part.starts, axis=1)
         best = [_merged(each, number, row, top) for each, row in zip(best, similar, strict=True)]
     return [
-        [_match(parts[number], shot, query) for number, shot in each.places]
+        [best_match(parts[number], shot, query) for number, shot in each.places]
         for each, query in zip(best, queries, strict=True)
     ]
 
@@ -94,7 +94,14 @@ def _merged(
     return _Candidates(similarities[order], [places[place] for place in order])
 
 
-def _match(part: Part, shot: int, query: Vectors) -> Match:
+def best_match(part: Part, shot: int, query: Vectors) -> Match:
+    """Find the two most similar frames of a shot and a query.
+
+    Args:
+        part: The part of the store that contains the shot.
+        shot: Number of the shot in the part.
+        query: The vectors of the query.
+    """
     start = int(part.starts[shot])
     end = int(part.starts[shot + 1]) if shot + 1 < len(part.starts) else part.num_frames
     similar = np.asarray(part.vectors()[start:end], np.float32) @ query.T

@@ -17,7 +17,8 @@ from footage.embedding.parts import Failure
 from footage.errors import ConfigError
 from footage.evaluation.features import batches, model_extractor
 from footage.images.resize import resized
-from footage.ingestion.sources import Source, find
+from footage.ingestion.source_table import Source
+from footage.ingestion.sources import find
 from footage.models.load import Model
 from footage.retrieval.config import SearchConfig
 from footage.retrieval.features import Vectors, unit

@@ -30,6 +30,8 @@ COMMANDS = [
     "mix second",
     "evaluate first --labels photos --protocols knn",
     "embed first photos --out features.parquet",
+    "search first photos --in store --top 3 --html found.html",
+    "duplicates store --html duplicates.html",
     "profile first --store store --out profile --scenes 1",
     "export first --to timm --out exported",
     "report first second --out report.html",
