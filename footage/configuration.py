@@ -50,6 +50,25 @@ def require_settings(what: str, kind: type) -> None:
             raise PluginError(f"the setting {field.name!r} of {what} has no default", "add one")
 
 
+def check_ranges(config: object, command: str, **is_fine: bool) -> None:
+    """Check the settings of a command.
+
+    Args:
+        config: The settings.
+        command: The command, whose help lists them.
+        **is_fine: Whether a setting is in its range, by name.
+
+    Raises:
+        ConfigError: A setting is out of range.
+    """
+    for name, each in is_fine.items():
+        if not each:
+            raise ConfigError(
+                f"{name} is out of range, got {getattr(config, name)}",
+                f"see footage {command} --help",
+            )
+
+
 def to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 (any dataclass)
     """Convert a configuration to plain JSON values."""
     values = plain(config)

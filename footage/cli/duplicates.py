@@ -1,18 +1,14 @@
 """The command line of `footage duplicates`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import output, parsing
-from footage.cli.logs import LOCAL_PATHS
+from footage.cli.following import log_page
 from footage.cli.options import optional, required
 from footage.retrieval.config import DuplicatesConfig
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -42,5 +38,4 @@ def _duplicates(
     found = duplicates(store, model=model, html=html, config=config)
     output.show(found)
     if found.page:
-        page = shlex.quote(str(found.page))
-        log.info("next: python -m webbrowser %s", page, extra=LOCAL_PATHS)
+        log_page(found.page)

@@ -30,6 +30,11 @@ def log_python(code: str) -> None:
     log.info("next: python -c %s", quoted, extra=LOCAL_PATHS)
 
 
+def log_page(path: Path) -> None:
+    """Log `next: python -m webbrowser PATH`."""
+    log.info("next: python -m webbrowser %s", shlex.quote(str(path)), extra=LOCAL_PATHS)
+
+
 def is_run(model: str) -> bool:
     """Return whether a MODEL argument, which may be a URL, is the folder of a run."""
     folder = folder_of(model) if is_url(model) else Path(model)

@@ -1,17 +1,13 @@
 """The command line of `footage report`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import output, parsing
-from footage.cli.logs import LOCAL_PATHS
+from footage.cli.following import log_page
 from footage.cli.options import SOME, required
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -37,4 +33,4 @@ def _report(
 
     written = report(runs, out=out)
     output.show(written)
-    log.info("next: python -m webbrowser %s", shlex.quote(str(written.path)), extra=LOCAL_PATHS)
+    log_page(written.path)

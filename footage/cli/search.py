@@ -1,18 +1,14 @@
 """The command line of `footage search`."""
 
-import logging
-import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from footage.cli import output, parsing
-from footage.cli.logs import LOCAL_PATHS
+from footage.cli.following import log_page
 from footage.cli.options import SOME, Model, optional, required
 from footage.retrieval.config import SearchConfig
-
-log = logging.getLogger(__name__)
 
 
 def run(words: Sequence[str]) -> None:
@@ -52,5 +48,4 @@ def _search(
     found = search(model, query, store=store, html=html, config=config)
     output.show(found)
     if found.page:
-        page = shlex.quote(str(found.page))
-        log.info("next: python -m webbrowser %s", page, extra=LOCAL_PATHS)
+        log_page(found.page)

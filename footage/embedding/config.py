@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from footage.errors import ConfigError
+from footage.configuration import check_ranges
 from footage.processes import shards
 
 
@@ -43,16 +43,12 @@ class EmbedConfig:
     """Write the table from the shards, and list those that are missing."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "frames_per_second": 0 < self.frames_per_second <= 1000,
-            "batch_size": 1 <= self.batch_size <= 65536,
-            "size": self.size == 0 or 8 <= self.size <= 4096,
-            "workers": 1 <= self.workers <= 4096,
-        }
-        for name, is_fine in checks.items():
-            if not is_fine:
-                raise ConfigError(
-                    f"{name} is out of range, got {getattr(self, name)}",
-                    "see footage embed --help",
-                )
+        check_ranges(
+            self,
+            "embed",
+            frames_per_second=0 < self.frames_per_second <= 1000,
+            batch_size=1 <= self.batch_size <= 65536,
+            size=self.size == 0 or 8 <= self.size <= 4096,
+            workers=1 <= self.workers <= 4096,
+        )
         shards.check_options(self.shard, is_merge=self.merge)

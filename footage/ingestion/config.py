@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from footage.errors import ConfigError
+from footage.configuration import check_ranges
 from footage.processes.shards import check_options
 from footage.video.sandbox import Limits
 
@@ -52,21 +52,17 @@ class IngestConfig:
 
     def __post_init__(self) -> None:
         check_options(self.shard, is_merge=self.merge)
-        checks = {
-            "frames_per_second": 0 < self.frames_per_second <= 1000,
-            "short_side": 16 <= self.short_side <= 8192,
-            "jpeg_quality": 1 <= self.jpeg_quality <= 100,
-            "minimum_shot_seconds": 0 <= self.minimum_shot_seconds < 3600,
-            "boundary_margin_seconds": 0 <= self.boundary_margin_seconds < 3600,
-            "workers": 1 <= self.workers <= 4096,
-            "max_quarantined_fraction": 0 <= self.max_quarantined_fraction <= 1,
-        }
-        for name, is_fine in checks.items():
-            if not is_fine:
-                raise ConfigError(
-                    f"{name} is out of range, got {getattr(self, name)}",
-                    "see footage ingest --help",
-                )
+        check_ranges(
+            self,
+            "ingest",
+            frames_per_second=0 < self.frames_per_second <= 1000,
+            short_side=16 <= self.short_side <= 8192,
+            jpeg_quality=1 <= self.jpeg_quality <= 100,
+            minimum_shot_seconds=0 <= self.minimum_shot_seconds < 3600,
+            boundary_margin_seconds=0 <= self.boundary_margin_seconds < 3600,
+            workers=1 <= self.workers <= 4096,
+            max_quarantined_fraction=0 <= self.max_quarantined_fraction <= 1,
+        )
 
     @property
     def extraction(self) -> "Extraction":

@@ -11,24 +11,24 @@ PAGE_BYTES: Final = 5_000_000
 """Free space required before the work starts; most pages are smaller."""
 
 
-def check_target(path: Path, kind: str, option: str) -> None:
+def check_target(path: Path, command: str, option: str) -> None:
     """Refuse to replace anything but a page, and detect early a path that cannot be written.
 
     Args:
         path: The HTML file.
-        kind: Kind of the page, with which its title starts: "report" or "search".
+        command: The command that writes the page, with which its title starts: "report".
         option: The command-line option that sets the path, for the hint.
 
     Raises:
         ConfigError: The file is something else.
         OutputError: Nothing can be written there.
     """
-    if path.exists() and not _is_page(path, kind):
+    if path.exists() and not _is_page(path, command):
         raise ConfigError(
-            f"{str(path)!r} exists and is not a footage {kind}",
+            f"{str(path)!r} exists and was not written by footage {command}",
             f"choose another {option}, or remove that file",
         )
-    files.require_space(path, PAGE_BYTES, f"a {kind}")
+    files.require_space(path, PAGE_BYTES, "an HTML page")
 
 
 def write(path: Path, page: str) -> None:
@@ -40,8 +40,8 @@ def write(path: Path, page: str) -> None:
     files.write_text(path, page, errors="backslashreplace")
 
 
-def _is_page(path: Path, kind: str) -> bool:
+def _is_page(path: Path, command: str) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return f"<title>footage {kind}".encode() in file.read(START_BYTES)
+        return f"<title>footage {command}".encode() in file.read(START_BYTES)

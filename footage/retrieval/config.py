@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from footage.errors import ConfigError
+from footage.configuration import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class SearchConfig:
     """Images per forward pass."""
 
     def __post_init__(self) -> None:
-        _check(
+        check_ranges(
             self,
             "search",
             top=1 <= self.top <= 10_000,
@@ -58,7 +58,7 @@ class DuplicatesConfig:
     """Images per forward pass."""
 
     def __post_init__(self) -> None:
-        _check(
+        check_ranges(
             self,
             "duplicates",
             threshold=self.threshold == 0 or 0 < self.threshold <= 1,
@@ -66,12 +66,3 @@ class DuplicatesConfig:
             size=self.size == 0 or 8 <= self.size <= 4096,
             batch_size=1 <= self.batch_size <= 65536,
         )
-
-
-def _check(config: object, command: str, **is_fine: bool) -> None:
-    for name, each in is_fine.items():
-        if not each:
-            raise ConfigError(
-                f"{name} is out of range, got {getattr(config, name)}",
-                f"see footage {command} --help",
-            )

@@ -85,7 +85,7 @@ def test_the_page_shows_groups_and_names_are_only_text(store, tmp_path):
     assert all(values["src"].startswith("data:image/jpeg;base64,") for values in images)
     assert HOSTILE["image"] in "".join(reader.texts)
     page.write_text("notes")
-    with pytest.raises(ConfigError, match="is not a footage duplicates"):
+    with pytest.raises(ConfigError, match="was not written by footage duplicates"):
         footage.duplicates(store.path, html=page)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from footage.commands.profile import ProfileConfig, profile
-from footage.commands.report import _check_out
 from footage.errors import BusyError, ConfigError, OutputError
 from footage.io import files
+from footage.reporting.output import check_target
 
 SMALL = ProfileConfig(scenes=1, size=32)
 
@@ -39,14 +39,14 @@ def test_another_profile_stays_until_overwritten(tmp_path: Path) -> None:
 
 def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    _check_out(page)
+    check_target(page, "report", "--out")
     page.write_text("<!doctype html><html><head><title>footage report: a</title></head></html>")
-    _check_out(page)
+    check_target(page, "report", "--out")
     page.write_text("my notes")
-    with pytest.raises(ConfigError, match="exists and is not a footage report"):
-        _check_out(page)
-    with pytest.raises(ConfigError, match="exists and is not a footage report"):
-        _check_out(tmp_path)
+    with pytest.raises(ConfigError, match="exists and was not written by footage report"):
+        check_target(page, "report", "--out")
+    with pytest.raises(ConfigError, match="exists and was not written by footage report"):
+        check_target(tmp_path, "report", "--out")
     with pytest.raises(OutputError, match="cannot be written"):
-        _check_out(page / "report.html")
+        check_target(page / "report.html", "report", "--out")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

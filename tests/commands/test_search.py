@@ -114,7 +114,7 @@ def test_the_page_shows_queries_and_shots_and_names_are_only_text(tmp_path, phot
     assert not any(key.startswith("on") for _, values in reader.elements for key in values)
     assert name in "".join(reader.texts)
     page.write_text("notes")
-    with pytest.raises(ConfigError, match="exists and is not a footage search"):
+    with pytest.raises(ConfigError, match="exists and was not written by footage search"):
         search(queries, store.path, html=page)
     assert page.read_text() == "notes"
 
