@@ -22,7 +22,7 @@ from footage.reporting.inputs import Run
 from footage.reporting.rendering import render_markdown
 from footage.reporting.sections.headline import heading
 from footage.reporting.sections.results import PROTOCOLS
-from footage.reporting.sections.setup import losses, provenance, sources
+from footage.reporting.sections.setup import kept_weights, losses, provenance, sources
 from footage.text import duration, without_folders
 
 UNKNOWN: Final = "unknown"
@@ -120,6 +120,7 @@ def _training(run: Run) -> dict[str, str]:
         "losses": without_folders(losses(run)),
         "initial weights": _initial(run) or "random",
         "steps": steps,
+        "weights kept": kept_weights(run),
         "images per step": f"{run.images_per_batch:,}",
         "duration of the steps": " ".join(reversed(duration(3600 * run.hours))),
     }
@@ -186,7 +187,7 @@ def _means(rows: Sequence[ResultRow], kind: Identity) -> list[str]:
 
 
 def _limitations(run: Run) -> Iterator[str]:
-    if run.num_steps < run.total_steps:
+    if run.num_steps < run.total_steps and not run.record.get("stopping"):
         yield f"Training ended after {run.num_steps:,} of {run.total_steps:,} steps."
     measured = [*comparisons(run.rows), *comparisons(run.suite_rows)]
     if not any(each.protocol != NEAREST for each in measured):

@@ -64,15 +64,17 @@ class EarlyStopping:
         return 0 < self._patience <= sum(step > start for step in self._steps)
 
     def record(self, step: int, *, total_steps: int) -> dict[str, float]:
-        """Return the entry of run.json: scores and steps.
+        """Return the entry of run.json: scores and steps; empty if nothing was scored.
 
         Args:
             step: Number of steps taken.
             total_steps: Number of steps of the whole run.
         """
+        if self.best is None or self.first is None:
+            return {}
         return {
-            "first_score": self.first or 0.0,
-            "best_score": self.best or 0.0,
+            "first_score": self.first,
+            "best_score": self.best,
             "best_step": self.best_step,
             "last_step": step,
             "stopped_early": step < total_steps,

@@ -78,6 +78,13 @@ def test_data_and_recipe_are_those_of_the_run(model: Model, run: Path) -> None:
     assert "- The features were not evaluated on labelled images." in text
     assert "No licence was chosen" in text
     assert "- Training ended after 1 of" in text
+    stopping = {"first_score": 0.5, "best_score": 0.6, "best_step": 1}
+    (run / layout.RUN).write_text(json.dumps(RECORD | {"stopping": stopping}))
+    text = card(model, run)
+    assert (
+        "| weights kept | step 1; retrieval in held-out videos 60.0 %, initially 50.0 % |" in text
+    )
+    assert "Training ended" not in text
 
 
 def test_results_keep_their_intervals_and_warnings(model: Model, run: Path) -> None:

@@ -59,6 +59,20 @@ def test_counts_in_the_headline_are_those_of_the_run(run: Path) -> None:
     assert "on 64 videos, initialised from resnet18.a1_in1k<" in shown(run)
 
 
+def test_the_setup_names_the_teacher_and_the_weights_that_early_stopping_kept(run: Path) -> None:
+    assert "weights kept" not in shown(run)
+    teacher = {"name": "/models/large", "weights_origin": "x", "digest": "y"}
+    record = RECORD | {"teacher": teacher, "chance": {"teacher/cosine": 1.0}}
+    stopping = {"first_score": 0.601, "best_score": 0.625, "best_step": 30}
+    (run / layout.RUN).write_text(json.dumps(record | {"stopping": stopping}))
+    text = shown(run)
+    assert ">Frozen teacher: features (cosine) (large)<" in text
+    assert ">step 30; retrieval in held-out videos 62.5 %, initially 60.1 %<" in text
+    never = {"first_score": 0.601, "best_score": 0.601, "best_step": 0}
+    (run / layout.RUN).write_text(json.dumps(record | {"stopping": never}))
+    assert "initial weights; retrieval in held-out videos never exceeded 60.1 %" in shown(run)
+
+
 def test_nonsense_in_the_record_is_one_error_with_a_hint_or_a_page(run: Path) -> None:
     record = {key: value for key, value in RECORD.items() if key != "config"}
     skipped = [("config",), ("model",)]  # of which the reader of records has tests of its own

@@ -100,14 +100,18 @@ def small_network():
 
 @no_compiler
 @fails_to_open
-def test_a_compiled_backbone_has_the_same_gradients():
-    config = small_config("vivi-ex4")
+@pytest.mark.parametrize("method", ["vivi-ex4", "vivi-distil"])
+def test_a_compiled_backbone_has_the_same_gradients(method):
+    config = small_config(method)
     one = batch(config)
     wholes = []
     for compile in (False, True):
         backbone = small_network()
-        objective = learner(config, backbone=small_network()).objective.float()
-        whole = TrainModule(backbone, objective, bf16=False, compile=compile).train()
+        plain = learner(config, backbone=small_network(), double=False)
+        whole = TrainModule(
+            backbone, plain.objective, bf16=False, compile=compile,
+            frozen_teacher=plain.frozen_teacher,
+        ).train()  # fmt: skip
         wholes.append((step(whole, one), gradients(whole), list(whole.state_dict())))
     torch.testing.assert_close(wholes[0][:2], wholes[1][:2], rtol=1e-4, atol=1e-5)
     assert wholes[0][2] == wholes[1][2]  # checkpoints keep their names

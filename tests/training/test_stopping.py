@@ -54,3 +54,4 @@ def test_the_sentence_names_the_step_that_is_used():
     worse, _ = followed([0.3, 0.2, 0.2], 2)
     assert "the run keeps the initial weights" in worse.sentence(20, total_steps=20)
     assert "has no effect" in EarlyStopping(2).sentence(20, total_steps=20)
+    assert EarlyStopping(2).record(20, total_steps=20) == {}

@@ -17,7 +17,12 @@ COLUMNS = [
 
 def section(runs: Sequence[Run]) -> Section:
     """One row per run."""
-    table = Table("Training setup", COLUMNS, [_row(run) for run in runs])
+    columns, rows = COLUMNS, [_row(run) for run in runs]
+    kept = [kept_weights(run) for run in runs]
+    if any(kept):
+        columns = [*columns, Column("weights kept", NAME)]
+        rows = [[*row, Cell(text)] for row, text in zip(rows, kept, strict=True)]
+    table = Table("Training setup", columns, rows)
     return Section("setup", "Training setup", "setup.html.j2", table)
 
 
@@ -42,10 +47,27 @@ def _row(run: Run) -> list[Cell]:
 
 
 def losses(run: Run) -> str:
-    """The losses of the active levels, as metrics name them, and the plugins of the run."""
+    """The losses of the active levels, as metrics name them, with the teacher and the plugins."""
     plugins = [Path(name).name for name in run.record.get("plugins", [])]
     note = f" (plugin{'s' * (len(plugins) > 1)} {', '.join(plugins)})" if plugins else ""
-    return ", ".join(map(level_title, run.level_chance)) + note
+    teacher = run.record.get("teacher", {}).get("name", "").rstrip("/").rpartition("/")[2]
+    named = (
+        level_title(level) + f" ({teacher})" * level.startswith("teacher/")
+        for level in run.level_chance
+    )
+    return ", ".join(named) + note
+
+
+def kept_weights(run: Run) -> str:
+    """The step whose weights early stopping kept, and the retrieval that chose it; else empty."""
+    found = run.record.get("stopping")
+    if not found:
+        return ""
+    step = found.get("best_step", 0)
+    first, best = (f"{100 * found.get(f'{name}_score', 0):.1f} %" for name in ("first", "best"))
+    if not step:
+        return f"initial weights; retrieval in held-out videos never exceeded {first}"
+    return f"step {step:,}; retrieval in held-out videos {best}, initially {first}"
 
 
 def sources(run: Run) -> str:
