@@ -23,8 +23,9 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
     outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
     shown = [each.data for each in outputs if "data" in each]
     tables = [data for data in shown if "<table>" in data.get("text/html", "")]
-    assert len(tables) == 4  # the results of ingest, train, embed and evaluate
-    assert [data for data in shown if "image/png" in data]
+    assert len(tables) == 5  # the results of ingest, train, search, embed and evaluate
+    assert [data for data in shown if "<iframe" in data.get("text/html", "")]
+    assert (tmp_path / "found.html").is_file()
     assert "accuracy" in "".join(each.get("text", "") for each in outputs)
 
 
