@@ -5,7 +5,8 @@ runs/first                  a run folder: its latest intact checkpoint; of it th
 backbone.safetensors        a file that `footage export --to safetensors` wrote
 exported/                   a folder that `footage export --to timm` wrote
 resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
-hf-hub:owner/name           a Hugging Face repository in timm's format (footage fetches it)
+dinov2-small/               a folder that `save_pretrained` of the library transformers wrote
+hf-hub:owner/name           a Hugging Face repository in either format (footage fetches it)
 resnet50                    a bare timm name: random weights
 """
 
@@ -25,9 +26,10 @@ from footage.errors import CheckpointError
 from footage.io import files
 from footage.io import tensors as tensor_files
 from footage.io.copies import with_urls
-from footage.models import lora, networks, pretrained
+from footage.models import lora, networks, pretrained, transformers_format
 from footage.models.backbone import Backbone, build, fill, preprocessing_of, usual_size
 from footage.models.config import BackboneConfig, Preprocessing
+from footage.models.options import OWN_OPTIONS
 from footage.runs import checkpoint, layout, records
 from footage.runs.records import ModelRecord
 
@@ -74,11 +76,11 @@ def load(spec: Location, *, size: int = 0, seed: int = 0) -> Model:
     path = Path(arguments.location(spec, "model"))
     spec = with_urls(str(spec))
     if spec.startswith(HUB):
-        return _from_timm_folder(spec, pretrained.fetch_repository(spec.removeprefix(HUB)), size)
+        return _from_folder(spec, pretrained.fetch_repository(spec.removeprefix(HUB)), size)
     if (path / layout.RUN).is_file():
         return _from_run(spec, path, size)
     if (path / TIMM_CONFIG).is_file():
-        return _from_timm_folder(spec, path, size)
+        return _from_folder(spec, path, size)
     if path.is_file():
         return _from_file(spec, path, size)
     if path.exists() or "/" in spec or spec.endswith(".safetensors"):
@@ -159,6 +161,8 @@ def read_evidence(path: Path) -> Mapping[str, Any]:
         CheckpointError: The export cannot be read.
     """
     if path.is_dir():
+        if records.KIND.read(path / TIMM_CONFIG).is_transformers:
+            return {}
         return records.TIMM.read(path / TIMM_CONFIG).footage.evidence
     if not describes_itself(path):
         return {}
@@ -187,6 +191,13 @@ def _from_file(spec: str, path: Path, size: int) -> Model:
     return loaded._replace(evidence=record.evidence)
 
 
+def _from_folder(spec: str, folder: Path, size: int) -> Model:
+    if not records.KIND.read(folder / TIMM_CONFIG).is_transformers:
+        return _from_timm_folder(spec, folder, size)
+    backbone = transformers_format.read_backbone(spec, folder, size)
+    return Model(spec, backbone.eval(), f"weights of {spec}")
+
+
 def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
     record = records.TIMM.read(folder / TIMM_CONFIG)
     weights = folder / TIMM_WEIGHTS
@@ -203,7 +214,8 @@ def _from_timm_folder(spec: str, folder: Path, size: int) -> Model:
             "export both again",
         )
     cfg, size = record.pretrained_cfg, size or record.size
-    backbone = Backbone(record.architecture, size=size, options=record.options)
+    own = {name: value for name, value in record.footage.options.items() if name in OWN_OPTIONS}
+    backbone = Backbone(record.architecture, size=size, options={**record.options, **own})
     fill(backbone, tensors, f"weights {str(weights)!r}")
     backbone.preprocessing = Preprocessing(size=size, mean=cfg.mean, std=cfg.std)
     return Model(spec, backbone.eval(), f"weights of {spec}", record.footage.evidence)

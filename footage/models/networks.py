@@ -10,7 +10,7 @@ import torch
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError, PluginError
-from footage.models.options import BACKBONES, NAME, Option, check_options
+from footage.models.options import BACKBONES, NAME, OWN_OPTIONS, Option, check_options
 from footage.registry import plugin_errors
 from footage.runs.records import MOST_PIXELS
 
@@ -102,7 +102,9 @@ def create(
             "choose a size such as 224",
         )
     cfg = timm.get_pretrained_cfg(name)
-    arguments: dict[str, Any] = {"num_classes": 0, **options}
+    own = {key: value for key, value in options.items() if key in OWN_OPTIONS}
+    arguments: dict[str, Any] = {"num_classes": 0}
+    arguments |= {key: value for key, value in options.items() if key not in own}
     if cfg is not None and cfg.fixed_input_size:
         arguments["img_size"] = size
     if weights is not None:
@@ -111,7 +113,9 @@ def create(
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": source}
     try:
         _rehearse(name, size, arguments)
-        return timm.create_model(architecture if weights else name, **arguments)
+        network = timm.create_model(architecture if weights else name, **arguments)
+        _set_epsilons(network, own)
+        return network
     except ConfigError:
         raise
     except Exception as error:  # raised inside timm by any invalid combination of options
@@ -120,6 +124,17 @@ def create(
             f"timm cannot create {architecture!r} at {size} px with {dict(options)}: {reason}",
             "check the options and the image size, and the tag if there is one",
         ) from error
+
+
+def _set_epsilons(network: torch.nn.Module, own: Mapping[str, Option]) -> None:
+    """Apply the options that are footage's own; see `footage.models.options.OWN_OPTIONS`."""
+    norms = [each for each in network.modules() if isinstance(each, torch.nn.LayerNorm)]
+    if own and not norms:
+        raise ValueError("it has no layer norm")
+    for norm in norms if "layer_norm_eps" in own else []:
+        norm.eps = float(own["layer_norm_eps"])
+    if "final_norm_eps" in own:
+        norms[-1].eps = float(own["final_norm_eps"])
 
 
 def feature_dim(network: Any) -> int:  # noqa: ANN401

@@ -70,6 +70,7 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
     "embed_dim": _CHANNELS,
     "expand_ratio": _SCALE,
     "expansion_ratio": _SCALE,
+    "final_norm_eps": Numbers(0.0, 1.0),
     "global_pool": _names("avg max avgmax token map"),
     "growth_rate": _CHANNELS,
     "head_dim": _CHANNELS,
@@ -77,6 +78,7 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
     "head_init_scale": _SMALL,
     "init_values": _SMALL,
     "kernel_size": _COUNT,
+    "layer_norm_eps": Numbers(0.0, 1.0),
     "layer_scale_init_value": _SMALL,
     "ls_init_value": _SMALL,
     "mlp_ratio": _SCALE,
@@ -103,6 +105,10 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
     "window_size": _COUNT,
 }
 """Options of timm's networks that change the architecture, with their allowed values."""
+
+OWN_OPTIONS: Final = frozenset({"layer_norm_eps", "final_norm_eps"})
+"""Options that footage applies itself, because timm has no argument for them in every network: the
+epsilon of all layer norms, and that of the last one."""
 
 
 BackboneFactory = Callable[..., Any]

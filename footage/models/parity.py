@@ -53,7 +53,9 @@ def verified_difference(model: Model, exporter: Exporter, path: Path) -> float:
     for features in found:
         _check_features(exporter, features, expected)
     difference = max(float((features - expected).abs().max()) for features in found)
-    allowed = exporter.tolerance * max(1.0, float(expected.abs().max()))
+    with errors_of(exporter, "tolerance_for"):
+        tolerance = exporter.tolerance_for(model)
+    allowed = tolerance * max(1.0, float(expected.abs().max()))
     if not difference <= allowed:
         raise CheckpointError(
             f"the exported {model.backbone.architecture} differs from the original by "

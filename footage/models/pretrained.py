@@ -4,6 +4,9 @@
 
     hf-hub:owner/name  -->  https://huggingface.co/owner/name, files config.json, model.safetensors
 
+For a repository of transformers, also preprocessor_config.json if there is one, and the files that
+model.safetensors.index.json lists if the weights are in several.
+
 These are the only downloads of weights in footage. They happen when a name is first used. The
 files then stay in the cache of huggingface_hub (`HF_HOME`) and are used offline;
 `HF_HUB_OFFLINE=1` forbids the download. (huggingface_hub also fetches a small list of its own,
@@ -13,6 +16,7 @@ timm itself would also read `pytorch_model.bin` and other pickles. Therefore it 
 instead of the name of a repository.
 """
 
+import logging
 import re
 import socket
 from pathlib import Path
@@ -20,7 +24,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     LocalEntryNotFoundError,
@@ -30,10 +39,14 @@ from huggingface_hub.errors import (
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.errors import ConfigError
 from footage.models import networks
+from footage.models.transformers_config import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, files_of_index
+from footage.runs import records
 
 import timm  # isort: skip
 
 SECONDS_TO_ANSWER: Final = 10.0
+
+log = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".safetensors"
 _REPOSITORY: Final = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -72,7 +85,7 @@ def fetch(architecture: str) -> Path:
 
 
 def fetch_repository(name: str) -> Path:
-    """Return the local folder of a repository in timm's format, downloaded if necessary.
+    """Return the local folder of a repository of timm or transformers, downloaded if necessary.
 
     Args:
         name: Owner and name on the Hugging Face Hub, such as "timm/resnet50.a1_in1k".
@@ -81,29 +94,61 @@ def fetch_repository(name: str) -> Path:
         ConfigError: The repository does not exist or lacks a file, or it is not on this machine and
             cannot be fetched.
     """
-    paths = []
-    for filename in ("config.json", f"model{_SUFFIX}"):
-        cached = try_to_load_from_cache(name, filename) if _REPOSITORY.fullmatch(name) else None
-        paths.append(Path(cached) if isinstance(cached, str) else _download(name, filename))
-    return paths[0].parent
+    config = _file(name, CONFIG)
+    version = config.parent.name  # all files come from one commit
+    if not records.KIND.read(config).is_transformers:
+        _file(name, WEIGHTS, version)
+        return config.parent
+    try:
+        _file(name, PREPROCESSOR, version)
+    except ConfigError as error:  # usual values are used, with a warning
+        log.info("%s", error.message)
+    if isinstance(try_to_load_from_cache(name, INDEX, revision=version), str):
+        _fetch_shards(name, version)
+        return config.parent
+    try:
+        _file(name, WEIGHTS, version)
+    except _NotPublishedError as error:
+        try:
+            _fetch_shards(name, version)
+        except _NotPublishedError:
+            raise error from None
+    return config.parent
 
 
-def _download(name: str, filename: str) -> Path:
+def _fetch_shards(name: str, version: str) -> None:
+    for shard in files_of_index(_file(name, INDEX, version)):
+        _file(name, shard, version)
+
+
+class _NotPublishedError(ConfigError):
+    """A repository lacks a file."""
+
+
+def _file(name: str, filename: str, version: str | None = None) -> Path:
+    """Return one file of a repository from the cache, or download it."""
     if not _REPOSITORY.fullmatch(name):
         raise ConfigError(
             f"{name[:200]!r} is not the name of a Hugging Face repository",
             "write hf-hub:OWNER/NAME, such as hf-hub:timm/resnet50.a1_in1k",
         )
+    cached = try_to_load_from_cache(name, filename, revision=version)
+    if isinstance(cached, str):
+        return Path(cached)
+    absent = _NotPublishedError(
+        f"the Hugging Face repository {name!r} does not exist or has no {filename}",
+        "check the name; footage reads repositories of timm and transformers, with a config.json"
+        " and safetensors",
+    )
+    if cached is _CACHED_NO_EXIST:
+        raise absent
     _check_reachable(name)
     try:
-        return Path(hf_hub_download(name, filename))
+        return Path(hf_hub_download(name, filename, revision=version))
     except LocalEntryNotFoundError as error:
         raise _out_of_reach(name, error) from error
     except (EntryNotFoundError, RepositoryNotFoundError) as error:
-        raise ConfigError(
-            f"the Hugging Face repository {name!r} does not exist or has no {filename}",
-            "check the name; footage reads repositories with timm's config.json and safetensors",
-        ) from error
+        raise absent from error
     except OSError as error:
         raise _out_of_reach(name, error) from error
 

@@ -70,6 +70,8 @@ class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: Text = ""
     evidence: dict[str, Any] = {}
     """Results and warnings that stay with exported weights."""
+    options: Options = {}
+    """All options of the network; timm reads only `model_args`."""
 
 
 class _OwnArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,20 @@ class _OwnArguments(msgspec.Struct, frozen=True, kw_only=True):
     in_chans: Literal[3] | None = None
     img_size: int | list[int] | None = None
     # Not `Annotated[int, ...] | tuple[int, int]`: such a union crashes msgspec 0.23.
+
+
+class ConfigKind(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a config.json that tell which library wrote it."""
+
+    architecture: Any = None
+    """Name of the network, in timm's format."""
+    model_type: Any = None
+    """Name of the family of networks, in the format of transformers."""
+
+    @property
+    def is_transformers(self) -> bool:
+        """Whether it describes a model of the library transformers."""
+        return self.architecture is None and isinstance(self.model_type, str)
 
 
 class TimmConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +170,12 @@ HEADER: Final = Document[ExportRecord](
     error=CheckpointError,
     hint="export it again",
     migrate=described_model,
+)
+KIND: Final = Document[ConfigKind](
+    schema=ConfigKind,
+    name="the configuration of a timm model",
+    error=CheckpointError,
+    hint="export it again, or save it again with timm",
 )
 TIMM: Final = Document[TimmConfig](
     schema=TimmConfig,

@@ -115,9 +115,10 @@ class TrainConfig:
     """Backbone network."""
 
     init: str = ""
-    """Initialise from a run (matching heads are loaded too), a .safetensors file, or a tagged timm
-    model such as resnet50.a1_in1k. An architecture specified by the weights
-    replaces the recipe's. Default: random."""
+    """Initialise from a run (matching heads are loaded too), a .safetensors file, a tagged timm
+    model such as resnet50.a1_in1k, or a folder or hf-hub:OWNER/NAME in the format of timm or
+    transformers. An architecture specified by the weights replaces the recipe's. Default:
+    random."""
 
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     """What training may change in the weights that a run starts from."""

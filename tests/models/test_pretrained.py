@@ -1,5 +1,6 @@
 import dataclasses
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -61,6 +62,78 @@ def test_a_repository_in_the_cache_is_read_without_network(tmp_path):
     config = BackboneConfig(architecture="test_resnet")
     initial = initial_weights(config, "hf-hub:someone/trained", size=32, seed=0)
     assert initial.description == model.weights_origin
+
+
+class _Transformers(http.server.BaseHTTPRequestHandler):
+    """A hub with one repository of transformers, whose weights are in two files."""
+
+    files: dict[str, bytes]
+    requested: list[str]
+
+    def do_HEAD(self):
+        name = self.path.rpartition("/")[2]
+        self.requested.append(name)
+        found = self.files.get(name)
+        self.send_response(404 if found is None else 200)
+        self.send_header("X-Repo-Commit", "b" * 40)
+        if found is None:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        else:
+            self.send_header("ETag", f'"{name}"')
+            self.send_header("Content-Length", str(len(found)))
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.wfile.write(self.files.get(self.path.rpartition("/")[2], b""))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_repository_of_transformers_is_fetched_with_its_preprocessing_and_shards(tmp_path):
+    shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    published = {
+        "config.json": json.dumps({"model_type": "vit"}).encode(),
+        "preprocessor_config.json": b"{}",
+        "model.safetensors.index.json": json.dumps({"weight_map": shards}).encode(),
+        **dict.fromkeys(shards.values(), b"weights"),
+    }
+    requested: list[str] = []
+    handler = type("Hub", (_Transformers,), {"files": published, "requested": requested})
+    fetch = (
+        "from footage.models.pretrained import fetch_repository;"
+        "print(fetch_repository('someone/vit'))"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HOME": str(tmp_path / "home"),
+        }
+        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        done = subprocess.run(
+            [sys.executable, "-c", fetch],
+            capture_output=True, text=True, check=False, env=kept | place,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
+    assert folder.name == "b" * 40
+    assert {path.name for path in folder.iterdir()} == set(published)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_shards_in_the_cache_are_used_without_network(tmp_path):
+    folder = cached(tmp_path, "someone/vit")
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-1.safetensors"}})
+    )
+    with pytest.raises(ConfigError, match="cannot be fetched"):
+        pretrained.fetch_repository("someone/vit")
+    (folder / "model-1.safetensors").write_bytes(b"weights")
+    assert pretrained.fetch_repository("someone/vit") == folder
 
 
 @pytest.mark.usefixtures("no_network")

@@ -69,6 +69,10 @@ class Exporter(abc.ABC):
             uint8 `B h w 3`.
         """
 
+    def tolerance_for(self, model: Model) -> float:  # noqa: ARG002 (for subclasses)
+        """Return the tolerance for one model; see `tolerance`."""
+        return self.tolerance
+
     @abc.abstractmethod
     def usage(self, path: Path) -> str:
         """Return one line of Python that loads the export in a fresh interpreter."""

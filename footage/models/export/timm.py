@@ -1,17 +1,24 @@
 """Export as a folder that timm reads by `local-dir:FOLDER` or from the Hugging Face hub."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import footage._torchvision_compat  # noqa: F401  (must come before timm)
 from footage.io import files, tensors
 from footage.models.export.base import Exporter, register_exporter, weights
 from footage.models.load import TIMM_CONFIG, TIMM_WEIGHTS, Model, describe
+from footage.models.options import OWN_OPTIONS
 from footage.runs import records
 from footage.shapes import Features, Images
 
 import timm  # isort: skip
+
+log = logging.getLogger(__name__)
+
+EPSILON_TOLERANCE: Final = 1e-3
+"""Tolerance if the epsilon of layer norms differs from timm's, which is 1e-6 in most networks."""
 
 
 @register_exporter("timm")
@@ -26,6 +33,13 @@ class TimmExporter(Exporter):
 
     def write(self, model: Model, path: Path) -> None:
         """Write both files; the configuration contains the hash of the weights."""
+        own = sorted(OWN_OPTIONS & set(model.backbone.options))
+        if own:
+            log.warning(
+                "timm has no argument for %s: features in timm differ slightly; footage.load reads"
+                " it from the export",
+                " and ".join(f"{name} = {model.backbone.options[name]}" for name in own),
+            )
         tensors.write(path / TIMM_WEIGHTS, weights(model), {"format": "pt"})
         digest = files.sha256(path / TIMM_WEIGHTS)
         records.TIMM.write(path / TIMM_CONFIG, _timm_config(model, digest, self.settings.license))
@@ -35,6 +49,11 @@ class TimmExporter(Exporter):
         network = timm.create_model(f"local-dir:{path}", pretrained=True, num_classes=0)
         evaluated: Callable[[Images], Features] = network.eval()
         return evaluated
+
+    def tolerance_for(self, model: Model) -> float:
+        """Larger if timm cannot be told the epsilon of layer norms."""
+        has_own = bool(OWN_OPTIONS & set(model.backbone.options))
+        return EPSILON_TOLERANCE if has_own else self.tolerance
 
     def usage(self, path: Path) -> str:
         """A call of timm."""
@@ -65,6 +84,8 @@ def _timm_config(model: Model, weights_sha256: str, license: str) -> dict[str, A
             "classifier": network_cfg.get("classifier"),
             "license": license,
         },
-        "model_args": model.backbone.options,
+        "model_args": {
+            name: value for name, value in model.backbone.options.items() if name not in OWN_OPTIONS
+        },
         "footage": {**describe(model), "weights_sha256": weights_sha256},
     }
