@@ -28,14 +28,15 @@ def _embed(
         required("PATH [PATH ...]", "Images, videos, folders of both, or fsspec URLs."),
     ],
     *,
-    out: Annotated[str, required("FILE", "Parquet file to write.")],
+    out: Annotated[str, required("FILE", "Output: .parquet, .npy or .lance.")],
     config: Annotated[EmbedConfig, arg(name="")] = EmbedConfig(),  # noqa: B008 (frozen)
 ) -> None:
-    """Extract features from images and videos into a Parquet file.
+    """Extract features from images and videos into a Parquet file, NumPy array or Lance data set.
 
-    The file has one row per image or frame.
+    The output has one row per image or frame.
     """
     from footage.commands.embed import embed
+    from footage.embedding.formats import format_of
 
     found = embed(model, inputs, out=out, config=config)
     if found.shard:
@@ -50,5 +51,6 @@ def _embed(
         "%d images, %d frames of %d videos, %d files not fully readable",
         found.num_images, found.num_frames, found.num_videos, len(found.failures),
     )  # fmt: skip
-    code = f"import pyarrow.parquet as pq; print(pq.read_table({str(found.path)!r}))"
-    log_python(code)
+    if found.num_skipped:
+        log.info("%d files were in the output already", found.num_skipped)
+    log_python(format_of(found.path).usage())

@@ -1,4 +1,4 @@
-"""The command `footage embed`: features of images and videos in one Parquet table.
+"""The command `footage embed`: features of images and videos in one table.
 
 The table has one row per image and per sampled frame. A file that could not be read completely has
 an additional row with the reason and without an embedding: nothing is dropped silently.
@@ -7,29 +7,36 @@ an additional row with the reason and without an embedding: nothing is dropped s
     kind      string   image | video
     seconds   double   time of the frame in the video; null for images
     status    string   ok | failed (nothing could be read) | partial (some of it could not be read)
-    reason    string   reason of the failure; null if ok
+    reason    string   reason of the failure; empty if ok
+    stamp     string   size and modification time, or etag, of the file
     embedding fixed-size list of float32
     patches   list of float32, [rows x columns x channels] flattened; only on request
     patch_rows, patch_columns   int32
 
 The files are divided into parts, see `footage.embedding.parts`. Parts are computed in this process,
-by an executor, or by the shards of a job array, and joined in order: the table is the same.
+by an executor, or by the shards of a job array, and joined in order: the table is the same. The
+suffix of the output selects its format, see `footage.embedding.formats`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
 
 from footage import arguments
 from footage.arguments import Location, Locations
-from footage.embedding import parts, rows
+from footage.embedding import appending, parts, rows
 from footage.embedding.config import EmbedConfig as EmbedConfig
+from footage.embedding.formats import Format, format_of
 from footage.embedding.parts import Failure, Part, PartSettings
 from footage.errors import ConfigError, MachineError
 from footage.evaluation.digests import weights_digest
+from footage.ingestion.source_table import SourceTable
 from footage.ingestion.sources import find
 from footage.io import files
 from footage.io.copies import on_local_copies
@@ -59,6 +66,8 @@ class Embedded(PathResult):
     failures: list[Failure]
     shard: str = ""
     """The shard that was computed, as I/N; empty if the table was written."""
+    num_skipped: int = 0
+    """Number of files that the output contained already, with `append`."""
 
 
 @on_local_copies("model", "out")
@@ -70,60 +79,91 @@ def embed(
     config: EmbedConfig | None = None,
     **options: Any,  # noqa: ANN401
 ) -> Embedded:
-    """Write the features of images and videos to a Parquet file.
+    """Write the features of images and videos to a Parquet file, a NumPy array or a Lance data set.
 
-    The same call resumes after a kill. With `config.shard`, only the parts of a shard are computed;
-    the same call with `config.merge` then writes the table.
+    The same call resumes after a kill. With `append`, files that the output contains already are
+    skipped, and the counts are those of the added files. With `shard`, only the parts of a shard
+    are computed; the same call with `merge` then writes the table.
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
         inputs: Image files, video files, folders of both, or fsspec URLs of any of these.
-        out: The Parquet file; it is complete or absent.
+        out: A path that ends in .parquet, .npy (with a table of its rows in .rows.parquet) or
+            .lance; it is complete or absent.
         config: Frame rate, sizes and patch features; the defaults when omitted.
         **options: Settings, by name; see `footage.keywords`.
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: `out` does not end in .parquet, or exists and is not to be overwritten; or no
-            input could be read; or shards are missing.
+        ConfigError: `out` has another suffix; or exists and is neither to be overwritten nor
+            appended to; or was written with another model or other settings; or no input could be
+            read; or shards are missing.
         FootageError: An input does not exist, or the inputs contain neither images nor videos.
         MachineError: Worker processes died repeatedly.
         OutputError: `out` cannot be written, or another process is writing it.
     """
     config = configured(config, EmbedConfig, options, embed)
-    target = arguments.path(out, "out")
-    _check_target(target, config)
+    table = format_of(arguments.path(out, "out"))
+    table.check(config)
+    _check_absent(table, config)
     shard = parse_shard(config.shard) if config.shard else None
     name, paths = arguments.location(model, "model"), arguments.locations(inputs, "inputs")
     found = find(paths, rows.is_wanted, "image or video")
     loaded = models.load(name, size=config.size)
-    row_bytes = 4 * loaded.backbone.feature_dim
-    files.require_space(target, len(found) * row_bytes, "the table of features", copies=2)
     settings = PartSettings(str(name), weights_digest(loaded.backbone), config, config.workers)
-    folder = parts.folder_of(target)
-    listed = parts.parts_of(found, folder, loaded, settings)
-    if shard is not None:
-        return _shard(listed, loaded, settings, shard, target)
-    with files.exclusive(target.with_name(f".{target.name}.lock"), target):
-        if config.merge:
-            missing = [part.number for part in listed if not parts.is_done(part)]
-            shards.check_none_missing(folder, missing, len(listed))
-        else:
-            _compute(listed, loaded, settings)
-        done = _join(listed, target, loaded, config)
-        files.remove(folder)
+    with contextlib.ExitStack() as stack:
+        if shard is None:
+            lock = table.path.with_name(f".{table.path.name}.lock")
+            stack.enter_context(files.exclusive(lock, table.path))
+        plan = _plan(table, found, loaded, settings)
+        if shard is not None:
+            return _shard(plan, loaded, settings, shard)
+        done = _written(plan, loaded, settings)
+        files.remove(plan.folder)
     return done
 
 
-def _check_target(target: Path, config: EmbedConfig) -> None:
-    if target.suffix.lower() != ".parquet":
+class _Plan(NamedTuple):
+    """What a call adds to a table."""
+
+    table: Format
+    schema: pa.Schema
+    parts: list[Part]
+    num_skipped: int
+    """Number of files that the table contains already."""
+    appends: bool
+    """Whether the table exists, and keeps its rows."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the parts."""
+        return parts.folder_of(self.table.path)
+
+
+def _plan(table: Format, found: SourceTable, loaded: models.Model, settings: PartSettings) -> _Plan:
+    schema = appending.table_schema(loaded, settings.weights, settings.config)
+    appends = settings.config.append and table.exists()
+    left = found
+    if appends:
+        contents = table.contents()
+        appending.check_alike(contents, schema, table)
+        left = appending.missing(found, contents, table)
+        schema = schema.with_metadata(contents.metadata)
+    listed = parts.parts_of(left, parts.folder_of(table.path), loaded, settings)
+    if listed:
+        num_bytes = len(left) * 4 * loaded.backbone.feature_dim
+        if appends:
+            num_bytes = 2 * num_bytes + table.copied_bytes
+        what = "the table of features"
+        files.require_space(table.path, num_bytes, what, copies=1 if appends else 2)
+    return _Plan(table, schema, listed, len(found) - len(left), appends)
+
+
+def _check_absent(table: Format, config: EmbedConfig) -> None:
+    if table.exists() and not (config.overwrite or config.append):
         raise ConfigError(
-            f"embed writes Parquet, but --out is {target.name!r}",
-            f"use {target.with_suffix('.parquet').name}; DuckDB, Polars and pandas read it",
-        )
-    if target.exists() and not config.overwrite:
-        raise ConfigError(
-            f"{str(target)!r} exists", "choose another --out, or add --overwrite to replace it"
+            f"{str(table.path)!r} exists",
+            "choose another --out, add --append to add new files, or --overwrite to replace it",
         )
 
 
@@ -154,41 +194,48 @@ def _compute(listed: Sequence[Part], loaded: models.Model, settings: PartSetting
             bar.advance(len(outcome.task.sources))
 
 
-def _join(
-    listed: Sequence[Part], target: Path, loaded: models.Model, config: EmbedConfig
-) -> Embedded:
+def _written(plan: _Plan, loaded: models.Model, settings: PartSettings) -> Embedded:
     """Write the table from all parts, and log what could not be read."""
-    with files.atomic_write(target) as temporary:
-        done = parts.join(listed, temporary, loaded, config)
-        if not done.num_read:
-            first = done.failures[0]
-            files.remove(parts.folder_of(target))
-            raise ConfigError(
-                f"none of {sum(len(part.sources) for part in listed)} files could be read;"
-                f" {first.input}: {first.reason}",
-                "check the files",
-            )
+    listed, path = plan.parts, plan.table.path
+    if settings.config.merge:
+        missing = [part.number for part in listed if not parts.is_done(part)]
+        shards.check_none_missing(plan.folder, missing, len(listed))
+    else:
+        _compute(listed, loaded, settings)
+    done = parts.summary(listed)
+    if not done.num_read and not plan.appends:
+        first = done.failures[0]
+        files.remove(plan.folder)
+        raise ConfigError(
+            f"none of {sum(len(part.sources) for part in listed)} files could be read;"
+            f" {first.input}: {first.reason}",
+            "check the files",
+        )
+    if listed:
+        groups = parts.groups(listed, plan.schema, settings.config.batch_size)
+        plan.table.write(groups, plan.schema, append=plan.appends)
     for failure in done.failures[:NAMED_FAILURES]:
         log.warning("%s: %s", failure.input, failure.reason)
     if len(done.failures) > NAMED_FAILURES:
-        log.warning("%s lists %d more reasons", target, len(done.failures) - NAMED_FAILURES)
-    return Embedded(target, done.num_images, done.num_videos, done.num_frames, done.failures)
+        log.warning("%s lists %d more reasons", path, len(done.failures) - NAMED_FAILURES)
+    return Embedded(
+        path,
+        done.num_images,
+        done.num_videos,
+        done.num_frames,
+        done.failures,
+        num_skipped=plan.num_skipped,
+    )
 
 
 # --- shards ------------------------------------------------------------------------------------
 
 
-def _shard(
-    listed: Sequence[Part],
-    loaded: models.Model,
-    settings: PartSettings,
-    shard: Shard,
-    target: Path,
-) -> Embedded:
+def _shard(plan: _Plan, loaded: models.Model, settings: PartSettings, shard: Shard) -> Embedded:
     """Compute the parts of a shard; another process may compute the same ones."""
-    folder = parts.folder_of(target)
-    shards.note_count(folder, shard.count)
-    mine = [part for part in listed if shard.takes(part.number)]
+    shards.note_count(plan.folder, shard.count)
+    mine = [part for part in plan.parts if shard.takes(part.number)]
     _compute(mine, loaded, settings)
     images, videos = parts.counts(mine)
-    return Embedded(target, images, videos, 0, [], str(shard))
+    path = plan.table.path
+    return Embedded(path, images, videos, 0, [], str(shard), plan.num_skipped)

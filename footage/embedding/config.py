@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from footage.configuration import check_ranges
+from footage.errors import ConfigError
 from footage.processes import shards
 
 
@@ -22,8 +23,11 @@ class EmbedConfig:
     batch_size: int = 64
     """Images per forward pass."""
 
+    append: bool = False
+    """Add the files that the output does not contain yet; create it if it does not exist."""
+
     overwrite: bool = False
-    """Replace the output file if it exists."""
+    """Replace the output if it exists."""
 
     workers: int = 1
     """Number of worker processes, spread over the GPUs."""
@@ -40,7 +44,7 @@ class EmbedConfig:
     or an indexed Kubernetes Job. Afterwards, run --merge once."""
 
     merge: bool = False
-    """Write the table from the shards, and list those that are missing."""
+    """Write the output from the shards, and list those that are missing."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -51,4 +55,9 @@ class EmbedConfig:
             size=self.size == 0 or 8 <= self.size <= 4096,
             workers=1 <= self.workers <= 4096,
         )
+        if self.append and self.overwrite:
+            raise ConfigError(
+                "--append and --overwrite cannot be combined",
+                "--append keeps the rows of the output, --overwrite replaces them",
+            )
         shards.check_options(self.shard, is_merge=self.merge)

@@ -20,6 +20,7 @@ import torch
 
 from footage.embedding import rows
 from footage.embedding.config import EmbedConfig
+from footage.embedding.formats.base import grouped
 from footage.embedding.rows import COUNTS, MODEL
 from footage.errors import ConfigError
 from footage.evaluation.digests import weights_digest
@@ -86,6 +87,7 @@ def parts_of(
         torch.__version__,
         settings.weights,
         rows.schema(model, config).metadata[MODEL].decode(),
+        rows.schema(model, config).names,
         [config.frames_per_second, config.patches, config.size, config.batch_size],
     ]
     divided = batches(sources.num_bytes, FILES_PER_PART, BYTES_PER_PART)
@@ -131,18 +133,26 @@ def work(settings: PartSettings, part: Part) -> None:
     compute(part, model, settings.config, lambda _: None)
 
 
-def join(parts: Sequence[Part], target: Path, model: models.Model, config: EmbedConfig) -> Joined:
-    """Write the rows of all parts, in order, to one file."""
+def summary(parts: Sequence[Part]) -> Joined:
+    """Count the rows of all parts, and list what could not be read."""
     frames = num_read = 0
     failures: list[Failure] = []
-    schema = rows.schema(model, config)
-    with pq.ParquetWriter(target, schema, compression="zstd", write_page_checksum=True) as writer:
-        for group in _groups(parts, schema, config.batch_size):
-            writer.write_table(group)
-            frames += len(group) - group["seconds"].null_count
-            num_read += len(group) - group["embedding"].null_count
-            failures += _failures(group)
+    for part in parts:
+        found = pq.read_table(part.path, columns=["input", "seconds", "status", "reason"])
+        failed = _failures(found)
+        frames += len(found) - found["seconds"].null_count
+        num_read += len(found) - len(failed)
+        failures += failed
     return Joined(*counts(parts), frames, num_read, failures)
+
+
+def groups(parts: Sequence[Part], schema: pa.Schema, batch_size: int) -> Iterator[pa.Table]:
+    """Yield the rows of all parts, in order, in groups of about the same size.
+
+    Raises:
+        ConfigError: A part has features of another model.
+    """
+    return grouped(_batches(parts, schema, batch_size), schema)
 
 
 def counts(parts: Sequence[Part]) -> tuple[int, int]:
@@ -151,10 +161,7 @@ def counts(parts: Sequence[Part]) -> tuple[int, int]:
     return sum(images for images, _ in found), sum(videos for _, videos in found)
 
 
-def _groups(parts: Sequence[Part], schema: pa.Schema, batch_size: int) -> Iterator[pa.Table]:
-    """The rows of all parts in groups of about the same size."""
-    waiting: list[pa.RecordBatch] = []
-    num_bytes = 0
+def _batches(parts: Sequence[Part], schema: pa.Schema, batch_size: int) -> Iterator[pa.RecordBatch]:
     for part in parts:
         with pq.ParquetFile(part.path) as file:
             if file.schema_arrow.metadata[MODEL] != schema.metadata[MODEL]:
@@ -162,26 +169,13 @@ def _groups(parts: Sequence[Part], schema: pa.Schema, batch_size: int) -> Iterat
                     f"{str(part.path)!r} contains features of another model",
                     "remove it, then rerun the command",
                 )
-            for batch in file.iter_batches(batch_size=batch_size):
-                waiting.append(batch)
-                num_bytes += batch.nbytes
-                if num_bytes > rows.GROUP_BYTES:
-                    yield _table(waiting, schema)
-                    waiting, num_bytes = [], 0
-    if waiting:
-        yield _table(waiting, schema)
+            yield from file.iter_batches(batch_size=batch_size)
 
 
-def _table(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_batches(batches).cast(schema).combine_chunks()
-
-
-def _failures(group: pa.Table) -> Iterator[Failure]:
-    failed = group.select(["input", "status", "reason"]).filter(
-        pyarrow.compute.not_equal(group["status"], "ok")
-    )
-    for row in failed.to_pylist():
-        yield Failure(row["input"], row["reason"])
+def _failures(table: pa.Table) -> list[Failure]:
+    failed = table.filter(pyarrow.compute.not_equal(table["status"], "ok"))
+    columns = (failed["input"].to_pylist(), failed["reason"].to_pylist())
+    return [Failure(*row) for row in zip(*columns, strict=True)]
 
 
 def _stamps(batch: Sequence[Source]) -> list[list[Any]]:

@@ -9,11 +9,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float, UInt8
 
 from footage.embedding.config import EmbedConfig
+from footage.embedding.formats.base import GROUP_BYTES
+from footage.embedding.formats.parquet import new_file
 from footage.errors import VideoError
 from footage.evaluation.features import BATCHES_AHEAD, batches, in_threads, network_input
 from footage.images import confined, decode
@@ -33,19 +34,21 @@ MODEL: Final = b"footage"
 COUNTS: Final = b"footage.counts"
 """Key of the number of images and videos in the metadata of a part."""
 
-GROUP_BYTES: Final = 32 * 2**20
-"""Rows are written when they reach this size, so that memory does not grow with the inputs."""
-
 
 class Item(NamedTuple):
     """Pixels of one row, or the reason why there are none."""
 
-    input: str
+    source: LocalFile
     kind: Kind
     seconds: float | None
     pixels: UInt8[np.ndarray, "H W 3"] | None
     status: str
     reason: str
+
+    @property
+    def input(self) -> str:
+        """The file as it is named in the table."""
+        return self.source.name
 
 
 def is_wanted(name: str) -> bool:
@@ -140,24 +143,24 @@ def read_items(
 
 
 def _failed(copy: LocalFile, kind: Kind, reason: str) -> Item:
-    return Item(copy.name, kind, None, None, "failed", reason)
+    return Item(copy, kind, None, None, "failed", reason)
 
 
 def _image(copy: LocalFile, found: Squares | ImageError, size: int) -> Item:
     if isinstance(found, ImageError):
         return _failed(copy, "image", found.message.removeprefix(f"{copy.path} "))
-    return Item(copy.name, "image", None, found[size], "ok", "")
+    return Item(copy, "image", None, found[size], "ok", "")
 
 
 def _frames(copy: LocalFile, reader: FrameReader) -> Iterator[Item]:
     num_frames = 0
     try:
         for frame in reader.frames(copy.path):
-            yield Item(copy.name, "video", frame.seconds, frame.pixels, "ok", "")
+            yield Item(copy, "video", frame.seconds, frame.pixels, "ok", "")
             num_frames += 1
     except VideoError as error:
         status = "partial" if num_frames else "failed"
-        yield Item(copy.name, "video", None, None, status, error.message)
+        yield Item(copy, "video", None, None, status, error.message)
 
 
 # --- output ------------------------------------------------------------------------------------
@@ -176,9 +179,7 @@ class _Writer:
         self._waiting: list[dict[str, Any]] = []
         self._schema = schema(model, config)
         self._row_bytes = 0
-        self._file = pq.ParquetWriter(
-            path, self._schema, compression="zstd", write_page_checksum=True
-        )
+        self._file = new_file(path, self._schema)
 
     def write(self, items: Sequence[Item]) -> None:
         """Embed the items that have pixels; the others become rows with a reason."""
@@ -195,6 +196,7 @@ class _Writer:
                 "seconds": item.seconds,
                 "status": item.status,
                 "reason": item.reason,
+                "stamp": item.source.source.stamp,
                 "embedding": None,
             }
             if self._patches:
@@ -249,6 +251,7 @@ def schema(model: models.Model, config: EmbedConfig) -> pa.Schema:
         ("seconds", pa.float64()),
         ("status", pa.string()),
         ("reason", pa.string()),
+        ("stamp", pa.string()),
         ("embedding", pa.list_(pa.float32(), model.backbone.feature_dim)),
     ]
     if config.patches:

@@ -198,8 +198,12 @@ class LocalFile(NamedTuple):
     @property
     def name(self) -> str:
         """The full path or location, as text and without secrets."""
-        location = self.source.location
-        return text(redacted(location) if self.source.url else location)
+        return shown_name(self.source)
+
+
+def shown_name(source: Source) -> str:
+    """Return the full path or location of a source, as text and without secrets."""
+    return text(redacted(source.location) if source.url else source.location)
 
 
 def local_copies(sources: Iterable[Source], max_bytes: int, keep: int) -> Iterator[LocalFile]:

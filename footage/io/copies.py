@@ -41,6 +41,8 @@ _FILE_SUFFIXES = frozenset(
      ".tar", ".txt", ".csv"]
 )  # fmt: skip
 """A URL with one of these suffixes is a file; every other URL is a folder."""
+_COMPANIONS = {".npy": ".rows.parquet"}
+"""Suffixes of files that belong to another file of the same name."""
 
 
 class Entry(NamedTuple):
@@ -202,13 +204,18 @@ def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
         copy.push()
 
 
+def companion(path: Path) -> Path:
+    """Return the file that belongs to another one, or the file itself if there is none."""
+    return path.with_suffix(_COMPANIONS.get(path.suffix.lower(), path.suffix))
+
+
 class LocalCopy:
     """The local copy of a remote folder.
 
     Args:
         url: The folder, or a file in it.
         is_file: Whether `url` is a file; then the copy is one of its folder, with only this file
-            and the hidden files that belong to it.
+            and the files that belong to it: hidden ones, and that of `companion`.
     """
 
     def __init__(self, url: str, *, is_file: bool = False) -> None:
@@ -281,14 +288,18 @@ class LocalCopy:
     def _is_ours(self, name: str) -> bool:
         if name.endswith(_IGNORED) or ".partial/" in name:
             return False
-        return not self._name or name == self._name or name.startswith(f".{self._name}")
+        return not self._name or self._is_named(name)
+
+    def _is_named(self, name: str) -> bool:
+        own = (self._name, companion(Path(self._name)).name)
+        return name in own or name.startswith(f".{self._name}")
 
     def _remote_files(self) -> Iterator[RemoteFile]:
         if not self._name:
             yield from self.remote.files()
             return
         for name in self.remote.names():
-            if name == self._name or name.startswith(f".{self._name}"):
+            if self._is_named(name):
                 found = list(self.remote.files(name))
                 yield from found or [RemoteFile(name, 0, self.remote.stamp(name))]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from footage.commands.embed import EmbedConfig, embed
 from footage.data.views import resized
-from footage.embedding import rows
+from footage.embedding.formats import base
 from footage.errors import BusyError, ConfigError, FootageError, OutputError
 from footage.evaluation.features import model_extractor
 from footage.images.decode import read_image
@@ -115,7 +115,7 @@ def test_rows_written_in_many_groups_are_the_same_rows(
 ) -> None:
     config = EmbedConfig(size=32, batch_size=2)
     once = pq.read_table(embed(TINY, [photos], out=tmp_path / "a.parquet", config=config).path)
-    monkeypatch.setattr(rows, "GROUP_BYTES", 1)
+    monkeypatch.setattr(base, "GROUP_BYTES", 1)
     path = embed(TINY, [photos], out=tmp_path / "b.parquet", config=config).path
     assert pq.ParquetFile(path).num_row_groups == 3
     assert pq.read_table(path).equals(once)
@@ -185,9 +185,7 @@ def test_urls_give_the_rows_of_the_files_behind_them(
     assert [failure.input for failure in remote.failures] == [broken]
 
 
-def test_only_parquet_is_written_and_an_existing_file_is_kept(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"embed writes Parquet, but --out is 'e.csv'"):
-        embed(TINY, [photos], out=tmp_path / "e.csv")
+def test_an_existing_file_is_kept(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.parquet"
     out.write_text("precious")
     with pytest.raises(ConfigError, match="exists") as caught:
