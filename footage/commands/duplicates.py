@@ -16,6 +16,8 @@ from footage.reporting.duplicates_page import SHOTS_PER_GROUP, duplicates_page
 from footage.reporting.thumbnails import ShownFrame
 from footage.retrieval import features
 from footage.retrieval.config import DuplicatesConfig as DuplicatesConfig
+from footage.retrieval.config import is_approximate
+from footage.retrieval.index import require_faiss
 from footage.retrieval.near_duplicates import Duplicate, find_groups
 from footage.retrieval.results import DuplicateShot, DuplicatesResult
 from footage.store.columns import column
@@ -62,6 +64,9 @@ def duplicates(
     if page:
         output.check_target(page, "duplicates", "--html")
     opened = Store.open(arguments.location(store, "store"))
+    approximate = is_approximate(config.method, opened.totals["frames"])
+    if approximate:
+        require_faiss()
     describer = _describer(name, config)
     parts = features.describe_store(opened, describer, batch_size=config.batch_size)
     num_frames = sum(part.num_frames for part in parts)
@@ -72,6 +77,7 @@ def duplicates(
             column(opened.shots, "video"),
             threshold,
             within_videos=config.within_videos,
+            approximate=approximate,
             advance=bar.advance,
         )
     result = DuplicatesResult(

@@ -14,9 +14,10 @@ from footage.reporting import output
 from footage.reporting.search_page import search_page
 from footage.retrieval import features
 from footage.retrieval.config import SearchConfig as SearchConfig
-from footage.retrieval.index import EXACT_FRAMES, Index, require_faiss
+from footage.retrieval.config import is_approximate
+from footage.retrieval.index import Index, require_faiss
 from footage.retrieval.nearest import Match, nearest
-from footage.retrieval.queries import Query, read_queries
+from footage.retrieval.queries import Query, find_queries, read_queries
 from footage.retrieval.results import FoundShot, QueryResult, SearchResult
 from footage.store.reader import Store
 
@@ -61,16 +62,15 @@ def search(
     if not opened.shots.num_rows:
         raise StoreError(f"the store {opened.location!r} has no frames", "ingest videos into it")
     num_frames = opened.totals["frames"]
-    is_approximate = config.method == "approximate" or (
-        config.method == "auto" and num_frames > EXACT_FRAMES
-    )
-    if is_approximate:
+    approximate = is_approximate(config.method, num_frames)
+    if approximate:
         require_faiss()
+    sources = find_queries(paths)
     loaded, device = models.load(name, size=config.size), models.best_device()
-    queries = read_queries(paths, loaded, device, config)
+    queries = read_queries(sources, loaded, device, config)
     describer = features.of_model(loaded, device)
     parts = features.describe_store(opened, describer, batch_size=config.batch_size)
-    search_in = Index(parts).nearest if is_approximate else functools.partial(nearest, parts)
+    search_in = Index(parts).nearest if approximate else functools.partial(nearest, parts)
     matches = search_in([each.vectors for each in queries.found], config.top)
     result = SearchResult(
         model=with_urls(name),

@@ -55,7 +55,7 @@ def _shot(shot: DuplicateShot, frame: ShownFrame) -> Shot:
     span = f"{clock(shot.start_seconds)}–{clock(shot.end_seconds)}"
     return Shot(
         thumbnail(frame, height=HEIGHT),
-        f"{shot.similarity:.2f} · {span}",
+        f"{shot.similarity:.3f} · {span}",
         f"{shot.video}, shot {shot.shot}, frame at {clock(frame.seconds)}",
         without_hash(shot.video),
     )

@@ -72,7 +72,7 @@ def _shot(shot: FoundShot, jpeg: bytes) -> Shot:
     at = f" (at {clock(shot.query_seconds)} of the query)" if shot.query_seconds is not None else ""
     return Shot(
         thumbnail(frame, height=HEIGHT),
-        f"{shot.similarity:.2f} · {span}",
+        f"{shot.similarity:.3f} · {span}",
         f"{shot.video}, shot {shot.shot}, frame at {clock(shot.frame_seconds)}{at}",
         without_hash(shot.video),
     )

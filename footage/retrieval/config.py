@@ -1,9 +1,18 @@
 """Settings of `footage search` and `footage duplicates`, importable without torch: quick help."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from footage.configuration import check_ranges
+
+Method = Literal["auto", "exact", "approximate"]
+EXACT_FRAMES: Final = 1_000_000
+"""Up to this number of frames, `auto` is exact."""
+
+
+def is_approximate(method: Method, num_frames: int) -> bool:
+    """Return whether a store is searched with an index."""
+    return method == "approximate" or (method == "auto" and num_frames > EXACT_FRAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,7 +22,7 @@ class SearchConfig:
     top: int = 20
     """Number of shots to show per query."""
 
-    method: Literal["auto", "exact", "approximate"] = "auto"
+    method: Method = "auto"
     """exact compares every frame; approximate builds an index once and compares the most promising
     frames (needs footage[search]); auto is exact up to a million frames."""
 
@@ -44,6 +53,10 @@ class DuplicatesConfig:
     threshold: float = 0.0
     """Least cosine similarity of near-duplicate frames. Required with --model; otherwise, 0 uses
     0.93, which was measured."""
+
+    method: Method = "auto"
+    """exact compares every frame with every other; approximate builds an index once and compares
+    the most promising pairs (needs footage[search]); auto is exact up to a million frames."""
 
     within_videos: bool = False
     """Also report shots of the same video as near-duplicates of each other."""

@@ -34,6 +34,15 @@ class Frames:
             number += 1
         return np.concatenate(found, dtype=np.float32)
 
+    def at(self, frames: Numbers) -> Vectors:
+        """Read the vectors of any frames, as 32-bit floats."""
+        found = np.empty((len(frames), self._parts[0].vectors().shape[1]), np.float32)
+        numbers = np.searchsorted(self._firsts, frames, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            found[here] = self._parts[number].vectors()[frames[here] - self._firsts[number]]
+        return found
+
     def place(self, frame: int) -> tuple[Part, int]:
         """Return the part that contains a frame, and the position of the frame in the part."""
         number = int(np.searchsorted(self._firsts, frame, side="right")) - 1

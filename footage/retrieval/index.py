@@ -21,17 +21,19 @@ from footage.errors import ConfigError
 from footage.io import files
 from footage.progress import progress_bar
 from footage.retrieval.features import Part, Vectors
-from footage.retrieval.frames import Frames
+from footage.retrieval.frames import Frames, Numbers
 from footage.retrieval.nearest import Match, QueryVectors, best_match
 
 log = logging.getLogger(__name__)
 
-EXACT_FRAMES: Final = 1_000_000
-"""Up to this number of frames, `auto` compares every frame."""
 VECTORS_PER_CLUSTER: Final = 50
 """Number of vectors per cluster on which k-means is trained; faiss recommends at least 39."""
-VISITED: Final = 16
+VISITED: Final = 256
 """Number of clusters that are compared with a query [ours]; see decision 0208."""
+VISITED_FOR_NEAR: Final = 8
+"""The same for near-duplicates, which are mostly in the nearest cluster [ours]."""
+MARGIN: Final = 0.03
+"""Subtracted from a threshold: 8-bit values change a cosine similarity by less [ours]."""
 CANDIDATES: Final = 16
 """Number of frames to propose per shot that is wanted: near frames often share a shot [ours]."""
 ROWS_AT_ONCE: Final = 1 << 14
@@ -47,7 +49,7 @@ def require_faiss() -> Any:  # noqa: ANN401 (an optional package)
         import faiss
     except ImportError as error:
         raise ConfigError(
-            "approximate search needs faiss, which is not installed",
+            "the approximate method needs faiss, which is not installed",
             "pip install 'footage[search]', or add --method exact, which takes longer",
         ) from error
     return faiss
@@ -92,6 +94,20 @@ class Index:
         matches = [best_match(part, part.number_of(frame), query) for part, frame in places]
         return sorted(matches, key=lambda match: (-match.similarity, match.row))[:top]
 
+    def near(self, vectors: Vectors, threshold: float) -> tuple[Numbers, Numbers]:
+        """Return pairs of a vector and a frame whose similarity may reach a threshold.
+
+        Args:
+            vectors: Vectors of unit length.
+            threshold: Least cosine similarity.
+
+        Returns:
+            The position in `vectors`, and the number of the frame, of each pair.
+        """
+        self._index.nprobe = min(VISITED_FOR_NEAR, self._index.nlist)
+        ends, _, frames = self._index.range_search(vectors, threshold - MARGIN)
+        return np.repeat(np.arange(len(vectors)), np.diff(ends.astype(np.int64))), frames
+
     def _is_usable(self, path: Path) -> bool:
         if not path.exists():
             return False
@@ -104,7 +120,7 @@ class Index:
 
     def _build(self, path: Path) -> None:
         count = len(self._frames)
-        clusters = max(1, min(int(4 * math.sqrt(count)), count // VECTORS_PER_CLUSTER))
+        clusters = max(1, min(int(2 * math.sqrt(count)), count // VECTORS_PER_CLUSTER))
         files.require_space(path, count * self._dim, "the index of the store")
         log.info("building an index of %d frames, once; it is kept in %s", count, path.parent)
         kind = f"IVF{clusters},SQ8"

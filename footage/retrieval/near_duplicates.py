@@ -1,10 +1,12 @@
-"""Groups of near-duplicate shots: every frame of a store is compared with every other.
+"""Groups of near-duplicate shots: the frames of a store are compared with each other.
 
 Two shots are near-duplicates if the cosine similarity of any two of their frames reaches a
-threshold. Groups are the connected components of this relation. Memory grows with the number of
+threshold. Groups are the connected components of this relation. Every frame is compared with every
+other, or, in a large store, with the frames that an index proposes. Memory grows with the number of
 shots and frames, never with the number of pairs.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -13,9 +15,14 @@ from jaxtyping import Float, Int
 
 from footage.retrieval.features import Part
 from footage.retrieval.frames import Frames, Numbers
+from footage.retrieval.index import Index
 
 FRAMES_AT_ONCE: Final = 4096
 """Number of frames that are compared with as many others at once [ours]."""
+SEARCHED_AT_ONCE: Final = 128
+"""Number of frames that are searched for in an index at once [ours]."""
+PAIRS_AT_ONCE: Final = 1 << 18
+"""Number of proposed pairs that are compared exactly at once [ours]."""
 
 
 class Duplicate(NamedTuple):
@@ -35,6 +42,7 @@ def find_groups(
     threshold: float,
     *,
     within_videos: bool,
+    approximate: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[list[Duplicate]]:
     """Return groups of near-duplicate shots, the largest first, each in order of the rows.
@@ -44,15 +52,31 @@ def find_groups(
         videos: Number of the video of each shot.
         threshold: Least cosine similarity of near-duplicates.
         within_videos: Whether shots of the same video can be near-duplicates.
+        approximate: Whether an index proposes the frames to compare; it may miss some.
         advance: Called with the number of frames that were compared with all others.
+
+    Raises:
+        ConfigError: The index needs faiss, which is not installed.
+        OutputError: The index cannot be written to the cache.
     """
     if not parts:
         return []
     frames = Frames(parts)
     groups = Groups(len(videos), frames)
     identity = np.arange(len(videos)) if within_videos else videos
-    blocks = range(0, len(frames), FRAMES_AT_ONCE)
-    for first in blocks:
+    add = functools.partial(groups.add, identity=identity)
+    if approximate:
+        _add_proposed(parts, frames, identity, threshold, add, advance)
+    else:
+        _add_all(frames, threshold, add, advance)
+    return groups.found()
+
+
+def _add_all(
+    frames: Frames, threshold: float, add: Callable[..., None], advance: Callable[[int], None]
+) -> None:
+    """Compare every frame with every other."""
+    for first in range(0, len(frames), FRAMES_AT_ONCE):
         some = frames.vectors(first, first + FRAMES_AT_ONCE)
         for second in range(first, len(frames), FRAMES_AT_ONCE):
             similar = some @ frames.vectors(second, second + FRAMES_AT_ONCE).T
@@ -60,9 +84,31 @@ def find_groups(
             if first == second:
                 near = np.triu(near, 1)
             rows, columns = np.nonzero(near)
-            groups.add(first + rows, second + columns, similar[rows, columns], identity)
+            add(first + rows, second + columns, similar[rows, columns])
         advance(len(some))
-    return groups.found()
+
+
+def _add_proposed(
+    parts: Sequence[Part],
+    frames: Frames,
+    identity: Numbers,
+    threshold: float,
+    add: Callable[..., None],
+    advance: Callable[[int], None],
+) -> None:
+    """Compare every frame with those that the index proposes."""
+    index, identities = Index(parts), identity[frames.shots]
+    for start in range(0, len(frames), SEARCHED_AT_ONCE):
+        some = frames.vectors(start, start + SEARCHED_AT_ONCE)
+        rows, others = index.near(some, threshold)
+        kept = identities[start + rows] != identities[others]
+        rows, others = rows[kept], others[kept]
+        for begin in range(0, len(rows), PAIRS_AT_ONCE):
+            pairs = slice(begin, begin + PAIRS_AT_ONCE)
+            similar = np.einsum("nd,nd->n", some[rows[pairs]], frames.at(others[pairs]))
+            near = similar >= threshold
+            add(start + rows[pairs][near], others[pairs][near], similar[near])
+        advance(len(some))
 
 
 class Groups:

@@ -48,16 +48,23 @@ class Queries(NamedTuple):
     failures: list[Failure]
 
 
+def find_queries(paths: Sequence[str]) -> list[Source]:
+    """Find the files of queries, in the order of the paths.
+
+    Raises:
+        FootageError: A path does not exist, or contains neither images nor videos.
+    """
+    return [source for path in paths for source in find([path], rows.is_wanted, "image or video")]
+
+
 def read_queries(
-    paths: Sequence[str], model: Model, device: torch.device, config: SearchConfig
+    sources: Sequence[Source], model: Model, device: torch.device, config: SearchConfig
 ) -> Queries:
     """Decode queries in the sandbox and compute their vectors.
 
     Raises:
         ConfigError: No query can be read.
-        FootageError: A path does not exist, or contains neither images nor videos.
     """
-    sources = find(paths, rows.is_wanted, "image or video")
     failures: list[Failure] = []
     queries = []
     described = _described(sources, model, device, config, failures)

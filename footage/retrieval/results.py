@@ -8,7 +8,7 @@ from rich.table import Table
 
 from footage.embedding.parts import Failure
 from footage.results import Fields, Result, View
-from footage.text import clock
+from footage.text import clock, one_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,10 @@ class SearchResult(Result):
         searched = _searched(self.num_shots, self.num_frames, self.store)
         rows: list[tuple[str, object]] = [("searched", searched)]
         rows += [("page", self.page)] if self.page else []
-        return [*map(_table, self.queries), Fields(rows)]
+        shown: list[View] = []
+        for found in self.queries:
+            shown += [one_line(found.query), _table(found)]
+        return [*shown, Fields(rows)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +119,7 @@ class DuplicatesResult(Result):
         """Return the number of shots and groups as a phrase."""
         count, groups = self.num_duplicates, len(self.groups)
         share = 100 * count / max(self.num_shots, 1)
-        text = f"{count:,} shots ({share:.1f} %) in {groups:,} group{'s' * (groups != 1)}"
+        text = f"{count:,} shots ({share:.1f}%) in {groups:,} group{'s' * (groups != 1)}"
         if groups > self.num_shown:
             text += f"; showing the largest {self.num_shown}"
         return text
@@ -139,7 +142,7 @@ def _searched(num_shots: int, num_frames: int, store: str) -> str:
 
 
 def _table(found: QueryResult) -> Table:
-    table = Table(title=found.query, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     is_video = any(shot.query_seconds is not None for shot in found.shots)
     for name in ("similarity", "start", "end", "frame", *["query"] * is_video):
         table.add_column(name, justify="right")

@@ -55,7 +55,8 @@ def test_a_changed_copy_of_a_shot_is_found_with_its_times(store):
     assert all(shot.end_seconds > shot.start_seconds for shot in group)
     assert all(found.threshold <= shot.similarity <= 1 for shot in group)
     assert (found.threshold, found.num_shots, found.num_duplicates) == (0.93, 9, 2)
-    assert "2 shots (22.2 %) in 1 group" in repr(found)
+    assert "2 shots (22.2%) in 1 group" in repr(found)
+    assert footage.duplicates(store.path, method="approximate") == found
 
 
 def test_shots_of_one_video_count_on_request(store):
@@ -94,7 +95,7 @@ def test_the_command_prints_a_table_or_json(store, capsys):
     assert cli.main(words) == 0
     printed = capsys.readouterr().out
     assert [line.split()[0] for line in printed.splitlines()[:3]] == ["group", "1", "1"]
-    assert "4 shots (44.4 %) in 2 groups; showing the largest 1" in printed
+    assert "4 shots (44.4%) in 2 groups; showing the largest 1" in printed
     assert cli.main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["groups"]) == 2
@@ -104,4 +105,4 @@ def test_the_command_prints_a_table_or_json(store, capsys):
 def test_a_store_without_duplicates(tiny_store, capsys):
     assert footage.duplicates(tiny_store.path, threshold=1.0).groups == []
     assert cli.main(["duplicates", str(tiny_store.path), "--threshold", "1"]) == 0
-    assert "0 shots (0.0 %) in 0 groups" in capsys.readouterr().out
+    assert "0 shots (0.0%) in 0 groups" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import simplejpeg
 
 import footage
 from footage import cli
-from footage.errors import ConfigError, StoreError
+from footage.errors import ConfigError, FootageError, StoreError
 from footage.io import cache
 from tests.reporting.test_hostile_names import HOSTILE, Reader
 from tests.support import synthetic
@@ -54,6 +54,7 @@ def test_a_frame_finds_its_own_shot_and_its_time(tiny_store, photo):
     assert (found.num_shots, found.num_frames) == (18, tiny_store.totals["frames"])
     assert "similarity" in repr(found)
     assert "0:10.0" in repr(found)
+    assert search(path, tiny_store.path, top=5, method="approximate") == found
 
 
 def test_a_video_finds_itself_at_the_times_of_its_frames(whole, video_folder):
@@ -107,6 +108,7 @@ def test_the_page_shows_queries_and_shots_and_names_are_only_text(tmp_path, phot
     for _ in range(2):  # a page may be replaced
         found = search(queries, store.path, html=page)
     assert found.page == page
+    assert [each.query for each in found.queries] == list(map(str, queries))
     reader = Reader(page.read_text("utf-8"))
     images = [values for element, values in reader.elements if element == "img"]
     assert len(images) == 4
@@ -135,6 +137,8 @@ def test_settings_and_stores_are_checked(tiny_store, photo, tmp_path):
         search(photo[0], tiny_store.path, top=0)
     with pytest.raises(StoreError):
         search(photo[0], tmp_path / "none")
+    with pytest.raises(FootageError, match="file or folder not found"):  # before the model is read
+        footage.search("no model", tmp_path / "none.jpg", store=tiny_store.path)
 
 
 def test_the_command_prints_a_table_or_json(tiny_store, photo, capsys):

@@ -56,11 +56,18 @@ def expected_groups(parts, videos, threshold, within_videos):
 @pytest.mark.parametrize("within_videos", [False, True])
 @pytest.mark.parametrize("threshold", [0.8, 0.97, 0.99])
 @pytest.mark.parametrize("at_once", [7, 1000])
-def test_groups_are_connected_shots(parts, within_videos, threshold, at_once, monkeypatch):
-    monkeypatch.setattr(near_duplicates, "FRAMES_AT_ONCE", at_once)
+@pytest.mark.parametrize("approximate", [False, True])
+def test_groups_are_connected_shots(
+    parts, within_videos, threshold, at_once, approximate, monkeypatch
+):
+    for name in ("FRAMES_AT_ONCE", "SEARCHED_AT_ONCE", "PAIRS_AT_ONCE"):
+        monkeypatch.setattr(near_duplicates, name, at_once)
     videos = np.arange(36) // 5
     done = []
-    found = find_groups(parts, videos, threshold, within_videos=within_videos, advance=done.append)
+    found = find_groups(
+        parts, videos, threshold, within_videos=within_videos, approximate=approximate,
+        advance=done.append,
+    )  # fmt: skip
     expected, best = expected_groups(parts, videos, threshold, within_videos)
     assert [[shot.row for shot in group] for group in found] == expected
     assert sum(done) == sum(part.num_frames for part in parts)
@@ -74,6 +81,25 @@ def test_groups_are_connected_shots(parts, within_videos, threshold, at_once, mo
             assert shot.similarity == pytest.approx(min(best[shot.row], 1.0), abs=1e-5)
             others = [vector for (row, _), vector in vectors.items() if row != shot.row]
             assert max(others @ vectors[shot.row, shot.frame]) >= shot.similarity - 1e-5
+
+
+def test_the_index_finds_the_groups_of_a_comparison_of_everything(tmp_path):
+    random = np.random.default_rng(0)
+    every = random.normal(size=(400, 1, 32)) + 0.3 * random.normal(size=(400, 5, 32))
+    every[360:] = every[:40] + 0.05 * random.normal(size=(40, 5, 32))  # copies
+    every[300:310] = every[200:201]
+    vectors = unit(every.reshape(-1, 32)).astype(np.float16)
+    np.save(tmp_path / "part.npy", vectors)
+    rows = np.arange(400)
+    parts = [Part(tmp_path / "part.npy", rows, 5 * rows, len(vectors))]
+    exact, found = (
+        find_groups(parts, rows, 0.97, within_videos=False, approximate=approximate)
+        for approximate in (False, True)
+    )
+    assert [len(group) for group in exact] == [11] + 40 * [2]
+    assert [[shot.row for shot in group] for group in found] == [
+        [shot.row for shot in group] for group in exact
+    ]
 
 
 def test_a_store_without_near_duplicates_has_no_groups(parts):
