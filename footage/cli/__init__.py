@@ -36,12 +36,12 @@ footage: train an image backbone on raw, unlabelled video
   footage store verify STORE   verify every byte of a frame store; repair it
   footage train RECIPE         train a backbone; rerun to resume
   footage mix RUN              average a run's weights with its initial ones
-  footage evaluate MODEL       kNN and linear probe, compared with baselines
+  footage evaluate MODEL...    kNN and linear probe, compared with baselines
   footage profile MODEL...     measure and compare feature invariances
   footage embed MODEL PATH...  extract features from images and videos
   footage search MODEL QUERY   find the shots most similar to images or videos
   footage duplicates STORE     find near-duplicate shots in different videos
-  footage export MODEL         export weights to timm or safetensors
+  footage export MODEL         export to timm, Hugging Face, ONNX and others
   footage report RUN...        self-contained HTML report
   footage vtab doctor FOLDER   check, export, or import VTAB-1k data
   footage recipes [RECIPE...]  list or describe the recipes of `train`
@@ -53,15 +53,15 @@ Run `footage COMMAND --help` for its options, and `footage --version` for the
 version. `footage --print-completion SHELL` prints a completion script for bash,
 zsh or fish. Options of every command:
   --json               print the result as one JSON document
-  --quiet              show only warnings and errors
+  --quiet              show only results, warnings and errors
   --log-file FILE      append the whole log to a file, with the times
   --debug              show a full traceback
   --require-sandbox    stop unless every layer of the decoder sandbox is active
   --plugin NAME        load a Python file or module that registers losses,
                        levels, backbones, detectors, exporters, loggers or
                        executors
-  --cache DIR          folder of the cache of remote files
-  --cache-bytes N      its size
+  --cache DIR          folder for cached remote files, features and answers
+  --cache-bytes N      maximum size of the remote files in the cache
 Stores, runs and outputs may be URLs: s3://, gs://, az://, any fsspec URL.
 
 Exit codes: 0 done, 1 error, 2 usage error, 74 output cannot be written (no

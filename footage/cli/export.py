@@ -39,9 +39,15 @@ def _export(
     ] = "",
 ) -> None:
     """Export a backbone for other programs and verify it by reloading."""
+    from footage._torchvision_compat import IMPORT_LINE
     from footage.commands.export import export
 
     written = export(model, to=to, out=out, with_preprocessing=with_preprocessing, license=license)
     output.show(written)
     log.info("largest difference from the original: %.1e", written.largest_difference)
+    if IMPORT_LINE and written.usage.startswith(IMPORT_LINE):
+        log.info(
+            "the torchvision of this environment does not fit its torch; elsewhere, the line works"
+            " without `%s`", IMPORT_LINE.strip("; "),
+        )  # fmt: skip
     log_python(written.usage)

@@ -231,6 +231,8 @@ def _near_option(name: str, options: Sequence[str]) -> list[str]:
     """The option that was probably meant: one that ends in the name, or the closest spelling."""
     alike = [option for option in options if option.replace("-", "") == name.replace("-", "")]
     nested = alike or [option for option in options if option.endswith(f".{name.lstrip('-')}")]
+    if not nested and name == "--store":
+        nested = [option for option in options if option == "--in"]
     return nested if len(nested) == 1 else difflib.get_close_matches(name, options, n=1, cutoff=0.7)
 
 

@@ -64,8 +64,8 @@ def run(words: Sequence[str]) -> None:
             Repeated,
             optional(
                 "NAME",
-                "Metric logger in addition to metrics.jsonl: tensorboard, wandb, mlflow, trackio,"
-                " jsonl, or that of a plugin; can be repeated. (default: tensorboard)",
+                "Metric logger: tensorboard, wandb, mlflow, trackio, jsonl, or one of a plugin."
+                " Repeat it for several; it replaces the default. (default: tensorboard)",
             ),
         ] = (),
         dry_run: Annotated[

@@ -12,22 +12,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from packaging.requirements import Requirement
-from rich.table import Table
 
-from footage.errors import FootageError, MachineError
+from footage.commands.diagnosis import Diagnosis, Finding, State
+from footage.errors import MachineError
 from footage.io import cache
 from footage.processes import cores
-from footage.results import Result, View
 from footage.sandbox import policy
 from footage.sandbox.layers import Sandbox
 from footage.video.sandbox import Limits, run_confined
 
-State = Literal["ok", "note", "problem"]
 NAMED = ("footage", "torch", "torchvision", "timm", "av", "numpy", "pyarrow")
 """Packages whose versions are always shown."""
 IMPORTED = ("torch", "footage.models.backbone", "av", "cv2", "simplejpeg", "pyarrow")
@@ -44,60 +40,6 @@ NVIDIA = Path("/proc/driver/nvidia/gpus")
 _DEVELOPERS = "dev"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was checked."""
-
-    area: str
-    """Such as "devices"."""
-    name: str
-    """Such as "GPU 0"."""
-    found: str
-    """What was found, for people."""
-    state: State = "ok"
-    """Whether it is fine, worth knowing, or makes a command fail."""
-    hint: str = ""
-    """How to fix or extend it; empty if nothing has to be done."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Diagnosis(Result):
-    """What `footage doctor` found."""
-
-    findings: tuple[Finding, ...]
-    """All findings, in the order in which they are shown."""
-
-    @property
-    def problems(self) -> tuple[Finding, ...]:
-        """The findings that make a command fail."""
-        return tuple(one for one in self.findings if one.state == "problem")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: `healthy`, and `findings` with a dictionary each."""
-        return {"healthy": not self.problems, "findings": [asdict(one) for one in self.findings]}
-
-    def views(self) -> Sequence[View]:
-        """Return a table with one line per finding."""
-        table = Table("", "", "found", "hint", box=None, pad_edge=False)
-        area = ""
-        for one in self.findings:
-            marked = f"{one.state}: {one.found}" if one.state == "problem" else one.found
-            table.add_row(one.area if one.area != area else "", one.name, marked, one.hint)
-            area = one.area
-        return [table]
-
-    def require_healthy(self) -> None:
-        """Raise an error that names the problems, if there are any.
-
-        Raises:
-            FootageError: Something would make a command fail.
-        """
-        if self.problems:
-            named = "; ".join(f"{one.name}: {one.found}" for one in self.problems)
-            count = f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
-            raise FootageError(f"{count} found: {named}", self.problems[0].hint)
-
-
 def doctor(folder: str | os.PathLike[str] = ".") -> Diagnosis:
     """Check packages, devices, codecs, sandbox, memory, disk and extras of this machine.
 
@@ -109,6 +51,7 @@ def doctor(folder: str | os.PathLike[str] = ".") -> Diagnosis:
     """
     loaded = list(imports(IMPORTED))
     findings = [*packages(), *(one for one in loaded if one.state == "problem")]
+    findings += torchvision()
     if not any(one.name == "torch" and one.state == "problem" for one in loaded):
         findings += devices()
     if not any(one.name == "av" and one.state == "problem" for one in loaded):
@@ -157,6 +100,19 @@ def imports(names: Sequence[str]) -> Iterator[Finding]:
             yield Finding(area="packages", name=name, found="loads")
 
 
+def torchvision() -> Iterator[Finding]:
+    """Report a torchvision that does not fit torch, which only footage can work with."""
+    compat = sys.modules.get("footage._torchvision_compat")
+    if compat is not None and compat.KEPT_ALIVE:
+        yield Finding(
+            area="packages",
+            name="import torchvision",
+            found="does not fit this build of torch; programs other than footage cannot import it",
+            state="note",
+            hint="install torch and torchvision in one pip command, from the same index",
+        )
+
+
 def devices(driver: Path = NVIDIA) -> Iterator[Finding]:
     """List the GPUs that torch can use, and report one that it cannot use.
 
@@ -181,7 +137,7 @@ def devices(driver: Path = NVIDIA) -> Iterator[Finding]:
         name="GPU",
         found=f"{present} present, but torch {torch.__version__} cannot use it",
         state="problem",
-        hint="install a CUDA build of torch (see docs/guides/install.md)"
+        hint="install a CUDA build of torch: uv pip install --torch-backend=auto torch"
         if is_cpu_build
         else f"update the NVIDIA driver to one that supports CUDA {torch.version.cuda}",
     )
@@ -337,7 +293,9 @@ def extras() -> Iterator[Finding]:
             continue
         needed = _requirements(extra)
         missing = [
-            one.name
+            f"{one.name}{one.specifier} (found {version})"
+            if (version := _version(one.name))
+            else one.name
             for one in needed
             if not one.specifier.contains(_version(one.name) or "0", prereleases=True)
         ]

@@ -220,7 +220,7 @@ def _row_of_time(work: Work, found: Sample, config: IngestConfig) -> tuple[str, 
     share = max(1 / workers, longest / every if every else 0.0)
     value = f"{duration(seconds.total * share)} {seconds.relative}"
     limit = ", limited by the largest video" if share > 1.01 / workers else ""
-    return ("total time", value, f"with {workers} workers{limit}")
+    return ("total time", value, f"with {workers} worker{'s' * (workers != 1)}{limit}")
 
 
 def _row_of_rejected(work: Work, found: Sample) -> tuple[str, str, str]:

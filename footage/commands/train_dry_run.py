@@ -58,7 +58,7 @@ def dry_run(
         found = rehearsal.rehearse(config, data, state, device, every)
     disk, free_disk = state.checkpoint_bytes(), files.free_bytes(run)
     rows = [
-        ("parameters", f"{backbone:,}", f"backbone; {whole:,} with heads and teacher"),
+        ("parameters", f"{backbone:,}", f"backbone; {whole:,} with everything that is trained"),
         *_steps_rows(config, data.videos.sampler.batches_per_epoch if data.videos else 0),
         *_measured_rows(config, found, device, memory),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from footage.evaluation.results import LINES, RESULTS, ResultRow, read_rows, warnings
 from footage.runs import layout
+from footage.text import without_folders
 
 
 def evidence_of(run: Path) -> dict[str, Any]:
@@ -37,8 +38,8 @@ def evidence_of(run: Path) -> dict[str, Any]:
             "init": Path(str(record["config"].get("init", ""))).name,
         },
         "results": [_result(row) for row in rows],
-        "verdicts": [content.verdict for content in found if content.verdict],
-        "warnings": list(dict.fromkeys(cautions)),
+        "verdicts": [without_folders(content.verdict) for content in found if content.verdict],
+        "warnings": list(dict.fromkeys(map(without_folders, cautions))),
     }
 
 

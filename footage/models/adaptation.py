@@ -45,7 +45,7 @@ def adapt(backbone: Backbone, config: AdaptConfig, *, seed: int = 0) -> None:
     trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
     total = sum(each.numel() for each in network.parameters())
     if trained < total:
-        log.info("training %.2f of %.2f million weights", trained / 1e6, total / 1e6)
+        log.info("training %s of %s weights; the others are frozen", f"{trained:,}", f"{total:,}")
 
 
 def stages(network: nn.Module) -> dict[str, int]:

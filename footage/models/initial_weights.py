@@ -55,7 +55,11 @@ def initial_weights(
     backbone = initial.backbone
     architecture = backbone.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, backbone.options) != (config.architecture, dict(config.options)):
-        log.info("the network of init, %s, replaces %s", architecture, config.architecture)
+        log.info(
+            "training %s, the network of the initial weights, in place of the recipe's %s",
+            architecture,
+            config.architecture,
+        )
     return InitialWeights(backbone.train(), initial.weights_origin, _heads(path, classes))
 
 

@@ -41,7 +41,7 @@ step.
 """
 
 SYSTEM_SECONDS = 10.0
-"""Interval at which loggers receive figures of the machine [ours]."""
+"""Interval at which loggers receive load and memory of the machine [ours]."""
 
 LISTS = ("held_out", "classes", "extended_at")
 """Parts of run.json that loggers do not receive: they may be long."""

@@ -39,6 +39,13 @@ class Probing:
                 layout.read_metrics(folder.path),
                 extended_at=max(layout.read_record(folder.path)["extended_at"], default=0),
             )
+        planned = (folder.config.steps - 1) // folder.config.metrics_every
+        if self._is_main and planned < self._patience:
+            log.warning(
+                "early stopping cannot end this run: it needs %d online metrics before the last"
+                " step, and there are %d; lower --metrics-every or --patience",
+                self._patience, planned,
+            )  # fmt: skip
         if self._is_main and folder.step == 0:
             values, _ = metrics.compute(folder.state.learner.backbone, {})
             training_log.probe(0, values, [])  # no advice before the first step

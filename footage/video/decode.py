@@ -244,6 +244,12 @@ class Video:
         except OSError as shortage:
             raise MemoryError("there is no room for another picture") from shortage
 
+    def no_frame(self) -> VideoError:
+        """Return the error of a video without a single frame."""
+        count = self.decode_errors
+        note = f" ({count} packets or frames are damaged)" if count else ""
+        return VideoError(f"no frame could be decoded{note}")
+
     def damage(self, decoded_seconds: float) -> str:
         """Describe what is missing after decoding this much; "" if nothing is."""
         found = []

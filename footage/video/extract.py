@@ -147,7 +147,7 @@ class _Pass:
     def finish(self) -> None:
         """Send the remaining frames and the report."""
         if self._builder is None:
-            raise VideoError(f"no frame could be decoded ({self._video.decode_errors} errors)")
+            raise self._video.no_frame()
         self._builder.add(self._detector.finish())
         placed, shots = self._builder.finish(self._end)
         self._keep(placed)

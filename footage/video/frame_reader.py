@@ -262,5 +262,5 @@ def _decode(request: dict[str, object], descriptor: int, max_pixels: int, send: 
                 send(ALIVE, b"")
                 last_sent = time.monotonic()
         if not num_sent:
-            raise VideoError(f"no frame could be decoded ({video.decode_errors} errors)")
+            raise video.no_frame()
         send(END, video.damage(decoded_seconds).encode())

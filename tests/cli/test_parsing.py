@@ -62,6 +62,7 @@ from footage.errors import UsageError
         ("ingest a --detector adaptiv --out x", "unknown detector 'adaptiv'",
          "adaptive? Or load its plugin with --plugin"),
         ("ingest a --out", "--out needs a value", "LISTS"),
+        ("search m q --store s", "unknown option '--store'", "--in? LISTS"),
         ("report a b --nope", "unknown option '--nope'", "LISTS"),
         ("export m n --to timm", "unexpected argument 'n'", "LISTS"),
         ("store", "footage store needs a command", "use footage store verify"),

@@ -7,6 +7,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import footage
@@ -75,6 +76,15 @@ def test_a_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch):
     states = {name: one.state for name, one in names.items()}
     assert states == {"json": "ok", "broken_library": "problem", "no_such_module": "problem"}
     assert "pip install --force-reinstall broken_library" in names["broken_library"].hint
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_noted(monkeypatch):
+    monkeypatch.setattr("footage._torchvision_compat.KEPT_ALIVE", [])
+    assert list(doctor.torchvision()) == []
+    monkeypatch.setattr("footage._torchvision_compat.KEPT_ALIVE", ["declarations"])
+    (found,) = doctor.torchvision()
+    assert found.state == "note"
+    assert "torch and torchvision in one pip command" in found.hint
 
 
 @pytest.mark.parametrize(
@@ -148,13 +158,23 @@ def test_packages_that_are_missing_or_too_old_are_problems(monkeypatch):
 
 
 def test_extras_are_listed_with_the_command_that_installs_them(monkeypatch):
-    needed = ["rich>=9000", "av>=18; extra == 'video'", "no-such-package>=1; extra == 'more'"]
-    values = {"Requires-Dist": needed, "Provides-Extra": ["video", "more", "dev"]}
+    needed = [
+        "rich>=9000",
+        "av>=18; extra == 'video'",
+        "no-such-package>=1; extra == 'more'",
+        "numpy<1; extra == 'old'",
+    ]
+    values = {"Requires-Dist": needed, "Provides-Extra": ["video", "more", "old", "dev"]}
     monkeypatch.setattr(doctor, "_metadata", values.__getitem__)
     found = {one.name: (one.state, one.found, one.hint) for one in doctor.extras()}
     assert found == {
         "video": ("ok", "installed", ""),
         "more": ("note", "missing: no-such-package", "pip install 'footage[more]'"),
+        "old": (
+            "note",
+            f"missing: numpy<1 (found {np.__version__})",
+            "pip install 'footage[old]'",
+        ),
     }
 
 

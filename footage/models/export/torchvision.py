@@ -118,7 +118,7 @@ class TorchvisionExporter(Exporter):
 def _counterpart(model: Model) -> Counterpart:
     architecture = model.backbone.architecture
     found = COUNTERPARTS.get(architecture.partition(".")[0])
-    hint = "use --to timm; docs/guides/export.md lists the networks of --to torchvision"
+    hint = f"use --to timm; --to torchvision has {', '.join(COUNTERPARTS)}"
     if found is None or architecture in BACKBONES:
         raise ConfigError(f"torchvision has no network equal to {architecture!r} of timm", hint)
     changed = sorted(set(model.backbone.options) - HARMLESS)

@@ -33,7 +33,7 @@ class MetricsLogger(Protocol):
             step: Number of optimiser steps taken.
             values: Values by name: "loss", "learning_rate", "images_per_second", ...,
                 "level/NAME" for each level, "probe/NAME" for online metrics of held-out videos, and
-                "system/NAME" for figures of the machine.
+                "system/NAME" for load and memory of the machine.
         """
 
     def flush(self) -> None:
