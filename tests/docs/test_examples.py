@@ -12,7 +12,9 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 def blocks(name):
-    return re.findall(r"^```python\n(.*?)^```$", (EXAMPLES / name).read_text("utf-8"), re.M | re.S)
+    return re.findall(
+        r"^```py(?:thon)?\n(.*?)^```$", (EXAMPLES / name).read_text("utf-8"), re.M | re.S
+    )
 
 
 def test_scikit_learn_groups_images_and_classifies_them(

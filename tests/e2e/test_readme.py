@@ -59,7 +59,13 @@ def beside_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(parsing, "run", parsing.parse)  # parse only
 
 
-OTHERS = {("pip", "install"), ("pip", "download"), ("wandb", "sync"), ("trackio", "show")}
+OTHERS = {
+    ("pip", "install"),
+    ("pip", "download"),
+    ("wandb", "sync"),
+    ("trackio", "show"),
+    ("hf", "upload"),
+}
 """Commands of other tools that the documents may use."""
 
 
