@@ -31,7 +31,7 @@ def _embed(
     out: Annotated[str, required("FILE", "Output: .parquet, .npy or .lance.")],
     config: Annotated[EmbedConfig, arg(name="")] = EmbedConfig(),  # noqa: B008 (frozen)
 ) -> None:
-    """Extract features from images and videos into a Parquet file, NumPy array or Lance data set.
+    """Extract features from images and videos into Parquet, NumPy or Lance.
 
     The output has one row per image or frame.
     """

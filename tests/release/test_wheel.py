@@ -39,7 +39,7 @@ COMMANDS = [
 ]
 TYPED = """\
 import footage
-from footage.commands.doctor import Diagnosis
+from footage.commands.diagnosis import Diagnosis
 
 
 def problems(folder: str) -> list[str]:
