@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ from footage.runs import layout
 from footage.runs.migration import RENAMED
 from footage.runs.results import read_result
 from footage.training.config import TrainConfig
+
+logger = logging.getLogger(__name__)
 
 
 def as_option(name: str) -> str:
@@ -143,7 +146,12 @@ def _starting_point(words: list[str]) -> tuple[str, TrainConfig, list[str]]:
 
 def _log_following(run: Path) -> None:
     record, name = layout.read_record(run), with_urls(str(run))
-    if record.get("held_out"):
+    if record["stopping"].get("best_step") == 0:
+        logger.info(
+            "next: train again with a lower --optimizer.learning-rate or with more videos;"
+            " with --patience 0, a run keeps the weights of its last step"
+        )
+    elif record.get("held_out"):
         following.log_next("evaluate", name, "--held-out")
     elif record.get("images"):
         following.log_next("evaluate", name, "--labels", record["images"])

@@ -10,6 +10,7 @@ network. Answers of earlier evaluations are reused by content, see `result_cache
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,8 @@ from footage.evaluation.probes import PROBES
 from footage.evaluation.protocols import protocols as named
 from footage.evaluation.results import NEAREST, ResultRow
 from footage.evaluation.suite import Suite
-from footage.evaluation.verdicts import compare, verdict
+from footage.evaluation.verdict_sentences import verdict
+from footage.evaluation.verdicts import compare
 from footage.images.common import some
 from footage.io.copies import on_local_copies
 from footage.io.walk import text
@@ -55,6 +57,8 @@ from footage.suites import pocket
 from footage.suites.task_spec import TaskRow
 from footage.suites.vtab import tasks as vtab
 from footage.suites.vtab.folder import open_suite, task_folders
+
+log = logging.getLogger(__name__)
 
 SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
     "vtab": ("vtab-1k", vtab.ROWS),
@@ -188,6 +192,7 @@ def _on_suite(
     evaluations = suite_evaluations(models, name, data, out, config)
     for model, (evaluation, folder) in zip(models, evaluations, strict=True):
         with progress_bar(f"evaluate {evaluation.suite}") as bar:
+            _log_start(model, evaluation.suite, bar)
             if config.shard:
                 runner.run_shard(evaluation, parse_shard(config.shard), _shown(bar))
                 continue
@@ -320,7 +325,9 @@ def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Eva
         raise ConfigError(
             "results on held-out videos are saved in the run's folder", "remove --out"
         )
-    return evaluate_held_out(model.run, model, overwrite=overwrite)
+    with progress_bar("evaluate held-out videos") as bar:
+        _log_start(model, "its held-out videos", bar)
+        return evaluate_held_out(model.run, model, overwrite=overwrite)
 
 
 def _on_labelled(
@@ -335,6 +342,7 @@ def _on_labelled(
     found = []
     for model in models:
         with progress_bar(f"evaluate {names}") as bar:
+            _log_start(model, names, bar)
             each = evaluate_folders(
                 model,
                 tasks,
@@ -378,5 +386,15 @@ def _check_names(names: Sequence[str]) -> None:
 def _shown(bar: ProgressBar) -> execution.Progress:
     """Callbacks that update a bar."""
     return execution.Progress(
-        start=lambda total, done: bar.update(done, total=total), advance=bar.advance
+        start=lambda total, done: bar.update(done, total=total),
+        advance=bar.advance,
+        log=lambda line: _log(line, bar),
     )
+
+
+def _log_start(model: EvaluatedModel, data: str, bar: ProgressBar) -> None:
+    _log(f"evaluating {model.name} on {data}", bar)
+
+
+def _log(line: str, bar: ProgressBar) -> None:
+    log.info("%s", line, extra={"only_file": bar.is_shown})  # the bar shows it on a terminal

@@ -25,7 +25,7 @@ from footage.io.copies import on_local_copies
 from footage.models.backbone import Backbone
 from footage.models.export.safetensors import write_file
 from footage.models.initial_weights import initial_weights
-from footage.models.load import Model, best_device, load
+from footage.models.load import Model, best_device, earlier_origin, load
 from footage.models.mixing import COEFFICIENTS, mixed
 from footage.results import PathResult
 from footage.runs import layout
@@ -100,7 +100,7 @@ def _start(run: Path, record: dict[str, Any], config: TrainConfig) -> Backbone:
         config.backbone, config.init, size=config.augment.size, seed=config.seed
     )
     expected = record["model"]["weights_origin"]
-    if found.description != expected:
+    if expected not in (found.description, earlier_origin(config.init)):
         raise ConfigError(
             f"the initial weights of {str(run)!r} have changed: {config.init!r} is now"
             f" {found.description!r}, not {expected!r}",

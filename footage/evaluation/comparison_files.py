@@ -21,7 +21,8 @@ from footage.errors import ConfigError, FootageError, OutputError
 from footage.evaluation.digests import DIGITS
 from footage.evaluation.models import EvaluatedModel
 from footage.evaluation.results import NEAREST, RESULTS, ResultRow, write_file
-from footage.evaluation.verdicts import Comparison, verdict
+from footage.evaluation.verdict_sentences import verdict
+from footage.evaluation.verdicts import Comparison
 from footage.runs import layout
 
 log = logging.getLogger(__name__)

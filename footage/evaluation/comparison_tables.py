@@ -6,11 +6,12 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from footage.evaluation.differences import Difference, points
-from footage.evaluation.leakage import Leakage, short
+from footage.evaluation.differences import Difference, in_short
+from footage.evaluation.leakage import COLUMN, short
 from footage.evaluation.models import CHANCE
 from footage.evaluation.results import ResultRow, warnings
-from footage.evaluation.verdicts import ComparedModel, Comparison, notes, verdict
+from footage.evaluation.verdict_sentences import notes, verdict
+from footage.evaluation.verdicts import ComparedModel, Comparison
 from footage.metrics.intervals import percent
 
 
@@ -54,18 +55,8 @@ def accuracy(model: ComparedModel, comparison: Comparison) -> str:
 
 
 def seen_before(model: ComparedModel) -> str:
-    """Format the number of test images that a model saw before, over all tasks and runs."""
-    by_task = {row.task: row.leakage for row in model.rows}
-    known = [found for found in by_task.values() if found is not None]
-    if len(known) < len(by_task):
-        return "not checked"
-    unchecked = tuple(dict.fromkeys(reason for found in known for reason in found.unchecked))
-    sums = {
-        name: sum(getattr(found, name) for found in known)
-        for name in ("images", "frames", "copies")
-    }
-    total = Leakage(**sums, unchecked=unchecked)
-    return short(total, sum(found.num_near for found in known))
+    """Format the number of test images in a model's training data, over all tasks."""
+    return short(*{row.task: row.leakage for row in model.rows}.values())
 
 
 def _rows(comparison: Comparison) -> list[ResultRow]:
@@ -83,8 +74,8 @@ def _overview(comparisons: Sequence[Comparison]) -> Table:
     view.add_column("model")
     for each in comparisons:
         view.add_column(each.protocol, justify="right")
-        view.add_column("first - this", justify="right")
-    view.add_column("seen before", justify="right")
+        view.add_column("first model\nminus this one", justify="right")
+    view.add_column(COLUMN.replace(" in", "\nin"), justify="right")
     for number, model in enumerate(first.models):
         view.add_row(*_cells(comparisons, number, model), seen_before(model))
     view.add_section()
@@ -104,7 +95,7 @@ def _cells(comparisons: Sequence[Comparison], number: int, model: ComparedModel)
 
 
 def _points(found: Sequence[Difference]) -> str:
-    return points(found[0]) if found else ""
+    return in_short(found[0]) if found else ""
 
 
 def _by_task(comparison: Comparison) -> Table:

@@ -29,6 +29,11 @@ class Difference(Record, frozen=True):
     """better, worse, no difference, or same weights; of the first model."""
 
 
+def in_short(difference: Difference) -> str:
+    """Format a difference for a table: in percentage points, or as `same weights`."""
+    return SAME if difference.verdict == SAME else points(difference)
+
+
 def points(difference: Difference, sign: int = 1) -> str:
     """Format a difference and its interval in percentage points, as `+4.2 [1.1, 7.3]`."""
     value, *bounds = (

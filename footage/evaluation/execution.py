@@ -6,7 +6,8 @@ result is recorded is not repeated.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -104,6 +105,8 @@ class Progress(NamedTuple):
     """Called once with the cost of all jobs and of those already done."""
     advance: Callable[[float], None]
     """Called with the cost of the work done since its last call."""
+    log: Callable[[str], None] = lambda _: None
+    """Called with a line when one of several tasks or protocols is done."""
 
 
 SILENT: Final = Progress(lambda *_: None, lambda _: None)
@@ -186,16 +189,42 @@ def do_rounds(evaluation: Evaluation, rounds: Sequence[Sequence[Job]], progress:
         workers=evaluation.workers, ray_address=evaluation.ray_address, uses_gpu=True
     )
     executor = EXECUTORS.find(evaluation.executor)(settings)
+    waiting = Counter(unit_of(evaluation, job) for jobs in left for job in jobs)
     for jobs_of_round in left:
-        _do(evaluation, jobs_of_round, executor, progress)
+        for job in _do(evaluation, jobs_of_round, executor, progress):
+            _log_done(evaluation, job, waiting, progress)
+
+
+def _log_done(evaluation: Evaluation, job: Job, waiting: Counter[Unit], progress: Progress) -> None:
+    """Log that a unit is done after its last job, if there are several.
+
+    Args:
+        evaluation: The evaluation.
+        job: The job that is done.
+        waiting: The number of jobs of each unit that are not done; reduced by this one.
+        progress: Progress callbacks.
+    """
+    task, entry = unit = unit_of(evaluation, job)
+    waiting[unit] -= 1
+    if waiting[unit] or len(waiting) == 1:
+        return
+    protocols = [each.protocol for each in evaluation.entries if each.model.baseline != CHANCE]
+    names = [each.name for each in protocols if each.frozen]
+    if entry != _FROZEN:
+        names = [evaluation.entries[entry].protocol.name]
+    done = sum(not count for count in waiting.values())
+    listed = ", ".join(dict.fromkeys(names))
+    progress.log(f"{done} of {len(waiting)} done: {listed} on {task}")
 
 
 def _do(
     evaluation: Evaluation, left: Sequence[Job], executor: Executor, progress: Progress
-) -> None:
+) -> Iterator[Job]:
+    """Do jobs, and yield each one when it is done."""
     if evaluation.is_here or not left:
         for job in left:
             perform(evaluation, job, functools.partial(_advance, progress, job.cost))
+            yield job
         return
     for outcome in executor.run(functools.partial(_work, evaluation), left):
         if outcome.failure:
@@ -205,6 +234,7 @@ def _do(
                 "it may need more memory: lower --workers; finished jobs are kept",
             )
         progress.advance(outcome.task.cost)
+        yield outcome.task
 
 
 def _advance(progress: Progress, cost: float, fraction: float) -> None:

@@ -27,7 +27,8 @@ from footage.evaluation.execution import Evaluation, Progress, entry, protocols_
 from footage.evaluation.models import EvaluatedModel, Frozen, with_baselines
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.results import RESULTS, ResultFile, ResultRow, read_rows, write_file
-from footage.evaluation.verdicts import compare, verdict
+from footage.evaluation.verdict_sentences import verdict
+from footage.evaluation.verdicts import compare
 from footage.io import files
 from footage.runs import layout
 

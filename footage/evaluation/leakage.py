@@ -37,7 +37,19 @@ MOST_PIXELS: Final = 10**9
 """Maximum number of pixels to decode when images differ in their bytes; about half a minute."""
 
 
+COLUMN: Final = "test images in training data"
+"""Header of the column of these counts in tables."""
+
 _JPEG: Final = b"\xff\xd8"
+
+
+class Distinct(Record, frozen=True):
+    """Test images that were found anywhere, each counted once."""
+
+    exact: Count
+    """With an exact copy in any place."""
+    near: Count
+    """Others, with a near-duplicate in any place."""
 
 
 class Leakage(Record, frozen=True):
@@ -55,16 +67,28 @@ class Leakage(Record, frozen=True):
     """Other test images with a near-duplicate there; None in results of earlier versions."""
     labels: Count = 0
     """Number of labels that the model was trained with, on any images."""
+    distinct: Distinct | None = None
+    """Test images in any of these places, each counted once; None in results of earlier versions,
+    whose counts may overlap."""
 
     @property
     def num_exact(self) -> int:
-        """Test images that are the same as other ones."""
-        return self.images + self.frames + self.copies
+        """Test images that are the same as other ones; a sum without `distinct`."""
+        return self.distinct.exact if self.distinct else self.images + self.frames + self.copies
 
     @property
     def num_near(self) -> int:
-        """Test images that are similar to other ones."""
+        """Other test images that are similar to other ones; a sum without `distinct`."""
+        if self.distinct:
+            return self.distinct.near
         return self.near.images + self.near.frames + self.near.copies if self.near else 0
+
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether the sums may count an image more than once: there are several places."""
+        near = self.near or NearDuplicates(0, 0, 0, 0.0)
+        places = (self.images + near.images, self.frames + near.frames, self.copies + near.copies)
+        return self.distinct is None and sum(map(bool, places)) > 1
 
 
 class Compared(NamedTuple):
@@ -97,39 +121,52 @@ def leakage(
             descriptors, problem = describe_source(source)
             sources.append((source, descriptors))
             unchecked += [problem] if problem else []
-    return {
-        name: Leakage(
-            images=len(search.images[name]),
-            frames=len(search.frames[name]),
-            copies=len(copies(task)),
+    found = {}
+    for name, task in tasks.items():
+        exact = _Places(search.images[name], search.frames[name], copies(task))
+        similar = _near(described[name], sources) if described else _Places(set(), set(), set())
+        found[name] = Leakage(
+            **exact.counts(),
             unchecked=tuple(dict.fromkeys(unchecked)),
-            near=_near(search, name, task, described[name], sources) if described else None,
+            near=NearDuplicates(**similar.counts(without=exact), threshold=THRESHOLD)
+            if described
+            else None,
             labels=training.num_labels,
+            distinct=Distinct(len(exact.anywhere), len(similar.anywhere - exact.anywhere)),
         )
-        for name, task in tasks.items()
-    }
+    return found
 
 
-def _near(
-    search: "_Search",
-    name: str,
-    task: Compared,
-    described: TaskDescriptors,
-    sources: Sequence[tuple[Source, Descriptors]],
-) -> NearDuplicates:
-    """Count the near-duplicates of test images that have no exact copy in the same place."""
-    images, frames = set(search.images[name]), set(search.frames[name])
-    exact = len(images), len(frames)
-    for source, descriptors in sources:
-        found = frames if source.are_frames else images
-        found.update(near(described.test, descriptors).nonzero()[0].tolist())
-    fitted = set(near(described.test, described.fitted).nonzero()[0].tolist())
-    return NearDuplicates(
-        images=len(images) - exact[0],
-        frames=len(frames) - exact[1],
-        copies=len(fitted - copies(task)),
-        threshold=THRESHOLD,
+class _Places(NamedTuple):
+    """Test images that were found in each place, as indices into the test part."""
+
+    images: set[int]
+    frames: set[int]
+    copies: set[int]
+
+    @property
+    def anywhere(self) -> set[int]:
+        """Those in any place."""
+        return self.images | self.frames | self.copies
+
+    def counts(self, without: "_Places | None" = None) -> dict[str, int]:
+        """The number in each place, without those that are in the same place of another object."""
+        left_out = without or _Places(set(), set(), set())
+        return {
+            name: len(own - other)
+            for name, own, other in zip(self._fields, self, left_out, strict=True)
+        }
+
+
+def _near(described: TaskDescriptors, sources: Sequence[tuple[Source, Descriptors]]) -> _Places:
+    """Find the near-duplicates of test images, including exact copies."""
+    places = _Places(
+        set(), set(), set(near(described.test, described.fitted).nonzero()[0].tolist())
     )
+    for source, descriptors in sources:
+        found = places.frames if source.are_frames else places.images
+        found.update(near(described.test, descriptors).nonzero()[0].tolist())
+    return places
 
 
 def copies(task: Compared) -> set[int]:
@@ -138,19 +175,16 @@ def copies(task: Compared) -> set[int]:
     return {place for place, file in enumerate(task.images.test) if file in fitted}
 
 
-def short(found: Leakage | None, num_near: int = 0) -> str:
-    """Format the number of test images that were seen before, for a table cell.
-
-    Args:
-        found: What was seen before.
-        num_near: Number of near-duplicates in addition to its own.
-    """
-    if found is None:
+def short(*tasks: Leakage | None) -> str:
+    """Format the number of distinct test images of tasks that were seen before, for a table."""
+    found = [each for each in tasks if each is not None]
+    if len(found) < len(tasks):
         return "not checked"
-    num_near += found.num_near
-    if num_near:
-        return f"{found.num_exact} + {num_near} similar"
-    return str(found.num_exact) if found.num_exact or not found.unchecked else "not known"
+    exact, near = sum(each.num_exact for each in found), sum(each.num_near for each in found)
+    if not exact + near:
+        return "not known" if any(each.unchecked for each in found) else "0"
+    most = "up to " * any(each.is_upper_bound for each in found)
+    return f"{most}{exact}" + (f" + {near} similar" if near else "")
 
 
 def is_clean(found: Leakage | None) -> bool:

@@ -255,7 +255,7 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
     with its name.
     """
     evaluated = [row for row in rows if not row.baseline] or list(rows)
-    found = [few_images((row.task, row.num_test) for row in evaluated)]
+    found = [few_images((row.task, row.num_test) for row in evaluated), _different_sizes(evaluated)]
     models = dict.fromkeys(row.model for row in evaluated)
     for model in models:
         own = [row for row in evaluated if row.model == model]
@@ -272,6 +272,22 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
                     " resnet18.a1_in1k."
                 )
     return [sentence for sentence in dict.fromkeys(found) if sentence]
+
+
+def _different_sizes(rows: Sequence[ResultRow]) -> str:
+    """A sentence if several models were compared with different input sizes; else empty."""
+    for protocol in dict.fromkeys(row.protocol for row in rows if row.protocol != NEAREST):
+        models: dict[int, dict[str, None]] = {}
+        for row in rows:
+            if row.protocol == protocol:
+                models.setdefault(row.size, {})[row.model] = None
+        if len(models) > 1:
+            listed = "; ".join(f"{', '.join(names)}: {size}" for size, names in models.items())
+            return (
+                f"The models have different input sizes in pixels ({listed}), which changes"
+                f" accuracy; --size {min(models)} evaluates all of them at the same size."
+            )
+    return ""
 
 
 def _seen_before(rows: Sequence[ResultRow]) -> list[str]:

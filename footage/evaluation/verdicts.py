@@ -1,10 +1,10 @@
-"""Several models on the same test images: paired differences and a verdict in one sentence.
+"""Several models on the same test images: accuracies and paired differences.
 
 The first model is compared with each of the others, or with its untrained network if it is alone.
 A difference is the mean over all tasks. It is a difference only if its interval excludes 0; with
 several comparisons, each interval has the level 1 - 0.05 / number (Bonferroni), so that all of them
-hold together at 95 %. The verdict uses one protocol, chosen beforehand: linear if it was evaluated,
-otherwise the first one.
+hold together at 95 %. Models with the same weights are not compared. The verdict uses one protocol,
+chosen beforehand: linear if it was evaluated, otherwise the first one; see `verdict_sentences`.
 
 Runs that differ only in their seeds are one model: its accuracy is their mean, and its interval
 includes their spread.
@@ -27,7 +27,7 @@ from footage.evaluation.differences import (
     SAME,
     WORSE,
     Difference,
-    points,
+    in_short,
 )
 from footage.evaluation.hits import unpacked
 from footage.evaluation.models import CHANCE, PIXELS, RANDOM
@@ -95,7 +95,10 @@ class Comparison(Result):
 
     def views(self) -> Sequence[View]:
         """Return the accuracy of each model, and the difference of the first one from it."""
-        found = {each.other: f"; first - this: {points(each)}" for each in self._differences()}
+        found = {
+            each.other: f"; first model minus this one: {in_short(each)}"
+            for each in self._differences()
+        }
         rows: list[tuple[str, object]] = [("protocol", self.protocol), ("data", place(self))]
         rows += [
             (each.name, f"{100 * each.value(self.weights):.1f} %{found.get(each.name, '')}")
@@ -141,58 +144,6 @@ def compare(rows: Sequence[ResultRow], rule: Rule = "tasks") -> list[Comparison]
     return sorted(filter(None, found), key=lambda each: each.protocol != HEADLINE)
 
 
-def verdict(comparisons: Sequence[Comparison]) -> str:
-    """The verdict in one sentence; empty if the first model has nothing to be compared with."""
-    if not comparisons or not comparisons[0].differences:
-        return ""
-    headline = comparisons[0]
-    measure = f"in {headline.protocol} accuracy on {place(headline)}"
-    if len(headline.differences) == 1:
-        return _single(headline.differences[0], measure)
-    return _several(headline.differences, measure)
-
-
-def notes(comparisons: Sequence[Comparison]) -> list[str]:
-    """What the intervals of the verdict cover, in sentences."""
-    if not comparisons or not comparisons[0].differences:
-        return []
-    headline = comparisons[0]
-    number = len(headline.differences)
-    lines = ["Differences are paired: all models answer the same test images."]
-    if number > 1:
-        lines[0] += (
-            f" Because there are {number} comparisons, each interval has"
-            f" {100 * headline.differences[0].level:.1f} % confidence; together they hold at"
-            f" {100 * LEVEL:.0f} % (Bonferroni)."
-        )
-    compared = {each.other for each in headline.differences} | {headline.first.name}
-    single = [
-        each.name
-        for each in (*headline.models, *headline.baselines)
-        if each.name in compared and len(each.seed_values(headline.weights)) < 2
-    ]
-    if single:
-        lines.append(
-            "The intervals do not cover variation between training seeds: there is only one run of"
-            f" {_listed([_named(name) for name in single])}."
-        )
-    lines += _not_beaten(headline)
-    return lines
-
-
-def _not_beaten(comparison: Comparison) -> list[str]:
-    """A sentence if the first model is not better than some baseline outside the verdict."""
-    others = {each.other for each in comparison.differences}
-    left = [
-        f"{_named(each.other)} ({points(each)} points)"
-        for each in comparison.to_baselines
-        if each.verdict != BETTER and each.other not in others
-    ]
-    if not left:
-        return []
-    return [f"{comparison.first.name} is not clearly better than {_listed(left, 'or')}."]
-
-
 # --- differences ---------------------------------------------------------------------------------
 
 
@@ -208,7 +159,8 @@ def _compare(rows: Sequence[ResultRow], rule: Rule) -> Comparison | None:
     weights = _weights([models[0].runs[0][task] for task in tasks], rule)
     baselines = [each for each in baselines if set(tasks) <= each.runs[0].keys()]
     others = list(models[1:]) or _rivals(baselines)
-    level = 1 - (1 - LEVEL) / max(len(others), 1)
+    number = sum(not _are_same(models[0], other) for other in others)
+    level = 1 - (1 - LEVEL) / max(number, 1)
     return Comparison(
         protocol,
         weights,
@@ -304,7 +256,6 @@ def _difference(
     ]
     spreads = (spread(first.seed_values(weights)), spread(other.seed_values(weights)))
     low, high = paired_interval(tasks, (_aggregate(first), _aggregate(other)), spreads, level=level)
-    is_same = len(first.runs) == len(other.runs) == 1 and _are_same(first, other)
     return Difference(
         protocol=protocol,
         tasks=tuple(weights),
@@ -314,13 +265,20 @@ def _difference(
         low=low,
         high=high,
         level=level,
-        verdict=SAME if is_same else BETTER if low > 0 else WORSE if high < 0 else NO_DIFFERENCE,
+        verdict=_verdict(first, other, low, high),
     )
 
 
+def _verdict(first: ComparedModel, other: ComparedModel, low: float, high: float) -> str:
+    if _are_same(first, other):
+        return SAME
+    return BETTER if low > 0 else WORSE if high < 0 else NO_DIFFERENCE
+
+
 def _are_same(first: ComparedModel, other: ComparedModel) -> bool:
-    ours, theirs = first.rows[0], other.rows[0]
-    return bool(ours.weights) and ours.weights == theirs.weights and ours.size == theirs.size
+    """Whether both are the same weights, possibly with different input sizes."""
+    ours, theirs = first.rows[0].weights, other.rows[0].weights
+    return len(first.runs) == len(other.runs) == 1 and ours != "" and ours == theirs
 
 
 def _hits(model: ComparedModel, task: str) -> np.ndarray:
@@ -342,55 +300,9 @@ def _aggregate(model: ComparedModel) -> Aggregate:
     return aggregate
 
 
-# --- words ---------------------------------------------------------------------------------------
-
-
 def place(comparison: Comparison) -> str:
     """`photos (420 test images)`, or `the mean of 3 tasks (900 test images)`."""
     tasks = list(comparison.weights)
     rows = comparison.first.runs[0]
     images = f"{sum(rows[task].num_test for task in tasks):,} test images"
     return f"{tasks[0] if len(tasks) == 1 else f'the mean of {len(tasks)} tasks'} ({images})"
-
-
-def _single(found: Difference, measure: str) -> str:
-    first, other = found.first, _named(found.other)
-    if found.verdict == SAME:
-        return f"No difference: {first} and {other} have the same weights."
-    if found.verdict == NO_DIFFERENCE:
-        gain = f"{points(found)} points {measure}"
-        return f"No difference between {first} and {other} was found: {gain}."
-    better, worse, sign = (first, other, 1) if found.verdict == BETTER else (other, first, -1)
-    return _capitalised(f"{better} is better than {worse}: {points(found, sign)} points {measure}.")
-
-
-def _several(differences: Sequence[Difference], measure: str) -> str:
-    words = {
-        BETTER: "better than",
-        WORSE: "worse than",
-        NO_DIFFERENCE: "not clearly different from",
-        SAME: "the same network as",
-    }
-    parts = []
-    for kind, phrase in words.items():
-        of_kind = [each for each in differences if each.verdict == kind]
-        if of_kind:
-            listed = [
-                each.other if kind == SAME else f"{each.other} ({points(each)} points)"
-                for each in of_kind
-            ]
-            parts.append(f"{phrase} {_listed(listed)}")
-    return f"{differences[0].first} is {'; '.join(parts)}, {measure}."
-
-
-def _named(name: str) -> str:
-    return f"the {name}" if name.startswith("untrained") else name
-
-
-def _listed(words: Sequence[str], conjunction: str = "and") -> str:
-    """`a`, `a and b`, or `a, b and c`."""
-    return f" {conjunction} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
-
-
-def _capitalised(text: str) -> str:
-    return text if text[:1] != "t" or not text.startswith("the ") else f"T{text[1:]}"

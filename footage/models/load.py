@@ -31,10 +31,12 @@ from footage.models.backbone import Backbone, build, fill, preprocessing_of, usu
 from footage.models.config import BackboneConfig, Preprocessing
 from footage.models.options import OWN_OPTIONS
 from footage.runs import checkpoint, layout, records
-from footage.runs.records import ModelRecord
+from footage.runs.checkpoint import Checkpoint
+from footage.runs.records import ModelRecord, RunRecord
 
 HEADER: Final = "footage"
 """Key of the description in the header of an exported safetensors or ONNX file."""
+_INITIAL: Final = "initial weights of "
 HUB: Final = "hf-hub:"
 """Prefix of the name of a Hugging Face repository, as in timm."""
 TIMM_CONFIG: Final = "config.json"
@@ -137,9 +139,43 @@ def _from_run(spec: str, run: Path, size: int) -> Model:
     if found is None:
         raise CheckpointError(f"run {spec!r} has no checkpoint yet", "train it for longer")
     weights = checkpoint.final_weights(found)
-    origin = f"step {found.step} of {spec}, initialised from {record.model.weights_origin}"
+    origin = _origin(spec, record, found)
     with layout.naming_plugins(record.plugins):
         return _assemble(spec, record.model, origin, size, backbone_part(weights))
+
+
+def _origin(spec: str, record: RunRecord, found: Checkpoint) -> str:
+    """Describe the final weights of a checkpoint: the step that they are from."""
+    initial, step = record.model.weights_origin, found.step
+    if found.tensors.get("best"):
+        last, best = (record.stopping.get(name) for name in ("last_step", "best_step"))
+        known = found.state.best_step
+        if known is None and best is not None and last == found.step:
+            known = int(best)  # of a checkpoint of an earlier version
+        if known is None:
+            return f"best of the first {step} steps of {spec}, initialised from {initial}"
+        step = known
+    if step == 0:
+        return f"{_INITIAL}{spec}, which early stopping kept: {initial}"
+    return f"step {step} of {spec}, initialised from {initial}"
+
+
+def are_initial(weights_origin: str) -> bool:
+    """Whether these are the initial weights of a run, which early stopping kept."""
+    return weights_origin.startswith(_INITIAL)
+
+
+def earlier_origin(spec: str) -> str:
+    """Describe a run's weights as earlier versions did, which named the step of the checkpoint.
+
+    Empty for other models.
+    """
+    run = Path(spec)
+    if not (run / layout.RUN).is_file():
+        return ""
+    steps = checkpoint.steps(run / layout.CHECKPOINTS)
+    initial = records.RUN.read(run / layout.RUN).model.weights_origin
+    return f"step {max(steps, default=0)} of {spec}, initialised from {initial}"
 
 
 def backbone_part(weights: dict[str, Tensor]) -> dict[str, Tensor]:

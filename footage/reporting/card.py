@@ -13,7 +13,7 @@ from footage.errors import FootageError
 from footage.evaluation.averages import Identity, identity, one_averaging, summarise
 from footage.evaluation.comparisons import IN_WORDS, UNCLEAR, WORSE, Comparison, comparisons
 from footage.evaluation.digests import weights_digest
-from footage.evaluation.leakage import short
+from footage.evaluation.leakage import COLUMN, short
 from footage.evaluation.results import MODEL, NEAREST, ResultRow, warnings
 from footage.metrics.intervals import percent
 from footage.models.load import HUB, Model
@@ -29,7 +29,7 @@ UNKNOWN: Final = "unknown"
 TAGS: Final = ("timm", "image-feature-extraction", "self-supervised-learning", "video", "footage")
 COLUMNS: Final = (
     "task", "protocol", "this model", "untrained network", "raw pixels", "chance",
-    "test images", "seen before",
+    "test images", COLUMN,
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def model_card(model: Model, run: Run | None, license: str) -> str:
         metadata=Markup(_metadata(run, license)),
         name=run.path.resolve().name if run else without_folders(model.name),
         facts={name: value for name, value in facts.items() if value},
-        heading=without_folders(heading([run])) if run else "",
+        heading=heading([run]) if run else "",
         training=_training(run) if run else {},
         recipe=_recipe(run) if run else "",
         provenance=without_folders(provenance(run)) if run else "",
@@ -202,4 +202,5 @@ def _limitations(run: Run) -> Iterator[str]:
             yield f"The model is worse than {words} on: {', '.join(found[WORSE])}."
         if UNCLEAR in found:
             yield f"There is no clear difference from {words} on: {', '.join(found[UNCLEAR])}."
-    yield from (f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in run.advice)
+    advice = map(str, run.kept_probe.get("advice", []))  # of these weights
+    yield from (f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in advice)

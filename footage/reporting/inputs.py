@@ -85,6 +85,14 @@ class Run:
         return dict(self.record["chance"])
 
     @property
+    def kept_probe(self) -> dict[str, Any]:
+        """Probe line of the weights that the run keeps; empty without one."""
+        kept = self.record.get("stopping", {}).get("best_step")
+        return next(
+            (line for line in reversed(self.probes) if kept is None or line["step"] == kept), {}
+        )
+
+    @property
     def advice(self) -> list[str]:
         """Advice from the last online metrics."""
         return (

@@ -66,6 +66,8 @@ class State(msgspec.Struct, frozen=True):
     random: Randomness
     config: dict[str, Any]
     """The run's configuration, for reference only; resuming reads run.json."""
+    best_step: _Count | None = None
+    """Step of the weights in best.safetensors; None without that file or in earlier versions."""
 
 
 class _File(msgspec.Struct, frozen=True):

@@ -265,8 +265,11 @@ class TrainState:
             layer_decay=layer_decay,
         )
         self.best: dict[str, Tensor] = {}
+        self.best_step: int | None = None
+        """Step of the weights in `best`; None without any, and after resuming a run of an earlier
+        version, which did not record it."""
         if keeps_best:
-            self.remember_best()
+            self.remember_best(0)
         self.ema_decay = ema_decay
         weights = learner.state_dict() if ema_decay else {}
         self.average = {name: value.clone() for name, value in weights.items()}
@@ -282,8 +285,9 @@ class TrainState:
         for buffer, kept in self._buffers:
             buffer.copy_(kept)
 
-    def remember_best(self) -> None:
-        """Copy the weights of backbone and heads into `best`."""
+    def remember_best(self, step: int) -> None:
+        """Copy the weights of backbone and heads, which are those after `step`, into `best`."""
+        self.best_step = step
         self.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
 
     def is_finite(self) -> bool:
@@ -324,7 +328,8 @@ class TrainState:
             OutputError: It cannot be written.
         """
         moments, optimizer = checkpoint.pack_optimizer(self.optimizer)
-        state = checkpoint.State(step, optimizer, checkpoint.Randomness(seed, step), config)
+        random = checkpoint.Randomness(seed, step)
+        state = checkpoint.State(step, optimizer, random, config, self.best_step)
         checkpoint.save(folder, {**self.tensors(), "optimizer": moments}, state, keep=keep)
 
     def restore(self, found: Checkpoint) -> None:
@@ -341,6 +346,7 @@ class TrainState:
             for group, kept in (("ema", self.average), ("best", self.best)):
                 for name, value in kept.items():
                     value.copy_(found.tensors[group][name])
+            self.best_step = found.state.best_step
         except (KeyError, ValueError, RuntimeError) as error:
             problem = " ".join(str(error).split())[:200]
             raise CheckpointError(

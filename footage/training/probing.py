@@ -75,7 +75,7 @@ class Probing:
         self._log.images(step, {**views_picture(batch), **self._metrics.neighbours()})
         is_best = self._stopping.add(step, values) or self._stopping.best is None
         if is_best and self._patience:
-            state.remember_best()
+            state.remember_best(step)
 
     def finish(self, step: int) -> None:
         """Record and log the final results, and that of early stopping, after the last step."""

@@ -111,6 +111,7 @@ def test_adding_a_model_evaluates_only_that_model(
         extracted.clear()
         evaluate(["test_resnet", weights], labels=photos, config=CONFIG)
         assert extracted == [weights]
+        assert f"evaluating {weights} on photos" in caplog.messages
         assert "cached: test_resnet, linear on photos" in caplog.text
         assert f"cached: {weights}, linear" not in caplog.text
         extracted.clear()
@@ -194,7 +195,17 @@ def test_one_command_compares_models_on_a_suite(
     write_file(load("test_resnet", seed=5), tmp_path / "b.safetensors")
     line = f"evaluate test_resnet b.safetensors --suite folder --data {data} --size 32"
     assert cli.main([*line.split(), "--protocols", "linear", "--out", "out"]) == 0
-    said = capsys.readouterr().out
+    said, log = capsys.readouterr()
+    lines = [line for line in log.splitlines() if line.startswith(("evaluating", "1 of", "2 of"))]
+    tasks = [line.rpartition(" ")[2] for line in lines[1:3]]
+    assert lines == [
+        "evaluating test_resnet on mini",
+        f"1 of 2 done: linear on {tasks[0]}",
+        f"2 of 2 done: linear on {tasks[1]}",
+        "evaluating b.safetensors on mini",
+        f"1 of 2 done: linear on {tasks[0]}",
+        f"2 of 2 done: linear on {tasks[1]}",
+    ]
     table = said[said.index("mean of 2 tasks") :]
     names = ("test_resnet ", "b.safetensors ", "untrained network", "raw pixels", "chance")
     places = [table.index(f"│ {name}") for name in names]

@@ -1,5 +1,7 @@
 import dataclasses
+import shutil
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,6 +14,7 @@ from footage.evaluation.dataset import open_task
 from footage.models.backbone import Backbone
 from footage.models.load import load
 from footage.models.mixing import COEFFICIENTS, mixed
+from footage.runs import checkpoint, layout
 from footage.training import stopping
 from tests.support.labelled_shapes import draw_shapes
 from tests.support.training import smallest, write_initial_weights
@@ -53,6 +56,31 @@ def test_without_labels_the_held_out_videos_decide(run, monkeypatch):
     model = load(result.path)
     assert "0.5 x (step 6 of" in model.weights_origin
     assert model.preprocessing.size == 32
+
+
+def test_a_run_is_mixed_if_an_earlier_version_described_its_initial_weights(
+    run, tmp_path, monkeypatch
+):
+    kept, second = (shutil.copytree(run, tmp_path / name) for name in ("kept", "second"))
+    found = checkpoint.newest(kept / layout.CHECKPOINTS)
+    shutil.rmtree(found.path)
+    tensors = found.tensors | {"best": found.tensors["model"]}
+    state = msgspec.structs.replace(found.state, best_step=0)
+    checkpoint.save(kept / layout.CHECKPOINTS, tensors, state, keep=1)
+    record = layout.read_record(second)
+    start = record["model"]["weights_origin"]
+    monkeypatch.setattr(stopping, "score", lambda _: 0.5)
+
+    def mixed_with(origin):
+        model = record["model"] | {"weights_origin": origin}
+        config = record["config"] | {"init": str(kept)}
+        layout.write_record(second, record | {"model": model, "config": config})
+        return mix(second).coefficient
+
+    assert mixed_with(f"initial weights of {kept}, which early stopping kept: {start}") == 0.0
+    assert mixed_with(f"step 6 of {kept}, initialised from {start}") == 0.0
+    with pytest.raises(ConfigError, match="have changed"):
+        mixed_with(f"step 5 of {kept}, initialised from {start}")
 
 
 def test_among_equal_scores_the_mixture_is_nearest_the_initial_weights(run, start, monkeypatch):

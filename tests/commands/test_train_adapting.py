@@ -1,10 +1,13 @@
 import dataclasses
+import shutil
 import signal
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from footage.cli.train import _log_following
 from footage.commands.export import export
 from footage.commands.train import train
 from footage.errors import ConfigError, StoppedError
@@ -66,7 +69,8 @@ def test_training_stops_early_and_keeps_the_best_weights(tiny_store, tmp_path, m
     scores(monkeypatch, 0.3, 0.5, 0.4, 0.4)
     run = train(config, store=tiny_store.path, out=tmp_path / "run")
     assert lines(run)[-1] == (6, "probe")
-    assert layout.read_record(run)["stopping"] == {
+    recorded = layout.read_record(run)["stopping"]
+    assert recorded == {
         "first_score": 0.3,
         "best_score": 0.5,
         "best_step": 2,
@@ -74,6 +78,13 @@ def test_training_stops_early_and_keeps_the_best_weights(tiny_store, tmp_path, m
         "stopped_early": True,
     }
     assert "stopped early after step 6 of 30: retrieval in held-out videos was best" in caplog.text
+    origin = f"of {run}, initialised from random weights, seed 0"
+    assert load(run).weights_origin == f"step 2 {origin}"
+    forget_best_step(run)
+    assert load(run).weights_origin == f"step 2 {origin}"
+    layout.write_record(run, layout.read_record(run) | {"stopping": {}})
+    assert load(run).weights_origin == f"best of the first 6 steps {origin}"
+    layout.write_record(run, layout.read_record(run) | {"stopping": recorded})
     tensors = weights(run)
     of_step_2 = weights_of(run, 2)
     assert all(torch.equal(value, of_step_2[name]) for name, value in tensors["best"].items())
@@ -85,6 +96,14 @@ def test_training_stops_early_and_keeps_the_best_weights(tiny_store, tmp_path, m
     train(config, store=tiny_store.path, out=run)
     assert "training stopped early after step 6; a larger --steps extends the run" in caplog.text
     assert lines(run)[-1] == (6, "probe")
+
+
+def forget_best_step(run):
+    """Rewrite the newest checkpoint as earlier versions wrote it."""
+    found = checkpoint.newest(run / layout.CHECKPOINTS)
+    shutil.rmtree(found.path)
+    state = msgspec.structs.replace(found.state, best_step=None)
+    checkpoint.save(run / layout.CHECKPOINTS, found.tensors, state, keep=9)
 
 
 def weights_of(run, step):
@@ -106,12 +125,18 @@ def test_a_run_that_stopped_early_can_be_extended(tiny_store, tmp_path, monkeypa
 
 
 def test_if_nothing_helps_the_run_keeps_the_initial_weights(
-    tiny_store, start, tmp_path, monkeypatch
+    tiny_store, start, tmp_path, monkeypatch, caplog
 ):
     scores(monkeypatch, 0.3, 0.2, 0.1)
     config = smallest(init=str(start), patience=2, steps=30, metrics_every=2)
     run = train(config, store=tiny_store.path, out=tmp_path / "run")
     assert layout.read_record(run)["stopping"]["best_step"] == 0
+    kept = f"initial weights of {run}, which early stopping kept: weights of start.safetensors"
+    assert load(run).weights_origin.startswith(kept)
+    caplog.set_level("INFO", "footage")
+    _log_following(run)
+    assert "next: train again with a lower --optimizer.learning-rate" in caplog.text
+    assert "next: footage evaluate" not in caplog.text
     after = load(run).backbone.network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in load_file(start).items())
 

@@ -32,7 +32,11 @@ def folder(tmp_path, tiny_store, shapes_folder, monkeypatch):
 
 def smaller(words):
     """A command with weights that are on this machine, and little to do."""
-    small = {"resnet50.a1_in1k": "./test_resnet", "vit_base_patch16_224.augreg_in21k": "./test_vit"}
+    small = {
+        "128": "32",
+        "resnet50.a1_in1k": "./test_resnet",
+        "vit_base_patch16_224.augreg_in21k": "./test_vit",
+    }
     words = [small.get(word, word) for word in words]
     return [*words, *SMALLER] if words[0] == "train" else words
 

@@ -1,5 +1,6 @@
 """Test images that were seen before are found by path, by bytes and by pixels."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,8 @@ import simplejpeg
 from footage.evaluation import leakage as module
 from footage.evaluation.dataset import Task, open_task
 from footage.evaluation.digests import task_images
-from footage.evaluation.leakage import Compared, Leakage, leakage, sentences, short
+from footage.evaluation.leakage import Compared, Distinct, Leakage, leakage, sentences, short
+from footage.evaluation.near_duplicates import NearDuplicates, TaskDescriptors
 from footage.evaluation.training_data import NOTHING, training_data
 from footage.images.dataset import open_images
 from footage.runs import layout
@@ -23,7 +25,7 @@ MODEL = {
     "weights_origin": "random weights",
     "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
 }  # fmt: skip
-CLEAN = Leakage(images=0, frames=0, copies=0, unchecked=())
+CLEAN = Leakage(images=0, frames=0, copies=0, unchecked=(), distinct=Distinct(0, 0))
 
 
 def write_run(
@@ -70,8 +72,8 @@ def converted(folder: Path, out: Path, suffix: str, change: int = 0) -> Path:
 
 def test_the_very_images_are_found(shapes: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", images=shapes)
-    assert found(run, open_task(shapes)) == CLEAN.__class__(
-        images=24, frames=0, copies=0, unchecked=()
+    assert found(run, open_task(shapes)) == Leakage(
+        images=24, frames=0, copies=0, unchecked=(), distinct=Distinct(24, 0)
     )
 
 
@@ -136,7 +138,9 @@ def test_frames_of_training_videos_are_found_and_held_out_ones_are_not(
     run = write_run(tmp_path / "run", store=tiny_store, held_out=held_out)
     assert 0 < len(trained) < len(task.test.paths)
     assert {path.suffix for path in trained} == {".jpg", ".png"}
-    assert found(run, task) == Leakage(images=0, frames=len(trained), copies=0, unchecked=())
+    assert found(run, task) == Leakage(
+        images=0, frames=len(trained), copies=0, unchecked=(), distinct=Distinct(len(trained), 0)
+    )
 
 
 def test_the_data_of_a_run_that_it_started_from_count_too(
@@ -167,7 +171,7 @@ def test_copies_between_the_parts_of_a_task_are_counted(shapes: Path) -> None:
     for test, train in zip(task.test.paths[:3], task.train.paths[:3], strict=True):
         shutil.copy(train, test)
     assert found("resnet18", open_task(shapes)) == Leakage(
-        images=0, frames=0, copies=3, unchecked=()
+        images=0, frames=0, copies=3, unchecked=(), distinct=Distinct(3, 0)
     )
 
 
@@ -198,4 +202,41 @@ def test_results_in_words() -> None:
         " task; the accuracy is too high.",
         "photos: not checked: the store of x is gone.",
     ]
-    assert [short(each) for each in (None, CLEAN, seen)] == ["not checked", "0", "27"]
+    assert [short(each) for each in (None, CLEAN, seen)] == ["not checked", "0", "up to 27"]
+
+
+def test_an_image_in_several_places_is_counted_once(shapes: Path, tmp_path: Path) -> None:
+    task = open_task(shapes)
+    for test, train in zip(task.test.paths[:3], task.train.paths[:3], strict=True):
+        shutil.copy(train, test)
+    task = open_task(shapes)
+    images = task_images(len(task.classes), task.train, task.val, task.test)
+    task = dataclasses.replace(task, images=images.digest)
+    used = [path.relative_to(shapes).as_posix() for path in task.test.paths[2:5]]
+    run = write_run(tmp_path / "run", images=shapes, names=used)
+    described = TaskDescriptors(
+        *(
+            np.zeros((len(part), 63), np.float32)
+            for part in ([*task.train.paths, *task.val.paths], task.test.paths)
+        )
+    )
+    described.test[:6, 0] = described.fitted[0, 0] = 1  # the first six look alike
+    (found,) = leakage(
+        {"a": Compared(task.test, images)}, training_data(run), {"a": described}
+    ).values()
+    assert (found.images, found.copies) == (3, 3)
+    assert found.near is not None
+    assert found.near.copies == 3
+    assert found.distinct is not None
+    assert found.distinct.exact == 5
+    assert found.distinct.near == 1
+    assert short(found) == "5 + 1 similar"
+    assert short(found, found) == "10 + 2 similar"
+
+
+def test_counts_of_earlier_versions_may_overlap_and_are_upper_bounds() -> None:
+    near = NearDuplicates(images=0, frames=8, copies=12, threshold=0.93)
+    assert short(Leakage(0, 0, 0, (), near)) == "up to 0 + 20 similar"
+    assert short(Leakage(0, 3, 0, (), NearDuplicates(0, 8, 0, 0.93))) == "3 + 8 similar"
+    assert short(Leakage(0, 0, 0, ("a",)), Leakage(2, 0, 0, ())) == "2"
+    assert short(Leakage(0, 0, 0, ("a",))) == "not known"

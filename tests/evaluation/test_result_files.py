@@ -113,6 +113,8 @@ LATER = {
         "leakage.near missing",
         "leakage.near: null",
         "leakage.labels missing",
+        "leakage.distinct missing",
+        "leakage.distinct: null",
         "hits missing",
         "recipe missing",
         "verdict missing",

@@ -9,8 +9,10 @@ from rich.console import Console
 
 from footage.evaluation.comparison_tables import comparison_tables
 from footage.evaluation.hits import packed, unpacked
-from footage.evaluation.leakage import Leakage
-from footage.evaluation.verdicts import compare, notes, verdict
+from footage.evaluation.leakage import Distinct, Leakage
+from footage.evaluation.results import warnings
+from footage.evaluation.verdict_sentences import notes, verdict
+from footage.evaluation.verdicts import compare
 from tests.evaluation.rows import labelled
 
 COUNT = 200
@@ -74,9 +76,34 @@ def test_two_models_have_three_verdicts(ours, theirs, words):
     assert said([*baselines(), row("a", ours), row("b", theirs)]).startswith(words)
 
 
-def test_the_same_weights_are_named_as_the_reason():
-    rows = [row("a", 150, weights="ab"), row("b", 150, weights="ab")]
-    assert said(rows) == "No difference: a and b have the same weights."
+def test_models_with_the_same_weights_are_not_compared():
+    rows = [*baselines(), row("a", 150, weights="ab"), row("b", 140, weights="ab", size=224)]
+    assert said(rows) == "a and b have the same weights."
+    assert not any("paired" in each or "seeds" in each for each in notes(compare(rows)))
+    kept = "initial weights of a, which early stopping kept: weights of b"
+    rows[2] = row("a", 150, weights="ab", weights_origin=kept)
+    assert said(rows) == "a and b have the same weights: early stopping kept the initial weights."
+    assert cells_of(rows, "b")[2] == "same weights"
+    several = compare([*rows, row("c", 100), row("d", 150)])
+    assert [each.level for each in several[0].differences[1:]] == [pytest.approx(0.975)] * 2
+    found = verdict(several)
+    assert found.startswith("a is better than c (+25.0 [")
+    assert found.endswith(
+        "(200 test images). a and b have the same weights: early stopping kept the initial weights."
+    )
+
+
+def test_different_input_sizes_are_a_warning_with_the_option():
+    rows = [*baselines(), row("a", 150, size=64), row("b", 110, size=224)]
+    assert warnings(rows) == [
+        "The models have different input sizes in pixels (a: 64; b: 224), which changes accuracy;"
+        " --size 64 evaluates all of them at the same size."
+    ]
+    assert warnings(rows)[0] in " ".join(text_of(rows).split())
+    assert warnings([*baselines(), row("a", 150, size=64), row("b", 110, size=64)]) == []
+    by_protocol = [row("a", 150), row("b", 110)]
+    by_protocol += [row(name, 110, protocol="pocket-finetune", size=64) for name in "ab"]
+    assert warnings(by_protocol) == []
 
 
 def test_the_first_of_several_is_compared_with_each_in_one_sentence():
@@ -116,7 +143,12 @@ def test_runs_that_differ_in_their_seeds_are_one_model():
     assert compared.differences[0].verdict == "better"
     single = compare([*baselines(), seeds[2], row("b", 110)])[0].differences[0]
     assert compared.differences[0].low < single.low
-    assert "there is only one run of b." in notes([compared])[1]
+    assert notes([compared])[1].endswith("training seeds: b has a single set of weights.")
+    assert notes(compare([seeds[0], row("b", 110)]))[1].endswith(
+        "training seeds: runs/a0 and b each have a single set of weights."
+    )
+    alone = compare([baselines()[0], row("b", 150)])  # raw pixels have no weights
+    assert notes(alone)[1].endswith("training seeds: b has a single set of weights.")
     wide = [row("runs/a0", 190, recipe="ab"), row("runs/a1", 100, recipe="ab"), row("b", 110)]
     assert compare(wide)[0].differences[0].verdict == "no difference"
     assert said([*baselines(), *seeds]).startswith(
@@ -152,25 +184,35 @@ def test_a_comparison_is_readable():
     (compared,) = compare([*baselines(), row("a", 150), row("b", 110)])
     lines = repr(compared).splitlines()
     assert lines[:2] == ["protocol           linear", "data               photos (200 test images)"]
-    assert lines[3].startswith("b                  55.0 %; first - this: +20.0 [")
+    assert lines[3].startswith("b                  55.0 %; first model minus this one: +20.0 [")
     assert json.loads(json.dumps(compared.to_dict()))["models"][0]["value"] == 0.75
     assert "<td>b</td>" in compared._repr_html_()
 
 
-def test_the_table_has_models_as_rows_and_baselines_below():
-    seen = Leakage(images=3, frames=1, copies=0, unchecked=())
-    rows = [*baselines(), row("a", 150), row("b", 110, leakage=seen)]
+def text_of(rows):
+    """The tables of a comparison with their warnings and the verdict."""
     written = io.StringIO()
     for view in comparison_tables(compare(rows)):
         Console(file=written, width=160).print(view)
-    text = written.getvalue()
+    return written.getvalue()
+
+
+def cells_of(rows, name):
+    """The cells of a model's row."""
+    line = next(line for line in text_of(rows).splitlines() if line.startswith(f"│ {name} "))
+    return [cell.strip() for cell in line.split("│")[1:-1]]
+
+
+def test_the_table_has_models_as_rows_and_baselines_below():
+    seen = Leakage(images=3, frames=3, copies=0, unchecked=(), distinct=Distinct(4, 2))
+    rows = [*baselines(), row("a", 150), row("b", 110, leakage=seen)]
+    text = text_of(rows)
     names = ["a ", "b ", "untrained network", "raw pixels", "chance"]
     places = [text.index(f"│ {name}") for name in names]
     assert places == sorted(places)
-    line = next(line for line in text.splitlines() if line.startswith("│ b"))
-    cells = [cell.strip() for cell in line.split("│")[1:-1]]
+    cells = cells_of(rows, "b")
     assert cells[1].startswith("55.0 [")
     assert cells[2].startswith("+20.0 [")
-    assert cells[3] == "4"
+    assert cells[3] == "4 + 2 similar"
     assert "b: photos: 3 of 200 test images are among the labelled images" in text
     assert text.rstrip().splitlines()[-1].startswith("verdict: a is better than b")

@@ -1,5 +1,6 @@
 """The headline shows one measure for every run, and names the baselines that beat a run."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_baselines_that_beat_the_model_are_named_first() -> None:
 
 
 def test_test_images_that_were_seen_before_are_mentioned() -> None:
-    caution = "Some of the test images were seen before; see below."
+    caution = "Some of the test images are in the training data; see below."
     probe = rows(VALUES, task="colours", protocol="linear")
     assert caution in finding(run("a", probe)).text
     unseen = [msgspec.structs.replace(each, leakage=None) for each in probe]
@@ -100,6 +101,38 @@ def test_all_runs_show_the_same_measure() -> None:
     assert [figure.run for figure in found.figures] == ["a", "b"]
     assert "not higher than before training" not in found.findings[0].text
     assert "not higher than before training" in found.findings[1].text
+
+
+def test_online_metrics_are_those_of_the_weights_that_early_stopping_kept() -> None:
+    scores = (0.5, 0.6, 0.4)
+    probes = [ONLINE | {"same_video_hit": score, "rankme": 10 * score} for score in scores]
+
+    def stopped(best_step: int) -> Run:
+        stopping = {"best_step": best_step, "first_score": 0.5, "best_score": scores[best_step]}
+        found = run("a", probes=probes)
+        return dataclasses.replace(found, record=found.record | {"stopping": stopping})
+
+    found = view([stopped(0)])
+    assert found.findings[0].text == (
+        "Nearest frame from the same video, online metric: 50.0\u00a0%, compared with"
+        " 10.0\u00a0% for chance. Trained for 7 steps. Weights kept: initial weights; retrieval in"
+        " held-out videos never exceeded 50.0 %."
+    )
+    rank = next(each for each in found.figures if "rank" in each.title)
+    assert (rank.value, rank.context) == ("5.0", "")
+    found = view([stopped(1)])
+    assert "compared with 50.0\u00a0% for the network before training" in found.findings[0].text
+    assert "not higher than before training" not in found.findings[0].text
+    assert "Weights kept: step 1; retrieval in held-out" in found.findings[0].text
+    rank = next(each for each in found.figures if "rank" in each.title)
+    assert (rank.value, rank.context) == ("6.0", "the network before training 5.0")
+
+
+def test_the_title_has_no_path_of_the_initial_weights() -> None:
+    found = run("a")
+    config = found.record["config"] | {"init": "/data/me/original.safetensors"}
+    found = dataclasses.replace(found, record=found.record | {"config": config})
+    assert view([found]).title.endswith(", initialised from original.safetensors")
 
 
 def test_a_run_without_the_measure_says_so() -> None:

@@ -121,4 +121,4 @@ def test_retrieval_is_shown_with_its_baselines_and_apart_from_labelled_images(ru
     )
     assert "Raw pixels beat the model on: nearest frame from the same video, held-out" in text
     assert "Raw pixels are ahead on same video (nearest frame)." in text
-    assert "seen before" not in text
+    assert "test images in training data" not in text

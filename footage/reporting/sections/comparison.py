@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from footage.evaluation.comparison_tables import accuracy as accuracy_text
 from footage.evaluation.comparison_tables import comparison_warnings, seen_before
-from footage.evaluation.differences import points as points_text
+from footage.evaluation.differences import in_short
+from footage.evaluation.leakage import COLUMN
 from footage.evaluation.results import ResultRow
-from footage.evaluation.verdicts import ComparedModel, Comparison, compare, notes, place, verdict
+from footage.evaluation.verdict_sentences import notes, verdict
+from footage.evaluation.verdicts import ComparedModel, Comparison, compare, place
 from footage.reporting.charts.intervals import IntervalChart, Point, accuracy, fractions
 from footage.reporting.inputs import Run, SuiteResults
 from footage.reporting.tables import FIGURE, NAME, Cell, Column, Section, Table, run_colour
@@ -128,8 +130,8 @@ def _point(style: str, model: ComparedModel, comparison: Comparison) -> Point:
 def _table(comparisons: Sequence[Comparison]) -> Table:
     columns = [Column("model", NAME)]
     for each in comparisons:
-        columns += [Column(each.protocol, FIGURE), Column("first − this", FIGURE)]
-    columns.append(Column("seen before", FIGURE))
+        columns += [Column(each.protocol, FIGURE), Column("first model minus this one", FIGURE)]
+    columns.append(Column(COLUMN, FIGURE))
     first = comparisons[0]
     rows = [
         [*_cells(comparisons, number, model), Cell("" if model.baseline else seen_before(model))]
@@ -146,6 +148,6 @@ def _cells(comparisons: Sequence[Comparison], number: int, model: ComparedModel)
         found = [d for d in (*each.differences, *each.to_baselines) if d.other == same.name]
         cells += [
             Cell(accuracy_text(same, each)),
-            Cell(points_text(found[0]) if found else ""),
+            Cell(in_short(found[0]) if found else ""),
         ]
     return cells

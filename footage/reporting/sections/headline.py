@@ -17,10 +17,12 @@ from footage.evaluation.comparisons import (
 )
 from footage.evaluation.leakage import was_seen
 from footage.evaluation.results import MODEL, NEAREST, is_untrained
+from footage.evaluation.verdict_sentences import verdict
 from footage.evaluation.verdicts import Comparison as Compared
-from footage.evaluation.verdicts import verdict
 from footage.reporting.inputs import Run
+from footage.reporting.sections.setup import kept_weights
 from footage.reporting.tables import run_colour
+from footage.text import without_folders
 
 MAX_FIGURES: Final = 8
 
@@ -128,7 +130,7 @@ def heading(runs: Sequence[Run]) -> str:
     if any(run.record["images"] for run in runs):
         used = [run.record["labels_used"] for run in runs if run.record["labels_used"]]
         data.append(_counts(used, "labelled images") if labels else "images without their labels")
-    initial = list(dict.fromkeys(run.initial for run in runs if run.initial))
+    initial = list(dict.fromkeys(without_folders(run.initial) for run in runs if run.initial))
     origin = f", initialised from {', '.join(initial)}" if initial else ""
     return f"{name}: {kind} on {' and '.join(data)}{origin}"
 
@@ -170,7 +172,7 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
     if unclear:
         sentences.append(f"There is no clear difference from {_listed(unclear)}.")
     if measured.protocol != NEAREST and was_seen(measured.cells[MODEL].leakage):
-        sentences.append("Some of the test images were seen before; see below.")
+        sentences.append("Some of the test images are in the training data; see below.")
     return Measure(
         title,
         _percent(measured.cells[MODEL].value),
@@ -181,11 +183,12 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
 
 
 def _during_training(run: Run) -> Iterator[Measure]:
-    """The last online metrics next to those before training."""
-    if not run.probes:
+    """The online metrics of the weights that the run keeps next to those before training."""
+    kept = run.kept_probe
+    if not kept:
         return
-    first, last = run.probes[0], run.probes[-1]["probe"]
-    before = first["probe"] if first["step"] < run.probes[-1]["step"] else {}
+    first, last = run.probes[0], kept["probe"]
+    before = first["probe"] if first["step"] < kept["step"] else {}
     for name in ("video", "shot"):
         hit, chance = f"same_{name}_hit", f"same_{name}_chance"
         if hit in last:
@@ -213,7 +216,8 @@ def _percent(fraction: float) -> str:
 
 def _finding(run: Run, measure: Measure | None) -> tuple[str, str]:
     """Return a warning if a baseline beats the model, and the headline measure in sentences."""
-    steps = f"Trained for {run.num_steps:,} steps."
+    kept = kept_weights(run)
+    steps = f"Trained for {run.num_steps:,} steps." + f" Weights kept: {kept}." * bool(kept)
     if measure is None:
         return "", f"The headline measure is not available. {steps}"
     warning = f"{_beat(measure.beaten_by)} the model." if measure.beaten_by else ""

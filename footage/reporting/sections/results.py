@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from footage.evaluation.comparisons import ROLES, Comparison, comparisons, pixels_ahead
-from footage.evaluation.leakage import is_clean, short
+from footage.evaluation.leakage import COLUMN, is_clean, short
 from footage.evaluation.results import MODEL, NEAREST, ResultRow, warnings
 from footage.reporting.charts.intervals import (
     IntervalChart,
@@ -159,7 +159,7 @@ def _table(results: Sequence[Result], *, is_retrieval: bool) -> Table:
     if is_retrieval:
         columns.append(Column("shots", FIGURE))
     else:
-        columns += [Column("test images", FIGURE), Column("seen before", FIGURE)]
+        columns += [Column("test images", FIGURE), Column(COLUMN, FIGURE)]
         columns.append(Column("selected", WORDS))
     columns.append(Column("split", WORDS))
     tasks = _tasks(results)

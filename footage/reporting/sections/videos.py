@@ -72,6 +72,9 @@ class RetrievalView(NamedTuple):
     reason: str
     """Why there are no queries; empty when there are."""
     num_frames: int
+    """Number of frames that were searched."""
+    num_stored: int
+    """Number of frames in the store."""
     are_held_out: bool
     queries: Mapping[str, Sequence[Query]]
     """Neighbours by run."""
@@ -84,6 +87,7 @@ def retrieval_section(pictures: StorePictures) -> Section:
     view = RetrievalView(
         "" if answered else reason,
         answered[0].num_frames if answered else 0,
+        int(pictures.totals.get("frames", 0)),
         bool(answered) and answered[0].are_held_out,
         {each.run: _queries(each) for each in answered},
     )
