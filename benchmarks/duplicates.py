@@ -3,11 +3,11 @@
     python benchmarks/duplicates.py --count 100000 --out duplicates.json
     python benchmarks/duplicates.py --count 1000000 --methods approximate --out duplicates.json
 
-The vectors are synthetic: they have the dimension of the descriptor, the frames of a shot are near
-to each other, and one shot in fifty is a copy of another one whose frames have a similarity of 0.93
-to 1 to the original. `found` is the fraction of these copies that are in a group with their
-original. Time is CPU time of all threads, which a busy machine changes less than elapsed time. The
-results of other numbers of vectors and methods are kept in the file.
+The vectors are synthetic: they have the dimension of the descriptor, the frames of a shot are close
+to each other, and one shot in fifty is a copy of another. The frames of a copy have a similarity of
+0.93 to 1 to those of the original. `found` is the fraction of these copies that are in a group with
+their original. Time is CPU time of all threads, which a busy machine affects less than elapsed
+time. Results for other counts and methods are kept in the file.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from footage.retrieval.near_duplicates import find_groups
 
 FRAMES_PER_SHOT = 8
 COPIED = 50
-"""One shot in so many is a copy."""
+"""One in this many shots is a copy."""
 
 
 def write_vectors(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Write unit vectors; return the copied shots, and those of which they are copies."""
+    """Write unit vectors; return the copies and their originals."""
     random = np.random.default_rng(0)
     shots = count // FRAMES_PER_SHOT
     size = (shots, FRAMES_PER_SHOT, descriptor.DIM)

@@ -1,14 +1,14 @@
-"""Compare indexes for the search of shots with exact search, on synthetic vectors of frames.
+"""Compare indexes for shot search with exact search, on synthetic frame vectors.
 
     python benchmarks/search.py --count 100000 --out search.json
 
-The frames of a shot are near to each other, and so are, less, the shots of a video. Each candidate
+The frames of a shot are close to each other, and the shots of a video less so. Each candidate
 runs in its own process, so that its memory can be measured. It builds an index of the same vectors
 and saves it; another process opens the index and answers the same queries one by one. A candidate
 proposes 320 frames per query, whose shots are compared exactly, as `footage search` does. Recall is
-the fraction of the 20 nearest shots by exact search that are found. The width (number of lists or
+the fraction of the 20 nearest shots by exact search that is found. The width (number of lists or
 nodes to visit) is the smallest of `WIDTHS` with a recall of 0.9. Time is CPU time of all threads,
-which a busy machine changes less than elapsed time; it includes the exact comparison. The file is
+which a busy machine affects less than elapsed time; it includes the exact comparison. The file is
 written after each candidate; its earlier results are kept.
 
 Needs faiss-cpu, hnswlib, usearch and lancedb; a candidate that cannot be imported is skipped.
@@ -53,7 +53,7 @@ class Candidate(NamedTuple):
 
     package: str
     build: Callable[[np.ndarray, Path, int], None]
-    """Build an index of vectors, save it, with a number of threads."""
+    """Build and save an index of vectors, with a number of threads."""
     open: Callable[[Path, int, int], Search]
     """Open a saved index, with a number of threads and a width."""
 
@@ -110,7 +110,7 @@ def nearest_shots(rows: np.ndarray, query: np.ndarray, vectors: np.ndarray) -> n
 
 
 def chunks(vectors: np.ndarray) -> Any:
-    """The vectors in 32-bit floats, a few at a time."""
+    """The vectors as 32-bit floats, a few at a time."""
     for start in range(0, len(vectors), ROWS_AT_ONCE):
         yield np.float32(vectors[start : start + ROWS_AT_ONCE])
 
@@ -227,7 +227,7 @@ def open_lancedb(path: Path, threads: int, width: int) -> Search:  # noqa: ARG00
 
 
 def faiss_of(kind: str) -> Candidate:
-    """A candidate of faiss."""
+    """A faiss candidate."""
     return Candidate("faiss-cpu", functools.partial(build_faiss, kind), open_faiss)
 
 

@@ -32,7 +32,7 @@ _FOLDERS = re.compile(r"(?<![^\s'\"(])(?:~|\.{1,2})?/(?:[^\s'\"]*/)?(?=[^\s/'\"]
 
 
 def without_folders(text: str) -> str:
-    """Replace each path that begins with `/`, `./`, `../` or `~/` by its last part."""
+    """Replace each path that begins with `/`, `./`, `../` or `~/` with its last part."""
     return _FOLDERS.sub("", text)
 
 

@@ -61,10 +61,10 @@ The default prices are assumptions; replace them with your own.
 
 ## Limits of scale
 
-Time and peak memory of planning an ingest into a complete store, of writing the tables of a store
-(the manifest) and of opening the store, on two cores with ten shots per video. Larger stores are
-extrapolated from the two largest measured ones, by a straight line or a power law, whichever is
-larger. Peak memory includes memory-mapped files, which processes share.
+The table shows time and peak memory on two cores with ten shots per video. The tasks are: planning
+an ingest into a complete store, writing the tables of the store (the manifest), and opening it.
+Larger stores are extrapolated from the two largest measured ones, with a straight line or a power
+law, whichever is larger. Peak memory includes memory-mapped files, which processes share.
 
 | videos | | planning | peak memory | manifest | peak memory | opening | peak memory |
 | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -75,7 +75,7 @@ END = (
     "| 10^7 videos | memory of writing the manifest | one process holds all tables |\n"
     "| 10^7 videos | memory of planning an ingest | one process compares all sources with all"
     " records |\n"
-    "| 10^7 videos | memory of listing and sampling | this has not been measured |\n"
+    "| 10^7 videos | memory of listing and sampling | not measured |\n"
     "| 10^8 videos | writing the manifest on one machine | the tables would have to be sorted in"
     " pieces to need less memory |\n"
 )

@@ -52,5 +52,5 @@ def _embed(
         found.num_images, found.num_frames, found.num_videos, len(found.failures),
     )  # fmt: skip
     if found.num_skipped:
-        log.info("%d files were in the output already", found.num_skipped)
+        log.info("%d files were already in the output", found.num_skipped)
     log_python(format_of(found.path).usage())

@@ -47,7 +47,7 @@ def _export(
     log.info("largest difference from the original: %.1e", written.largest_difference)
     if IMPORT_LINE and written.usage.startswith(IMPORT_LINE):
         log.info(
-            "the torchvision of this environment does not fit its torch; elsewhere, the line works"
+            "torchvision does not match torch in this environment; in others, the line works"
             " without `%s`", IMPORT_LINE.strip("; "),
         )  # fmt: skip
     log_python(written.usage)

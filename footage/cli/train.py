@@ -67,8 +67,8 @@ def run(words: Sequence[str]) -> None:
             Repeated,
             optional(
                 "NAME",
-                "Metric logger: tensorboard, wandb, mlflow, trackio, jsonl, or one of a plugin."
-                " Repeat it for several; it replaces the default. (default: tensorboard)",
+                "Metric logger: tensorboard, wandb, mlflow, trackio, jsonl, or a plugin's name."
+                " Repeat it for several loggers; it replaces the default. (default: tensorboard)",
             ),
         ] = (),
         dry_run: Annotated[

@@ -101,7 +101,7 @@ def imports(names: Sequence[str]) -> Iterator[Finding]:
 
 
 def torchvision() -> Iterator[Finding]:
-    """Report a torchvision that does not fit torch, which only footage can work with."""
+    """Report a torchvision that does not fit torch, which only footage can import."""
     compat = sys.modules.get("footage._torchvision_compat")
     if compat is not None and compat.KEPT_ALIVE:
         yield Finding(

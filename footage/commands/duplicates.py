@@ -35,9 +35,9 @@ def duplicates(
 ) -> DuplicatesResult:
     """Find groups of near-duplicate shots in different videos of a store.
 
-    Two shots are near-duplicates if the cosine similarity of any two of their frames reaches the
+    Two shots are near-duplicates if the cosine similarity between any of their frames reaches the
     threshold. By default, frames are described by their low spatial frequencies, which copies with
-    another size, compression or brightness share. The descriptors are kept in the cache.
+    a different size, compression or brightness share. The descriptors are kept in the cache.
 
     Args:
         store: The frame store.
@@ -49,7 +49,7 @@ def duplicates(
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: A threshold is missing, or `html` is a file that is not such a page.
+        ConfigError: A threshold is missing, or `html` exists and is not a page of this command.
         OutputError: The page or the cache cannot be written.
         StoreError: The store does not exist or is damaged.
     """
@@ -57,8 +57,8 @@ def duplicates(
     name = arguments.location(model, "model")
     if name and not config.threshold:
         raise ConfigError(
-            "threshold is missing: no threshold suits the features of every model",
-            "add --threshold 0.9, for example, and look at the result",
+            "threshold is missing: similarities depend on the model, so there is no default",
+            "add --threshold 0.9, for example, and check the result",
         )
     page = arguments.path(html, "html") if html else None
     if page:

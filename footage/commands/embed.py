@@ -67,7 +67,7 @@ class Embedded(PathResult):
     shard: str = ""
     """The shard that was computed, as I/N; empty if the table was written."""
     num_skipped: int = 0
-    """Number of files that the output contained already, with `append`."""
+    """Number of files that the output already contained, with `append`."""
 
 
 @on_local_copies("model", "out")
@@ -81,8 +81,8 @@ def embed(
 ) -> Embedded:
     """Write the features of images and videos to a Parquet file, a NumPy array or a Lance data set.
 
-    The same call resumes after a kill. With `append`, files that the output contains already are
-    skipped, and the counts are those of the added files. With `shard`, only the parts of a shard
+    The same call resumes after a kill. With `append`, files that the output already contains are
+    skipped, and only added files are counted. With `shard`, only the parts of a shard
     are computed; the same call with `merge` then writes the table.
 
     Args:
@@ -95,8 +95,8 @@ def embed(
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: `out` has another suffix; or exists and is neither to be overwritten nor
-            appended to; or was written with another model or other settings; or no input could be
+        ConfigError: `out` has an unsupported suffix; or exists and is neither to be overwritten nor
+            appended to; or was written with a different model or settings; or no input could be
             read; or shards are missing.
         FootageError: An input does not exist, or the inputs contain neither images nor videos.
         MachineError: Worker processes died repeatedly.
@@ -130,7 +130,7 @@ class _Plan(NamedTuple):
     schema: pa.Schema
     parts: list[Part]
     num_skipped: int
-    """Number of files that the table contains already."""
+    """Number of files that the table already contains."""
     appends: bool
     """Whether the table exists, and keeps its rows."""
 

@@ -28,7 +28,7 @@ from footage.runs import layout
 SPACE_FOR_TEXT: Final = 2**18
 """Maximum size of headers, config.json and the model card, in bytes."""
 LICENSE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
-"""Identifiers of licences on the Hugging Face Hub."""
+"""Licence identifiers of the Hugging Face Hub."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -106,12 +106,12 @@ def _settings(exporter: Exporter, with_preprocessing: bool, license: str) -> Exp
     if license and not exporter.states_license:
         able = [name for name, kind in EXPORTERS.items() if kind.states_license]
         raise ConfigError(
-            f"--to {exporter.name} does not contain a licence",
+            f"--to {exporter.name} cannot store a licence",
             f"leave out --license, or use --to {' or '.join(sorted(able))}",
         )
     if license and not LICENSE.fullmatch(license):
         raise ConfigError(
-            f"{license!r} is not the identifier of a licence",
+            f"{license!r} is not a licence identifier",
             "use an identifier of the Hugging Face Hub, such as apache-2.0, cc-by-nc-4.0 or other",
         )
     return ExportSettings(with_preprocessing=with_preprocessing, license=license or "unknown")

@@ -34,9 +34,9 @@ def search(
 ) -> SearchResult:
     """Find the shots of a store that are nearest to images and videos.
 
-    The similarity of a shot and a query is the largest cosine similarity of any two of their
+    The similarity of a shot and a query is the largest cosine similarity between any of their
     frames. The features of the store are computed once and kept in the cache; the next search with
-    the same weights only computes those of the query.
+    the same weights computes only the features of the query.
 
     Args:
         model: A run folder, an exported file or folder, or a timm name.
@@ -48,7 +48,7 @@ def search(
 
     Raises:
         CheckpointError: The model cannot be read.
-        ConfigError: No query can be read, or `html` is a file that is not such a page.
+        ConfigError: No query can be read, or `html` exists and is not a page of this command.
         FootageError: A query does not exist.
         OutputError: The page or the cache cannot be written.
         StoreError: The store does not exist, is damaged or has no frames.

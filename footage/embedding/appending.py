@@ -1,4 +1,4 @@
-"""Append to a table: which files it lacks, and whether its features were computed alike."""
+"""Append to a table: find missing files, and check that model and settings are the same."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from footage.models import load as models
 log = logging.getLogger(__name__)
 
 SETTINGS: Final = b"footage.settings"
-"""Key, in the metadata of a table, of everything that its features depend on besides the files."""
+"""Metadata key of everything that the features of a table depend on besides the files."""
 
 
 def table_schema(model: models.Model, weights: str, config: EmbedConfig) -> pa.Schema:
@@ -60,13 +60,13 @@ def check_alike(contents: Contents, schema: pa.Schema, table: Format) -> None:
         if before.get(name) != now.get(name)
     ]
     raise ConfigError(
-        f"{str(table.path)!r} was written with other settings: {', '.join(changed)}",
+        f"{str(table.path)!r} was written with different settings: {', '.join(changed)}",
         "use the same model and settings, or choose another --out",
     )
 
 
 def _described(metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """Return the settings of a table on one level; a model is the same if its weights are."""
+    """Return the settings of a table as a flat dictionary; equal weights mean the same model."""
     settings = json.loads(metadata[SETTINGS])
     weights, preprocessing = settings.pop("weights"), settings.pop("preprocessing")
     return {"weights": weights, **preprocessing, **settings}
@@ -78,7 +78,7 @@ def _shown(metadata: dict[bytes, bytes], name: str) -> str:
 
 
 def missing(found: SourceTable, contents: Contents, table: Format) -> SourceTable:
-    """Return the sources that a table does not contain, and log those that changed since then."""
+    """Return the sources that a table does not contain, and log those that have changed."""
     left, changed = [], []
     for number, source in enumerate(found):
         name = shown_name(source)
@@ -88,7 +88,7 @@ def missing(found: SourceTable, contents: Contents, table: Format) -> SourceTabl
             changed.append(name)
     if changed:
         log.warning(
-            "%d files changed after they were embedded and keep their rows in %s, such as %s;"
+            "%d files have changed since they were embedded and keep their rows in %s, such as %s;"
             " --overwrite computes them again",
             len(changed), table.path, changed[0],
         )  # fmt: skip

@@ -181,7 +181,7 @@ def _locked(opened: Iterable["LocalCopy"]) -> Iterator[None]:
 
 
 def is_first_process() -> bool:
-    """Return whether this is the only process of a training, or the first that torchrun started."""
+    """Return whether this is the only process of a run, or the first that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -56,7 +56,7 @@ def initial_weights(
     architecture = backbone.architecture.partition(".")[0]  # without the tag of its weights
     if (architecture, backbone.options) != (config.architecture, dict(config.options)):
         log.info(
-            "training %s, the network of the initial weights, in place of the recipe's %s",
+            "training %s, the network of the initial weights, instead of the recipe's %s",
             architecture,
             config.architecture,
         )

@@ -127,7 +127,7 @@ def create(
 
 
 def _set_epsilons(network: torch.nn.Module, own: Mapping[str, Option]) -> None:
-    """Apply the options that are footage's own; see `footage.models.options.OWN_OPTIONS`."""
+    """Apply footage's own options; see `footage.models.options.OWN_OPTIONS`."""
     norms = [each for each in network.modules() if isinstance(each, torch.nn.LayerNorm)]
     if own and not norms:
         raise ValueError("it has no layer norm")

@@ -107,8 +107,8 @@ OPTIONS: Final[Mapping[str, Numbers | frozenset[str] | type[bool]]] = {
 """Options of timm's networks that change the architecture, with their allowed values."""
 
 OWN_OPTIONS: Final = frozenset({"layer_norm_eps", "final_norm_eps"})
-"""Options that footage applies itself, because timm has no argument for them in every network: the
-epsilon of all layer norms, and that of the last one."""
+"""Options that footage applies itself, because not every timm network has an argument for them: the
+epsilon of all layer norms, and of the last one."""
 
 
 BackboneFactory = Callable[..., Any]

@@ -4,8 +4,8 @@
 
     hf-hub:owner/name  -->  https://huggingface.co/owner/name, files config.json, model.safetensors
 
-For a repository of transformers, also preprocessor_config.json if there is one, and the files that
-model.safetensors.index.json lists if the weights are in several.
+For a transformers repository, also preprocessor_config.json if there is one, and the files that
+model.safetensors.index.json lists if the weights are sharded.
 
 These are the only downloads of weights in footage. They happen when a name is first used. The
 files then stay in the cache of huggingface_hub (`HF_HOME`) and are used offline;
@@ -85,7 +85,7 @@ def fetch(architecture: str) -> Path:
 
 
 def fetch_repository(name: str) -> Path:
-    """Return the local folder of a repository of timm or transformers, downloaded if necessary.
+    """Return the local folder of a timm or transformers repository, downloaded if necessary.
 
     Args:
         name: Owner and name on the Hugging Face Hub, such as "timm/resnet50.a1_in1k".
@@ -137,8 +137,8 @@ def _file(name: str, filename: str, version: str | None = None) -> Path:
         return Path(cached)
     absent = _NotPublishedError(
         f"the Hugging Face repository {name!r} does not exist or has no {filename}",
-        "check the name; footage reads repositories of timm and transformers, with a config.json"
-        " and safetensors",
+        "check the name; footage reads timm and transformers repositories that contain"
+        " a config.json and safetensors",
     )
     if cached is _CACHED_NO_EXIST:
         raise absent

@@ -1,8 +1,8 @@
-"""The timm network that computes what a config.json of the library transformers describes.
+"""Find the timm network that computes what a transformers config.json describes.
 
-Every field that changes the features is either expressed by the architecture and options of timm,
-or refused. Dropout and stochastic depth change training only and are not carried over. Defaults are
-those of transformers, which may leave out a field that has its default.
+Every field that changes the features is either expressed by timm's architecture and options, or
+refused. Dropout and stochastic depth affect only training and are not carried over. The defaults
+are taken from transformers, which may omit fields that have their default.
 """
 
 import math
@@ -35,7 +35,7 @@ ACTIVATIONS: Final = {
     "silu": "silu",
     "swish": "silu",
 }
-"""timm's names of the activations of transformers."""
+"""timm's names for transformers activations."""
 
 
 class NoCounterpart(ValueError):
@@ -43,16 +43,16 @@ class NoCounterpart(ValueError):
 
     def __init__(self, field: str, found: object, supported: str) -> None:
         super().__init__(f"{field} = {found!r}")
-        self.supported = f"footage converts {field} = {supported}"
+        self.supported = f"supported values of {field}: {supported}"
 
 
 class Counterpart(NamedTuple):
-    """A network of timm."""
+    """A timm network."""
 
     architecture: str
     options: dict[str, Option]
     image_size: int
-    """Height and width that its weights were made for, in pixels; 0 if they are not stated."""
+    """Height and width that its weights were made for, in pixels; 0 if not stated."""
 
 
 class _Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ class _ResNet(_Config, frozen=True, kw_only=True):
 
 
 class _Named(NamedTuple):
-    """A ViT of timm: its name and the arguments that its name stands for."""
+    """A timm ViT: its name and the arguments that the name implies."""
 
     name: str
     embed_dim: int
@@ -168,7 +168,7 @@ _CONVNEXTS: Final[Mapping[tuple[tuple[int, ...], int], str]] = {
     ((3, 3, 27, 3), 256): "xlarge",
     ((3, 3, 27, 3), 352): "huge",
 }
-"""timm's names by the depths of the stages and the width of the first one, which doubles."""
+"""timm's size names by stage depths and first width; the width doubles with every stage."""
 _RESNETS: Final[Mapping[tuple[str, tuple[int, ...]], str]] = {
     ("basic", (2, 2, 2, 2)): "resnet18",
     ("basic", (3, 4, 6, 3)): "resnet34",
@@ -185,7 +185,7 @@ def _vit(config: _Vit) -> Counterpart:
 
 def _deit(config: _Vit) -> Counterpart:
     # The distillation token is one more token with a position, like a register of timm's ViT.
-    # transformers, too, takes the class token alone as features.
+    # transformers also uses the class token alone as features.
     return _transformer(config, _VITS, config.intermediate_size, {"reg_tokens": (1, 0)})
 
 
@@ -227,11 +227,11 @@ def _transformer(
     eps: float = 1e-6,
     qkv_bias: bool = True,
 ) -> Counterpart:
-    """The ViT of the given sizes: a named one, with options where it differs from that.
+    """Return a named ViT, with options where the configuration differs from it.
 
     Args:
-        config: Its sizes.
-        named: Networks to choose from; the first one if none has the width and depth.
+        config: The configuration.
+        named: Networks to choose from; the first is used if none has the width and depth.
         hidden: Width of the hidden layer of its MLPs.
         more: Further options, with their values in the named networks.
         eps: `layer_norm_eps` of the named networks.
@@ -273,19 +273,19 @@ def _convnext_of(config: _ConvNext, prefix: str) -> Counterpart:
     without = "huge" if prefix == "convnext" else "xlarge"
     if not size or size == without or widths != [widths[0] * 2**stage for stage in range(4)]:
         known = ", ".join(f"{list(depths)} from {width}" for depths, width in _CONVNEXTS)
-        raise NoCounterpart("depths and hidden_sizes", (list(depths), widths), f"one of: {known}")
+        raise NoCounterpart("depths and hidden_sizes", (list(depths), widths), known)
     options: dict[str, Option] = {}
     if size in ("atto", "femto", "pico", "nano"):  # timm's compute the same with convolutions
         options["conv_mlp"] = False
     options |= _changed("patch_size", _side("patch_size", config.patch_size), 4)
     options |= _changed("act_layer", _activation(config), "gelu")
-    # All other layer norms have 1e-6 in transformers, whatever the field contains.
+    # All other layer norms use 1e-6 in transformers, whatever the field contains.
     options |= _changed("final_norm_eps", config.layer_norm_eps, 1e-6)
     return Counterpart(f"{prefix}_{size}", options, _side("image_size", config.image_size))
 
 
 def _resnet(config: _ResNet) -> Counterpart:
-    _require("hidden_act", config.hidden_act, "relu")  # transformers uses another in places only
+    _require("hidden_act", config.hidden_act, "relu")  # transformers applies another only in places
     _require("downsample_in_first_stage", config.downsample_in_first_stage, False)
     _require("downsample_in_bottleneck", config.downsample_in_bottleneck, False)
     _require("embedding_size", config.embedding_size, 64)
@@ -294,7 +294,7 @@ def _resnet(config: _ResNet) -> Counterpart:
     if name is None:
         known = ", ".join(f"{list(depths)} of {kind}" for kind, depths in _RESNETS)
         found = (config.layer_type, list(depths))
-        raise NoCounterpart("layer_type and depths", found, f"one of: {known}")
+        raise NoCounterpart("layer_type and depths", found, known)
     wide = 1 if config.layer_type == "basic" else 4
     widths = [64 * wide * 2**stage for stage in range(4)]
     _require("hidden_sizes", config.hidden_sizes or [256, 512, 1024, 2048], widths)
@@ -312,14 +312,14 @@ def _require(field: str, found: object, supported: object) -> None:
 
 def _activation(config: _Config) -> str:
     if config.hidden_act not in ACTIVATIONS:
-        raise NoCounterpart("hidden_act", config.hidden_act, f"one of: {', '.join(ACTIVATIONS)}")
+        raise NoCounterpart("hidden_act", config.hidden_act, ", ".join(ACTIVATIONS))
     return ACTIVATIONS[config.hidden_act]
 
 
 def _side(field: str, found: Side) -> int:
     sides = [found, found] if isinstance(found, int) else found
     if len(sides) != 2 or sides[0] != sides[1]:
-        raise NoCounterpart(field, found, "the side of a square")
+        raise NoCounterpart(field, found, "one number, or two equal ones")
     return sides[0]
 
 
@@ -343,7 +343,7 @@ FAMILIES: Final[Mapping[str, tuple[Any, Callable[[Any], Counterpart]]]] = {
 
 
 def counterpart(model_type: str, path: Path) -> Counterpart:
-    """Return the network of timm that computes the same features.
+    """Return the timm network that computes the same features.
 
     Args:
         model_type: A key of `FAMILIES`.

@@ -1,11 +1,11 @@
-"""Read a folder that the library transformers wrote into the equal network of timm.
+"""Read a folder in the transformers format as the equivalent timm network.
 
     config.json               -->  architecture and options      (transformers_config.py)
     model.safetensors         -->  tensors under timm's names    (this file)
     preprocessor_config.json  -->  size, mean and standard deviation of the input
 
-The library itself is not needed. Every tensor is used or belongs to a part that features do not
-depend on (`UNUSED`); a tensor that is unknown or missing is an error.
+The transformers library is not needed. Every tensor is used or belongs to a part that features do
+not depend on (`UNUSED`); unknown and missing tensors are errors.
 """
 
 import logging
@@ -118,7 +118,7 @@ NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "convnextv2": _CONVNEXT,
     "resnet": _RESNET,
 }
-"""timm's names of tensors by patterns of those of transformers, for each model type."""
+"""timm's tensor names by patterns of transformers names, for each model type."""
 
 _Values = float | Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
 _Sides = int | dict[str, int | None]
@@ -146,7 +146,7 @@ _PREPROCESSOR: Final = Document[_Preprocessor](
 
 
 def read_backbone(spec: str, folder: Path, size: int) -> Backbone:
-    """Read a folder in the format of transformers as a network of timm.
+    """Read a folder in the transformers format as a timm network.
 
     Args:
         spec: Name of the model in errors.
@@ -193,7 +193,7 @@ def read_weights(spec: str, folder: Path) -> dict[str, Tensor]:
     if not (folder / INDEX).is_file():
         raise CheckpointError(
             f"{spec!r} contains neither {WEIGHTS} nor {INDEX}; footage reads no other weights",
-            "save it again with save_pretrained of transformers, which writes safetensors",
+            "save it again with transformers' save_pretrained, which writes safetensors",
         )
     tensors: dict[str, Tensor] = {}
     for name in files_of_index(folder / INDEX):
@@ -205,9 +205,9 @@ def _unsupported(spec: str, model_type: str) -> ConfigError:
     words = re.findall(r"[a-z0-9]+", model_type.lower())
     word = words[0] if words else "vit"
     return ConfigError(
-        f"{spec!r} is a model of the type {model_type[:100]!r} of transformers; footage converts"
+        f"{spec!r} is a transformers model of type {model_type[:100]!r}; footage converts"
         f" {', '.join(FAMILIES)}",
-        "timm may have the same weights under a name: search with"
+        "timm may provide the same weights; search with"
         f" timm.list_models('*{word}*', pretrained=True)",
     )
 
@@ -216,7 +216,7 @@ def _unsupported(spec: str, model_type: str) -> ConfigError:
 
 
 def _renamed(spec: str, model_type: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the used tensors by timm's names, in float32; queries, keys and values apart."""
+    """Return the used tensors under timm's names, in float32, with separate q, k and v."""
     renamed: dict[str, Tensor] = {}
     unknown = []
     for full_name, tensor in tensors.items():
@@ -226,7 +226,7 @@ def _renamed(spec: str, model_type: str, tensors: Mapping[str, Tensor]) -> dict[
         new = _new_name(NAMES[model_type], name)
         if not new or new in renamed:
             unknown.append(full_name)
-        elif tensor.numel():  # no register tokens are saved as an empty tensor
+        elif tensor.numel():  # zero register tokens are saved as an empty tensor
             renamed[new] = tensor.float() if tensor.is_floating_point() else tensor
     if unknown:
         raise _unknown_tensors(spec, unknown)
@@ -242,7 +242,7 @@ def _new_name(names: Mapping[str, str], name: str) -> str:
 
 
 def _converted(network: Any, renamed: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401
-    """Change the shapes of tensors to those of timm."""
+    """Convert tensors to timm's shapes."""
     tensors = dict(renamed)
     for name in renamed:
         joined = name.replace(".attn.q.", ".attn.qkv.")
@@ -265,7 +265,7 @@ def _converted(network: Any, renamed: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def _resize_positions(network: Any, tensors: dict[str, Tensor], *, antialias: bool) -> None:  # noqa: ANN401
-    """Resize position embeddings to the grid of a network as transformers does, not as timm."""
+    """Resize position embeddings to a network's grid, as transformers does and timm does not."""
     positions = tensors.get("pos_embed")
     if positions is None or positions.ndim != 3:
         return
@@ -286,9 +286,9 @@ def _require_used(spec: str, tensors: Mapping[str, Tensor], wanted: Mapping[str,
 
 def _unknown_tensors(spec: str, names: list[str]) -> ConfigError:
     return ConfigError(
-        f"{spec!r} contains {len(names)} tensors that its {CONFIG} does not describe, first"
-        f" {min(names)[:200]!r}",
-        "save the whole model again with save_pretrained of transformers",
+        f"{spec!r} contains {len(names)} tensors that its {CONFIG} does not describe, such"
+        f" as {min(names)[:200]!r}",
+        "save the whole model again with transformers' save_pretrained",
     )
 
 
@@ -301,15 +301,15 @@ def _preprocessing(spec: str, folder: Path, model_type: str, found: Counterpart)
     path = folder / PREPROCESSOR
     if not path.is_file():
         log.warning(
-            "%s has no %s: using %d pixels, mean %s and standard deviation %s, which are usual for"
-            " %s", spec, PREPROCESSOR, size, usual["mean"], usual["std"], model_type
+            "%s has no %s: using %d pixels, mean %s and standard deviation %s, the usual values"
+            " for %s", spec, PREPROCESSOR, size, usual["mean"], usual["std"], model_type
         )  # fmt: skip
         return Preprocessing(size=size, **usual)
     stated = _PREPROCESSOR.read(path)
     crops = stated.crop_size is not None and stated.do_center_crop is not False
     sides = stated.crop_size if crops else stated.size
     factor = 1.0 if stated.do_rescale is False else stated.rescale_factor or 1 / 255
-    scale = 255 * factor  # transformers normalises pixels times the factor; footage, over 255
+    scale = 255 * factor  # transformers normalises pixels * factor, footage pixels / 255
     scale = 1.0 if math.isclose(scale, 1.0) else scale
     means, stds = _three(stated.image_mean, usual["mean"]), _three(stated.image_std, usual["std"])
     if stated.do_normalize is False:
@@ -335,7 +335,7 @@ def _square(spec: str, sides: _Sides | None) -> int:
     if len(found) != 1:
         raise ConfigError(
             f"{spec!r} has the input size {stated} in its {PREPROCESSOR}, which is not a square",
-            "footage resizes images to squares; change it to one, such as"
+            "footage resizes images to squares; set a square size, such as"
             ' {"height": 224, "width": 224}',
         )
     return found.pop()

@@ -1,4 +1,4 @@
-"""Settings of `footage search` and `footage duplicates`, importable without torch: quick help."""
+"""Settings of search and near-duplicates, importable without torch so that the help is quick."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -51,8 +51,8 @@ class DuplicatesConfig:
     """Settings of a search for near-duplicates."""
 
     threshold: float = 0.0
-    """Least cosine similarity of near-duplicate frames. Required with --model; otherwise, 0 uses
-    0.93, which was measured."""
+    """Minimum cosine similarity of near-duplicate frames. Required with --model; otherwise, 0
+    selects 0.93, a measured value."""
 
     method: Method = "auto"
     """exact compares every frame with every other; approximate builds an index once and compares

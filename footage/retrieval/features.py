@@ -110,11 +110,11 @@ class Part(NamedTuple):
         return found
 
     def number_of(self, frame: int) -> int:
-        """Return the number in the part of the shot that contains a frame."""
+        """Return the number, within the part, of the shot that contains a frame."""
         return int(np.searchsorted(self.starts, frame, side="right")) - 1
 
     def shot_of(self, frame: int) -> tuple[int, int]:
-        """Return the row of the shot that contains a frame, and its index in the shot."""
+        """Return the row of the shot that contains a frame, and the frame's index in the shot."""
         number = self.number_of(frame)
         return int(self.rows[number]), frame - int(self.starts[number])
 
@@ -133,7 +133,7 @@ def describe_store(store: Store, describer: Describer, *, batch_size: int) -> li
     count = sum(part.num_frames for part in missing)
     files.require_space(folder, 2 * describer.dim * count, "the features of the store")
     if missing:
-        log.info("computing the features of %d frames, once; they are kept in %s", count, folder)
+        log.info("computing the features of %d frames once; they are cached in %s", count, folder)
     with progress_bar("features", total=count, unit="frames") as bar:
         for part in missing:
             _compute(part, store, describer, batch_size, bar.advance)

@@ -1,8 +1,8 @@
-"""Approximate search in large stores, with an inverted file (IVF) of faiss.
+"""Approximate search in large stores, with a faiss inverted file (IVF).
 
     CACHE/features/<key>/<store>.faiss    the index of all frames of a store
 
-k-means divides the vectors into clusters, and a query is compared with the nearest clusters only
+k-means divides the vectors into clusters, and a query is compared with the nearest ones only
 (Jégou et al. 2011, section IV). The index keeps 8 bits per value and is memory-mapped. The shots
 that it proposes are compared again with the cached vectors, so that similarities are exact, and
 only shots can be missed. Decision 0208 compares indexes.
@@ -35,7 +35,7 @@ VISITED_FOR_NEAR: Final = 8
 MARGIN: Final = 0.03
 """Subtracted from a threshold: 8-bit values change a cosine similarity by less [ours]."""
 CANDIDATES: Final = 16
-"""Number of frames to propose per shot that is wanted: near frames often share a shot [ours]."""
+"""Number of frames to propose per requested shot: near frames often share a shot [ours]."""
 ROWS_AT_ONCE: Final = 1 << 14
 
 
@@ -89,7 +89,7 @@ class Index:
             is_all = visited >= self._index.nlist and wanted == len(self._frames)
             if len(firsts) >= top or is_all:
                 break
-            wanted, visited = 4 * wanted, 4 * visited  # long shots take the place of others
+            wanted, visited = 4 * wanted, 4 * visited  # long shots crowd out others
         places = [self._frames.place(int(frame)) for frame in frames[firsts]]
         matches = [best_match(part, part.number_of(frame), query) for part, frame in places]
         return sorted(matches, key=lambda match: (-match.similarity, match.row))[:top]
@@ -99,7 +99,7 @@ class Index:
 
         Args:
             vectors: Vectors of unit length.
-            threshold: Least cosine similarity.
+            threshold: Minimum cosine similarity.
 
         Returns:
             The position in `vectors`, and the number of the frame, of each pair.
@@ -122,7 +122,7 @@ class Index:
         count = len(self._frames)
         clusters = max(1, min(int(2 * math.sqrt(count)), count // VECTORS_PER_CLUSTER))
         files.require_space(path, count * self._dim, "the index of the store")
-        log.info("building an index of %d frames, once; it is kept in %s", count, path.parent)
+        log.info("building an index of %d frames once; it is cached in %s", count, path.parent)
         kind = f"IVF{clusters},SQ8"
         index = self._faiss.index_factory(self._dim, kind, self._faiss.METRIC_INNER_PRODUCT)
         step = max(1, count // (VECTORS_PER_CLUSTER * clusters))

@@ -1,6 +1,6 @@
-"""Groups of near-duplicate shots: the frames of a store are compared with each other.
+"""Find groups of near-duplicate shots by comparing the frames of a store with each other.
 
-Two shots are near-duplicates if the cosine similarity of any two of their frames reaches a
+Two shots are near-duplicates if the cosine similarity between any of their frames reaches a
 threshold. Groups are the connected components of this relation. Every frame is compared with every
 other, or, in a large store, with the frames that an index proposes. Memory grows with the number of
 shots and frames, never with the number of pairs.
@@ -18,9 +18,9 @@ from footage.retrieval.frames import Frames, Numbers
 from footage.retrieval.index import Index
 
 FRAMES_AT_ONCE: Final = 4096
-"""Number of frames that are compared with as many others at once [ours]."""
+"""Number of frames that are compared with the same number of others at once [ours]."""
 SEARCHED_AT_ONCE: Final = 128
-"""Number of frames that are searched for in an index at once [ours]."""
+"""Number of frames that are looked up in an index at once [ours]."""
 PAIRS_AT_ONCE: Final = 1 << 18
 """Number of proposed pairs that are compared exactly at once [ours]."""
 
@@ -50,7 +50,7 @@ def find_groups(
     Args:
         parts: The vectors of a store.
         videos: Number of the video of each shot.
-        threshold: Least cosine similarity of near-duplicates.
+        threshold: Minimum cosine similarity of near-duplicates.
         within_videos: Whether shots of the same video can be near-duplicates.
         approximate: Whether an index proposes the frames to compare; it may miss some.
         advance: Called with the number of frames that were compared with all others.
@@ -141,7 +141,7 @@ class Groups:
             self._parents[high] = low
 
     def _note(self, shots: Numbers, frames: Numbers, similarities: Float[np.ndarray, " n"]) -> None:
-        """Keep the best match of each shot, of several equal ones the first."""
+        """Keep the best match of each shot; the first one wins a tie."""
         before = self._best[shots]
         np.maximum.at(self._best, shots, similarities)
         better = (similarities == self._best[shots]) & (similarities > before)

@@ -1,7 +1,7 @@
 """Exact search for the shots of a store that are nearest to queries.
 
-The similarity of a shot and a query is the largest cosine similarity of any of its frames and any
-image or frame of the query.
+The similarity of a shot and a query is the largest cosine similarity between any frame of the
+shot and any image or frame of the query.
 """
 
 from collections.abc import Sequence

@@ -13,10 +13,10 @@ from footage.text import clock, one_line
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FoundShot:
-    """A shot that is near to a query."""
+    """A shot that is similar to a query."""
 
     similarity: float
-    """Largest cosine similarity of one of its frames and the query."""
+    """Largest cosine similarity between one of its frames and the query."""
     video: str
     """Id of the video in the store."""
     shot: int
@@ -24,11 +24,11 @@ class FoundShot:
     start_seconds: float
     end_seconds: float
     frame: int
-    """Number in the shot of the frame that is most similar to the query."""
+    """Number, within the shot, of the frame that is most similar to the query."""
     frame_seconds: float
     """Time of that frame in the video."""
     query_seconds: float | None
-    """Time in the query video of the frame that is most similar; None for an image."""
+    """Time of the most similar frame in the query video; None for an image."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ class SearchResult(Result):
     num_frames: int
     queries: list[QueryResult]
     failures: list[Failure]
-    """Queries that could not be read, or not completely."""
+    """Queries that could not be read completely."""
     page: Path | None
     """The HTML page; None if none was requested."""
 
@@ -77,9 +77,9 @@ class DuplicateShot:
     start_seconds: float
     end_seconds: float
     similarity: float
-    """Largest cosine similarity of one of its frames and a frame of another shot of the group."""
+    """Largest cosine similarity between one of its frames and one of another shot in the group."""
     frame: int
-    """Number in the shot of that frame."""
+    """Number of that frame within the shot."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -91,7 +91,7 @@ class DuplicatesResult(Result):
     model: str
     """The model whose features were compared; empty for the descriptor of near-duplicates."""
     threshold: float
-    """Least cosine similarity of near-duplicate frames."""
+    """Minimum cosine similarity of near-duplicate frames."""
     num_shots: int
     """Number of shots that were compared."""
     num_frames: int

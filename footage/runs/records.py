@@ -84,16 +84,16 @@ class _OwnArguments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigKind(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a config.json that tell which library wrote it."""
+    """The fields of a config.json that identify the library that wrote it."""
 
     architecture: Any = None
     """Name of the network, in timm's format."""
     model_type: Any = None
-    """Name of the family of networks, in the format of transformers."""
+    """Name of the family of networks, in the transformers format."""
 
     @property
     def is_transformers(self) -> bool:
-        """Whether it describes a model of the library transformers."""
+        """Whether it describes a transformers model."""
         return self.architecture is None and isinstance(self.model_type, str)
 
 

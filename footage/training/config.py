@@ -116,8 +116,8 @@ class TrainConfig:
 
     init: str = ""
     """Initialise from a run (matching heads are loaded too), a .safetensors file, a tagged timm
-    model such as resnet50.a1_in1k, or a folder or hf-hub:OWNER/NAME in the format of timm or
-    transformers. An architecture specified by the weights replaces the recipe's. Default:
+    model such as resnet50.a1_in1k, or a folder or hf-hub:OWNER/NAME in timm or transformers
+    format. An architecture specified by the weights replaces the recipe's. Default:
     random."""
 
     adapt: AdaptConfig = field(default_factory=AdaptConfig)

@@ -158,7 +158,7 @@ def advice_on_data(num_videos: int, num_split: int, batches_per_epoch: int) -> l
     if num_split > num_videos / 2:
         found.append(
             f"{num_split} of {num_videos} videos have too few shots and are split into parts: the "
-            "video level then learns from one continuous shot; videos with cuts teach it more"
+            "video level then learns from one continuous shot; it learns more from videos with cuts"
         )
     if batches_per_epoch < 2:
         found.append(

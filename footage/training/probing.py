@@ -42,8 +42,8 @@ class Probing:
         planned = (folder.config.steps - 1) // folder.config.metrics_every
         if self._is_main and planned < self._patience:
             log.warning(
-                "early stopping cannot end this run: it needs %d online metrics before the last"
-                " step, and there are %d; lower --metrics-every or --patience",
+                "early stopping cannot end this run: it needs %d measurements before the last"
+                " step, but there are %d; lower --metrics-every or --patience",
                 self._patience, planned,
             )  # fmt: skip
         if self._is_main and folder.step == 0:

@@ -245,7 +245,7 @@ class Video:
             raise MemoryError("there is no room for another picture") from shortage
 
     def no_frame(self) -> VideoError:
-        """Return the error of a video without a single frame."""
+        """Return the error for a video without a single decodable frame."""
         count = self.decode_errors
         note = f" ({count} packets or frames are damaged)" if count else ""
         return VideoError(f"no frame could be decoded{note}")

@@ -1,4 +1,4 @@
-"""Append in child processes that are killed at one moment each; run by test_embed_append.py.
+"""Append in child processes, each killed at one moment; run by test_embed_append.py.
 
 Usage: python killed_appends.py JSON, with the paths of outputs, the moment of each, and the inputs.
 """
@@ -19,7 +19,7 @@ def die(*_values, **_options):
 
 
 def die_before(moment, out):
-    """Kill this process when it reaches a moment."""
+    """Kill this process at a given moment."""
     replace, remove, batches = os.replace, files.remove, lance.batches_of
 
     def replaced(source, target):

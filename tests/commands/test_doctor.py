@@ -78,7 +78,7 @@ def test_a_library_that_does_not_load_is_a_problem(tmp_path, monkeypatch):
     assert "pip install --force-reinstall broken_library" in names["broken_library"].hint
 
 
-def test_a_torchvision_that_does_not_fit_torch_is_noted(monkeypatch):
+def test_a_torchvision_that_does_not_fit_torch_is_reported(monkeypatch):
     monkeypatch.setattr("footage._torchvision_compat.KEPT_ALIVE", [])
     assert list(doctor.torchvision()) == []
     monkeypatch.setattr("footage._torchvision_compat.KEPT_ALIVE", ["declarations"])

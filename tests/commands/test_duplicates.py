@@ -23,7 +23,7 @@ def _own_cache(tmp_path_factory):
 
 
 def changed(image):
-    """Smaller, darker and compressed more."""
+    """A smaller, darker and more compressed copy."""
     small = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
     return np.clip(small * 0.8, 0, 255).astype(np.uint8)
 

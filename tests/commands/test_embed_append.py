@@ -58,7 +58,7 @@ def state(folder):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory, video_folder):
-    """Two folders: images of which one is broken, and a video with a further image."""
+    """Two folders: images, one of them broken, and a video with a further image."""
     folder = tmp_path_factory.mktemp("inputs")
     for name in ("a/0", "a/1", "b/2"):
         noise = np.random.default_rng(int(name[-1])).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -150,9 +150,9 @@ def test_the_first_append_creates_the_output(suffix, inputs, begun, tmp_path):
          r"frames_per_second 1\.0 \(now 2\.0\)"),
     ],
 )  # fmt: skip
-def test_another_model_or_settings_are_one_error(suffix, model, options, message, inputs, own):
+def test_a_different_model_or_settings_are_one_error(suffix, model, options, message, inputs, own):
     before = state(own)
-    with pytest.raises(ConfigError, match=f"was written with other settings: .*{message}"):
+    with pytest.raises(ConfigError, match=f"was written with different settings: .*{message}"):
         footage.embed(model, inputs, out=own / f"e{suffix}", append=True, **options)
     assert state(own) == before
 
@@ -177,7 +177,7 @@ def test_new_files_that_cannot_be_read_become_rows(own, tmp_path):
     assert rows_of(own / "e.npy")[-1]["status"] == "failed"
 
 
-def test_tables_of_others_are_not_appended_to(inputs, tmp_path):
+def test_tables_from_other_programs_are_not_appended_to(inputs, tmp_path):
     pq.write_table(pa.table({"input": ["a.jpg"]}), tmp_path / "other.parquet")
     (tmp_path / "broken.parquet").write_text("text")
     for name, message in (("other", "was not written by"), ("broken", "cannot be read")):
@@ -201,7 +201,7 @@ def test_shards_compute_only_what_the_table_lacks(inputs, own, whole, monkeypatc
     assert_alike(rows_of(own / "e.parquet")[3:], [row for row in whole if "/b/" in row["input"]])
 
 
-def test_append_and_overwrite_contradict_each_other():
+def test_append_and_overwrite_cannot_be_combined():
     with pytest.raises(ConfigError, match="--append and --overwrite cannot be combined"):
         footage.embed(TINY, "a.jpg", out="e.parquet", append=True, overwrite=True)
 

@@ -213,8 +213,8 @@ def test_a_folder_for_the_hub_has_a_card_and_the_licence_and_no_local_paths(tmp_
 
 
 def test_a_licence_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--to onnx does not contain a licence") as refused:
+    with pytest.raises(ConfigError, match="--to onnx cannot store a licence") as refused:
         export("test_resnet", to="onnx", out=tmp_path / "a.onnx", license="mit")
     assert refused.value.hint == "leave out --license, or use --to huggingface or timm"
-    with pytest.raises(ConfigError, match="'My own' is not the identifier of a licence"):
+    with pytest.raises(ConfigError, match="'My own' is not a licence identifier"):
         export("test_resnet", to="timm", out=tmp_path / "a", license="My own")

@@ -30,7 +30,7 @@ USERS = {
 SUFFIXES = {"torch-export": ".pt2", "onnx": ".onnx"}
 
 SLOW_HUB = pytest.param("huggingface", marks=pytest.mark.slow)
-"""The same files as of timm."""
+"""The same files as in the timm format."""
 SLOW_ONNX = pytest.param("onnx", marks=pytest.mark.slow)
 """Converting a network takes 20 s; tests/commands/test_export_onnx.py has a tiny one."""
 

@@ -142,12 +142,12 @@ def test_if_nothing_helps_the_run_keeps_the_initial_weights(
 
 
 @pytest.mark.parametrize(("metrics_every", "is_warned"), [(4, True), (2, False)])
-def test_a_run_that_is_too_short_to_be_stopped_is_warned(
+def test_a_run_that_is_too_short_to_be_stopped_logs_a_warning(
     tiny_store, start, tmp_path, caplog, metrics_every, is_warned
 ):
     config = smallest(init=str(start), patience=2, steps=5, metrics_every=metrics_every)
     train(config, store=tiny_store.path, out=tmp_path / "run")
-    words = "early stopping cannot end this run: it needs 2 online metrics before the last step"
+    words = "early stopping cannot end this run: it needs 2 measurements before the last step"
     assert any(f"{words}, and there are 1" in line for line in caplog.messages) == is_warned
 
 

@@ -22,7 +22,7 @@ SUFFIXES = (".parquet", ".npy", ".lance")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory, video_folder):
-    """Five images, of which one is broken, and a video."""
+    """Five images, one of them broken, and a video."""
     folder = tmp_path_factory.mktemp("photos")
     for number in range(4):
         noise = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -98,7 +98,7 @@ def test_the_header_of_an_array_has_room_for_any_number_of_rows(tmp_path):
     assert len(ends) == 1
 
 
-def test_other_suffixes_are_an_error_that_lists_these(tmp_path):
+def test_other_suffixes_are_an_error_that_lists_the_formats(tmp_path):
     with pytest.raises(
         ConfigError, match=r"--out must end in \.parquet, \.npy or \.lance, but is 'e\.csv'"
     ) as caught:

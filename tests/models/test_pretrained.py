@@ -65,7 +65,7 @@ def test_a_repository_in_the_cache_is_read_without_network(tmp_path):
 
 
 class _Transformers(http.server.BaseHTTPRequestHandler):
-    """A hub with one repository of transformers, whose weights are in two files."""
+    """A hub with one transformers repository, whose weights are in two files."""
 
     files: dict[str, bytes]
     requested: list[str]
@@ -91,7 +91,7 @@ class _Transformers(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_repository_of_transformers_is_fetched_with_its_preprocessing_and_shards(tmp_path):
+def test_a_transformers_repository_is_fetched_with_its_preprocessing_and_shards(tmp_path):
     shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
     published = {
         "config.json": json.dumps({"model_type": "vit"}).encode(),

@@ -1,4 +1,4 @@
-"""Folders of transformers give the features that transformers computes."""
+"""Folders in the transformers format yield the features that transformers computes."""
 
 import json
 import shutil
@@ -67,7 +67,7 @@ SLOW = ["dinov2-registers-swiglu", "resnet-bottleneck", "convnextv2"]
 
 
 def network_of(kind):
-    """A network of transformers in which no tensor has values that could hide a wrong name."""
+    """A transformers network in which no tensor has values that could hide a wrong name."""
     name, settings = NETWORKS[kind]
     cls = getattr(transformers, name)
     network = cls(cls.config_class(**settings)).eval()
@@ -85,7 +85,7 @@ def network_of(kind):
 
 
 def features_of(network, images):
-    """The features of a network of transformers: its class token, or its pooled map."""
+    """The features of a transformers network: its class token, or its pooled map."""
     base = network.base_model if hasattr(network, network.base_model_prefix) else network
     base = network if network.config.model_type == "dinov3_vit" else base
     resized = {"interpolate_pos_encoding": True}
@@ -131,7 +131,7 @@ def copy(vit, tmp_path):
     "kind",
     [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in NETWORKS],
 )
-def test_features_are_those_of_transformers_at_the_native_and_at_another_size(kind, tmp_path):
+def test_features_equal_those_of_transformers_at_the_native_and_another_size(kind, tmp_path):
     network = saved(kind, tmp_path)
     smaller = [SIZE // 2] * (getattr(network.config, "patch_size", 0) == 8)
     for size in (SIZE, 2 * SIZE, *smaller):
@@ -169,7 +169,7 @@ def test_positions_for_another_size_differ_from_those_that_timm_interpolates(tmp
         ({"model_type": "resnet"}, "resnet50", {}),
     ],
 )  # fmt: skip
-def test_published_sizes_have_the_name_of_timm(settings, architecture, options, tmp_path):
+def test_published_sizes_have_timm_names(settings, architecture, options, tmp_path):
     path = tmp_path / CONFIG
     path.write_text(json.dumps(settings))
     found = counterpart(settings["model_type"], path)
@@ -241,7 +241,7 @@ def test_a_folder_has_no_evidence(vit):
         ({"rescale_factor": 0.00392156862745098, "image_std": [0.3] * 3}, SIZE, 0.5, 0.3),
     ],
 )  # fmt: skip
-def test_preprocessing_is_that_of_the_folder(copy, fields, size, mean, std):
+def test_preprocessing_comes_from_the_folder(copy, fields, size, mean, std):
     change(copy, PREPROCESSOR, **fields)
     found = load(copy).preprocessing
     assert (found.size, found.mean, found.std) == (size, (mean,) * 3, (std,) * 3)
@@ -273,7 +273,7 @@ def test_preprocessing_that_is_impossible_is_refused(copy, fields, message):
 
 def test_another_model_type_is_refused_with_a_search_in_timm(copy):
     change(copy, model_type="swinv2")
-    with pytest.raises(ConfigError, match="'swinv2' of transformers; footage converts vit, deit"):
+    with pytest.raises(ConfigError, match="of type 'swinv2'; footage converts vit, deit"):
         load(copy)
     with pytest.raises(ConfigError) as caught:
         load(copy)
@@ -315,7 +315,7 @@ def test_every_tensor_is_used_or_known_to_be_unused(copy):
     save_file({**named, "vit.pooler.dense.weight": torch.zeros(1)}, copy / WEIGHTS)
     load(copy)
     save_file({**named, "vit.adapter.weight": torch.zeros(1)}, copy / WEIGHTS)
-    with pytest.raises(ConfigError, match=r"1 tensors that .* first 'vit\.adapter\.weight'"):
+    with pytest.raises(ConfigError, match=r"1 tensors that .* such as 'vit\.adapter\.weight'"):
         load(copy)
     name = "vit.encoder.layer.1.attention.attention.key.weight"
     save_file({key: value for key, value in named.items() if key != name}, copy / WEIGHTS)

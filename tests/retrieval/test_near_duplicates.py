@@ -28,7 +28,7 @@ def parts(tmp_path):
 
 
 def expected_groups(parts, videos, threshold, within_videos):
-    """By comparing everything with everything."""
+    """Find groups by comparing everything with everything."""
     frames = [
         (*part.shot_of(number), np.float32(vector))
         for part in parts

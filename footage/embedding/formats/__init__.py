@@ -14,10 +14,10 @@ FORMATS: Final[tuple[type[Format], ...]] = (Parquet, Array, Lance)
 
 
 def format_of(path: Path) -> Format:
-    """Return the format that the suffix of an output selects.
+    """Return the format for the suffix of an output.
 
     Raises:
-        ConfigError: The suffix is not one of those.
+        ConfigError: The suffix is not supported.
     """
     for kind in FORMATS:
         if path.suffix.lower() == kind.suffix:

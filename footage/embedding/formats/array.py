@@ -1,11 +1,11 @@
 """A NumPy array of features, and a Parquet file with its rows.
 
     embeddings.npy            float32, N x D, little endian; for np.load(..., mmap_mode="r")
-    embeddings.rows.parquet   the table without features; its column `row` is the row of the array
+    embeddings.rows.parquet   the table without features; its column `row` is the row in the array
 
 The array is moved into place before the table, and its first rows never change while the table
 exists. After a kill between the two, the table still describes the array: rows that the table does
-not list do not count, and the next append drops them.
+not list are ignored, and the next append drops them.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from footage.errors import ConfigError
 from footage.io import copies, files
 
 ROW: Final = "row"
-"""Name of the column with the row of the array; null without features."""
+"""Name of the column with the row in the array; null if there are no features."""
 _COPIED_ROWS: Final = 4096
 
 
@@ -48,14 +48,14 @@ class Array(Format):
             )
 
     def exists(self) -> bool:
-        """Whether one of the files exists; one without the other may be left from a kill."""
+        """Whether one of the files exists; one without the other may be left over from a kill."""
         found = [path.exists() for path in (self.path, self.rows)]
         was_killed = self.path.with_name(f".{self.path.name}.parts").exists()
         return all(found) or (any(found) and not was_killed)
 
     @property
     def copied_bytes(self) -> int:
-        """Both files are written again."""
+        """An append rewrites both files."""
         return self.path.stat().st_size + self.rows.stat().st_size
 
     def contents(self) -> Contents:
@@ -63,7 +63,7 @@ class Array(Format):
         return read(self.rows)
 
     def write(self, groups: Iterator[pa.Table], schema: pa.Schema, *, append: bool) -> None:
-        """Write both files next to their places, and move the array first."""
+        """Write both files under temporary names, and move the array into place first."""
         own = _schema(schema)
         with contextlib.ExitStack() as stack:
             table = stack.enter_context(files.atomic_write(self.rows))
@@ -99,7 +99,7 @@ class Array(Format):
             ) from error
         if vectors.dtype != np.float32 or vectors.shape[1:] != (width,) or len(vectors) < num_rows:
             raise ConfigError(
-                f"{str(self.path)!r} is an array {vectors.shape} of {vectors.dtype}, but"
+                f"{str(self.path)!r} is a {vectors.dtype} array of shape {vectors.shape}, but"
                 f" {self.rows.name} lists {num_rows} rows of {width} features",
                 "add --overwrite to compute it again",
             )
@@ -118,7 +118,7 @@ def _schema(schema: pa.Schema) -> pa.Schema:
 
 
 def _write_header(file: BinaryIO, num_rows: int, width: int) -> int:
-    """Write the header, which NumPy pads for any number of rows, and return where it ends."""
+    """Write the header, which NumPy pads for any number of rows, and return the end of it."""
     header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, width)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
@@ -132,7 +132,7 @@ def _vectors(group: pa.Table) -> Float[np.ndarray, "N D"]:
 
 
 def _table(group: pa.Table, first: int, schema: pa.Schema) -> pa.Table:
-    """Replace the features of a group by rows of the array."""
+    """Replace the features of a group with row numbers in the array."""
     has_vector = group[EMBEDDING].is_valid().to_numpy()
     numbers: Int[np.ndarray, " N"] = first + np.cumsum(has_vector) - 1
     column = pa.array(numbers, pa.int64(), mask=~has_vector)

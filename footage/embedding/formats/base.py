@@ -1,4 +1,4 @@
-"""What a format of a table of features has to do."""
+"""The interface of a file format for tables of features."""
 
 import abc
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ class Format(abc.ABC):
     """A table of features in one file format.
 
     Args:
-        path: The output as the user named it.
+        path: The output path that the user gave.
     """
 
     suffix: ClassVar[str]
@@ -44,16 +44,16 @@ class Format(abc.ABC):
         """Check that this format can be written with these settings.
 
         Raises:
-            ConfigError: A package is missing, or the format cannot contain what is asked for.
+            ConfigError: A package is missing, or the format does not support a setting.
         """
 
     def exists(self) -> bool:
-        """Whether there is something at the path that must not be replaced unasked."""
+        """Whether there is something at the path that must not be replaced silently."""
         return self.path.exists()
 
     @property
     def copied_bytes(self) -> int:
-        """Number of bytes that an append writes again."""
+        """Number of bytes that an append rewrites."""
         return 0
 
     @abc.abstractmethod

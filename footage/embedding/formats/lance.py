@@ -1,6 +1,6 @@
 """A Lance data set, whose vectors LanceDB can index.
 
-Lance publishes every change by one manifest, so a kill leaves the version before or after it.
+Lance publishes every change with a single manifest, so a kill leaves the old or the new version.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from footage.io import files
 
 
 class Lance(Format):
-    """Features and rows in a folder, to which rows are appended without copying others."""
+    """Features and rows in a folder; appending does not copy existing rows."""
 
     suffix = ".lance"
 
@@ -71,14 +71,14 @@ class Lance(Format):
 
 
 def _write(uri: str, groups: Iterator[pa.Table], schema: pa.Schema, mode: str) -> Any:  # noqa: ANN401
-    """Write groups as they come; an error in computing them is raised as it is."""
+    """Write groups as they arrive; an error while computing them is raised unchanged."""
     failures: list[BaseException] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             yield from batches_of(groups)
         except BaseException as error:
-            failures.append(error)  # Lance would raise its text only
+            failures.append(error)  # Lance would keep only its text
             raise
 
     reader = pa.RecordBatchReader.from_batches(schema, batches())

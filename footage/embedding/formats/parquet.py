@@ -28,7 +28,7 @@ class Parquet(Format):
 
     @property
     def copied_bytes(self) -> int:
-        """The file is written again."""
+        """An append rewrites the file."""
         return self.path.stat().st_size
 
     def contents(self) -> Contents:
@@ -36,7 +36,7 @@ class Parquet(Format):
         return read(self.path)
 
     def write(self, groups: Iterator[pa.Table], schema: pa.Schema, *, append: bool) -> None:
-        """Write the file next to its place, and move it there."""
+        """Write the file under a temporary name, and move it into place."""
         with files.atomic_write(self.path) as temporary, contextlib.ExitStack() as stack:
             writer = stack.enter_context(new_file(temporary, schema))
             if append:
@@ -47,12 +47,12 @@ class Parquet(Format):
                 writer.write_table(group)
 
     def usage(self) -> str:
-        """A table of Arrow."""
+        """An Arrow table."""
         return f"import pyarrow.parquet as pq; print(pq.read_table({str(self.path)!r}))"
 
 
 def new_file(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Begin a file whose pages have checksums."""
+    """Open a new file whose pages have checksums."""
     return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 

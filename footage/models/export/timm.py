@@ -18,7 +18,7 @@ import timm  # isort: skip
 log = logging.getLogger(__name__)
 
 EPSILON_TOLERANCE: Final = 1e-3
-"""Tolerance if the epsilon of layer norms differs from timm's, which is 1e-6 in most networks."""
+"""Tolerance if the layer-norm epsilon differs from timm's, which is 1e-6 in most networks."""
 
 
 @register_exporter("timm")
@@ -36,8 +36,8 @@ class TimmExporter(Exporter):
         own = sorted(OWN_OPTIONS & set(model.backbone.options))
         if own:
             log.warning(
-                "timm has no argument for %s: features in timm differ slightly; footage.load reads"
-                " it from the export",
+                "timm has no argument for %s, so features computed by timm differ slightly;"
+                " footage.load reads it from the export",
                 " and ".join(f"{name} = {model.backbone.options[name]}" for name in own),
             )
         tensors.write(path / TIMM_WEIGHTS, weights(model), {"format": "pt"})
@@ -51,7 +51,7 @@ class TimmExporter(Exporter):
         return evaluated
 
     def tolerance_for(self, model: Model) -> float:
-        """Larger if timm cannot be told the epsilon of layer norms."""
+        """Return a larger one if timm has no argument for the layer-norm epsilon."""
         has_own = bool(OWN_OPTIONS & set(model.backbone.options))
         return EPSILON_TOLERANCE if has_own else self.tolerance
 

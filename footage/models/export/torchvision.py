@@ -118,7 +118,7 @@ class TorchvisionExporter(Exporter):
 def _counterpart(model: Model) -> Counterpart:
     architecture = model.backbone.architecture
     found = COUNTERPARTS.get(architecture.partition(".")[0])
-    hint = f"use --to timm; --to torchvision has {', '.join(COUNTERPARTS)}"
+    hint = f"use --to timm; --to torchvision supports {', '.join(COUNTERPARTS)}"
     if found is None or architecture in BACKBONES:
         raise ConfigError(f"torchvision has no network equal to {architecture!r} of timm", hint)
     changed = sorted(set(model.backbone.options) - HARMLESS)
