@@ -148,7 +148,7 @@ def test_a_run_that_is_too_short_to_be_stopped_logs_a_warning(
     config = smallest(init=str(start), patience=2, steps=5, metrics_every=metrics_every)
     train(config, store=tiny_store.path, out=tmp_path / "run")
     words = "early stopping cannot end this run: it needs 2 measurements before the last step"
-    assert any(f"{words}, and there are 1" in line for line in caplog.messages) == is_warned
+    assert any(f"{words}, but there are 1" in line for line in caplog.messages) == is_warned
 
 
 def test_a_stopped_run_resumes_to_the_same_bits(tiny_store, start, tmp_path):
