@@ -35,7 +35,8 @@ def test_a_timm_tag_brings_its_weights_and_its_architecture(tmp_path, monkeypatc
     caplog.set_level(logging.INFO, logger="footage")
     initial = initial_weights(NETWORK, tag, size=32, seed=0)
     assert initial.description == f"timm weights of {tag}"
-    assert "the network of init, test_convnext, replaces test_resnet" in caplog.text
+    replaced = "training test_convnext, the network of the initial weights, instead of the recipe's"
+    assert f"{replaced} test_resnet" in caplog.text
     for name, value in initial.backbone.network.state_dict().items():
         assert torch.equal(value, given.state_dict()[name]), name
     assert initial.backbone.training
