@@ -5,7 +5,7 @@ runs/first                  a run folder: its latest intact checkpoint; of it th
 backbone.safetensors        a file that `footage export --to safetensors` wrote
 exported/                   a folder that `footage export --to timm` wrote
 resnet50.a1_in1k            a timm name with its tag: those weights (timm fetches them)
-dinov2-small/               a folder that `save_pretrained` of the library transformers wrote
+dinov2-small/               a folder written by `save_pretrained` of the transformers library
 hf-hub:owner/name           a Hugging Face repository in either format (footage fetches it)
 resnet50                    a bare timm name: random weights
 """

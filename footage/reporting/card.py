@@ -1,6 +1,6 @@
 """The model card of a backbone: how it was trained, its results and its limitations, as Markdown.
 
-The Hugging Face Hub shows README.md of a repository as its card. The block at its beginning is
+The Hugging Face Hub shows a repository's README.md as its card. The block at its beginning is
 metadata for the Hub. Facts come from the run and its evaluations, without local paths.
 """
 
@@ -175,7 +175,7 @@ def _row(measured: Comparison) -> list[str]:
 
 
 def _means(rows: Sequence[ResultRow], kind: Identity) -> list[str]:
-    """The mean over the suite; or why there is none."""
+    """Return the mean over the suite, or the reason why there is none."""
     own = [row for row in rows if not row.baseline]
     try:
         summary = summarise(own)

@@ -16,11 +16,11 @@ def check_target(path: Path, command: str, option: str) -> None:
 
     Args:
         path: The HTML file.
-        command: The command that writes the page, with which its title starts: "report".
+        command: The command that writes the page; the title starts with it: "report".
         option: The command-line option that sets the path, for the hint.
 
     Raises:
-        ConfigError: The file is something else.
+        ConfigError: The file is not a page of this command.
         OutputError: Nothing can be written there.
     """
     if path.exists() and not _is_page(path, command):

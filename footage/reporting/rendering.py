@@ -33,7 +33,7 @@ _MARKDOWN: Final = jinja2.Environment(
     lstrip_blocks=True,
 )
 _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~#$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-"""Characters with a meaning in Markdown; those of lists and headings have it in front of a line."""
+"""Characters with a meaning in Markdown, except those that only matter at the start of a line."""
 
 
 def _markdown(text: str) -> str:
@@ -51,7 +51,7 @@ def render(template: str, **values: object) -> Markup:
 
 
 def render_markdown(template: str, **values: object) -> str:
-    """Fill in a Markdown template of `templates/`; values begin no line, or a list item's text.
+    """Fill in a Markdown template of `templates/`; values at the start of a line begin with a letter.
 
     Args:
         template: File name.
