@@ -51,7 +51,7 @@ def render(template: str, **values: object) -> Markup:
 
 
 def render_markdown(template: str, **values: object) -> str:
-    """Fill in a Markdown template of `templates/`; values at the start of a line begin with a letter.
+    """Fill in a Markdown template; values at the start of a line must begin with a letter.
 
     Args:
         template: File name.
