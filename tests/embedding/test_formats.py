@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import lance
@@ -164,3 +166,24 @@ def test_one_file_of_an_array_counts_as_existing(name, inputs, tmp_path):
     with pytest.raises(ConfigError, match="exists"):
         footage.embed(TINY, inputs[0], out=tmp_path / "e.npy", size=32)
     assert (tmp_path / name).read_text() == "precious"
+
+
+FORK = """
+import os
+from pathlib import Path
+from footage.embedding.formats.lance import Lance
+from footage.errors import ConfigError
+try:
+    Lance(Path("missing.lance")).contents()
+except ConfigError:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_process_that_used_lance_forks_decoders_without_a_warning(tmp_path):
+    command = [sys.executable, "-c", FORK]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -6,6 +6,7 @@ Lance publishes every change with a single manifest, so a kill leaves the old or
 import datetime
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,4 +92,6 @@ def _write(uri: str, groups: Iterator[pa.Table], schema: pa.Schema, mode: str) -
 
 
 def _lance() -> Any:  # noqa: ANN401
+    """Import Lance without its warning at every later fork: forked decoders do not use Lance."""
+    warnings.filterwarnings("ignore", "lance is not fork-safe", UserWarning)
     return importlib.import_module("lance")
