@@ -57,8 +57,9 @@ def test_the_same_seed_gives_the_same_rows(evaluation: Results, shapes_folder: P
     assert again.files == []
     found = [row.leakage for row in again.rows if row.leakage]
     assert len(found) == len(again.rows)
-    assert {msgspec.structs.replace(each, near=None) for each in found} == {CLEAN}
+    assert {msgspec.structs.replace(each, near=None, distinct=None) for each in found} == {CLEAN}
     assert all(each.near and each.near.images == each.near.frames == 0 for each in found)
+    assert all(each.distinct and each.distinct.exact == 0 for each in found)
     assert len({row.images for row in again.rows}) == 1
 
 
