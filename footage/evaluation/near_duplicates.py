@@ -36,7 +36,7 @@ LEAST_SIDE: Final = descriptor.SIZE
 ROWS_AT_ONCE: Final = 1 << 12
 _NAME: Final = "descriptors"
 
-Descriptors = Float[np.ndarray, "N 63"]
+Descriptors = Float[np.ndarray, "_ 63"]
 
 
 class NearDuplicates(Record, frozen=True):
@@ -98,7 +98,9 @@ def describe_source(source: Source) -> tuple[Descriptors, str]:
     return found, f"near-duplicates in {source.name} {problems[0]}" if problems else ""
 
 
-def near(queries: Descriptors, database: Float[np.ndarray, "M 63"]) -> Bool[np.ndarray, " N"]:
+def near(
+    queries: Float[np.ndarray, "N 63"], database: Float[np.ndarray, "M 63"]
+) -> Bool[np.ndarray, " N"]:
     """Whether each query has a near-duplicate in a database."""
     found = np.zeros(len(queries), bool)
     for first in range(0, len(queries), ROWS_AT_ONCE):
