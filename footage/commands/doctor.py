@@ -101,13 +101,13 @@ def imports(names: Sequence[str]) -> Iterator[Finding]:
 
 
 def torchvision() -> Iterator[Finding]:
-    """Report a torchvision that does not fit torch, which only footage can import."""
+    """Report a torchvision that is incompatible with torch, which only footage can import."""
     compat = sys.modules.get("footage._torchvision_compat")
     if compat is not None and compat.KEPT_ALIVE:
         yield Finding(
             area="packages",
             name="import torchvision",
-            found="does not fit this build of torch; programs other than footage cannot import it",
+            found="is incompatible with this build of torch; only footage can import it",
             state="note",
             hint="install torch and torchvision in one pip command, from the same index",
         )

@@ -91,6 +91,13 @@ class _Transformers(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def environment(server: http.server.HTTPServer, folder: Path) -> dict[str, str]:
+    """Variables of a process whose Hub is a local server, with an empty cache."""
+    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "home")}
+
+
 def test_a_transformers_repository_is_fetched_with_its_preprocessing_and_shards(tmp_path):
     shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
     published = {
@@ -107,14 +114,9 @@ def test_a_transformers_repository_is_fetched_with_its_preprocessing_and_shards(
     )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        place = {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-            "HF_HOME": str(tmp_path / "home"),
-        }
-        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         done = subprocess.run(
             [sys.executable, "-c", fetch],
-            capture_output=True, text=True, check=False, env=kept | place,
+            capture_output=True, text=True, check=False, env=environment(server, tmp_path),
         )  # fmt: skip
         server.shutdown()
     assert done.returncode == 0, done.stderr
@@ -218,15 +220,10 @@ def test_a_pickle_on_the_hub_is_never_requested(tmp_path):
     handler = type("Hub", (_OnlyPickles,), {"pickled": pickled, "requested": requested})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        place = {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-            "HF_HOME": str(tmp_path / "home"),
-        }
-        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         done = subprocess.run(
             [sys.executable, "-m", "footage", "export", TAG, "--to", "timm",
              "--out", str(tmp_path / "out")],
-            capture_output=True, text=True, check=False, env=kept | place,
+            capture_output=True, text=True, check=False, env=environment(server, tmp_path),
         )  # fmt: skip
         server.shutdown()
     assert done.returncode == 1, done.stderr
