@@ -7,7 +7,7 @@ without the test images that the model had seen before.
 from pathlib import Path
 from typing import Any
 
-from footage.evaluation.results import LINES, RESULTS, ResultRow, read_rows, warnings
+from footage.evaluation.results import LINES, ResultRow, read_file, read_rows, warnings
 from footage.runs import layout
 from footage.text import without_folders
 
@@ -20,7 +20,7 @@ def evidence_of(run: Path) -> dict[str, Any]:
     """
     record = layout.read_record(run)
     folder = run / layout.EVALUATIONS
-    found = [RESULTS.read(file) for file in sorted(folder.glob("*.json"))]
+    found = [read_file(file) for file in sorted(folder.glob("*.json"))]
     found.sort(key=lambda content: content.written)
     on_suites = [row for file in sorted(folder.glob(f"*/*/{LINES}")) for row in read_rows(file)]
     rows = [row for content in found for row in content.rows if not row.baseline]

@@ -36,6 +36,7 @@ from footage.evaluation.leakage import Leakage, sentences
 from footage.io import files
 from footage.io.documents import Document
 from footage.metrics.intervals import few_images, wilson
+from footage.runs import layout, origin
 from footage.runs.environment import environment
 
 SCHEMA_VERSION: Final = 4
@@ -236,8 +237,33 @@ def read_rows(path: str | Path) -> list[ResultRow]:
     if path.is_dir():
         path /= LINES
     if path.suffix == ".jsonl":
-        return ROWS.read_lines(path, appended=False)
-    return RESULTS.read(path).rows
+        return _corrected(ROWS.read_lines(path, appended=False), path)
+    return read_file(path).rows
+
+
+def read_file(path: Path) -> ResultFile:
+    """The content of a JSON file.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of a later version.
+    """
+    found = RESULTS.read(path)
+    if found.model is None:  # a comparison, also of models that are not in this folder
+        return found
+    return msgspec.structs.replace(found, rows=_corrected(found.rows, path))
+
+
+def _corrected(rows: list[ResultRow], path: Path) -> list[ResultRow]:
+    """Correct the origin of a run's weights in its own results, if an earlier version wrote it."""
+    folders = [folder for folder in path.absolute().parents if folder.name == layout.EVALUATIONS]
+    run = folders[0].parent if folders else path
+    if not (run / layout.RUN).is_file():
+        return rows
+    stopping = layout.read_record(run)["stopping"]
+    return [
+        msgspec.structs.replace(row, weights_origin=origin.corrected(row.weights_origin, stopping))
+        for row in rows
+    ]
 
 
 def is_untrained(cells: Mapping[str, ResultRow]) -> bool:

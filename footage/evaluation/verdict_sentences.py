@@ -13,7 +13,7 @@ from footage.evaluation.differences import (
 from footage.evaluation.models import PIXELS
 from footage.evaluation.verdicts import Comparison, place
 from footage.metrics.paired import LEVEL
-from footage.models.load import are_initial
+from footage.runs.origin import are_initial
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:

@@ -32,11 +32,11 @@ from footage.models.config import BackboneConfig, Preprocessing
 from footage.models.options import OWN_OPTIONS
 from footage.runs import checkpoint, layout, records
 from footage.runs.checkpoint import Checkpoint
+from footage.runs.origin import of_step
 from footage.runs.records import ModelRecord, RunRecord
 
 HEADER: Final = "footage"
 """Key of the description in the header of an exported safetensors or ONNX file."""
-_INITIAL: Final = "initial weights of "
 HUB: Final = "hf-hub:"
 """Prefix of the name of a Hugging Face repository, as in timm."""
 TIMM_CONFIG: Final = "config.json"
@@ -155,14 +155,7 @@ def _origin(spec: str, record: RunRecord, found: Checkpoint) -> str:
         if known is None:
             return f"best of the first {step} steps of {spec}, initialised from {initial}"
         step = known
-    if step == 0:
-        return f"{_INITIAL}{spec}, which early stopping kept: {initial}"
-    return f"step {step} of {spec}, initialised from {initial}"
-
-
-def are_initial(weights_origin: str) -> bool:
-    """Whether these are the initial weights of a run, which early stopping kept."""
-    return weights_origin.startswith(_INITIAL)
+    return of_step(step, spec, initial)
 
 
 def earlier_origin(spec: str) -> str:

@@ -11,10 +11,11 @@ from footage import configuration
 from footage.errors import CheckpointError
 from footage.evaluation.comparison_files import COMPARISON, COMPARISONS
 from footage.evaluation.models import UNTRAINED
-from footage.evaluation.results import LINES, RESULTS, ResultRow, read_rows
+from footage.evaluation.results import LINES, ResultRow, read_file, read_rows
 from footage.invariance import results
 from footage.invariance.results import ProfileFile
 from footage.runs import layout
+from footage.runs.results import kept_probe
 from footage.training.config import TrainConfig
 
 
@@ -87,10 +88,7 @@ class Run:
     @property
     def kept_probe(self) -> dict[str, Any]:
         """Probe line of the weights that the run keeps; empty without one."""
-        kept = self.record.get("stopping", {}).get("best_step")
-        return next(
-            (line for line in reversed(self.probes) if kept is None or line["step"] == kept), {}
-        )
+        return kept_probe(self.record, self.probes)
 
     @property
     def advice(self) -> list[str]:
@@ -203,7 +201,7 @@ def _read(path: Path, name: str) -> Run:
         configuration.from_dict(TrainConfig, record["config"])
     lines = layout.read_metrics(path)
     files = sorted((path / layout.EVALUATIONS).glob("*.json"))
-    every = sorted((RESULTS.read(file) for file in files), key=lambda content: content.written)
+    every = sorted((read_file(file) for file in files), key=lambda content: content.written)
     rows = newest([row for content in every for row in content.rows])
     suites = sorted((path / layout.EVALUATIONS).glob(f"*/*/{LINES}"))
     return Run(

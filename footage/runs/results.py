@@ -24,10 +24,13 @@ class TrainingResult(PathResult):
     """Loss of the last step; None before the first."""
     levels: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Value of each level of the objective in the last step."""
+    kept_step: int = 0
+    """Step whose weights the run keeps: with early stopping the best one, else the last one."""
     online_metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Last online metrics of the held-out videos; empty without any."""
+    """Online metrics of these weights on the held-out videos, or the last ones before that step;
+    empty without any."""
     advice: Sequence[str] = ()
-    """Advice that came with them."""
+    """Advice from the last online metrics."""
 
     def views(self) -> Sequence[View]:
         """Return the folder and the numbers, one line each."""
@@ -37,6 +40,9 @@ class TrainingResult(PathResult):
             ("steps", f"{self.step:,} of {self.steps:,}"),
         ]
         rows += [("loss", f"{self.loss:.4g}")] if self.loss is not None else []
+        if self.kept_step != self.step:
+            kept = f"those of step {self.kept_step:,}" if self.kept_step else "the initial ones"
+            rows.append(("weights", f"{kept}, which early stopping kept; their online metrics:"))
         rows += [(name, f"{value:.4g}") for name, value in self.online_metrics.items()]
         rows += [("advice", sentence) for sentence in self.advice]
         return [Fields(rows)]
@@ -50,7 +56,8 @@ def read_result(run: Path) -> TrainingResult:
     """
     record, lines = layout.read_record(run), layout.read_metrics(run)
     last: dict[str, Any] = next((line for line in reversed(lines) if "loss" in line), {})
-    probe: dict[str, Any] = next((line for line in reversed(lines) if "probe" in line), {})
+    probes = [line for line in lines if "probe" in line]
+    kept = record["stopping"].get("best_step", last.get("step", 0))
     return TrainingResult(
         path=run,
         recipe=record["recipe"],
@@ -58,6 +65,19 @@ def read_result(run: Path) -> TrainingResult:
         steps=record["config"]["steps"],
         loss=last.get("loss"),
         levels=last.get("levels", {}),
-        online_metrics=probe.get("probe", {}),
-        advice=probe.get("advice", []),
+        kept_step=int(kept),
+        online_metrics=kept_probe(record, probes).get("probe", {}),
+        advice=probes[-1].get("advice", []) if probes else [],
     )
+
+
+def kept_probe(record: Mapping[str, Any], probes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the online metrics of the weights that a run keeps; empty without any.
+
+    Args:
+        record: The content of run.json.
+        probes: The lines of metrics.jsonl with online metrics.
+    """
+    kept = record.get("stopping", {}).get("best_step")
+    lines = (line for line in reversed(probes) if kept is None or line["step"] == kept)
+    return next(lines, {})

@@ -15,6 +15,7 @@ from footage.models.backbone import Backbone
 from footage.models.config import AdaptConfig
 from footage.models.load import load
 from footage.runs import checkpoint, layout
+from footage.runs.results import read_result
 from footage.training import stopping
 from tests.commands.test_train_stops import send
 from tests.support.training import (
@@ -78,6 +79,11 @@ def test_training_stops_early_and_keeps_the_best_weights(tiny_store, tmp_path, m
         "stopped_early": True,
     }
     assert "stopped early after step 6 of 30: retrieval in held-out videos was best" in caplog.text
+    result = read_result(run)
+    probes = {line["step"]: line["probe"] for line in layout.read_metrics(run) if "probe" in line}
+    assert (result.step, result.kept_step) == (6, 2)
+    assert result.online_metrics == probes[2] != probes[6]
+    assert "those of step 2, which early stopping kept" in repr(result)
     origin = f"of {run}, initialised from random weights, seed 0"
     assert load(run).weights_origin == f"step 2 {origin}"
     forget_best_step(run)
@@ -133,6 +139,7 @@ def test_if_nothing_helps_the_run_keeps_the_initial_weights(
     assert layout.read_record(run)["stopping"]["best_step"] == 0
     kept = f"initial weights of {run}, which early stopping kept: weights of start.safetensors"
     assert load(run).weights_origin.startswith(kept)
+    assert "the initial ones, which early stopping kept" in repr(read_result(run))
     caplog.set_level("INFO", "footage")
     _log_following(run)
     assert "next: train again with a lower --optimizer.learning-rate" in caplog.text

@@ -16,10 +16,12 @@ from footage.evaluation.protocols import PROTOCOLS
 from footage.evaluation.results import RESULTS, ROWS, read_rows, write_file, write_lines
 from footage.invariance.results import PROFILES, read_profiles, write_profiles
 from footage.io.documents import CHECKSUM
+from footage.runs import layout
 from footage.runs.environment import environment
 from footage.suites.vtab.manifest import MANIFEST
 from tests.evaluation.rows import HASH, earlier_identity, labelled, suite, version_2
 from tests.reporting.test_invariance import MEASURED, MODELS
+from tests.support.hand_made_runs import hand_made_run
 from tests.support.mutations import bit_flips, mutations
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments" / "results"
@@ -28,6 +30,7 @@ DESCRIBED = {
     "weights_origin": "step 12 of runs/first",
     "preprocessing": {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
 }  # fmt: skip
+OF_RUN = "of runs/a, initialised from timm weights of x"
 MACHINE = {
     "versions": {"torch": "2.13.0"}, "commit": "abc",
     "machine": {"system": "Linux", "processor": "a", "cores": 2, "accelerator": "none"},
@@ -246,6 +249,34 @@ def test_suite_rows_of_an_earlier_version_are_converted_with_one_notice(tmp_path
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_rows(tmp_path) == expected
     assert caplog.text.count("converted on reading") == 1
+
+
+@pytest.mark.parametrize(
+    ("stopping", "expected"),
+    [
+        ({"last_step": 90, "best_step": 40}, f"step 40 {OF_RUN}"),
+        ({"last_step": 90, "best_step": 90}, f"step 90 {OF_RUN}"),
+        ({"last_step": 120, "best_step": 40}, f"step 90 {OF_RUN}"),  # extended after it
+        ({}, f"step 90 {OF_RUN}"),
+        (
+            {"last_step": 90, "best_step": 0},
+            "initial weights of runs/a, which early stopping kept: timm weights of x",
+        ),
+    ],
+)
+def test_earlier_results_in_a_run_name_the_step_that_early_stopping_kept(
+    stopping, expected, tmp_path
+):
+    run = hand_made_run(tmp_path / "run")
+    layout.write_record(run, layout.read_record(run) | {"stopping": stopping})
+    rows = [labelled(weights_origin=f"step 90 {OF_RUN}"), labelled(weights_origin="random")]
+    write_file(run / "evaluations" / "a.json", DESCRIBED, rows)
+    write_file(run / "evaluations" / "comparisons" / "a.json", None, rows)
+    write_lines(run / "evaluations" / "vtab" / "model", rows)
+    for path in ("a.json", "vtab/model"):
+        found = [row.weights_origin for row in read_rows(run / "evaluations" / path)]
+        assert found == [expected, "random"]
+    assert read_rows(run / "evaluations" / "comparisons" / "a.json") == rows  # of several models
 
 
 def test_every_mutation_of_an_earlier_file_is_one_error_with_a_hint():
