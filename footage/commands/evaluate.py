@@ -363,10 +363,11 @@ def labelled_tasks(labelled: Sequence[str | Path], config: EvaluateConfig) -> li
     Raises:
         ConfigError: A folder cannot be used, or a protocol needs a suite.
     """
-    unknown = [name for name in config.protocols if name not in PROBES]
-    if unknown:
+    trained = [each.name for each in named(config.protocols) if not each.frozen]
+    if trained:
         raise ConfigError(
-            f"on labelled images protocols must be some of {', '.join(PROBES)}, got {unknown}",
+            f"on labelled images protocols must be some of {', '.join(PROBES)} and N-shot,"
+            f" got {', '.join(trained)}",
             "other protocols need a suite: --suite folder --data DIR",
         )
     tasks = [open_task(path, config.seed) for path in labelled]

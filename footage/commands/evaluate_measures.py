@@ -14,9 +14,10 @@ from footage.evaluation import models
 from footage.evaluation.dataset import Task
 from footage.evaluation.execution import Entry, Evaluation, Job
 from footage.evaluation.features import FeatureExtractor, extract, refuse_unreadable
+from footage.evaluation.few_shot import nearest_mean
 from footage.evaluation.finetune import LabelledPixels, fine_tune
 from footage.evaluation.models import EvaluatedModel
-from footage.evaluation.probes import PROBES, Examples
+from footage.evaluation.probes import MAJORITY, PROBES, Examples
 from footage.evaluation.protocols import Protocol
 from footage.training.live_memory import peak_bytes, tensors_of
 from footage.training.loader import free_memory
@@ -82,7 +83,7 @@ def embedding_of(
     fitted = sum(
         _probe_seconds(entry.protocol, widths[entry.model], task.num_classes)
         for entry in entries
-        if entry.protocol.adapt in PROBES
+        if entry.protocol.adapt != MAJORITY
     )
     return Embedding(seconds, weights + peak, sum(widths.values()), fitted)
 
@@ -120,7 +121,10 @@ def _probe_seconds(protocol: Protocol, width: int, num_classes: int) -> float:
         Examples(features[split:], labels[split:]),
     )
     start = time.perf_counter()
-    PROBES[protocol.adapt](train, val, num_classes)
+    if protocol.shots:
+        nearest_mean(train, val)
+    else:
+        PROBES[protocol.adapt](train, val, num_classes)
     return (time.perf_counter() - start) / count
 
 

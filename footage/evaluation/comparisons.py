@@ -16,7 +16,7 @@ from footage.evaluation.models import BASELINES
 from footage.evaluation.probes import MAJORITY
 from footage.evaluation.results import MODEL, ResultRow
 from footage.metrics.intervals import Interval, difference
-from footage.metrics.paired import Hits, PairedTask, paired_interval, spread
+from footage.metrics.paired import Hits, PairedTask, paired_interval, spreads
 
 BETTER: Final = "better"
 WORSE: Final = "worse"
@@ -60,8 +60,8 @@ def _interval(ours: ResultRow, theirs: ResultRow) -> Interval:
     if not (ours.hits and theirs.hits and ours.images == theirs.images):
         return difference(ours.value, ours.num_test, theirs.value, theirs.num_test)
     task = PairedTask(_hits(ours), _hits(theirs), 1.0)
-    spreads = (spread(ours.seed_values), spread(theirs.seed_values))
-    return paired_interval([task], (_mean, _mean), spreads)
+    both = spreads(ours.seed_values, theirs.seed_values, is_paired=ours.has_draws)
+    return paired_interval([task], (_mean, _mean), both)
 
 
 def _hits(row: ResultRow) -> Hits:

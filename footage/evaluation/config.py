@@ -15,9 +15,9 @@ class EvaluateConfig:
     """Evaluation settings."""
 
     protocols: tuple[str, ...] = FROZEN
-    """Evaluation protocols: knn and linear use frozen features. With --suite also lightweight
-    (as in VTAB), bit-hyperrule, petl, heavy, heavy-N for N trials, pocket-fast, and
-    pocket-finetune."""
+    """Evaluation protocols: knn, linear and N-shot, with N labelled images per class, use frozen
+    features. With --suite also lightweight (as in VTAB), bit-hyperrule, petl, heavy, heavy-N for N
+    trials, pocket-fast, and pocket-finetune."""
 
     seed: int = 0
     """Seed for the split and the untrained network. With --suite, the protocol sets the seeds."""

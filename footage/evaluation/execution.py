@@ -176,7 +176,7 @@ def frozen_left(evaluation: Evaluation, task: Task) -> dict[int, TestSet]:
     return {
         number: test
         for number, test in tests.items()
-        if not test.is_answered(evaluation.entries[number].protocol.seeds[0])
+        if not all(test.is_answered(seed) for seed in evaluation.entries[number].protocol.seeds)
     }
 
 

@@ -22,6 +22,7 @@ import torch
 from footage.errors import ConfigError
 from footage.evaluation import models
 from footage.evaluation.features import extract, refuse_unreadable
+from footage.evaluation.few_shot import drawn, nearest_mean
 from footage.evaluation.finetune import classify_files, classify_pixels, fine_tune, read_part
 from footage.evaluation.models import EvaluatedModel
 from footage.evaluation.probes import MAJORITY, PROBES, Examples, Fitted, majority
@@ -132,18 +133,24 @@ def evaluate_frozen(
     for context, test in zip(contexts, tests, strict=True):
         features = torch.split(extracted.features[context.model], [len(part) for part in parts])
         train, val = (Examples(*each) for each in zip(features[:2], labels, strict=True))
-        adapt = context.protocol.adapt
-        probe = majority if adapt == MAJORITY else PROBES[adapt]
-        fitted = probe(train, val, task.num_classes)
-        unseen = features[2]
+        for seed in context.protocol.seeds:
+            fitted = _fit(context.protocol, train, val, task, seed)
 
-        def classify(
-            _: Sequence[Path], fitted: Fitted = fitted, unseen: Features = unseen
-        ) -> Answers:
-            return fitted.predict(unseen).numpy()
+            def classify(
+                _: Sequence[Path], fitted: Fitted = fitted, unseen: Features = features[2]
+            ) -> Answers:
+                return fitted.predict(unseen).numpy()
 
-        selection = Selection(dict(fitted.selected), fitted.validation_accuracy)
-        test.score(context.protocol.seeds[0], selection, classify)
+            selection = Selection(dict(fitted.selected), fitted.validation_accuracy)
+            test.score(seed, selection, classify)
+
+
+def _fit(protocol: Protocol, train: Examples, val: Examples, task: TrainVal, seed: int) -> Fitted:
+    """Fit the classifier of a frozen protocol."""
+    if protocol.shots:
+        return nearest_mean(drawn(train, protocol.shots, seed, task.name), val)
+    probe = majority if protocol.adapt == MAJORITY else PROBES[protocol.adapt]
+    return probe(train, val, task.num_classes)
 
 
 def _setting_path(records: Path, task: TrainVal, number: int) -> Path:

@@ -12,10 +12,13 @@ Deviation: resized pixels are rounded to 8 bits, which the VTAB code does not do
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from footage import configuration
 from footage.errors import ConfigError, UnknownNameError
+from footage.evaluation.few_shot import DRAWS
 from footage.evaluation.probes import INVERSE_PENALTIES, MAJORITY, NEIGHBOURS, TEMPERATURES
+from footage.evaluation.results import DRAWN
 from footage.optim.config import OptimizerConfig
 from footage.optim.schedules import ScheduleConfig
 from footage.seeding import generator
@@ -40,8 +43,10 @@ class Protocol:
     """A way to evaluate a model on a task; every row of results records its name."""
 
     name: str
-    adapt: Literal["fine-tune", "linear", "knn", "majority"]
+    adapt: Literal["fine-tune", "linear", "knn", "nearest-mean", "majority"]
     """Train the whole network with a zero-initialised linear head, or the name of a probe."""
+    shots: int = 0
+    """Labelled images per class, drawn anew for each seed; 0 uses the whole training part."""
     settings: tuple[Setting, ...] = ()
     """The grid for fine-tuning; probes have their own."""
     seeds: tuple[int, ...] = (0,)
@@ -68,7 +73,15 @@ class Protocol:
     @property
     def seed_rule(self) -> str:
         """Description of how seeds are reduced to one number."""
-        return "one run" if len(self.seeds) == 1 else f"{self.aggregate} of {len(self.seeds)} seeds"
+        if len(self.seeds) == 1:
+            return "one run"
+        return f"{self.aggregate} of {len(self.seeds)} {DRAWN if self.shots else 'seeds'}"
+
+
+def described(protocol: Protocol) -> dict[str, Any]:
+    """A protocol as JSON values, those of earlier versions unchanged."""
+    plain = configuration.to_dict(protocol)
+    return plain if protocol.shots else {key: plain[key] for key in plain.keys() - {"shots"}}
 
 
 def _sgd(learning_rate: float, steps: int, batch_size: int, schedule: ScheduleConfig) -> Setting:
@@ -188,11 +201,23 @@ def _trial(number: int) -> Setting:
     )
 
 
+def few_shot(shots: int) -> Protocol:
+    """A few labelled images per class and the nearest class mean, see `few_shot`."""
+    return Protocol(
+        name=f"{shots}-shot",
+        adapt="nearest-mean",
+        shots=shots,
+        seeds=tuple(range(DRAWS)),
+        aggregate="mean",
+        resize="area",
+    )
+
+
 PROTOCOLS: Final[dict[str, Protocol]] = {
     each.name: each
     for each in (KNN, LINEAR, LIGHTWEIGHT, BIT_HYPERRULE, PETL, heavy(), POCKET_FINETUNE)
 }
-"""All protocols by name, except `heavy-N` with N trials."""
+"""All protocols by name, except `heavy-N` with N trials and `N-shot` with N labels per class."""
 
 BUNDLES: Final[dict[str, tuple[str, ...]]] = {"pocket-fast": ("knn", "linear")}
 """One name for several protocols; rows carry the names of these."""
@@ -205,18 +230,19 @@ def protocols(names: tuple[str, ...]) -> tuple[Protocol, ...]:
         ConfigError: No name is given, or one is unknown.
     """
     single = [part for name in names for part in BUNDLES.get(name, (name,))]
-    unknown = [name for name in single if name not in PROTOCOLS and not _heavy_trials(name)]
-    known = [*PROTOCOLS, *BUNDLES, "heavy-N"]
+    found = {name: _protocol(name) for name in single}
+    known = [*PROTOCOLS, *BUNDLES, "heavy-N", "N-shot"]
+    unknown = [name for name, protocol in found.items() if protocol is None]
     if unknown:
         raise UnknownNameError("protocol", unknown[0], known)
     if not single:
         raise ConfigError("no protocol was given", f"choose from {', '.join(known)}")
-    return tuple(
-        PROTOCOLS[name] if name in PROTOCOLS else heavy(_heavy_trials(name))
-        for name in dict.fromkeys(single)
-    )
+    return tuple(protocol for protocol in found.values() if protocol)
 
 
-def _heavy_trials(name: str) -> int:
-    found = re.fullmatch(r"heavy-([1-9][0-9]{0,3})", name)
-    return int(found[1]) if found else 0
+def _protocol(name: str) -> Protocol | None:
+    if searched := re.fullmatch(r"heavy-([1-9][0-9]{0,3})", name):
+        return PROTOCOLS.get(name) or heavy(int(searched[1]))
+    if drawn := re.fullmatch(r"([1-9][0-9]{0,2})-shot", name):
+        return few_shot(int(drawn[1]))
+    return PROTOCOLS.get(name)

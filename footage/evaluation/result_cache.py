@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import torch
 
-from footage import configuration
 from footage.errors import ConfigError, FootageError, OutputError
+from footage.evaluation import protocols
 from footage.evaluation.dataset import Task
 from footage.evaluation.digests import DIGITS
 from footage.evaluation.execution import Entry, Evaluation
@@ -123,7 +123,7 @@ def _folder() -> Path:
 
 def _key(content: str, entry: Entry, task: Task) -> str:
     on_gpu = torch.cuda.is_available() and not entry.protocol.frozen
-    protocol = configuration.to_dict(entry.protocol)
+    protocol = protocols.described(entry.protocol)
     parts = [VERSION, content, protocol, task.images, "bfloat16" if on_gpu else "float32"]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[: 2 * DIGITS]
 

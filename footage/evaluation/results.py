@@ -51,6 +51,9 @@ MODEL: Final = "model"
 NEAREST: Final = "nearest frame"
 """The protocol of retrieval in held-out videos, which needs no labels."""
 
+DRAWN: Final = "draws of labelled images"
+"""End of the seed rule of few-shot protocols."""
+
 GENERATION: Final = "v2"
 """VTAB protocol with settings selected on 200 of the 1000 images. v1 has no such part."""
 
@@ -124,6 +127,11 @@ class ResultRow(Record, frozen=True):
         for text in self.hits:
             unpacked(text, self.num_test)
         msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether its seeds are draws of labelled images, the same for all models."""
+        return self.seed_rule.endswith(DRAWN)
 
     @property
     def role(self) -> str:

@@ -22,7 +22,7 @@ import torch
 
 from footage import configuration
 from footage.errors import ConfigError
-from footage.evaluation import models, result_cache
+from footage.evaluation import models, protocols, result_cache
 from footage.evaluation.dataset import OTHER, Task
 from footage.evaluation.digests import DIGITS, TaskImages, task_images
 from footage.evaluation.execution import (
@@ -315,7 +315,7 @@ def _identity(
         "schema_version": SCHEMA_VERSION,
         "suite": evaluation.suite,
         "model": described[entry.model],
-        "protocol": configuration.to_dict(entry.protocol),
+        "protocol": protocols.described(entry.protocol),
     }
 
 

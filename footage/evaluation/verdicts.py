@@ -32,7 +32,7 @@ from footage.evaluation.differences import (
 from footage.evaluation.hits import unpacked
 from footage.evaluation.models import CHANCE, PIXELS, RANDOM
 from footage.evaluation.results import ResultRow
-from footage.metrics.paired import LEVEL, Aggregate, PairedTask, paired_interval, spread
+from footage.metrics.paired import LEVEL, Aggregate, PairedTask, paired_interval, spreads
 from footage.results import Fields, Result, View, jsonable
 
 HEADLINE: Final = "linear"
@@ -254,8 +254,12 @@ def _difference(
         PairedTask(_hits(first, task), _hits(other, task), weight)
         for task, weight in weights.items()
     ]
-    spreads = (spread(first.seed_values(weights)), spread(other.seed_values(weights)))
-    low, high = paired_interval(tasks, (_aggregate(first), _aggregate(other)), spreads, level=level)
+    both = spreads(
+        first.seed_values(weights),
+        other.seed_values(weights),
+        is_paired=len(first.runs) == len(other.runs) == 1 and first.rows[0].has_draws,
+    )
+    low, high = paired_interval(tasks, (_aggregate(first), _aggregate(other)), both, level=level)
     return Difference(
         protocol=protocol,
         tasks=tuple(weights),

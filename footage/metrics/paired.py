@@ -56,6 +56,22 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.std(values, ddof=1)) / math.sqrt(len(values)), len(values) - 1)
 
 
+def spreads(
+    ours: Sequence[float], theirs: Sequence[float], *, is_paired: bool
+) -> tuple[Spread, Spread]:
+    """Measure the spread of two models over their seeds.
+
+    Args:
+        ours: The values of the seeds of the first model.
+        theirs: Those of the second model.
+        is_paired: Whether both models have the same seeds, such as draws of labelled images; then
+            the first spread is that of the differences, and the second one is 0.
+    """
+    if is_paired:
+        return spread([one - other for one, other in zip(ours, theirs, strict=True)]), spread([])
+    return spread(ours), spread(theirs)
+
+
 def paired_interval(
     tasks: Sequence[PairedTask],
     aggregates: tuple[Aggregate, Aggregate],

@@ -6,7 +6,7 @@ from scipy import stats
 
 from footage.metrics import paired
 from footage.metrics.intervals import difference
-from footage.metrics.paired import PairedTask, Spread, paired_interval, spread
+from footage.metrics.paired import PairedTask, Spread, paired_interval, spread, spreads
 
 ONE_RUN = (Spread(0.0, 0), Spread(0.0, 0))
 
@@ -74,6 +74,14 @@ def test_several_seeds_widen_the_interval_by_their_spread():
     assert few.low < 0 < alone.low
     assert few.high - few.low > many.high - many.low > alone.high - alone.low
     assert spread([0.5]) == (0.0, 0)
+
+
+def test_shared_draws_of_labels_widen_the_interval_only_by_the_spread_of_the_differences():
+    ours, theirs = [0.5, 0.7, 0.6], [0.45, 0.66, 0.54]
+    first, second = spreads(ours, theirs, is_paired=True)
+    assert second == Spread(0.0, 0)
+    assert first == pytest.approx(spread([0.05, 0.04, 0.06]))
+    assert spreads(ours, theirs, is_paired=False) == (spread(ours), spread(theirs))
 
 
 def test_a_mean_over_tasks_is_narrower_than_each_task():
