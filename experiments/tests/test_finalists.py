@@ -4,7 +4,7 @@ import pytest
 
 from experiments import compare, finalists
 from experiments.compare import read_lines
-from footage.commands.evaluate import SUITES
+from footage.commands.evaluate_suites import SUITES
 from footage.suites.task_spec import TaskRow
 from tests.evaluation import miniature
 

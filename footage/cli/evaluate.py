@@ -42,7 +42,7 @@ def _evaluate(
         ),
     ] = (),
     suite: Annotated[
-        str, optional("SUITE", "Task suite: vtab, pocket, or folder (custom tasks).")
+        str, optional("SUITE", "Task suite: vtab, pocket, pocket-video, or folder (custom tasks).")
     ] = "",
     data: Annotated[str, optional("DIR", "Folder of the suite's tasks.")] = "",
     out: Annotated[

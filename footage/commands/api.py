@@ -138,7 +138,7 @@ def evaluate(  # noqa: PLR0913
     Args:
         model: A model, or a list of them.
         labels: Labelled folders, or list files.
-        suite: vtab, pocket, or folder (custom tasks).
+        suite: vtab, pocket, pocket-video, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
         out: Where to write results: a JSON file, or a folder for a suite.
         config: Protocols, seed and sizes; the defaults when omitted.

@@ -9,42 +9,36 @@ The first of several models is compared with each of the others, a single one wi
 network. Answers of earlier evaluations are reused by content, see `result_cache`.
 """
 
-import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from footage import arguments
 from footage.arguments import Location, Locations
-from footage.errors import ConfigError, UnknownNameError
+from footage.commands.evaluate_suites import suite_evaluations
+from footage.errors import ConfigError
 from footage.evaluation import execution, runner
 from footage.evaluation.averages import summarise
 from footage.evaluation.comparison_files import (
-    folder_name_of,
     without_repeats,
     write_comparison,
 )
 from footage.evaluation.config import EvaluateConfig
-from footage.evaluation.dataset import OTHER, Task, open_task
+from footage.evaluation.dataset import Task, open_task
 from footage.evaluation.folders import Evaluated, evaluate_folders
 from footage.evaluation.held_out import evaluate_held_out
 from footage.evaluation.models import (
-    CHANCE,
     UNKNOWN,
     EvaluatedModel,
     FeatureFunction,
-    with_baselines,
 )
 from footage.evaluation.outcome import Results
 from footage.evaluation.probes import PROBES
 from footage.evaluation.protocols import protocols as named
 from footage.evaluation.results import NEAREST, ResultRow
-from footage.evaluation.suite import Suite
 from footage.evaluation.verdict_sentences import verdict
 from footage.evaluation.verdicts import compare
-from footage.images.common import some
 from footage.io.copies import on_local_copies
 from footage.io.walk import text
 from footage.keywords import configured
@@ -52,21 +46,8 @@ from footage.models.config import Preprocessing
 from footage.models.load import require_known
 from footage.processes.shards import parse_shard
 from footage.progress import ProgressBar, progress_bar
-from footage.runs import layout
-from footage.suites import pocket
-from footage.suites.task_spec import TaskRow
-from footage.suites.vtab import tasks as vtab
-from footage.suites.vtab.folder import open_suite, task_folders
 
 log = logging.getLogger(__name__)
-
-SUITES: Final[dict[str, tuple[str, Sequence[TaskRow]]]] = {
-    "vtab": ("vtab-1k", vtab.ROWS),
-    "pocket": ("pocket", pocket.COUNTED),
-    "folder": ("", ()),
-}
-"""Name in results and table of each suite; a folder of custom tasks has neither."""
-
 
 Evaluable = Location | FeatureFunction
 """A model to evaluate."""
@@ -96,7 +77,7 @@ def evaluate(
             from normalised images (B, 3, H, W) to features (B, D); on a suite also `pixels`. Or a
             list of them: the first one is compared with each of the others.
         labels: Folders with one subfolder per class, or list files.
-        suite: vtab, pocket, or folder (custom tasks).
+        suite: vtab, pocket, pocket-video, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
         out: A JSON file for all results on labelled images; a folder for those on a suite, by
             default RUN/evaluations or evaluations.
@@ -211,108 +192,6 @@ def _on_suite(
     if len(models) > 1:
         files += write_comparison(rows[0].suite, models, rows, compared, out, is_suite=True)
     return Results(rows, summaries, files, "", compared, verdict(compared))
-
-
-def suite_evaluations(
-    models: Sequence[EvaluatedModel], name: str, data: str, out: str, config: EvaluateConfig
-) -> list[tuple[execution.Evaluation, Path]]:
-    """Return the evaluation of each model on a suite, and the folder of its results.
-
-    Raises:
-        ConfigError: The suite or its tasks do not exist.
-    """
-    return [
-        _suite_evaluation(
-            each,
-            name,
-            data,
-            str(Path(out) / folder_name_of(each)) if out and len(models) > 1 else out,
-            config,
-        )
-        for each in models
-    ]
-
-
-def _suite_evaluation(
-    model: EvaluatedModel, name: str, data: str, out: str, config: EvaluateConfig
-) -> tuple[execution.Evaluation, Path]:
-    """Return the evaluation of one model, and its folder.
-
-    Raises:
-        ConfigError: The suite or its tasks do not exist.
-    """
-    if name not in SUITES:
-        raise UnknownNameError("suite", name, SUITES)
-    if not str(data):
-        hint = f"add --data DIR; to build it, {pocket.BUILD_HINT}" if name == "pocket" else ""
-        raise ConfigError(f"--suite {name} needs its images", hint or "add --data DIR")
-    suite_name, rows = SUITES[name]
-    folders = task_folders(Path(data), rows)
-    if rows and folders and not {row.name for row in rows} & folders.keys():
-        raise ConfigError(
-            f"{str(data)!r} does not contain any task of {suite_name}; it contains"
-            f" {some(list(folders))}",
-            f"the tasks of {suite_name} are {some([row.name for row in rows])}; for custom tasks,"
-            " use --suite folder",
-        )
-    table = {row.name: row.group for row in rows} or dict.fromkeys(folders, OTHER)
-    suite = open_suite(data, rows, name=suite_name or _own_name(Path(data)), only=config.tasks)
-    folder = Path(out) if out else _default_out(model, suite, is_known=bool(suite_name))
-    protocols = named(config.protocols)
-    entries = [
-        execution.entry(each, protocol, place.resolve() / protocol.name)
-        for each, place in _places(model, folder, is_own=bool(out)).items()
-        for protocol in execution.protocols_of(each, protocols)
-        if each == model or protocol.frozen
-    ]
-    evaluation = execution.Evaluation(
-        entries=tuple(entries),
-        tasks=suite.tasks,
-        out=folder.resolve(),
-        batch_size=config.batch_size,
-        workers=config.workers,
-        executor=config.executor,
-        ray_address=config.ray_address,
-        is_merge=config.merge,
-        suite=suite.name,
-        table=table,
-        replaces=not out,
-    )
-    return evaluation, folder
-
-
-def _places(model: EvaluatedModel, folder: Path, *, is_own: bool) -> dict[EvaluatedModel, Path]:
-    """The folders of a model's baselines and its own; a baseline alone has none of them.
-
-    Args:
-        model: The model under test.
-        folder: The folder of its results.
-        is_own: Whether the user chose the folder.
-    """
-    if model.baseline:
-        return {model: folder}
-    names = {each: each.baseline for each in with_baselines(model) if each.baseline != CHANCE}
-    return {model: folder} | {
-        each: folder / name if is_own else folder.with_name(f"{folder.name}-{name}")
-        for each, name in names.items()
-        if name
-    }
-
-
-def _own_name(data: Path) -> str:
-    """The name of a custom suite: that of its folder, unless a known suite has that name."""
-    name = text(data.resolve().name)
-    return f"{name} (own tasks)" if name in {known for known, _ in SUITES.values()} else name
-
-
-def _default_out(model: EvaluatedModel, suite: Suite, *, is_known: bool) -> Path:
-    """The default output folder; two folders of tasks with the same name have separate ones."""
-    name = suite.name
-    if not is_known:
-        name += "-" + hashlib.sha256(os.fsencode(suite.path.resolve())).hexdigest()[:8]
-    if model.run:
-        return model.run / layout.EVALUATIONS / (f"{name}-untrained" if model.untrained else name)
-    return Path(layout.EVALUATIONS) / name / folder_name_of(model)
 
 
 def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Evaluated:

@@ -13,6 +13,7 @@ from footage.arguments import Location, Locations
 from footage.commands import evaluate
 from footage.commands.evaluate import Evaluable
 from footage.commands.evaluate_measures import Embedding, Tuning, embedding_of, tuning_of
+from footage.commands.evaluate_suites import suite_evaluations
 from footage.commands.requirements import Requirements, duration, size
 from footage.errors import ConfigError
 from footage.evaluation import execution, result_cache, runner
@@ -105,7 +106,7 @@ def dry_run(
     several = evaluate.several(model)
     tested = [evaluate.checked(each, paths, suite, config, preprocessing) for each in several]
     if suite:
-        found = evaluate.suite_evaluations(tested, suite, data, out, config)
+        found = suite_evaluations(tested, suite, data, out, config)
         evaluations = [(evaluation, set[str]()) for evaluation, _ in found]
         folder = found[0][1]
     else:

@@ -22,7 +22,9 @@ from footage.io.documents import Document
 
 Rule = Literal["tasks", "groups"]
 
-GROUPS: Final = ("natural", "specialized", "structured", OTHER)
+GROUPS: Final = (
+    "natural", "specialized", "structured", "instances", "robustness", "in-domain", OTHER
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,7 +64,7 @@ class Task:
     classes: tuple[str, ...] = ()
     """Class names in the order of their numbers; empty if they are unknown."""
     group: str = OTHER
-    """natural, specialized, structured, or other."""
+    """Group of the task in its suite, such as natural, or other."""
     deviations: tuple[str, ...] = ()
     """Differences from the exact protocol, such as "lossy JPEG dump"."""
     images: str = ""

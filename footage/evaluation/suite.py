@@ -11,7 +11,7 @@ class Suite:
     """The tasks of one folder."""
 
     name: str
-    """vtab-1k, pocket, or the folder's own name."""
+    """vtab-1k, pocket, pocket-video, or the folder's own name."""
     path: Path
     tasks: tuple[Task, ...]
     missing: tuple[str, ...]

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["natural", "specialized", "structured", "other"]
+Group = Literal[
+    "natural", "specialized", "structured", "instances", "robustness", "in-domain", "other"
+]
 
 Pixels = Literal["lossless", "jpeg", "unknown"]
 

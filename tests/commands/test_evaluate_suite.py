@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 import footage
 from footage import cli
-from footage.commands.evaluate import SUITES, EvaluateConfig, Results
+from footage.commands.evaluate import EvaluateConfig, Results
+from footage.commands.evaluate_suites import SUITES
 from footage.errors import ConfigError
 from footage.evaluation import models
 from footage.evaluation.dataset import Task

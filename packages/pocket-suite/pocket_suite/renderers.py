@@ -1,9 +1,11 @@
-"""The registry of the suite: the functions that render each task."""
+"""The registry of both suites: the functions that render each task."""
 
 from collections.abc import Callable
 from typing import Final
 
+from footage.suites.pocket_video import CORRUPTED, corrupted_name
 from pocket_suite.clipart import open_clipart
+from pocket_suite.corruptions import corrupted
 from pocket_suite.digits import open_digits
 from pocket_suite.doom import close_game, open_doom
 from pocket_suite.drawing import OpenRenderer
@@ -14,8 +16,9 @@ from pocket_suite.objects import open_azimuth, open_elevation
 from pocket_suite.scenes import open_count, open_distance
 from pocket_suite.sprites import open_location, open_orientation
 from pocket_suite.vehicles import open_distance as open_vehicle_distance
+from pocket_suite.views import open_views
 
-OPEN_RENDERER: Final[dict[str, OpenRenderer]] = {
+_CLEAN: Final[dict[str, OpenRenderer]] = {
     "fashion": open_fashion,
     "clipart": open_clipart,
     "object-instance": open_instance,
@@ -29,7 +32,13 @@ OPEN_RENDERER: Final[dict[str, OpenRenderer]] = {
     "scene-count": open_count,
     "scene-distance": open_distance,
     "vehicle-distance": open_vehicle_distance,
+    "instance": open_views,
 }
+
+OPEN_RENDERER: Final = _CLEAN | {
+    corrupted_name(name): corrupted(_CLEAN[name]) for name in CORRUPTED
+}
+"""Functions that open the renderer of each task."""
 
 CLOSE_RENDERER: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
 """Functions that end the programs started by a task."""

@@ -9,7 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 from PIL import Image, ImageFont
-from pocket_suite import clipart, digits, fashion, instances, landcover, meshes, photos, vehicles
+from pocket_suite import clipart, digits, fashion, landcover, meshes, photos, vehicles, views
 
 FONT = ImageFont.load_default(size=12).font_bytes
 """The TrueType font that is part of Pillow."""
@@ -134,7 +134,7 @@ f 2 6 7 3
 
 
 def models(folder, draws):
-    names = {*instances.MODELS, *vehicles.VEHICLES, *vehicles.OTHERS}
+    names = {*views.OBJECTS, *vehicles.VEHICLES, *vehicles.OTHERS}
     names |= {name for of_category in vehicles.CATEGORIES.values() for name in of_category}
     home = folder / meshes.PACKAGE / "usr/share/sweethome3d/furniture"
     home.mkdir(parents=True)

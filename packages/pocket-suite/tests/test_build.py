@@ -13,7 +13,7 @@ from pocket_suite import cli
 from pocket_suite.build import build
 
 from footage.errors import ConfigError
-from footage.suites.pocket import TASKS, row
+from footage.suites.pocket import TASKS, WALLPAPERS, row
 from footage.suites.vtab import manifest
 from footage.suites.vtab.folder import open_suite
 
@@ -133,7 +133,9 @@ def test_a_task_without_its_source_is_listed_as_missing_until_it_is_available(
 
 def test_a_dropped_task_is_drawn_only_on_request(tmp_path, monkeypatch):
     kept, gone = (row(name) for name in SPRITES)
-    monkeypatch.setattr(building, "TASKS", [kept, dataclasses.replace(gone, dropped="no use")])
+    monkeypatch.setitem(
+        building.SUITES, "pocket", [kept, dataclasses.replace(gone, dropped="no use")]
+    )
     out = tmp_path / "suite"
     built = build(out, most=5)
     assert (built.tasks, built.missing) == ((kept.name,), {})
@@ -154,14 +156,32 @@ def test_a_folder_of_something_else_is_refused(miniature, tmp_path):
 
 def test_the_command_line_builds_and_reports_the_tasks(tmp_path, capsys, monkeypatch):
     small = dataclasses.replace(row("sprite-location"), num_train=5, num_val=5, num_test=5)
-    monkeypatch.setattr(building, "TASKS", [small])
+    monkeypatch.setitem(building.SUITES, "pocket", [small])
     out = tmp_path / "suite"
     assert cli.main(["build", "--out", str(out), "--workers", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(out / "sprite-location")]
     words = ["build", "--out", str(out), "--tasks", "spritelocation"]
-    assert cli.main(words) == 1
-    assert "tasks: sprite-location" in capsys.readouterr().err
+    assert cli.main(words) == 2
+    assert "did you mean sprite-location?" in capsys.readouterr().err
     assert cli.main(["burn"]) == 2
+
+
+def test_each_suite_has_a_folder_of_its_own(miniature, tmp_path, assets, monkeypatch):
+    monkeypatch.setattr(building, "_provide", lambda *_: {})
+    out = tmp_path / "video"
+    tasks = ["instance", "clipart-corrupted"]
+    for name in (*WALLPAPERS, "sweethome3d-furniture", "openclipart-png"):
+        (out / ".work" / "assets").mkdir(parents=True, exist_ok=True)
+        (out / ".work" / "assets" / name).symlink_to(assets / name)
+    built = build(out, suite="pocket-video", tasks=tasks, most=8)
+    assert built.tasks == tuple(tasks)
+    assert json.loads((out / "manifest.json").read_text())["suite"] == "pocket-video"
+    with pytest.raises(ConfigError, match="not the manifest of a pocket suite"):
+        build(out, tasks=SPRITES, most=8)
+    with pytest.raises(ConfigError, match="unknown task 'instance'"):
+        build(miniature, tasks=["instance"], most=10)
+    with pytest.raises(ConfigError, match="unknown suite 'pocket-films'"):
+        build(out, suite="pocket-films", most=8)
 
 
 def engines():

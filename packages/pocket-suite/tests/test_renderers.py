@@ -7,10 +7,16 @@ import pytest
 from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, png
 from pocket_suite.renderers import OPEN_RENDERER
 
-from footage.suites.pocket import SOURCES, TASKS, row
+from footage.suites import pocket, pocket_video
+from footage.suites.pocket import SOURCES
 
+TASKS = (*pocket.TASKS, *pocket_video.TASKS)
 NAMES = [task.name for task in TASKS]
 FEW = {"train800": 8, "val200": 5, "test": 8}
+
+
+def row(name):
+    return next(task for task in TASKS if task.name == name)
 
 
 def renderer(name, assets, seed=0):
@@ -21,10 +27,12 @@ def renderer(name, assets, seed=0):
 
 
 def test_every_row_has_a_renderer_and_every_need_a_source():
-    assert list(OPEN_RENDERER) == NAMES
+    assert set(OPEN_RENDERER) == set(NAMES)
     assert len(set(NAMES)) == len(NAMES)
     assert {need for task in TASKS for need in task.needs} == set(SOURCES)
-    assert {task.group for task in TASKS} == {"natural", "specialized", "structured"}
+    groups = {"natural", "specialized", "structured"}
+    assert {task.group for task in pocket.TASKS} == groups
+    assert groups.isdisjoint(task.group for task in pocket_video.TASKS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,48 @@
+"""The table of the pocket-video suite: small tasks that ask what videos may teach and images not.
+
+    instances     an object from sides that no labelled image shows
+    robustness    tasks of the pocket suite with corrupted test images
+
+Like the pocket suite, it is not VTAB. Use `N-shot` protocols for the few labels of a typical user.
+"""
+
+from typing import Final
+
+from footage.suites.pocket import BUILD_HINT as POCKET_HINT
+from footage.suites.pocket import WALLPAPERS, PocketRow, row
+
+NAME: Final = "pocket-video"
+
+BUILD_HINT: Final = f"{POCKET_HINT} --suite {NAME}"
+"""Instructions for getting the images of the suite."""
+
+CORRUPTED: Final = ("clipart", "object-instance", "scene-digits", "landcover", "vehicle-distance")
+"""Tasks of the pocket suite that have a version with corrupted test images."""
+
+
+def corrupted_name(name: str) -> str:
+    """Return the name of the version of a task with corrupted test images."""
+    return f"{name}-corrupted"
+
+
+def _corrupted(clean: PocketRow) -> PocketRow:
+    return PocketRow(
+        name=corrupted_name(clean.name),
+        group="robustness",
+        num_classes=clean.num_classes,
+        num_test=clean.num_test,
+        mirrors=clean.mirrors,
+        needs=clean.needs,
+    )
+
+
+TASKS: Final = (
+    PocketRow(
+        name="instance",
+        group="instances",
+        num_classes=40,
+        mirrors="",
+        needs=("sweethome3d-furniture", *WALLPAPERS),
+    ),
+    *(_corrupted(row(name)) for name in CORRUPTED),
+)
