@@ -22,7 +22,7 @@ def run(words: Sequence[str]) -> None:
     parsing.run(_evaluate, words, "footage evaluate", deprecated=DEPRECATED)
 
 
-def _evaluate(
+def _evaluate(  # noqa: PLR0913
     models: Annotated[
         tuple[str, ...],
         Positional,
@@ -45,6 +45,10 @@ def _evaluate(
         str, optional("SUITE", "Task suite: vtab, pocket, pocket-video, or folder (custom tasks).")
     ] = "",
     data: Annotated[str, optional("DIR", "Folder of the suite's tasks.")] = "",
+    masks: Annotated[
+        str,
+        optional("DIR", "Clips with masks, in the layout of DAVIS, to propagate the masks."),
+    ] = "",
     out: Annotated[
         str,
         optional("PATH", "Where to write results: a JSON file, or with --suite a folder."),
@@ -69,7 +73,8 @@ def _evaluate(
 
     A single model is compared with its untrained network.
 
-    With --held-out, evaluate retrieval in a run's held-out videos.
+    With --held-out, evaluate retrieval in a run's held-out videos. With --masks, propagate the
+    masks of the first frames of clips.
 
     Rerun to resume.
     """
@@ -79,6 +84,7 @@ def _evaluate(
         "labels": flat(labels),
         "suite": suite,
         "data": data,
+        "masks": masks,
         "out": out,
         "config": config,
         "overwrite": overwrite,

@@ -113,6 +113,7 @@ def evaluate(
     labels: Locations = (),
     suite: str = "",
     data: Location = "",
+    masks: Location = "",
     out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
@@ -126,6 +127,7 @@ def evaluate(  # noqa: PLR0913
     labels: Locations = (),
     suite: str = "",
     data: Location = "",
+    masks: Location = "",
     out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
@@ -140,6 +142,7 @@ def evaluate(  # noqa: PLR0913
         labels: Labelled folders, or list files.
         suite: vtab, pocket, pocket-video, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
+        masks: A folder of clips with masks, in the layout of DAVIS.
         out: Where to write results: a JSON file, or a folder for a suite.
         config: Protocols, seed and sizes; the defaults when omitted.
         preprocessing: Preprocessing of a function, or of an ONNX file that does not record its own.
@@ -158,6 +161,7 @@ def evaluate(  # noqa: PLR0913
         labels=labels,
         suite=suite,
         data=data,
+        masks=masks,
         out=out,
         config=configured(config, EvaluateConfig, options, evaluate),
         preprocessing=preprocessing,

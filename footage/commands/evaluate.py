@@ -1,4 +1,4 @@
-"""The command `footage evaluate`: models on labelled images, held-out videos or a suite of tasks.
+"""The command `footage evaluate`: models on labelled images, videos or a suite of tasks.
 
 Labelled images are split here. Models are compared with their baselines: `chance` (the most common
 class), `pixels` (the image itself at 16 x 16) and `untrained` (the same network with random
@@ -9,16 +9,17 @@ The first of several models is compared with each of the others, a single one wi
 network. Answers of earlier evaluations are reused by content, see `result_cache`.
 """
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from footage import arguments
 from footage.arguments import Location, Locations
+from footage.commands.evaluate_masks import on_masks
+from footage.commands.evaluate_progress import log_start, shown
 from footage.commands.evaluate_suites import suite_evaluations
 from footage.errors import ConfigError
-from footage.evaluation import execution, runner
+from footage.evaluation import runner
 from footage.evaluation.averages import summarise
 from footage.evaluation.comparison_files import (
     without_repeats,
@@ -45,29 +46,28 @@ from footage.keywords import configured
 from footage.models.config import Preprocessing
 from footage.models.load import require_known
 from footage.processes.shards import parse_shard
-from footage.progress import ProgressBar, progress_bar
-
-log = logging.getLogger(__name__)
+from footage.progress import progress_bar
 
 Evaluable = Location | FeatureFunction
 """A model to evaluate."""
 
 
 @arguments.renamed(labelled="labels")
-@on_local_copies("model", "out", "data", "labels")
-def evaluate(
+@on_local_copies("model", "out", "data", "labels", "masks")
+def evaluate(  # noqa: PLR0913
     model: Evaluable | Sequence[Evaluable],
     *,
     labels: Locations = (),
     suite: str = "",
     data: Location = "",
+    masks: Location = "",
     out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
     overwrite: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> Results:
-    """Evaluate models on labelled images, on held-out videos, or on a suite of tasks.
+    """Evaluate models on labelled images, held-out videos, clips with masks, or a suite of tasks.
 
     The same call resumes after a kill. The results of a run are also written to its folder, in
     `RUN/evaluations/`.
@@ -79,8 +79,9 @@ def evaluate(
         labels: Folders with one subfolder per class, or list files.
         suite: vtab, pocket, pocket-video, or folder (custom tasks).
         data: The folder that contains the suite's tasks.
-        out: A JSON file for all results on labelled images; a folder for those on a suite, by
-            default RUN/evaluations or evaluations.
+        masks: A folder of clips with masks, in the layout of DAVIS.
+        out: A JSON file for all results on labelled images or masks; a folder for those on a suite,
+            by default RUN/evaluations or evaluations.
         config: Protocols, seed and sizes; the defaults when omitted.
         preprocessing: Preprocessing of a function, or of an ONNX file that does not record its own.
         overwrite: Evaluate again and replace the results in `out`; not for suites.
@@ -93,8 +94,10 @@ def evaluate(
     """
     config = configured(config, EvaluateConfig, options, evaluate)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
-    paths = arguments.locations(labels, "labels")
-    models = [checked(each, paths, suite, config, preprocessing) for each in several(model)]
+    paths, masks = arguments.locations(labels, "labels"), arguments.location(masks, "masks")
+    models = [checked(each, paths, suite, config, preprocessing, masks) for each in several(model)]
+    if masks:
+        return on_masks(models, masks, out, overwrite=overwrite)
     if suite:
         return _on_suite(models, suite, data, out, config)
     found = []
@@ -134,6 +137,7 @@ def checked(
     suite: str,
     config: EvaluateConfig,
     preprocessing: Preprocessing,
+    masks: str = "",
 ) -> EvaluatedModel:
     """Return a model under test, after checking the arguments.
 
@@ -153,14 +157,19 @@ def checked(
             "a suite cannot be combined with labelled images or held-out videos",
             "evaluate on each separately",
         )
+    if masks and (suite or paths or config.held_out):
+        raise ConfigError(
+            "masks cannot be combined with a suite, labelled images or held-out videos",
+            "evaluate on each separately",
+        )
     if evaluated.has_backbone:
         require_known(str(evaluated.model))
     if not suite and (config.shard or config.merge or config.executor != "local"):
         raise ConfigError("--shard, --merge and --executor need a suite", "add --suite SUITE")
-    if not (suite or paths or config.held_out):
+    if not (suite or paths or config.held_out or masks):
         raise ConfigError(
             "no evaluation data given",
-            "add --labels DIR, --held-out, or --suite SUITE --data DIR",
+            "add --labels DIR, --held-out, --masks DIR, or --suite SUITE --data DIR",
         )
     return evaluated
 
@@ -173,11 +182,11 @@ def _on_suite(
     evaluations = suite_evaluations(models, name, data, out, config)
     for model, (evaluation, folder) in zip(models, evaluations, strict=True):
         with progress_bar(f"evaluate {evaluation.suite}") as bar:
-            _log_start(model, evaluation.suite, bar)
+            log_start(model, evaluation.suite, bar)
             if config.shard:
-                runner.run_shard(evaluation, parse_shard(config.shard), _shown(bar))
+                runner.run_shard(evaluation, parse_shard(config.shard), shown(bar))
                 continue
-            found += runner.run(evaluation, _shown(bar))
+            found += runner.run(evaluation, shown(bar))
         own = [each for each in evaluation.entries if each.model.name == model.name]
         files += [folder / each.protocol.name for each in own]
     if config.shard:
@@ -205,7 +214,7 @@ def _on_held_out(model: EvaluatedModel, out: str | Path, overwrite: bool) -> Eva
             "results on held-out videos are saved in the run's folder", "remove --out"
         )
     with progress_bar("evaluate held-out videos") as bar:
-        _log_start(model, "its held-out videos", bar)
+        log_start(model, "its held-out videos", bar)
         return evaluate_held_out(model.run, model, overwrite=overwrite)
 
 
@@ -221,7 +230,7 @@ def _on_labelled(
     found = []
     for model in models:
         with progress_bar(f"evaluate {names}") as bar:
-            _log_start(model, names, bar)
+            log_start(model, names, bar)
             each = evaluate_folders(
                 model,
                 tasks,
@@ -229,7 +238,7 @@ def _on_labelled(
                 batch_size=config.batch_size,
                 out=Path(out) if out and len(models) == 1 else None,
                 overwrite=overwrite,
-                progress=_shown(bar),
+                progress=shown(bar),
                 with_answers=len(models) > 1,
             )
         found.append(each)
@@ -261,20 +270,3 @@ def _check_names(names: Sequence[str]) -> None:
             f"several labelled folders are named {twice[0]}",
             "evaluate them one by one, or rename one: task names must be unique",
         )
-
-
-def _shown(bar: ProgressBar) -> execution.Progress:
-    """Callbacks that update a bar."""
-    return execution.Progress(
-        start=lambda total, done: bar.update(done, total=total),
-        advance=bar.advance,
-        log=lambda line: _log(line, bar),
-    )
-
-
-def _log_start(model: EvaluatedModel, data: str, bar: ProgressBar) -> None:
-    _log(f"evaluating {model.name} on {data}", bar)
-
-
-def _log(line: str, bar: ProgressBar) -> None:
-    log.info("%s", line, extra={"only_file": bar.is_shown})  # the bar shows it on a terminal

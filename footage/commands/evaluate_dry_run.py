@@ -77,12 +77,13 @@ class Measured(NamedTuple):
 
 
 @on_local_copies("model", "out", "data", "labels")
-def dry_run(
+def dry_run(  # noqa: PLR0913
     model: Evaluable | Sequence[Evaluable],
     *,
     labels: Locations = (),
     suite: str = "",
     data: Location = "",
+    masks: Location = "",
     out: Location = "",
     config: EvaluateConfig | None = None,
     preprocessing: Preprocessing = UNKNOWN,
@@ -100,8 +101,8 @@ def dry_run(
     config = arguments.settings(config, EvaluateConfig)
     data, out = arguments.location(data, "data"), arguments.location(out, "out")
     paths = arguments.locations(labels, "labels")
-    if config.held_out or config.merge:
-        option = "--held-out" if config.held_out else "--merge"
+    if masks or config.held_out or config.merge:
+        option = "--masks" if masks else "--held-out" if config.held_out else "--merge"
         raise ConfigError(f"{option} has no dry run", f"remove {option} or --dry-run")
     several = evaluate.several(model)
     tested = [evaluate.checked(each, paths, suite, config, preprocessing) for each in several]

@@ -66,18 +66,19 @@ def _rows(comparison: Comparison) -> list[ResultRow]:
 def _overview(comparisons: Sequence[Comparison]) -> Table:
     first = comparisons[0]
     tasks = list(first.weights)
-    images = sum(first.first.runs[0][task].num_test for task in tasks)
     place = tasks[0] if len(tasks) == 1 else f"mean of {len(tasks)} tasks"
-    view = Table(
-        title=f"{place}: top-1 accuracy on {images:,} test images, percent [95 % interval]"
-    )
+    tested = f"{first.num_test:,} {first.unit}"
+    view = Table(title=f"{place}: {first.metric} on {tested}, percent [95 % interval]")
+    has_leakage = first.unit == "test images"
     view.add_column("model")
     for each in comparisons:
         view.add_column(each.protocol, justify="right")
         view.add_column("first model\nminus this one", justify="right")
-    view.add_column(COLUMN.replace(" in", "\nin"), justify="right")
+    if has_leakage:
+        view.add_column(COLUMN.replace(" in", "\nin"), justify="right")
     for number, model in enumerate(first.models):
-        view.add_row(*_cells(comparisons, number, model), seen_before(model))
+        seen = [seen_before(model)] if has_leakage else []
+        view.add_row(*_cells(comparisons, number, model), *seen)
     view.add_section()
     for number, model in enumerate(first.baselines):
         view.add_row(*_cells(comparisons, number, model))

@@ -16,7 +16,7 @@ from footage.evaluation.models import BASELINES
 from footage.evaluation.probes import MAJORITY
 from footage.evaluation.results import MODEL, ResultRow
 from footage.metrics.intervals import Interval, difference
-from footage.metrics.paired import Hits, PairedTask, paired_interval, spreads
+from footage.metrics.paired import Hits, PairedClips, PairedTask, paired_interval, spreads
 
 BETTER: Final = "better"
 WORSE: Final = "worse"
@@ -57,15 +57,28 @@ class Comparison(NamedTuple):
 
 def _interval(ours: ResultRow, theirs: ResultRow) -> Interval:
     """The interval of a difference: paired if both rows contain their answers."""
-    if not (ours.hits and theirs.hits and ours.images == theirs.images):
+    if not (ours.has_answers and theirs.has_answers and ours.images == theirs.images):
         return difference(ours.value, ours.num_test, theirs.value, theirs.num_test)
-    task = PairedTask(_hits(ours), _hits(theirs), 1.0)
     both = spreads(ours.seed_values, theirs.seed_values, is_paired=ours.has_draws)
-    return paired_interval([task], (_mean, _mean), both)
+    return paired_interval([paired([ours], [theirs], 1.0)], (_mean, _mean), both)
 
 
-def _hits(row: ResultRow) -> Hits:
-    return np.stack([unpacked(text, row.num_test) for text in row.hits])
+def paired(
+    ours: Sequence[ResultRow], theirs: Sequence[ResultRow], weight: float
+) -> PairedTask | PairedClips:
+    """The answers of two models on one task, or their values on its clips, of all their runs."""
+    if ours[0].clips:
+        objects = np.asarray([clip.objects for clip in ours[0].clips], float)
+        return PairedClips(_clips(ours), _clips(theirs), objects, weight)
+    return PairedTask(_hits(ours), _hits(theirs), weight)
+
+
+def _clips(rows: Sequence[ResultRow]) -> Float[np.ndarray, "S N"]:
+    return np.asarray([[clip.value for clip in row.clips] for row in rows], float)
+
+
+def _hits(rows: Sequence[ResultRow]) -> Hits:
+    return np.stack([unpacked(text, row.num_test) for row in rows for text in row.hits])
 
 
 def _mean(accuracies: Float[np.ndarray, "R S"]) -> Float[np.ndarray, " R"]:

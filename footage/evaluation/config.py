@@ -23,7 +23,8 @@ class EvaluateConfig:
     """Seed for the split and the untrained network. With --suite, the protocol sets the seeds."""
 
     size: int = 0
-    """Input height and width in pixels; 0 uses the model's own."""
+    """Input height and width in pixels; 0 uses the model's own. With --masks, the shorter of both,
+    480 by default."""
 
     batch_size: int = 64
     """Images per forward pass."""

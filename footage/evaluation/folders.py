@@ -24,7 +24,7 @@ from footage.evaluation import models, runner
 from footage.evaluation.dataset import Task
 from footage.evaluation.digests import DIGITS, TaskImages, task_images
 from footage.evaluation.execution import Evaluation, Progress, entry, protocols_of
-from footage.evaluation.models import EvaluatedModel, Frozen, with_baselines
+from footage.evaluation.models import EvaluatedModel, with_baselines
 from footage.evaluation.protocols import Protocol
 from footage.evaluation.results import RESULTS, ResultFile, ResultRow, read_rows, write_file
 from footage.evaluation.verdict_sentences import verdict
@@ -103,7 +103,7 @@ def evaluate_folders(
             known |= _computed(
                 left, model, protocols, batch_size, stored, progress, is_fresh=overwrite
             )
-        header = header_of(frozen)
+        header = header_of(frozen.described, frozen.feature_dim)
         new = {each.digest for each in left}
         for path, digest in zip(stored, digests, strict=False):
             if digest in new or not path.exists():
@@ -141,13 +141,12 @@ def left_of(
     return [each.task for each in every if each.digest not in known]
 
 
-def header_of(frozen: Frozen) -> dict[str, Any]:
+def header_of(described: Mapping[str, Any], feature_dim: int = 0) -> dict[str, Any]:
     """The description of a model at the start of its result files."""
-    described = frozen.described
     return {
         "architecture": described["architecture"],
         "options": described.get("options", {}),
-        "feature_dim": frozen.feature_dim,
+        "feature_dim": feature_dim,
         "preprocessing": {name: described[name] for name in ("size", "mean", "std")},
         "weights_origin": described["weights_origin"],
     }
@@ -260,7 +259,7 @@ def _known(
             log.info("already evaluated: %s", path)
             known[each.digest] = read_rows(path)
     if out and out.exists():
-        found = _same(every, out)
+        found = same([each.digest for each in every], out)
         for each in every:
             rows = [row for row in found.rows if row.task == each.task.name]
             if rows:
@@ -270,14 +269,18 @@ def _known(
     return known
 
 
-def _same(every: Sequence[Identified], out: Path) -> ResultFile:
-    """The content of `out`, which must belong to this evaluation."""
+def same(digests: Sequence[str], out: Path) -> ResultFile:
+    """The content of `out`, which must belong to these evaluations.
+
+    Raises:
+        ConfigError: It contains other results.
+    """
     hint = "choose another --out, or add --overwrite to replace it"
     try:
         found = RESULTS.read(out)
     except FootageError as error:
         raise ConfigError(f"{str(out)!r} exists, and {error.message}", hint) from error
-    if found.evaluations != tuple(each.digest for each in every):
+    if found.evaluations != tuple(digests):
         raise ConfigError(f"{str(out)!r} exists and contains other results", hint)
     return found
 

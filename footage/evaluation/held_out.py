@@ -80,7 +80,9 @@ def evaluate_held_out(run: Path, model: EvaluatedModel, *, overwrite: bool) -> E
     if not rows:
         log.warning("the held-out videos have too few frames for retrieval")
         return Evaluated([], [])
-    return Evaluated(rows, [write_file(path, header_of(frozen), rows, [digest])])
+    return Evaluated(
+        rows, [write_file(path, header_of(frozen.described, frozen.feature_dim), rows, [digest])]
+    )
 
 
 class Question(NamedTuple):

@@ -184,14 +184,18 @@ def describe(model: EvaluatedModel) -> dict[str, Any]:
     return frozen(model, torch.device("cpu")).described
 
 
-def _of_backbone(model: EvaluatedModel, loaded: models.Model, device: torch.device) -> Frozen:
-    backbone = loaded.backbone
-    described = _described(model, loaded.weights_origin, loaded.preprocessing) | {
-        "architecture": backbone.architecture,
-        "options": dict(backbone.options),
-        "weights": weights_digest(backbone),
+def described_backbone(model: EvaluatedModel, loaded: models.Model) -> dict[str, Any]:
+    """The description of a model with a backbone, once it is loaded."""
+    return _described(model, loaded.weights_origin, loaded.preprocessing) | {
+        "architecture": loaded.backbone.architecture,
+        "options": dict(loaded.backbone.options),
+        "weights": weights_digest(loaded.backbone),
     }
-    return Frozen(model_extractor(loaded, device), described, backbone.feature_dim)
+
+
+def _of_backbone(model: EvaluatedModel, loaded: models.Model, device: torch.device) -> Frozen:
+    described = described_backbone(model, loaded)
+    return Frozen(model_extractor(loaded, device), described, loaded.backbone.feature_dim)
 
 
 def _function_extractor(

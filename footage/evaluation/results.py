@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,7 +36,8 @@ from footage.evaluation.hits import unpacked
 from footage.evaluation.leakage import Leakage, sentences
 from footage.io import files
 from footage.io.documents import Document
-from footage.metrics.intervals import few_images, wilson
+from footage.metrics.bootstrap import fraction
+from footage.metrics.intervals import Interval, few_images, wilson
 from footage.runs import layout, origin
 from footage.runs.environment import environment
 
@@ -51,11 +53,28 @@ MODEL: Final = "model"
 NEAREST: Final = "nearest frame"
 """The protocol of retrieval in held-out videos, which needs no labels."""
 
+PROPAGATION: Final = "propagation"
+"""The protocol of masks that are propagated through clips."""
+
+ON_VIDEOS: Final = frozenset({NEAREST, PROPAGATION})
+"""Protocols without labelled images, whose test images are not searched for in training data."""
+
 DRAWN: Final = "draws of labelled images"
 """End of the seed rule of few-shot protocols."""
 
 GENERATION: Final = "v2"
 """VTAB protocol with settings selected on 200 of the 1000 images. v1 has no such part."""
+
+
+class ClipValue(Record, frozen=True):
+    """The result of one clip: means over its objects."""
+
+    name: Text
+    objects: Count
+    value: Share
+    """The metric of the row."""
+    parts: Mapping[Text, Share]
+    """The values that the metric is the mean of, such as J and F."""
 
 
 class ResultRow(Record, frozen=True):
@@ -118,15 +137,34 @@ class ResultRow(Record, frozen=True):
     hits: tuple[Bits, ...] = ()
     """For each seed, which test images were answered correctly, see `hits`; empty in results of
     earlier versions."""
+    clips: tuple[ClipValue, ...] = ()
+    """The values of single clips, for metrics without answers that are right or wrong."""
     recipe: Hash = ""
     """Digest of a run's training except its seed; runs that share it differ only by chance."""
     interval: tuple[Share, Share] = (0.0, 1.0)
-    """95 % interval of one run (Wilson); follows from value and number of test images."""
+    """95 % interval of one run: Wilson, from value and number of test images, or a bootstrap over
+    clips."""
 
     def __post_init__(self) -> None:
         for text in self.hits:
             unpacked(text, self.num_test)
-        msgspec.structs.force_setattr(self, "interval", tuple(wilson(self.value, self.num_test)))
+        found = over_clips(self.clips) if self.clips else wilson(self.value, self.num_test)
+        msgspec.structs.force_setattr(self, "interval", tuple(found))
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether it can be compared with another row answer by answer, or clip by clip."""
+        return bool(self.hits or self.clips)
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The values that the metric is the mean of, over the objects of all clips."""
+        total = sum(clip.objects for clip in self.clips)
+        names = self.clips[0].parts if self.clips else ()
+        return {
+            name: sum(clip.objects * clip.parts[name] for clip in self.clips) / total
+            for name in names
+        }
 
     @property
     def has_draws(self) -> bool:
@@ -137,6 +175,14 @@ class ResultRow(Record, frozen=True):
     def role(self) -> str:
         """The baseline, or `MODEL`."""
         return self.baseline or MODEL
+
+
+def over_clips(clips: Sequence[ClipValue]) -> Interval:
+    """The interval of the mean over the objects of all clips, by a bootstrap over clips."""
+    objects = np.asarray([clip.objects for clip in clips], float)
+    values = np.asarray([clip.value for clip in clips], float)
+    found = fraction(objects * values, objects, seed=0)
+    return Interval(min(found.low, found.value), min(1.0, max(found.high, found.value)))
 
 
 class ResultFile(Record, frozen=True):
@@ -289,7 +335,10 @@ def warnings(rows: Sequence[ResultRow]) -> list[str]:
     with its name.
     """
     evaluated = [row for row in rows if not row.baseline] or list(rows)
-    found = [few_images((row.task, row.num_test) for row in evaluated), _different_sizes(evaluated)]
+    found = [
+        few_images((row.task, row.num_test) for row in evaluated if not row.clips),
+        _different_sizes(evaluated),
+    ]
     models = dict.fromkeys(row.model for row in evaluated)
     for model in models:
         own = [row for row in evaluated if row.model == model]
@@ -327,7 +376,7 @@ def _different_sizes(rows: Sequence[ResultRow]) -> str:
 def _seen_before(rows: Sequence[ResultRow]) -> list[str]:
     """Sentences about the test images that one model saw before, with the names of tasks."""
     # Held-out videos were excluded from training by their ids, which are digests of their content.
-    by_task = {row.task: row for row in rows if row.protocol != NEAREST}
+    by_task = {row.task: row for row in rows if row.protocol not in ON_VIDEOS}
     reasons: dict[str, list[str]] = {}
     for task, row in by_task.items():
         for sentence in sentences("", row.leakage, row.num_test):

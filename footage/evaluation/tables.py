@@ -12,7 +12,15 @@ from rich.table import Table
 from footage.evaluation.averages import Summary, identity, one_identity, published
 from footage.evaluation.comparison_tables import comparison_tables, verdict_lines
 from footage.evaluation.comparisons import ROLES, comparisons
-from footage.evaluation.results import MODEL, NEAREST, ResultRow, is_untrained, warnings
+from footage.evaluation.results import (
+    MODEL,
+    NEAREST,
+    ON_VIDEOS,
+    PROPAGATION,
+    ResultRow,
+    is_untrained,
+    warnings,
+)
 from footage.evaluation.verdicts import Comparison
 from footage.metrics.intervals import percent
 
@@ -35,6 +43,7 @@ def tables(
             Group(f"{each[-1].model}:", *_single(each))
             for each in _by_model([row for row in rows if row.protocol == NEAREST])
         ]
+        views += _parts(rows)
         return [*views, *(comparison_tables(compared) if compared else [])]
     if summaries:
         evaluated = [row for row in rows if row.model == (models or [rows[0].model])[0]]
@@ -64,16 +73,38 @@ def _single(rows: Sequence[ResultRow]) -> list[RenderableType]:
         "held-out videos: nearest-frame accuracy, percent [95 % interval]": [
             row for row in rows if row.protocol == NEAREST
         ],
+        "propagated masks: J&F, percent [95 % interval]": [
+            row for row in rows if row.protocol == PROPAGATION
+        ],
         "top-1 accuracy on the test part, percent [95 % interval]": [
-            row for row in rows if row.protocol != NEAREST
+            row for row in rows if row.protocol not in ON_VIDEOS
         ],
     }
-    views = [_compared(title, part) for title, part in titled.items() if part]
-    return [*views, *warnings(rows)]
+    views: list[RenderableType] = [_compared(title, part) for title, part in titled.items() if part]
+    return [*views, *_parts(rows), *warnings(rows)]
+
+
+def _parts(rows: Sequence[ResultRow]) -> list[RenderableType]:
+    """A table of J and F, which J&F is the mean of; none without masks."""
+    rows = [row for row in rows if row.clips]
+    if not rows:
+        return []
+    view = Table(title=f"{rows[0].metric} in parts, percent")
+    view.add_column("task")
+    view.add_column("model")
+    names = (*rows[0].parts, rows[0].metric)
+    for name in names:
+        view.add_column(name, justify="right")
+    view.add_column("objects", justify="right")
+    for row in rows:
+        values = (*row.parts.values(), row.value)
+        listed = [f"{100 * value:.1f}" for value in values]
+        view.add_row(row.task, row.model, *listed, str(row.num_classes))
+    return [view]
 
 
 def _compared(title: str, rows: Sequence[ResultRow]) -> Table:
-    counted = "shots" if rows[0].protocol == NEAREST else "test images"
+    counted = {NEAREST: "shots", PROPAGATION: "clips"}.get(rows[0].protocol, "test images")
     view = Table(title=title)
     view.add_column("task")
     view.add_column("protocol")

@@ -24,7 +24,8 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     if not comparisons or not comparisons[0].differences:
         return ""
     headline = comparisons[0]
-    measure = f"in {headline.protocol} accuracy on {place(headline)}"
+    accuracy = headline.metric if headline.unit == "clips" else f"{headline.protocol} accuracy"
+    measure = f"in {accuracy} on {place(headline)}"
     measured = _measured(headline)
     same = [_same(headline, each) for each in headline.differences if each.verdict == SAME]
     found = (
@@ -44,7 +45,8 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
     if not measured:
         return _not_beaten(headline)
     number = len(measured)
-    lines = ["Differences are paired: all models answer the same test images."]
+    verb = "propagate masks in" if headline.unit == "clips" else "answer"
+    lines = [f"Differences are paired: all models {verb} the same {headline.unit}."]
     if number > 1:
         lines[0] += (
             f" Because there are {number} comparisons, each interval has"

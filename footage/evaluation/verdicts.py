@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from footage.evaluation.averages import Rule
+from footage.evaluation.comparisons import paired
 from footage.evaluation.dataset import OTHER
 from footage.evaluation.differences import (
     BETTER,
@@ -29,10 +30,9 @@ from footage.evaluation.differences import (
     Difference,
     in_short,
 )
-from footage.evaluation.hits import unpacked
 from footage.evaluation.models import CHANCE, PIXELS, RANDOM
-from footage.evaluation.results import ResultRow
-from footage.metrics.paired import LEVEL, Aggregate, PairedTask, paired_interval, spreads
+from footage.evaluation.results import PROPAGATION, ResultRow
+from footage.metrics.paired import LEVEL, Aggregate, paired_interval, spreads
 from footage.results import Fields, Result, View, jsonable
 
 HEADLINE: Final = "linear"
@@ -89,6 +89,21 @@ class Comparison(Result):
     """The first model compared with each baseline that has answers, at 95 % each."""
 
     @property
+    def unit(self) -> str:
+        """What the models are tested on."""
+        return "clips" if self.protocol == PROPAGATION else "test images"
+
+    @property
+    def num_test(self) -> int:
+        """Number of test images or clips of all tasks."""
+        return sum(self.first.runs[0][task].num_test for task in self.weights)
+
+    @property
+    def metric(self) -> str:
+        """`top-1 accuracy`, or the metric of masks."""
+        return "J&F" if self.protocol == PROPAGATION else "top-1 accuracy"
+
+    @property
     def first(self) -> ComparedModel:
         """The model that the others are compared with."""
         return self.models[0]
@@ -139,7 +154,7 @@ def compare(rows: Sequence[ResultRow], rule: Rule = "tasks") -> list[Comparison]
         rows: Rows of models and baselines on the same images, the first model's first.
         rule: Whether the mean weights all tasks or all groups of tasks equally.
     """
-    protocols = dict.fromkeys(row.protocol for row in rows if row.hits)
+    protocols = dict.fromkeys(row.protocol for row in rows if row.has_answers)
     found = [_compare([row for row in rows if row.protocol == each], rule) for each in protocols]
     return sorted(filter(None, found), key=lambda each: each.protocol != HEADLINE)
 
@@ -150,11 +165,12 @@ def compare(rows: Sequence[ResultRow], rule: Rule = "tasks") -> list[Comparison]
 def _compare(rows: Sequence[ResultRow], rule: Rule) -> Comparison | None:
     """Compare the models of one protocol."""
     protocol = rows[0].protocol
-    models = _models(row for row in rows if not row.baseline and row.hits)
+    models = _models(row for row in rows if not row.baseline and row.has_answers)
     if not models:
         return None
     chance = [_chance(row) for row in models[0].runs[0].values()]
-    baselines = _baselines([*(row for row in rows if row.baseline and row.hits), *chance])
+    answering = [row for row in rows if row.baseline not in ("", CHANCE) and row.has_answers]
+    baselines = _baselines([*answering, *chance])
     tasks = _common_tasks(models)
     weights = _weights([models[0].runs[0][task] for task in tasks], rule)
     baselines = [each for each in baselines if set(tasks) <= each.runs[0].keys()]
@@ -178,7 +194,13 @@ def _compare(rows: Sequence[ResultRow], rule: Rule) -> Comparison | None:
 def _chance(row: ResultRow) -> ResultRow:
     """The row of always predicting the most common class."""
     return msgspec.structs.replace(
-        row, model=CHANCE, baseline=CHANCE, value=row.chance, seed_values=(row.chance,), hits=()
+        row,
+        model=CHANCE,
+        baseline=CHANCE,
+        value=row.chance,
+        seed_values=(row.chance,),
+        hits=(),
+        clips=(),
     )
 
 
@@ -251,7 +273,7 @@ def _difference(
     level: float,
 ) -> Difference:
     tasks = [
-        PairedTask(_hits(first, task), _hits(other, task), weight)
+        paired([run[task] for run in first.runs], [run[task] for run in other.runs], weight)
         for task, weight in weights.items()
     ]
     both = spreads(
@@ -285,15 +307,10 @@ def _are_same(first: ComparedModel, other: ComparedModel) -> bool:
     return len(first.runs) == len(other.runs) == 1 and ours != "" and ours == theirs
 
 
-def _hits(model: ComparedModel, task: str) -> np.ndarray:
-    rows = [run[task] for run in model.runs]
-    return np.stack([unpacked(text, row.num_test) for row in rows for text in row.hits])
-
-
 def _aggregate(model: ComparedModel) -> Aggregate:
     """The accuracy of a model: the rule of the protocol over seeds, then the mean over runs."""
     row = model.rows[0]
-    number = len(row.hits)
+    number = max(len(row.hits), 1)
     reduce = np.median if row.seed_rule.startswith("median") else np.mean
 
     def aggregate(values: Float[np.ndarray, "R S"]) -> Float[np.ndarray, " R"]:
@@ -307,6 +324,5 @@ def _aggregate(model: ComparedModel) -> Aggregate:
 def place(comparison: Comparison) -> str:
     """`photos (420 test images)`, or `the mean of 3 tasks (900 test images)`."""
     tasks = list(comparison.weights)
-    rows = comparison.first.runs[0]
-    images = f"{sum(rows[task].num_test for task in tasks):,} test images"
-    return f"{tasks[0] if len(tasks) == 1 else f'the mean of {len(tasks)} tasks'} ({images})"
+    tested = f"{comparison.num_test:,} {comparison.unit}"
+    return f"{tasks[0] if len(tasks) == 1 else f'the mean of {len(tasks)} tasks'} ({tested})"

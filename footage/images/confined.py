@@ -59,6 +59,9 @@ Filter = Literal["area", "linear"]
 Picture = UInt8[np.ndarray, "_ _ 3"]
 """Images of different sizes, whereas `RGB` would require equal sizes."""
 
+Content = Literal["colours", "indexes"]
+"""Whether pixels are colours, or indexes of objects, see `decode.decode_indexes`."""
+
 Squares = dict[int, Picture]
 """One picture in several sizes."""
 
@@ -74,6 +77,7 @@ class Request(msgspec.Struct, frozen=True):
     filter: Filter = "area"
     images: tuple[bytes, ...] = ()
     """The encoded images, unless they are the other open files."""
+    content: Content = "colours"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -135,8 +139,31 @@ class ConfinedDecoders:
                 ]
         return found
 
+    def whole(
+        self, paths: Sequence[Path], content: Content = "colours"
+    ) -> list[Picture | ImageError]:
+        """Decode image files in their own sizes, in order; a failed image gives its error.
+
+        Raises:
+            MachineError: No process can be started, or it was killed from outside.
+        """
+        found: list[Picture | ImageError] = []
+        for path in paths:  # separately: the memory file has space for one of the largest size
+            with ExitStack() as stack:
+                opened = _opened(path, stack)
+                if isinstance(opened, Untrusted):
+                    (decoded,) = self.decode([opened], content=content)
+                    found.append(decoded if isinstance(decoded, ImageError) else decoded[0].copy())
+                else:
+                    found.append(opened)
+        return found
+
     def decode(
-        self, images: Sequence[Untrusted], sizes: Sequence[int] = (), how: Filter = "area"
+        self,
+        images: Sequence[Untrusted],
+        sizes: Sequence[int] = (),
+        how: Filter = "area",
+        content: Content = "colours",
     ) -> list[Pictures | ImageError]:
         """Decode a few images into squares of some sizes or, without sizes, into whole pictures.
 
@@ -144,11 +171,12 @@ class ConfinedDecoders:
             images: At most `IMAGES_PER_CALL`.
             sizes: Heights and widths of squares.
             how: Method of resizing pictures to squares.
+            content: Whether pixels are colours or indexes; those are repeated in three channels.
 
         Raises:
             MachineError: No process can be started, or it was killed from outside.
         """
-        request = Request(tuple(sizes), how)
+        request = Request(tuple(sizes), how, content=content)
         if not images:
             return []
         with suppress(ConfinedError, _NoRoomError):

@@ -128,6 +128,25 @@ def decode_image(data: bytes, name: str, min_short_side: int = _WHOLE) -> RGB:
     return Encoded(data, name).pixels(min_short_side)
 
 
+def decode_indexes(data: bytes, name: str) -> RGB:
+    """Decode the bytes of a PNG mask into indexes of objects, repeated in three channels.
+
+    An index is that of the palette, or else the grey value.
+
+    Raises:
+        ImageError: not a PNG with a palette or 8-bit grey values, truncated, damaged or too large.
+    """
+    with _opened(data, name) as image:
+        if image.format != "PNG" or image.mode not in ("P", "L", "1"):
+            raise ImageError(
+                f"{name} is not a mask: it is a {image.format} with mode {image.mode}",
+                "save masks as PNG with a palette or 8-bit grey values",
+            )
+        image.load()
+        indexes = np.asarray(image, dtype=np.uint8)
+        return np.repeat(indexes[..., None], 3, axis=2)
+
+
 def is_plain_jpeg(data: bytes) -> bool:
     """Return whether the fast decoder can read an image, according to its header."""
     return _plain_header(data) is not None

@@ -9,6 +9,7 @@ import functools
 import io
 import mmap
 from collections.abc import Callable
+from typing import Final
 
 import cv2
 import msgspec
@@ -16,11 +17,16 @@ import numpy as np
 from PIL import Image
 
 from footage.images import decode, limits
-from footage.images.confined import NO_ROOM, Answer, Request
+from footage.images.confined import NO_ROOM, Answer, Content, Request
 from footage.images.resize import resized, stretched
 
 _NAMELESS = "\0"
 """Placeholder for the image's name in messages; the calling process adds the name."""
+
+_DECODE: Final[dict[Content, Callable[[bytes, str], decode.RGB]]] = {
+    "colours": decode.decode_image,
+    "indexes": decode.decode_indexes,
+}
 
 
 def answer(request: bytes, files: list[int]) -> bytes:
@@ -46,7 +52,7 @@ def _answer(
 ) -> tuple[Answer, memoryview]:
     """Return the outcome for one image, and the space left after its pixels."""
     try:
-        image = decode.decode_image(read(), _NAMELESS)
+        image = _DECODE[wanted.content](read(), _NAMELESS)
     except limits.ImageError as error:
         return Answer(error.message.replace(_NAMELESS, "").strip()), room
     scale = resized if wanted.filter == "area" else stretched

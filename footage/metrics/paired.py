@@ -33,6 +33,10 @@ Aggregate = Callable[[Float[np.ndarray, "R S"]], Float[np.ndarray, " R"]]
 """Reduces the accuracies of all seeds to one."""
 
 
+Drawn = tuple[Float[np.ndarray, "R S"], Float[np.ndarray, "R T"]]
+"""Values of all seeds of both models on each resample."""
+
+
 class PairedTask(NamedTuple):
     """The answers of two models on the test images of one task."""
 
@@ -40,6 +44,40 @@ class PairedTask(NamedTuple):
     theirs: Hits
     weight: float
     """Weight of the task in the mean; the weights of all tasks add up to 1."""
+
+    def drawn(self, draw: np.random.Generator) -> Drawn:
+        """Accuracies of both models on resampled images.
+
+        Images with the same answers of all seeds are interchangeable, so only their numbers are
+        drawn.
+        """
+        both = np.concatenate([self.ours, self.theirs])
+        only_ours = np.arange(len(both)) < len(self.ours)
+        pseudo = np.stack([only_ours, ~only_ours], axis=1)
+        every = np.concatenate([both, pseudo], axis=1)
+        patterns, counts = np.unique(every, axis=1, return_counts=True)
+        drawn = draw.multinomial(counts.sum(), counts / counts.sum(), DRAWS)
+        accuracies = (drawn @ patterns.T.astype(float)) / counts.sum()
+        ours, theirs = np.split(accuracies, [len(self.ours)], axis=1)
+        return ours, theirs
+
+
+class PairedClips(NamedTuple):
+    """The values of two models on the clips of one task, which are resampled as they are."""
+
+    ours: Float[np.ndarray, "S N"]
+    theirs: Float[np.ndarray, "T N"]
+    objects: Float[np.ndarray, " N"]
+    """Number of objects of each clip, by which clips are weighted in a mean."""
+    weight: float
+    """Weight of the task in the mean."""
+
+    def drawn(self, draw: np.random.Generator) -> Drawn:
+        """Mean values of both models on resampled clips."""
+        count = len(self.objects)
+        drawn = draw.multinomial(count, np.full(count, 1 / count), DRAWS) * self.objects
+        total = drawn.sum(axis=1, keepdims=True)
+        return drawn @ self.ours.T / total, drawn @ self.theirs.T / total
 
 
 class Spread(NamedTuple):
@@ -73,7 +111,7 @@ def spreads(
 
 
 def paired_interval(
-    tasks: Sequence[PairedTask],
+    tasks: Sequence[PairedTask | PairedClips],
     aggregates: tuple[Aggregate, Aggregate],
     spreads: tuple[Spread, Spread],
     *,
@@ -83,7 +121,8 @@ def paired_interval(
     """Return the interval of the weighted mean difference, first model minus second.
 
     Args:
-        tasks: Answers of both models; the images of different tasks are drawn independently.
+        tasks: Answers of both models; the images of different tasks are drawn independently, and
+            so are clips.
         aggregates: The rule that reduces seeds to one accuracy, for each model.
         spreads: The spread over seeds, for each model.
         level: Confidence level.
@@ -92,28 +131,11 @@ def paired_interval(
     draw = generator("paired bootstrap", seed)
     total = np.zeros(DRAWS)
     for task in tasks:
-        total += task.weight * _differences(task, aggregates, draw)
+        ours, theirs = task.drawn(draw)
+        total += task.weight * (aggregates[0](ours) - aggregates[1](theirs))
     for sign, each in zip((1, -1), spreads, strict=True):
         if each.standard_error > 0:
             total += sign * each.standard_error * draw.standard_t(each.degrees, DRAWS)
     tail = (1 - level) / 2
     low, high = np.quantile(total, [tail, 1 - tail])
     return Interval(float(low), float(high))
-
-
-def _differences(
-    task: PairedTask, aggregates: tuple[Aggregate, Aggregate], draw: np.random.Generator
-) -> Float[np.ndarray, " R"]:
-    """Differences on resampled images.
-
-    Images with the same answers of all seeds are interchangeable, so only their numbers are drawn.
-    """
-    both = np.concatenate([task.ours, task.theirs])
-    only_ours = np.arange(len(both)) < len(task.ours)
-    pseudo = np.stack([only_ours, ~only_ours], axis=1)
-    patterns, counts = np.unique(np.concatenate([both, pseudo], axis=1), axis=1, return_counts=True)
-    drawn = draw.multinomial(counts.sum(), counts / counts.sum(), DRAWS)
-    accuracies = (drawn @ patterns.T.astype(float)) / counts.sum()
-    ours, theirs = np.split(accuracies, [len(task.ours)], axis=1)
-    difference: Float[np.ndarray, " R"] = aggregates[0](ours) - aggregates[1](theirs)
-    return difference

@@ -121,6 +121,20 @@ class Backbone(nn.Module):
         channels_first = maps.shape[1] == self.network.num_features
         return maps.permute(0, 2, 3, 1) if channels_first else maps
 
+    def feature_map(self, images: Images, max_stride: int) -> Float[Tensor, "B h w D"]:
+        """Compute the deepest feature map whose stride is at most this, or else the last one.
+
+        A ViT has one stride, so it is the map of its last block.
+        """
+        strides = [each["reduction"] for each in getattr(self.network, "feature_info", ())]
+        usable = [place for place, stride in enumerate(strides) if stride <= max_stride]
+        if not usable or not hasattr(self.network, "forward_intermediates"):
+            return self.patch_features(images)
+        (found,) = self.network.forward_intermediates(
+            images, indices=usable[-1:], norm=True, stop_early=True, intermediates_only=True
+        )
+        return found.permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
 
 def build(
     config: BackboneConfig, *, size: int, seed: int, use_tag: bool = False

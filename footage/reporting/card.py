@@ -14,7 +14,14 @@ from footage.evaluation.averages import Identity, identity, one_averaging, summa
 from footage.evaluation.comparisons import IN_WORDS, UNCLEAR, WORSE, Comparison, comparisons
 from footage.evaluation.digests import weights_digest
 from footage.evaluation.leakage import COLUMN, short
-from footage.evaluation.results import MODEL, NEAREST, ResultRow, warnings
+from footage.evaluation.results import (
+    MODEL,
+    NEAREST,
+    ON_VIDEOS,
+    PROPAGATION,
+    ResultRow,
+    warnings,
+)
 from footage.metrics.intervals import percent
 from footage.models.load import HUB, Model
 from footage.recipes.methods import RECIPES
@@ -131,9 +138,11 @@ def _results(run: Run, digest: str) -> Iterator[Results]:
     """Yield a table of each kind; `digest` identifies the weights of this model."""
     own = list(comparisons(run.rows))
     retrieval = [each for each in own if each.protocol == NEAREST]
-    labelled = [each for each in own if each.protocol != NEAREST]
+    masks = [each for each in own if each.protocol == PROPAGATION]
+    labelled = [each for each in own if each.protocol not in ON_VIDEOS]
     for title, measured in (
         ("Retrieval in held-out videos", retrieval),
+        ("Propagation of masks (J&F, clips)", masks),
         ("Labelled images", labelled),
     ):
         if measured:
@@ -169,7 +178,7 @@ def _row(measured: Comparison) -> list[str]:
         for role in (MODEL, "untrained", "pixels")
     ]
     protocol = PROTOCOLS.get(measured.protocol, measured.protocol)
-    seen = "" if measured.protocol == NEAREST else short(model.leakage)
+    seen = "" if measured.protocol in ON_VIDEOS else short(model.leakage)
     chance = f"{100 * model.chance:.1f}"
     return [measured.task, protocol, *accuracies, chance, f"{model.num_test:,}", seen]
 
@@ -190,7 +199,7 @@ def _limitations(run: Run) -> Iterator[str]:
     if run.num_steps < run.total_steps and not run.record.get("stopping"):
         yield f"Training ended after {run.num_steps:,} of {run.total_steps:,} steps."
     measured = [*comparisons(run.rows), *comparisons(run.suite_rows)]
-    if not any(each.protocol != NEAREST for each in measured):
+    if not any(each.protocol not in ON_VIDEOS for each in measured):
         yield "The features were not evaluated on labelled images."
     for baseline, words in IN_WORDS.items():
         found: dict[str, list[str]] = {}

@@ -40,6 +40,7 @@ def page(
     sections = [
         comparison.section(comparisons, runs),
         results.retrieval_section(runs),
+        results.propagation_section(runs),
         results.section(runs),
         suites.section([*evaluated, *others]),
         invariance.section(profiles, runs),

@@ -52,7 +52,7 @@ def comparisons_of(
     shown: list[set[tuple[str, str]]] = []
     for rows in groups:
         compared = [each for each in compare(rows) if each.differences]
-        content = {(row.model, row.images) for row in rows if not row.baseline and row.hits}
+        content = {(row.model, row.images) for row in rows if not row.baseline and row.has_answers}
         if compared and not any(content <= earlier for earlier in shown):
             found.append(compared)
             shown.append(content)
@@ -76,14 +76,14 @@ def section(
 
 
 def _by_test_images(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
-    """Rows of each set of models that were evaluated on the same labelled images."""
-    models: dict[str, dict[str, None]] = {}
+    """Rows of each set of models that were evaluated on the same labelled images, or masks."""
+    models: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.images and not row.baseline:
-            models.setdefault(row.images, {})[row.model] = None
+            models.setdefault((row.metric, row.images), {})[row.model] = None
     groups: dict[tuple[str, ...], list[str]] = {}
-    for images, names in models.items():
-        groups.setdefault(tuple(names), []).append(images)
+    for (metric, images), names in models.items():
+        groups.setdefault((metric, *names), []).append(images)
     return [[row for row in rows if row.images in images] for images in groups.values()]
 
 
@@ -112,7 +112,8 @@ def _chart(comparison: Comparison, colours: Sequence[str]) -> IntervalChart:
         (model.name, [_point(style, model, comparison)])
         for style, model in zip(styles, models, strict=True)
     ]
-    return fractions(f"{comparison.protocol}, accuracy in percent", rows)
+    metric = "accuracy" if comparison.unit == "test images" else comparison.metric
+    return fractions(f"{comparison.protocol}, {metric} in percent", rows)
 
 
 def _point(style: str, model: ComparedModel, comparison: Comparison) -> Point:
@@ -131,10 +132,14 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     columns = [Column("model", NAME)]
     for each in comparisons:
         columns += [Column(each.protocol, FIGURE), Column("first model minus this one", FIGURE)]
-    columns.append(Column(COLUMN, FIGURE))
     first = comparisons[0]
+    has_leakage = first.unit == "test images"
+    columns += [Column(COLUMN, FIGURE)] * has_leakage
     rows = [
-        [*_cells(comparisons, number, model), Cell("" if model.baseline else seen_before(model))]
+        [
+            *_cells(comparisons, number, model),
+            *[Cell("" if model.baseline else seen_before(model))] * has_leakage,
+        ]
         for models in (first.models, first.baselines)
         for number, model in enumerate(models)
     ]

@@ -16,7 +16,7 @@ from footage.evaluation.comparisons import (
     comparisons,
 )
 from footage.evaluation.leakage import was_seen
-from footage.evaluation.results import MODEL, NEAREST, is_untrained
+from footage.evaluation.results import MODEL, NEAREST, ON_VIDEOS, PROPAGATION, is_untrained
 from footage.evaluation.verdict_sentences import verdict
 from footage.evaluation.verdicts import Comparison as Compared
 from footage.reporting.inputs import Run
@@ -147,7 +147,7 @@ def _counts(counts: Sequence[int], noun: str) -> str:
 
 
 def _measures(run: Run) -> Iterator[Measure]:
-    """Yield retrieval first, from the evaluation or else from training, then linear probes."""
+    """Yield retrieval first, from the evaluation or else from training, then probes and masks."""
     measured = list(comparisons(run.rows))
     for each in sorted(measured, key=lambda each: each.task != SAME_VIDEO):
         if each.protocol == NEAREST:
@@ -156,6 +156,9 @@ def _measures(run: Run) -> Iterator[Measure]:
     for each in measured:
         if each.protocol == "linear":
             yield _evaluated(each, f"{each.task}, linear probe")
+    for each in measured:
+        if each.protocol == PROPAGATION:
+            yield _evaluated(each, f"{each.task}, J&F of propagated masks")
 
 
 def _evaluated(measured: Comparison, title: str) -> Measure:
@@ -171,7 +174,7 @@ def _evaluated(measured: Comparison, title: str) -> Measure:
         sentences.append(f"The model is better than {_listed(better)}.")
     if unclear:
         sentences.append(f"There is no clear difference from {_listed(unclear)}.")
-    if measured.protocol != NEAREST and was_seen(measured.cells[MODEL].leakage):
+    if measured.protocol not in ON_VIDEOS and was_seen(measured.cells[MODEL].leakage):
         sentences.append("Some of the test images are in the training data; see below.")
     return Measure(
         title,

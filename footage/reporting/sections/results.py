@@ -1,11 +1,11 @@
-"""Results on held-out videos and on labelled images, compared with baselines."""
+"""Results on held-out videos, on masks and on labelled images, compared with baselines."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from footage.evaluation.comparisons import ROLES, Comparison, comparisons, pixels_ahead
 from footage.evaluation.leakage import COLUMN, is_clean, short
-from footage.evaluation.results import MODEL, NEAREST, ResultRow, warnings
+from footage.evaluation.results import MODEL, NEAREST, PROPAGATION, ResultRow, warnings
 from footage.reporting.charts.intervals import (
     IntervalChart,
     LegendItem,
@@ -24,7 +24,24 @@ TITLES: Final = {
     "untrained": "same network, untrained",
 }
 
-PROTOCOLS: Final = {"knn": "kNN", "linear": "linear", NEAREST: "nearest frame"}
+PROTOCOLS: Final = {
+    "knn": "kNN",
+    "linear": "linear",
+    NEAREST: "nearest frame",
+    PROPAGATION: "propagation",
+}
+
+Kind = Literal["labelled images", "held-out videos", "masks"]
+"""What the models were evaluated on."""
+
+_KINDS: Final[dict[str, Kind]] = {NEAREST: "held-out videos", PROPAGATION: "masks"}
+"""By protocol; others are evaluated on labelled images."""
+
+_TESTED: Final[dict[Kind, str]] = {
+    "labelled images": "test images",
+    "held-out videos": "shots",
+    "masks": "clips",
+}
 
 
 class Result(NamedTuple):
@@ -44,7 +61,7 @@ class Result(NamedTuple):
 class View(NamedTuple):
     """Data of `results.html.j2`."""
 
-    is_retrieval: bool
+    kind: Kind
     hint: str
     """The command that evaluates the first run; empty if there are results."""
     are_unseen: bool
@@ -61,37 +78,45 @@ class View(NamedTuple):
 
 def retrieval_section(runs: Sequence[Run]) -> Section | None:
     """Retrieval in held-out videos; None if it was not evaluated."""
-    results = _results(runs, is_retrieval=True)
-    if not results:
-        return None
     title = "Retrieval in held-out videos"
-    return Section("held-out", title, "results.html.j2", _view(results, runs, is_retrieval=True))
+    return _optional("held-out", title, runs, "held-out videos")
+
+
+def propagation_section(runs: Sequence[Run]) -> Section | None:
+    """Masks propagated through clips; None if they were not evaluated."""
+    return _optional("masks", "Propagation of masks", runs, "masks")
+
+
+def _optional(key: str, title: str, runs: Sequence[Run], kind: Kind) -> Section | None:
+    results = _results(runs, kind)
+    return Section(key, title, "results.html.j2", _view(results, runs, kind)) if results else None
 
 
 def section(runs: Sequence[Run]) -> Section | None:
     """Evaluations on labelled images; None if the runs were evaluated on other data only."""
-    results = _results(runs, is_retrieval=False)
+    kind: Kind = "labelled images"
+    results = _results(runs, kind)
     title = "Evaluation on labelled images"
     if results:
-        view = _view(results, runs, is_retrieval=False)
+        view = _view(results, runs, kind)
     elif not runs or any(run.rows or run.suite_rows for run in runs):
         return None
     else:
         hint = f"footage evaluate {runs[0].path} --labels DIR"
-        view = View(False, hint, False, 0, [], [], [], [], None)
+        view = View(kind, hint, False, 0, [], [], [], [], None)
     return Section("evaluation", title, "results.html.j2", view)
 
 
-def _results(runs: Sequence[Run], *, is_retrieval: bool) -> list[Result]:
+def _results(runs: Sequence[Run], kind: Kind) -> list[Result]:
     return [
         Result(number, run, measured)
         for number, run in enumerate(runs)
         for measured in comparisons(run.rows)
-        if (measured.protocol == NEAREST) == is_retrieval
+        if _KINDS.get(measured.protocol, "labelled images") == kind
     ]
 
 
-def _view(results: Sequence[Result], runs: Sequence[Run], *, is_retrieval: bool) -> View:
+def _view(results: Sequence[Result], runs: Sequence[Run], kind: Kind) -> View:
     shown = {each.number: each.run for each in results}
     rows = {number: _rows(number, results) for number in shown}
     models = [each.measured.cells[MODEL] for each in results]
@@ -103,7 +128,7 @@ def _view(results: Sequence[Result], runs: Sequence[Run], *, is_retrieval: bool)
     legend = [LegendItem(key, SHAPES[key], title) for key, title in TITLES.items()]
     legend += [LegendItem(run_colour(number), "dot", run.name) for number, run in shown.items()]
     return View(
-        is_retrieval=is_retrieval,
+        kind=kind,
         hint="",
         are_unseen=all(is_clean(row.leakage) for row in models),
         num_older=sum(run.num_older for run in runs),
@@ -111,7 +136,7 @@ def _view(results: Sequence[Result], runs: Sequence[Run], *, is_retrieval: bool)
         legend=legend,
         charts=[_chart(task, results) for task in _tasks(results)],
         pixels_ahead=[named[number] + words for number, words in behind.items() if words],
-        table=_table(results, is_retrieval=is_retrieval),
+        table=_table(results, kind),
     )
 
 
@@ -153,32 +178,33 @@ def _points(result: Result) -> list[Point]:
     ]
 
 
-def _table(results: Sequence[Result], *, is_retrieval: bool) -> Table:
+def _table(results: Sequence[Result], kind: Kind) -> Table:
     columns = [Column("task", NAME), Column("protocol"), Column("run", NAME)]
     columns += [Column(TITLES.get(key, "model"), FIGURE) for key in ROLES]
-    if is_retrieval:
-        columns.append(Column("shots", FIGURE))
-    else:
-        columns += [Column("test images", FIGURE), Column(COLUMN, FIGURE)]
-        columns.append(Column("selected", WORDS))
+    columns.append(Column(_TESTED[kind], FIGURE))
+    if kind == "masks":
+        columns += [Column(name, FIGURE) for name in results[0].measured.cells[MODEL].parts]
+    if kind == "labelled images":
+        columns += [Column(COLUMN, FIGURE), Column("selected", WORDS)]
     columns.append(Column("split", WORDS))
     tasks = _tasks(results)
     protocols = list(dict.fromkeys(each.protocol for each in results))
     ordered = sorted(
         results, key=lambda each: (tasks.index(each.measured.task), protocols.index(each.protocol))
     )
-    rows = [_row(each, is_retrieval=is_retrieval) for each in ordered]
+    rows = [_row(each, kind) for each in ordered]
     return Table("Results with 95 % intervals", columns, rows)
 
 
-def _row(result: Result, *, is_retrieval: bool) -> list[Cell]:
+def _row(result: Result, kind: Kind) -> list[Cell]:
     cells = result.measured.cells
     model = cells[MODEL]
     best = max(row.value for row in cells.values())
     row = [Cell(result.measured.task), Cell(result.protocol), Cell(result.run.name)]
     row += [_accuracy(cells.get(key), best) for key in ROLES]
     row.append(Cell(str(model.num_test)))
-    if not is_retrieval:
+    row += [Cell(f"{100 * value:.1f}") for value in model.parts.values()]
+    if kind == "labelled images":
         selected = ", ".join(f"{name} {value:g}" for name, value in model.selected.items())
         row += [Cell(short(model.leakage)), Cell(selected)]
     return [*row, Cell(model.split)]
