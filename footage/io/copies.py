@@ -204,6 +204,18 @@ def _kept_equal(opened: Sequence["LocalCopy"]) -> Iterator[None]:
         copy.push()
 
 
+def remove(path: Path) -> None:
+    """Remove a file, and at once the remote file if it is in the local copy of a remote folder.
+
+    Raises:
+        OutputError: The remote file cannot be removed.
+    """
+    files.remove(path)
+    parent = _parent_of(path.parent.parent)
+    if parent and path.is_relative_to(cache.folder() / _COPIES):
+        RemoteFolder(parent + path.parent.name).remove(path.name)
+
+
 def companion(path: Path) -> Path:
     """Return the file that belongs to another one, or the file itself if there is none."""
     return path.with_suffix(_COMPANIONS.get(path.suffix.lower(), path.suffix))

@@ -1,5 +1,6 @@
 """Appending gives the rows of one whole call, once, and a kill leaves the old or the new table."""
 
+import functools
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import lance
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ import footage
 from footage.embedding import parts
 from footage.errors import ConfigError
 from footage.io import files
+from footage.io.remote import RemoteFolder
 
 TINY = "test_resnet"
 SUFFIXES = (".parquet", ".npy", ".lance")
@@ -186,9 +189,37 @@ def test_tables_from_other_programs_are_not_appended_to(inputs, tmp_path):
 
 
 def test_an_array_that_does_not_fit_its_table_is_an_error(inputs, own):
-    np.save(own / "e.npy", np.zeros((1, 7), np.float32))
-    with pytest.raises(ConfigError, match="lists 2 rows of 96 features"):
-        footage.embed(TINY, inputs, out=own / "e.npy", size=32, append=True)
+    out = own / "e.npy"
+    others = (np.zeros((1, 7), np.float32), np.load(out)[::-1], np.load(out).astype(np.float64))
+    for array in others:
+        np.save(out, array)
+        with pytest.raises(ConfigError, match=r"not contain the features that e\.rows\.parquet"):
+            footage.embed(TINY, inputs, out=out, size=32, append=True)
+    out.write_text("text")
+    with pytest.raises(ConfigError, match="cannot be read as an array"):
+        footage.embed(TINY, inputs, out=out, size=32, append=True)
+
+
+def test_an_array_behind_a_url_is_never_replaced_while_its_old_table_is_there(
+    inputs, memory_bucket, monkeypatch
+):
+    out = f"{memory_bucket}/features/e.npy"
+    remote = fsspec.filesystem("memory")
+    seen = []
+
+    def upload(self, path, name):
+        seen.append((name, remote.exists(out.replace(".npy", ".rows.parquet"))))
+        real(self, path, name)
+
+    real = RemoteFolder.upload
+    monkeypatch.setattr(RemoteFolder, "upload", upload)
+    embed = functools.partial(footage.embed, TINY, out=out, size=32)
+    embed(inputs[0])
+    embed(inputs[0], overwrite=True)
+    assert seen == 2 * [("e.npy", False), ("e.rows.parquet", False)]
+    seen.clear()
+    embed(inputs, append=True)  # the first rows stay as they are, so the old table is valid
+    assert seen == [("e.npy", True), ("e.rows.parquet", True)]
 
 
 def test_shards_compute_only_what_the_table_lacks(inputs, own, whole, monkeypatch):

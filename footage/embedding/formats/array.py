@@ -5,10 +5,12 @@
 
 The array is moved into place before the table, and its first rows never change while the table
 exists. After a kill between the two, the table still describes the array: rows that the table does
-not list are ignored, and the next append drops them.
+not list are ignored, and the next append drops them. The metadata of the table contains a digest of
+the rows that it lists, so that an append recognises an array of another table.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,6 +26,8 @@ from footage.embedding.formats.parquet import new_file, read
 from footage.errors import ConfigError
 from footage.io import copies, files
 
+DIGEST: Final = b"footage.array_sha256"
+"""Metadata key of the SHA-256 of the vectors that the table lists, as bytes in the array."""
 ROW: Final = "row"
 """Name of the column with the row in the array; null if there are no features."""
 _COPIED_ROWS: Final = 4096
@@ -59,37 +63,63 @@ class Array(Format):
         return self.path.stat().st_size + self.rows.stat().st_size
 
     def contents(self) -> Contents:
-        """Read inputs and metadata of the table."""
-        return read(self.rows)
+        """Read inputs and metadata of the table, and check that it belongs to the array."""
+        found = read(self.rows)
+        expected = (pq.read_metadata(self.rows).metadata or {}).get(DIGEST, b"").decode()
+        if not expected:
+            raise ConfigError(
+                f"{str(self.rows)!r} was not written by this version of footage embed",
+                "choose another --out, or add --overwrite to replace it",
+            )
+        digest = hashlib.sha256()
+        for vectors in self._listed_vectors():
+            digest.update(vectors.data)
+        if digest.hexdigest() != expected:
+            raise ConfigError(
+                f"{str(self.path)!r} does not contain the features that {self.rows.name} lists",
+                "restore both files from the same copy, or add --overwrite to compute them again",
+            )
+        return found
 
     def write(self, groups: Iterator[pa.Table], schema: pa.Schema, *, append: bool) -> None:
         """Write both files under temporary names, and move the array into place first."""
         own = _schema(schema)
+        digest = hashlib.sha256()
         with contextlib.ExitStack() as stack:
             table = stack.enter_context(files.atomic_write(self.rows))
             array = stack.enter_context(files.atomic_write(self.path))  # moved first
             with new_file(table, own) as writer, array.open("w+b") as file:
                 width = schema.field(EMBEDDING).type.list_size
-                start = _write_header(file, 0, width)
-                num_rows = self._copy(writer, file, width) if append else 0
+                start, num_rows = _write_header(file, 0, width), 0
+                if append:
+                    self._copy_table(writer)
+                for vectors in self._listed_vectors() if append else ():
+                    vectors.tofile(file)
+                    digest.update(vectors.data)
+                    num_rows += len(vectors)
                 for group in groups:
                     vectors = _vectors(group)
                     vectors.tofile(file)
+                    digest.update(vectors.data)
                     writer.write_table(_table(group, num_rows, own))
                     num_rows += len(vectors)
                 file.seek(0)
                 end = _write_header(file, num_rows, width)
                 assert end == start, "the header's length must not depend on the number of rows"
-            if not append:
-                files.remove(self.rows)  # an old table never describes a new array
+                writer.add_key_value_metadata({DIGEST: digest.hexdigest()})
+            if not append:  # an old table never describes a new array
+                copies.remove(self.rows)
 
-    def _copy(self, writer: pq.ParquetWriter, file: BinaryIO, width: int) -> int:
-        """Copy the rows that the table lists, and return their number in the array."""
-        num_rows = 0
+    def _copy_table(self, writer: pq.ParquetWriter) -> None:
         with pq.ParquetFile(self.rows) as old:
             for batch in old.iter_batches(batch_size=BATCH_ROWS * _COPIED_ROWS):
-                num_rows += len(batch) - batch[ROW].null_count
                 writer.write_batch(batch)
+
+    def _listed_vectors(self) -> Iterator[Float[np.ndarray, "N D"]]:
+        """Read the rows of the array that the table lists."""
+        with pq.ParquetFile(self.rows) as table:
+            batches = table.iter_batches(columns=[ROW])
+            num_rows = sum(len(batch) - batch[ROW].null_count for batch in batches)
         try:
             vectors = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -97,15 +127,8 @@ class Array(Format):
                 f"{str(self.path)!r} cannot be read as an array: {error}",
                 "add --overwrite to compute it again",
             ) from error
-        if vectors.dtype != np.float32 or vectors.shape[1:] != (width,) or len(vectors) < num_rows:
-            raise ConfigError(
-                f"{str(self.path)!r} is a {vectors.dtype} array of shape {vectors.shape}, but"
-                f" {self.rows.name} lists {num_rows} rows of {width} features",
-                "add --overwrite to compute it again",
-            )
         for first in range(0, num_rows, _COPIED_ROWS):
-            vectors[first : min(first + _COPIED_ROWS, num_rows)].tofile(file)
-        return num_rows
+            yield np.ascontiguousarray(vectors[first : min(first + _COPIED_ROWS, num_rows)])
 
     def usage(self) -> str:
         """A memory-mapped array."""
