@@ -1,6 +1,6 @@
 """Measure the cost of the decoder sandbox for images, by running with and without it in turn.
 
-    python benchmarks/confined.py --out confined.json
+    python -m benchmarks.confined --out confined.json
 
 Three sets of smooth, noisy images are in the page cache. "squares" decodes and resizes to 224 px,
 "features" also runs a ResNet-18, and "views" makes a training view. CPU time is that of this
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.provenance import commit
 from footage.data.config import LabelledViewConfig
 from footage.data.image_views import labelled_view_of
 from footage.evaluation.features import Squares, forward, model_extractor, read_squares
@@ -135,12 +136,9 @@ def main() -> None:
                 f"{found['confined'] / count:8.2f} ms confined, {found['ratio']:.2f}x"
             )
     shared().close()
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     machine = {"system": platform.platform(), "cores": os.cpu_count()}
     arguments.out.write_text(
-        json.dumps({"commit": commit, "machine": machine, "milliseconds": results}, indent=1)
+        json.dumps({"commit": commit(), "machine": machine, "milliseconds": results}, indent=1)
     )
 
 

@@ -1,7 +1,7 @@
 """Time the search for near-duplicates, and count the copies that the index misses.
 
-    python benchmarks/duplicates.py --count 100000 --out duplicates.json
-    python benchmarks/duplicates.py --count 1000000 --methods approximate --out duplicates.json
+    python -m benchmarks.duplicates --count 100000 --out duplicates.json
+    python -m benchmarks.duplicates --count 1000000 --methods approximate --out duplicates.json
 
 The vectors are synthetic: they have the dimension of the descriptor, the frames of a shot are close
 to each other, and one shot in fifty is a copy of another. The frames of a copy have a similarity of
@@ -12,15 +12,13 @@ time. Results for other counts and methods are kept in the file.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.provenance import provenance
 from footage.images import descriptor
 from footage.retrieval.features import Part, unit
 from footage.retrieval.near_duplicates import find_groups
@@ -78,12 +76,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.count % FRAMES_PER_SHOT:
         parser.error(f"--count is not a multiple of {FRAMES_PER_SHOT}")
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     every = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     described = every.setdefault(str(options.count), {})
     with tempfile.TemporaryDirectory() as name:
@@ -91,11 +83,9 @@ def main() -> None:
         copies, originals = write_vectors(path, options.count)
         for method in options.methods:
             described[method] = measure(path, options.count, copies, originals, method) | {
-                "command": f"python benchmarks/duplicates.py --count {options.count}"
+                "command": f"python -m benchmarks.duplicates --count {options.count}"
                 f" --methods {method}",
-                "commit": commit,
-                "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-                "date": time.strftime("%Y-%m-%d"),
+                **provenance(),
             }
             print(method, described[method], flush=True)
             options.out.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")

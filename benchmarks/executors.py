@@ -1,6 +1,6 @@
 """Compare the CPU time of `footage ingest` with Ray and with local processes, in turn.
 
-    python benchmarks/executors.py --out executors.json
+    python -m benchmarks.executors --out executors.json
 
 Each run is the command as a user calls it, on the same short clips, with a new store. The CPU time
 is that of all its processes: driver, workers, decoders, and for Ray also its daemons, which are
@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from benchmarks.provenance import provenance
 
 EXECUTORS = ("local", "ray")
 
@@ -118,15 +119,10 @@ def main() -> None:
         ray["cpu_seconds"] / local["cpu_seconds"]
         for ray, local in zip(runs["ray"], runs["local"], strict=True)
     ]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     result = {
         "command": f"python -m benchmarks.executors --count {options.count}"
         f" --rounds {options.rounds} --workers {options.workers}",
-        "commit": commit,
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "date": time.strftime("%Y-%m-%d"),
+        **provenance(),
         "clips": options.count,
         "cpu_ratio": statistics.median(ratios),
         "cpu_ratios": ratios,

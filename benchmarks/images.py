@@ -1,6 +1,6 @@
 """Measure the cost of opening labelled images and reading them at random, by layout.
 
-    python benchmarks/images.py --out images.json
+    python -m benchmarks.images --out images.json
 
 The images are smooth noise, 500 x 375 pixels. They are written to a temporary folder and read from
 the page cache, so the figures compare the layouts and not the disk.
@@ -11,7 +11,6 @@ import io
 import json
 import platform
 import statistics
-import subprocess
 import tarfile
 import tempfile
 import time
@@ -24,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
+from benchmarks.provenance import commit
 from footage.data.config import LabelledViewConfig
 from footage.data.image_views import labelled_view_of
 from footage.images.dataset import open_images
@@ -132,12 +132,9 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(0)
     files = drawn_images()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     with tempfile.TemporaryDirectory() as folder:
         results = {
-            "commit": commit.stdout.strip(),
+            "commit": commit(),
             "processor": platform.processor() or platform.machine(),
             "jpeg_kilobytes": statistics.mean(map(len, files)) / 1e3,
             "milliseconds_an_image": measured(write_layouts(Path(folder), files)),

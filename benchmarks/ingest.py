@@ -1,6 +1,6 @@
 """Compare the CPU time of `footage ingest` with that of only decoding the same files.
 
-    python benchmarks/ingest.py [VIDEOS...] [--repeats 5] > ingest.json
+    python -m benchmarks.ingest [VIDEOS...] [--repeats 5] > ingest.json
 
 Both sides use PyAV with one thread. Each runs in its own process and they alternate, so that a
 noisy machine affects both. Without VIDEOS it renders a set of 360p H.264 clips with textured,
@@ -22,6 +22,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+
+from benchmarks.provenance import commit
 
 DECODE_ONLY = """
 import sys, av
@@ -137,8 +139,6 @@ def describe(videos: list[str]) -> dict[str, object]:
             stream = container.streams.video[0]
             frames += stream.frames
             pixels.add(f"{stream.codec_context.name} {stream.width}x{stream.height}")
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     return {
         "videos": len(videos),
         "frames": frames,
@@ -147,7 +147,7 @@ def describe(videos: list[str]) -> dict[str, object]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
         "python": platform.python_version(),
         "av": av.__version__,
-        "commit": commit,
+        "commit": commit(),
     }
 
 

@@ -4,7 +4,7 @@ All figures of a round are measured before the next round starts, so that a mach
 drifts slows all of them alike. The median over rounds is reported, in CPU time where one process
 does the work.
 
-    python benchmarks/loading.py --out loading.json [--store STORE]
+    python -m benchmarks.loading --out loading.json [--store STORE]
 
 Without a store the frames are synthetic: smooth noise, 340 x 256 pixels, about 30 kB of JPEG each.
 """
@@ -13,7 +13,6 @@ import argparse
 import json
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from benchmarks.provenance import commit
 from footage.data.batches import VideoStream
 from footage.data.config import AugmentConfig, SamplingConfig
 from footage.data.sampling import BatchSampler, shot_table
@@ -121,15 +121,12 @@ def through_loader(store: Store, size: int, workers: int, steps: int) -> dict[st
 
 def machine() -> dict[str, object]:
     """Describe the machine and the version of the code."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     return {
         "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(),
         "opencv": cv2.__version__,
         "numpy": np.__version__,
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
     }
 
 

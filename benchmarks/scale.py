@@ -10,13 +10,11 @@ log(videos), between the two largest sizes.
 """
 
 import argparse
-import datetime
 import hashlib
 import json
 import math
 import os
 import pickle
-import platform
 import resource
 import shutil
 import subprocess
@@ -30,6 +28,7 @@ import msgspec
 import numpy as np
 import simplejpeg
 
+from benchmarks.provenance import provenance
 from footage.ingestion.config import IngestConfig
 from footage.ingestion.source_table import Source, SourceTable
 from footage.ingestion.tasks import left_to_do
@@ -180,13 +179,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = [measured(number, Path(folder)) for number in sorted(options.videos)]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     content = {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip(),
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        **provenance(),
         "rows": rows,
         "exponents": {task: exponent(rows, task) for task in TASKS} if len(rows) > 1 else {},
     }

@@ -1,6 +1,6 @@
 """Compare indexes for shot search with exact search, on synthetic frame vectors.
 
-    python benchmarks/search.py --count 100000 --out search.json
+    python -m benchmarks.search --count 100000 --out search.json
 
 The frames of a shot are close to each other, and the shots of a video less so. Each candidate
 runs in its own process, so that its memory can be measured. It builds an index of the same vectors
@@ -18,8 +18,6 @@ import argparse
 import functools
 import importlib.metadata
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -30,6 +28,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from benchmarks.provenance import provenance
 
 DIM = 512
 RANK = 64
@@ -299,7 +299,10 @@ def measure_queries(name: str, folder: Path, threads: int) -> dict[str, float]:
 def in_process(*words: str) -> dict[str, float]:
     """Measure in a new process."""
     done = subprocess.run(
-        [sys.executable, __file__, *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.search", *words],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -345,19 +348,11 @@ def main() -> None:
         parser.error("--out is missing")
     if options.count % (FRAMES_PER_SHOT * SHOTS_PER_VIDEO):
         parser.error(f"--count is not a multiple of {FRAMES_PER_SHOT * SHOTS_PER_VIDEO}")
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     every = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     described = {
-        "command": f"python benchmarks/search.py --count {options.count}"
+        "command": f"python -m benchmarks.search --count {options.count}"
         f" --threads {options.threads}",
-        "commit": commit,
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "date": time.strftime("%Y-%m-%d"),
+        **provenance(),
         "results": every.get(str(options.count), {}).get("results", {}),
     }
     every[str(options.count)] = described

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.loading import drawn_frames
+from benchmarks.provenance import commit
 from footage.data.config import AugmentConfig
 from footage.data.views import augment_jpeg
 from footage.seeding import generator
@@ -151,7 +151,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(0)
     results: dict[str, object] = {
-        "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip(),
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.processor() or platform.machine()}, {platform.platform()}",
     }

@@ -5,20 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from footage.reporting.rendering import render_page
-from footage.reporting.sections.videos import HEIGHT, without_hash
-from footage.reporting.thumbnails import Picture, ShownFrame, thumbnail
+from footage.reporting.similar_shots import SimilarShot, similar_shot
+from footage.reporting.thumbnails import Picture, ShownFrame
 from footage.retrieval.queries import PICTURE_SIZE, Query
 from footage.retrieval.results import FoundShot, SearchResult
 from footage.text import clock
-
-
-class Shot(NamedTuple):
-    """A shot that was found."""
-
-    picture: Picture
-    caption: str
-    title: str
-    video: str
 
 
 class ShownQuery(NamedTuple):
@@ -27,7 +18,7 @@ class ShownQuery(NamedTuple):
     name: str
     picture: Picture
     time: str
-    shots: Sequence[Shot]
+    shots: Sequence[SimilarShot]
 
 
 def search_page(
@@ -66,13 +57,7 @@ def _query(query: Query, shots: Sequence[FoundShot]) -> tuple[Picture, str]:
     return picture, f" at {clock(seconds)}" if seconds is not None else ""
 
 
-def _shot(shot: FoundShot, jpeg: bytes) -> Shot:
-    span = f"{clock(shot.start_seconds)}–{clock(shot.end_seconds)}"
+def _shot(shot: FoundShot, jpeg: bytes) -> SimilarShot:
     frame = ShownFrame(shot.video, shot.shot, shot.frame_seconds, jpeg)
     at = f" (at {clock(shot.query_seconds)} of the query)" if shot.query_seconds is not None else ""
-    return Shot(
-        thumbnail(frame, height=HEIGHT),
-        f"{shot.similarity:.3f} · {span}",
-        f"{shot.video}, shot {shot.shot}, frame at {clock(shot.frame_seconds)}{at}",
-        without_hash(shot.video),
-    )
+    return similar_shot(shot, frame, note=at)
