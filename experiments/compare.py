@@ -15,7 +15,6 @@ labelled folders for all arms, so differences are paired by seed.
 """
 
 import argparse
-import fcntl
 import json
 import math
 import multiprocessing
@@ -24,23 +23,21 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.compare_table import PROTOCOLS, Line, Values, table
+from experiments.compare_suites import RUNS, Cell, on_folders, on_suites
+from experiments.compare_table import Line, Values, table
 from footage import configuration
-from footage.commands.evaluate import EvaluateConfig, evaluate
 from footage.commands.train import train
 from footage.errors import ConfigError, FootageError
 from footage.recipes.methods import recipe
 from footage.runs.environment import environment
-from footage.runs.layout import EVALUATIONS, read_metrics
+from footage.runs.layout import read_metrics
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
 
 RETRIEVALS = {"same_shot": "same shot", "same_video": "same video, another shot"}
-RUNS = "-runs"
 
 
 class Arm(NamedTuple):
@@ -110,7 +107,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     if lines[-1]["step"] < config.steps:
         raise FootageError("training was stopped", "rerun the same command to resume")
     evaluated = (
-        on_suite(config, folder, options) if options.suite else on_folders(folder, options, seed)
+        on_suites(config, folder, options) if options.suite else on_folders(folder, options, seed)
     )
     has_unlabelled = config.objective.has_unlabelled_level
     steps = [line for line in lines if "levels" in line]
@@ -152,81 +149,6 @@ def run_folder(results: str, label: str, seed: int) -> Path:
 def store_hash(store: str) -> str:
     """Return the content hash of a store; empty without one."""
     return Store.open(store).content_hash if store else ""
-
-
-class Cell(NamedTuple):
-    """An accuracy, with its model, task and protocol."""
-
-    task: str
-    protocol: str
-    column: str
-    share: float
-
-
-class Evaluated(NamedTuple):
-    """Accuracies of a trained network and its baselines on labelled images."""
-
-    test: list[Cell]
-    validation: list[Cell]
-    groups: dict[str, str]
-    """Group of each task in a suite."""
-
-
-def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Evaluated:
-    """Evaluate on labelled folders, which the seed splits."""
-    rows = evaluate(str(folder), labels=options.labelled, config=EvaluateConfig(seed=seed)).rows
-    return Evaluated(
-        [Cell(row.task, row.protocol, row.role, row.value) for row in rows],
-        [Cell(row.task, row.protocol, row.role, row.validation) for row in rows],
-        {},
-    )
-
-
-def on_suite(
-    config: TrainConfig,
-    folder: Path,
-    options: argparse.Namespace,
-    protocols: tuple[str, ...] = PROTOCOLS,
-) -> Evaluated:
-    """Evaluate on the pocket suite, along with the untrained network, which is evaluated once."""
-    architecture = config.backbone.architecture
-    settings = {"protocols": protocols, "size": config.augment.size}
-    out = Path(f"{options.results}{RUNS}") / f"untrained-{architecture}"
-    with _one_at_a_time(out.with_suffix(".lock")):
-        untrained = evaluate(
-            architecture,
-            suite="pocket",
-            data=options.suite,
-            out=out,
-            config=EvaluateConfig(**settings, untrained=True),
-        ).rows
-    if untrained[0].missing:
-        raise FootageError(
-            f"{options.suite} has no {', '.join(untrained[0].missing)}", "build the whole suite"
-        )
-    trained = evaluate(
-        str(folder),
-        suite="pocket",
-        data=options.suite,
-        out=folder / EVALUATIONS / "pocket",
-        config=EvaluateConfig(**settings),
-    ).rows
-    columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
-    chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
-    return Evaluated(
-        chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],
-        chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
-        {row.task: row.group for row in trained},
-    )
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Make the processes of one command take turns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def measures(probes: Sequence[Mapping[str, float]], evaluated: Sequence[Cell]) -> dict[str, Values]:
@@ -337,6 +259,8 @@ def main(
         "--labelled", nargs="+", help="labelled folders with one subfolder per class"
     )
     parser.add_argument("--suite", default="", help="or: folder of the pocket suite")
+    parser.add_argument("--video-suite", default="", help="folder of the pocket-video suite")
+    parser.add_argument("--masks", default="", help="folder of videos with object masks")
     parser.add_argument("--images", default="", help="labelled images for co-trained recipes")
     parser.add_argument("--arms", nargs="+", default=arms)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

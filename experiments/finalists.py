@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.compare import check_same, measures, on_suite, read_arm, read_lines, run_folder
+from experiments.compare import check_same, measures, read_arm, read_lines, run_folder
+from experiments.compare_suites import SuiteFolder, on_suite
 from experiments.compare_table import Line
 from footage.errors import ConfigError, FootageError
 from footage.runs.environment import environment
@@ -45,7 +46,9 @@ def tune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     config = read_arm(f"{line['recipe']}:{line['label']}").config(line["settings"], line["seed"])
     folder = run_folder(options.of, line["label"], line["seed"])
-    evaluated = on_suite(config, folder, options, PROTOCOLS)
+    evaluated = on_suite(
+        config, folder, options.results, SuiteFolder("pocket", options.suite, PROTOCOLS)
+    )
     return {
         **line,
         "evaluate_seconds": round(time.perf_counter() - began, 1),

@@ -15,7 +15,8 @@ import argparse
 import json
 from pathlib import Path
 
-from experiments.compare import Arm, Line, measures, on_suite, read_settings, store_hash
+from experiments.compare import Arm, Line, measures, read_settings, store_hash
+from experiments.compare_suites import SuiteFolder, on_suite
 from experiments.levels import COMMON
 from footage.data.sampling import hold_out
 from footage.errors import FootageError
@@ -58,7 +59,9 @@ def dump(store: Store, config: TrainConfig, out: Path) -> int:
 def evaluate_model(options: argparse.Namespace) -> Line:
     """Return a line of results for a model that was trained elsewhere on the dumped frames."""
     config = configuration_of(options.seed)
-    evaluated = on_suite(config, options.model, options)
+    evaluated = on_suite(
+        config, options.model, options.results, SuiteFolder("pocket", options.suite)
+    )
     store = Store.open(options.store)
     frames = held_out_frames(
         store,
