@@ -2,6 +2,7 @@
 
     instances     an object from sides that no labelled image shows
     robustness    tasks of the pocket suite with corrupted test images
+    propagation   clips with masks, for `footage evaluate --masks`; not a task with labels
 
 Like the pocket suite, it is not VTAB. Use `N-shot` protocols for the few labels of a typical user.
 """
@@ -46,3 +47,15 @@ TASKS: Final = (
     ),
     *(_corrupted(row(name)) for name in CORRUPTED),
 )
+
+CLIPS: Final = PocketRow(
+    name="propagation",
+    group="other",
+    num_classes=1,
+    num_test=30,
+    num_train=0,
+    num_val=0,
+    mirrors="",
+    needs=("sweethome3d-furniture", *WALLPAPERS),
+)
+"""The clips with masks; they are built with the suite, but are not a task of its table."""

@@ -31,6 +31,7 @@ from footage.suites.vtab import manifest as task_manifest
 from pocket_suite import debian
 from pocket_suite.debian import MissingSourceError
 from pocket_suite.drawing import PARTS, SOURCE_SEPARATOR, TaskRenderer, png
+from pocket_suite.propagation import write_clip
 from pocket_suite.renderers import CLOSE_RENDERER, OPEN_RENDERER
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ REVISION: Final = 1
 
 SUITES: Final[dict[str, tuple[PocketRow, ...]]] = {
     "pocket": pocket.TASKS,
-    pocket_video.NAME: pocket_video.TASKS,
+    pocket_video.NAME: (*pocket_video.TASKS, pocket_video.CLIPS),
 }
 """The suites that can be built, and their tables."""
 
@@ -269,6 +270,8 @@ def _draw(row: PocketRow, work: Path, seed: int, executor: Executor | None, most
     """Draw a task in a temporary folder and move it into place; return its number of images."""
     folder = work / row.name
     shutil.rmtree(folder, ignore_errors=True)
+    if row == pocket_video.CLIPS:
+        return _draw_clips(row, folder, seed, executor, most)
     for part in PARTS:
         (folder / "images" / part).mkdir(parents=True)
     counts = {part: min(count, most) for part, count in row.counts.items()}
@@ -286,6 +289,24 @@ def _draw(row: PocketRow, work: Path, seed: int, executor: Executor | None, most
     _write_lists(folder, row, drawn)
     os.replace(folder, work.parent / row.name)
     return sum(counts.values())
+
+
+def _draw_clips(
+    row: PocketRow, folder: Path, seed: int, executor: Executor | None, most: int
+) -> int:
+    """Draw the clips with masks; return their number."""
+    folder.mkdir(parents=True)
+    numbers = range(min(row.num_test, most))
+    clips = [
+        Chunk(row.name, seed, folder.parent / "assets", folder, "test", range(number, number + 1))
+        for number in numbers
+    ]
+    written = sorted(file for _, found in _run(clips, executor) for file in found)
+    files = {file.name: file.sha256 for file in written}
+    origin = f"footage pocket build, {row.name}"
+    task_manifest.write(folder, task_manifest.Manifest(origin=origin, marks=(), files=files))
+    os.replace(folder, folder.parent.parent / row.name)
+    return len(numbers)
 
 
 def _ranges(count: int) -> list[range]:
@@ -314,7 +335,10 @@ def _run(chunks: list[Chunk], executor: Executor | None) -> Iterator[tuple[Chunk
 
 
 def draw_chunk(chunk: Chunk) -> list[Drawn]:
-    """Draw and write the images of a chunk; runs in a worker process."""
+    """Draw and write the images of a chunk, or a clip; runs in a worker process."""
+    if chunk.task == pocket_video.CLIPS.name:
+        files = write_clip(chunk.seed, chunk.assets, chunk.folder, chunk.numbers[0])
+        return [Drawn(file.name, 0, "", file.sha256) for file in files]
     renderer = _renderer(chunk.task, chunk.seed, chunk.assets)
     drawn = []
     for number in chunk.numbers:

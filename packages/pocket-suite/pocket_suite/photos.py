@@ -5,7 +5,7 @@ Each photograph is in only one split of a task.
 
 import functools
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -54,6 +54,36 @@ def patch(
         square = square[:, ::-1]
     resized = cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(resized / 255, np.float64)
+
+
+class Window(NamedTuple):
+    """A square part of a photograph that can be moved over it."""
+
+    fraction: float
+    """Its height as a fraction of the photograph's height."""
+    is_mirrored: bool
+
+
+def window(assets: Path, name: str, side: int, part: Window, place: tuple[float, float]) -> Picture:
+    """Crop a square at a place between pixels.
+
+    Args:
+        assets: The folder of unpacked packages.
+        name: Name of the photograph.
+        side: Height and width of the result.
+        part: The window.
+        place: Position from the top and from the left, as fractions of the free space.
+    """
+    photo = _photo(assets, name)
+    size = part.fraction * photo.shape[0]
+    top, left = ((side - size) * at for side, at in zip(photo.shape[:2], place, strict=True))
+    scale = size / side
+    shift = 0.5 * scale - 0.5
+    matrix = np.asarray([[scale, 0.0, left + shift], [0.0, scale, top + shift]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    smooth = cv2.GaussianBlur(photo, (0, 0), max(0.4 * scale, 0.1))  # against aliasing
+    square = cv2.warpAffine(smooth, matrix, (side, side), flags=how, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray((square[:, ::-1] if part.is_mirrored else square) / 255, np.float64)
 
 
 @functools.lru_cache(maxsize=32)
