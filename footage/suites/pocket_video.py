@@ -2,6 +2,7 @@
 
     instances     an object from sides that no labelled image shows
     robustness    tasks of the pocket suite with corrupted test images
+    in-domain     places, objects and distances in the world of `pocket-suite gameplay`
     propagation   clips with masks, for `footage evaluate --masks`; not a task with labels
 
 Like the pocket suite, it is not VTAB. Use `N-shot` protocols for the few labels of a typical user.
@@ -46,6 +47,9 @@ TASKS: Final = (
         needs=("sweethome3d-furniture", *WALLPAPERS),
     ),
     *(_corrupted(row(name)) for name in CORRUPTED),
+    PocketRow(name="doom-place", group="in-domain", num_classes=12, mirrors="", needs=("vizdoom",)),
+    PocketRow(name="doom-item", group="in-domain", num_classes=8, mirrors="", needs=("vizdoom",)),
+    PocketRow(name="doom-depth", group="in-domain", num_classes=6, mirrors="", needs=("vizdoom",)),
 )
 
 CLIPS: Final = PocketRow(

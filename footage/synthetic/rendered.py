@@ -8,18 +8,18 @@ place.
 import functools
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import av
 import msgspec
 import numpy as np
 
 from footage.errors import ConfigError, FootageError
 from footage.io.documents import Document
 from footage.seeding import generator
+from footage.synthetic.encoding import encode_video
 from footage.synthetic.journey import journey
 from footage.synthetic.shots import Shot, frames
-from footage.synthetic.world import Place, World, film_place, world
+from footage.synthetic.world import Place, film_place, world
 
 TRUTH_VERSION = 1
 
@@ -87,7 +87,7 @@ def render_clips(
         "longest_seconds": longest_seconds,
     }
     paths = [folder / f"rendered-{number:03d}.mp4" for number in range(num_videos)]
-    if _is_done(folder, settings, paths):
+    if is_complete(folder, settings, paths):
         return paths
     place = functools.cache(lambda number: film_place(generator("film place", seed, number)))
     videos = []
@@ -100,7 +100,7 @@ def render_clips(
     return paths
 
 
-def _is_done(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
+def is_complete(folder: Path, settings: dict[str, Any], paths: list[Path]) -> bool:
     """Return whether the same set exists already; `truth.json` is written last."""
     if not all(path.exists() for path in paths):
         return False
@@ -122,7 +122,8 @@ def _render(path: Path, random: np.random.Generator, at: Place, seconds: float) 
     lengths = np.maximum(np.round(shares / shares.sum() * seconds * FPS).astype(int), FPS)
     shots = journey(random, lengths.tolist(), width / height)
     partial = path.with_name(path.name + ".partial")
-    _encode(partial, setting, shots, (width, height), FPS)
+    pictures = (pixels for plan in shots for pixels in frames(setting, plan, width, height))
+    encode_video(partial, pictures, FPS, (width, height))
     os.replace(partial, path)
     ends = np.cumsum(lengths)
     return {
@@ -153,23 +154,3 @@ def _shot_truth(plan: Shot) -> dict[str, Any]:
             for number, path in plan.actors
         ],
     }
-
-
-def _encode(path: Path, setting: World, shots: list[Shot], size: tuple[int, int], fps: int) -> None:
-    """Write the shots as H.264 in an MP4 file, or as MPEG-4 where PyAV has no H.264 encoder."""
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = cast(av.VideoStream, container.add_stream(codec, rate=fps))
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        # The same seed must give the same bytes. With more threads, or with x264's rate control
-        # (crf), which reads the padding of frames, the bytes differed between runs.
-        stream.codec_context.thread_count = 1
-        stream.options = {"preset": "veryfast", "qp": "23"} if codec == "libx264" else {}
-        if codec == "mpeg4":
-            stream.bit_rate = 800_000
-        for plan in shots:
-            for pixels in frames(setting, plan, *size):
-                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))

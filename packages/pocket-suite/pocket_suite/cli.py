@@ -1,4 +1,4 @@
-"""The command line `pocket-suite build`, which has the errors and exit codes of footage."""
+"""The command line `pocket-suite`, which has the errors and exit codes of footage."""
 
 import dataclasses
 import logging
@@ -15,6 +15,7 @@ from footage.cli import parsing
 from footage.cli.options import required
 from footage.errors import ConfigError
 from pocket_suite.build import Built, build
+from pocket_suite.gameplay import render_gameplay
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ pocket-suite: build small image classification tasks in the layout of VTAB-1k
 
   pocket-suite build --out DIR                         the pocket suite; rerun to resume
   pocket-suite build --suite pocket-video --out DIR    tasks that ask what videos may teach
+  pocket-suite gameplay --out DIR                      videos of the world of its in-domain tasks
 
 Then evaluate models on it: footage evaluate MODEL --suite SUITE --data DIR
-Run `pocket-suite build --help` for options. Add --debug for a full traceback."""
+Run `pocket-suite COMMAND --help` for options. Add --debug for a full traceback."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; see `footage --help`.
     """
-    return cli.run_program({"build": _build}, USAGE, arguments)
+    return cli.run_program({"build": _build, "gameplay": _gameplay}, USAGE, arguments)
 
 
 def _build(words: Sequence[str]) -> None:
@@ -110,3 +112,17 @@ def _build(words: Sequence[str]) -> None:
             log.warning("missing: %s (%s)", name, reason)
 
     parsing.run(command, words, "pocket-suite build")
+
+
+def _gameplay(words: Sequence[str]) -> None:
+    def command(
+        *,
+        out: Annotated[str, required("DIR", "Folder of the videos.")],
+        episodes: Annotated[int, arg(help="Number of videos, of 45 seconds on average.")] = 160,
+        seed: Annotated[int, arg(help="Seed of all random draws.")] = 0,
+    ) -> None:
+        """Render videos of a scripted player in the world of the in-domain tasks."""
+        render_gameplay(out, num_episodes=episodes, seed=seed)
+        sys.stdout.write(f"{out}\n")
+
+    parsing.run(command, words, "pocket-suite gameplay")

@@ -9,21 +9,19 @@ sufficiently visible.
 
 import functools
 import itertools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import cv2
 import numpy as np
 
 from footage.seeding import generator
 from footage.suites.pocket import Part
-from pocket_suite.drawing import Example, Pixels, TaskRenderer, part_number
+from pocket_suite.drawing import Example, TaskRenderer, part_number
+from pocket_suite.engine import close_game, is_visible, screen, start_game
 
 if TYPE_CHECKING:
     import vizdoom
 
-WIDE, HIGH = 160, 120
 SMALLEST_VISIBLE: Final = 30
 """Minimum number of visible pixels of an item; smaller ones are ignored."""
 BOUNDS: Final = (50.0, 100.0, 160.0, 215.0)
@@ -50,7 +48,7 @@ def open_doom(seed: int, _assets: Path) -> TaskRenderer:
             game.new_episode()
             if _stand_before(game, wanted, draws) and _label(game.get_state()) == wanted:
                 break
-        return Example(_screen(game.get_state()), wanted, f"game-{part}-{number}")
+        return Example(screen(game.get_state()), wanted, f"game-{part}-{number}")
 
     return render_example
 
@@ -61,11 +59,9 @@ def item_class(kind: str, distance: float) -> int | None:
     return KINDS.index(kind) * _NUM_DISTANCES + place if place < _NUM_DISTANCES else None
 
 
-def close_game() -> None:
-    """End the game engine of this process, if any, which is a separate program."""
-    if _game.cache_info().currsize:
-        _game().close()
-        _game.cache_clear()
+def close_doom() -> None:
+    """End the engine of this process, if any."""
+    close_game(_game)
 
 
 @functools.cache
@@ -75,21 +71,8 @@ def _game() -> "vizdoom.DoomGame":
 
     game = vizdoom.DoomGame()
     game.load_config(str(Path(vizdoom.scenarios_path) / _SCENARIO))
-    game.set_doom_config_path(os.devnull)  # it would write one into the working directory
-    game.set_window_visible(False)
-    game.set_sound_enabled(False)
-    game.set_mode(vizdoom.Mode.PLAYER)
-    game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
-    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
-    game.set_render_hud(False)
-    game.set_render_weapon(False)
-    game.set_render_crosshair(False)
-    game.set_labels_buffer_enabled(True)
-    game.set_objects_info_enabled(True)
     game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
-    variables = vizdoom.GameVariable
-    game.set_available_game_variables([variables.POSITION_X, variables.POSITION_Y, variables.ANGLE])
-    game.init()
+    start_game(game)
     return game
 
 
@@ -120,20 +103,12 @@ def _facing(state: Any) -> float:  # noqa: ANN401 (vizdoom is optional)
 def _label(state: Any) -> int | None:  # noqa: ANN401
     """Return the class of the nearest item in view; None if there is none."""
     x, y, _ = state.game_variables
-    scale = state.labels_buffer.shape[1] // WIDE
     seen = [
         (float(np.hypot(item.object_position_x - x, item.object_position_y - y)), item.object_name)
         for item in state.labels
-        if item.object_name in KINDS
-        and np.count_nonzero(state.labels_buffer == item.value) >= SMALLEST_VISIBLE * scale**2
+        if item.object_name in KINDS and is_visible(state, item, SMALLEST_VISIBLE)
     ]
     if not seen:
         return None
     distance, kind = min(seen)
     return item_class(kind, distance)
-
-
-def _screen(state: Any) -> Pixels:  # noqa: ANN401
-    return np.asarray(
-        cv2.resize(state.screen_buffer, (WIDE, HIGH), interpolation=cv2.INTER_AREA), np.uint8
-    )

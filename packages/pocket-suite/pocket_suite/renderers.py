@@ -7,9 +7,11 @@ from footage.suites.pocket_video import CORRUPTED, corrupted_name
 from pocket_suite.clipart import open_clipart
 from pocket_suite.corruptions import corrupted
 from pocket_suite.digits import open_digits
-from pocket_suite.doom import close_game, open_doom
+from pocket_suite.doom import close_doom, open_doom
 from pocket_suite.drawing import OpenRenderer
 from pocket_suite.fashion import open_fashion
+from pocket_suite.freedoom import close_freedoom
+from pocket_suite.freedoom_tasks import open_depth, open_item, open_place
 from pocket_suite.instances import open_instance
 from pocket_suite.landcover import open_landcover
 from pocket_suite.objects import open_azimuth, open_elevation
@@ -33,6 +35,9 @@ _CLEAN: Final[dict[str, OpenRenderer]] = {
     "scene-distance": open_distance,
     "vehicle-distance": open_vehicle_distance,
     "instance": open_views,
+    "doom-place": open_place,
+    "doom-item": open_item,
+    "doom-depth": open_depth,
 }
 
 OPEN_RENDERER: Final = _CLEAN | {
@@ -40,5 +45,10 @@ OPEN_RENDERER: Final = _CLEAN | {
 }
 """Functions that open the renderer of each task."""
 
-CLOSE_RENDERER: Final[dict[str, Callable[[], None]]] = {"doom": close_game}
+CLOSE_RENDERER: Final[dict[str, Callable[[], None]]] = {
+    "doom": close_doom,
+    "doom-place": close_freedoom,
+    "doom-item": close_freedoom,
+    "doom-depth": close_freedoom,
+}
 """Functions that end the programs started by a task."""

@@ -194,8 +194,10 @@ def engines():
     return found
 
 
-def test_no_engine_of_the_maze_keeps_running(tmp_path):
+@pytest.mark.parametrize(("suite", "task"), [("pocket", "doom"), ("pocket-video", "doom-depth")])
+def test_no_engine_of_the_game_keeps_running(suite, task, tmp_path):
     pytest.importorskip("vizdoom")
     before = engines()
-    assert build(tmp_path / "suite", tasks=["doom"], most=3, workers=2).tasks == ("doom",)
+    built = build(tmp_path / "suite", suite=suite, tasks=[task], most=3, workers=2)
+    assert built.tasks == (task,)
     assert engines() <= before

@@ -12,6 +12,11 @@ from footage.suites.pocket import SOURCES
 
 TASKS = (*pocket.TASKS, *pocket_video.TASKS)
 NAMES = [task.name for task in TASKS]
+CASES = [
+    pytest.param(task.name, marks=[pytest.mark.slow] if task.group == "in-domain" else [])
+    for task in TASKS
+]
+"""A task of the in-domain group draws an image of every class at once."""
 FEW = {"train800": 8, "val200": 5, "test": 8}
 
 
@@ -35,7 +40,7 @@ def test_every_row_has_a_renderer_and_every_need_a_source():
     assert groups.isdisjoint(task.group for task in pocket_video.TASKS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_an_image_is_a_function_of_seed_split_and_number(name, assets):
     first, again, other = (renderer(name, assets, seed) for seed in (0, 0, 1))
     for part in PARTS:
@@ -46,7 +51,7 @@ def test_an_image_is_a_function_of_seed_split_and_number(name, assets):
     assert any(not np.array_equal(one.pixels, two.pixels) for one, two in pairs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_labels_are_classes_and_no_source_is_in_two_splits(name, assets):
     render_example = renderer(name, assets)
     task = row(name)
