@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from footage.errors import FootageError, VideoError
+from footage.errors import FootageError, MachineError
 from footage.ingestion.sources import LocalFile, fetch, find
 from footage.text import duration, redacted, without_folders
 from tests.support.web_server import web_server
@@ -95,7 +95,7 @@ def test_remote_videos_are_named_without_the_secrets_that_fetch_them(tmp_path):
             find([url_of("/b.mp4")])
         assert CANARY not in str(caught.value)
         lost = source._replace(location=source.location.replace("a.mp4", "b.mp4"))
-        with pytest.raises(VideoError) as caught:
+        with pytest.raises(MachineError, match="access is denied") as caught:
             fetch(lost, tmp_path / "b", 100)
         assert CANARY not in str(caught.value)
     copy = LocalFile(source, tmp_path / "a", "")

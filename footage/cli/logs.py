@@ -17,6 +17,11 @@ LOCAL_PATHS: Final = {"keeps_paths": True}
 FILE_ONLY: Final = {"only_file": True}
 """`extra` of log lines that standard error does not show, because something else there does."""
 
+_STORAGE_CLIENTS = frozenset(
+    ["adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs"]
+)
+"""Packages whose log lines `StderrHandler` shortens."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,17 +36,41 @@ class PrintableFormatter(logging.Formatter):
 
 
 class StderrHandler(logging.StreamHandler[Any]):
-    """Writes log lines to the current standard error, which a progress bar may have replaced."""
+    """Writes log lines to the current standard error, which a progress bar may have replaced.
+
+    Storage clients log errors that we report, with tracebacks, and the same warning for each
+    request. Their messages are therefore shown once, and those with a traceback not at all.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self.setFormatter(PrintableFormatter("%(message)s"))
-        self.addFilter(lambda record: not getattr(record, "only_file", False))
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to show a log line."""
+        if getattr(record, "only_file", False) or not super().filter(record):
+            return False
+        if not _is_of_storage_client(record):
+            return True
+        line = self.format(record)
+        is_new = not record.exc_info and line not in self._shown
+        self._shown.add(line)
+        return is_new
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format one log line; only the first line of a storage client's message."""
+        line = super().format(record)
+        return line.strip().partition("\n")[0] if _is_of_storage_client(record) else line
 
     @property
     def stream(self) -> Any:  # noqa: ANN401
         """The current object for standard error."""
         return sys.stderr
+
+
+def _is_of_storage_client(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _STORAGE_CLIENTS
 
 
 class _FileFormatter(PrintableFormatter):

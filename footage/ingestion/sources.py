@@ -137,7 +137,7 @@ def _found_remotely(
         size = int(info.get("size") or 0)
         yield Source(_last_name(root), root, url, size, stamp_of(info))
         return
-    for info in remote_files(system, root):
+    for info in remote_files(system, root, url):
         location = str(info["name"])
         name = location[len(root) :].lstrip("/")
         if any(part.startswith(".") for part in name.split("/")):

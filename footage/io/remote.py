@@ -20,9 +20,13 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://")
 _EXTRA = frozenset(["http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"])
 """Protocols whose packages `footage[remote]` installs."""
 _STAMPS = (
-    "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "modified", "created"
+    "generation", "ETag", "etag",
+    "LastModified", "last_modified", "mtime", "updated", "modified", "created",
 )  # fmt: skip
-"""Keys of listings whose values change with the content, most reliable first."""
+"""Keys of listings whose values change with the content, most reliable first.
+
+In Google Cloud Storage, the etag also changes when only the metadata does.
+"""
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run `aws configure`, or use a machine"
     " whose role grants access to the bucket",
@@ -45,6 +49,10 @@ _OF_NETWORK = (
 """Suffixes of the names of exceptions that web clients raise for network failures."""
 _OF_SERVICE = (errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.ETIMEDOUT)
 """Error numbers that fsspec packages use for responses of an overloaded or failing service."""
+_DENIED = (401, 403)
+"""HTTP statuses of a request whose credentials are missing, invalid or insufficient."""
+_OVERLOADED = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses of an overloaded or failing service."""
 
 
 class RemoteFile(NamedTuple):
@@ -102,15 +110,14 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
             if protocol in _EXTRA
             else "install the package named above",
         )
-    if any(type(one).__name__ in _NO_CREDENTIALS for one in _chain(error)):
-        service = _ALIASES.get(protocol, protocol)
+    if _lacks_credentials(error):
         return (
             f"{url!r} cannot be {verb}: no valid credentials for {protocol}:// were found",
-            _CREDENTIALS.get(service, "configure the credentials of this service"),
+            _CREDENTIALS.get(_service(protocol), "configure the credentials of this service"),
         )
-    if isinstance(error, PermissionError):
+    if _is_denied(error):
         return (
-            f"{url!r} cannot be {verb}: access is denied ({error})",
+            f"{url!r} cannot be {verb}: access is denied ({_summary(error)})",
             "check that your credentials are valid and grant access",
         )
     if _has_no_reason(error):
@@ -118,30 +125,86 @@ def explained(url: str, error: Exception, verb: str = "read") -> tuple[str, str]
             f"{url!r} cannot be {verb}: the service answered 'Bad Request'",
             "the credentials have probably expired: renew them, then rerun the same command",
         )
-    if isinstance(error, FileNotFoundError):
-        is_bucket = _is_about_bucket(error)
-        what = f"the bucket of {url!r} does not exist" if is_bucket else f"{url!r} does not exist"
-        return what, "check the URL" + " or create the bucket" * is_bucket
+    if isinstance(error, FileNotFoundError) and not is_temporary(error):
+        if _lacks_bucket(url):
+            if _service(protocol) == "az":
+                what = f"the container of {url!r} does not exist"
+                return what, "check the URL or create the container"
+            return f"the bucket of {url!r} does not exist", "check the URL or create the bucket"
+        return f"{url!r} does not exist", "check the URL"
     return (
-        f"{url!r} cannot be {verb}: {type(error).__name__}: {' '.join(str(error).split())}",
+        f"{url!r} cannot be {verb}: {type(error).__name__}: {_summary(error)}",
         "check the URL and the network, then rerun the same command",
     )
 
 
 def is_temporary(error: Exception) -> bool:
     """Return whether an error is due to the network, the service or the credentials."""
-    if isinstance(error, PermissionError) or _has_no_reason(error):
+    if _is_denied(error) or _lacks_credentials(error) or _status(error) in _OVERLOADED:
         return True
     return any(
         isinstance(one, ConnectionError | TimeoutError)
-        or type(one).__name__ in _NO_CREDENTIALS
+        or _has_no_reason(one)
         or type(one).__name__.endswith(_OF_NETWORK)
         or getattr(one, "errno", None) in _OF_SERVICE
         for one in _chain(error)
     )
 
 
-def _has_no_reason(error: Exception) -> bool:
+def _summary(error: Exception) -> str:
+    """Return the text of an exception on one line, without the response that Azure appends."""
+    return " ".join(re.split(r"\n(?:RequestId|ErrorCode):", str(error))[0].split())
+
+
+def _lacks_credentials(error: Exception) -> bool:
+    return any(
+        type(one).__name__ in _NO_CREDENTIALS
+        or (isinstance(one, ValueError) and "unable to connect to account" in str(one))  # adlfs
+        for one in _chain(error)
+    )
+
+
+def _is_denied(error: Exception) -> bool:
+    return _status(error) in _DENIED or any(
+        isinstance(one, PermissionError)
+        or (isinstance(one, OSError) and str(one).startswith("Forbidden: "))  # gcsfs
+        for one in _chain(error)
+    )
+
+
+def _status(error: Exception) -> int:
+    """Return the HTTP status of the last response that an exception is due to, or 0."""
+    for one in _chain(error):
+        for name in ("status_code", "status", "code"):
+            if str(found := getattr(one, name, "")).isdecimal():
+                return int(found)
+    return 0
+
+
+def _service(protocol: str) -> str:
+    return _ALIASES.get(protocol, protocol)
+
+
+def _lacks_bucket(url: str) -> bool:
+    """Return whether the bucket of a URL does not exist.
+
+    The service is asked, because clients report a missing bucket like a missing file.
+    """
+    protocol, _, path = url.partition("://")
+    if _service(protocol) not in _CREDENTIALS:
+        return False
+    try:
+        system, bucket = _system(f"{protocol}://{path.partition('/')[0]}", os.getpid())
+        system.invalidate_cache()
+        system.info(bucket)
+    except FileNotFoundError:
+        return True
+    except Exception:
+        return False  # not everybody who may read a file may also ask for its bucket
+    return False
+
+
+def _has_no_reason(error: BaseException) -> bool:
     """Return whether S3 refused a HEAD request, whose responses never contain a reason."""
     return (
         isinstance(error, OSError) and error.errno == errno.EINVAL and "Bad Request" in str(error)
@@ -191,7 +254,7 @@ class RemoteFolder:
         with remote_errors(self.url_of(below), StoreError, "listed"):
             root = self._located("")[1]
             system, start = self._located(below)
-            for info in walked(system, start):
+            for info in walked(system, start, self.url):
                 name = str(info["name"]).removeprefix(root).lstrip("/")
                 yield RemoteFile(name, int(info.get("size") or 0), stamp_of(info))
 
@@ -203,7 +266,7 @@ class RemoteFolder:
         """
         with remote_errors(self.url_of(below), StoreError, "listed"):
             system, start = self._located(below)
-            found = [info["name"] for info in _listed(system, start)]
+            found = [info["name"] for info in _listed(system, start, self.url)]
             last = {str(path).rstrip("/").rpartition("/")[2] for path in found if path != start}
             return sorted(last)
 
@@ -217,8 +280,8 @@ class RemoteFolder:
             system, path = self._located(name)
             try:
                 system.info(path)
-            except FileNotFoundError as error:
-                if _is_about_bucket(error):
+            except FileNotFoundError:
+                if _lacks_bucket(self.url):
                     raise
                 return False
             return True
@@ -233,7 +296,7 @@ class RemoteFolder:
             return self.read(name)
         except StoreError as error:
             cause = error.__cause__
-            if isinstance(cause, FileNotFoundError) and not _is_about_bucket(cause):
+            if isinstance(cause, FileNotFoundError) and not _lacks_bucket(self.url):
                 return None
             raise
 
@@ -303,7 +366,7 @@ class RemoteFolder:
                 system.rm(path, recursive=True)
 
 
-def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def walked(system: Any, start: str, url: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     """Yield the description of each file below a folder, one folder at a time, sorted by name.
 
     The `walk` of fsspec hides errors in subfolders, so files could be missing unnoticed.
@@ -312,7 +375,7 @@ def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     while folders:
         folder = folders.pop()
         below = []
-        for info in sorted(_listed(system, folder), key=lambda info: str(info["name"])):
+        for info in sorted(_listed(system, folder, url), key=lambda info: str(info["name"])):
             path = str(info["name"]).rstrip("/")
             if path == folder.rstrip("/"):
                 continue  # some services list a folder as an empty file
@@ -324,19 +387,12 @@ def walked(system: Any, start: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
         folders += reversed(below)
 
 
-def _listed(system: Any, folder: str) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return what is directly in a folder; nothing if it does not exist."""
+def _listed(system: Any, folder: str, url: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return what is directly in a folder; nothing if it does not exist, but its bucket does."""
     try:
         found: list[dict[str, Any]] = system.ls(folder, detail=True)
-    except FileNotFoundError as error:
-        if _is_about_bucket(error):
+    except FileNotFoundError:
+        if _lacks_bucket(url):
             raise
         return []
     return found
-
-
-def _is_about_bucket(error: Exception) -> bool:
-    text = str(error).lower()
-    return any(name in text for name in ("bucket", "container")) and (
-        "exist" in text or "no such" in text
-    )

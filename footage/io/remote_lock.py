@@ -91,9 +91,10 @@ class RemoteLock:
                     self._remote.remove(NAME)
 
     def _take(self) -> None:
-        if self._write(replace=False):
-            return
-        holder = self.holder()
+        holder = self.holder()  # not every service has conditional writes
+        if holder is None and (self._write(replace=False) or self._is_ours()):
+            return  # a repeated request may find what an earlier one has written
+        holder = holder or self.holder()
         if holder is None or self._is_gone(holder):
             self._remote.remove(NAME)
             if self._write(replace=False):

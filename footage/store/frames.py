@@ -23,7 +23,7 @@ from footage.io import files
 from footage.io.cache import RangeCache
 from footage.io.copies import naming_urls
 from footage.io.range_file import RangeFile
-from footage.io.remote import RemoteFolder
+from footage.io.remote import RemoteFolder, is_temporary
 from footage.io.retry import retried
 from footage.store.description import (
     SCHEMA_VERSION,
@@ -355,6 +355,8 @@ class Parts:
                 length = min(_CHUNK, entry.num_bytes - start)
                 digest.update(self._remote.read(name, start, length))
         except StoreError as error:
+            if is_temporary(error):
+                raise
             return error.message
         is_same = digest.hexdigest() == entry.sha256
         return "" if is_same else "its content is not what was written"

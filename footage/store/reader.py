@@ -21,6 +21,7 @@ import numpy as np
 
 from footage.errors import StoreError
 from footage.io.copies import naming_urls
+from footage.io.remote import is_temporary
 from footage.store.columns import column
 from footage.store.description import (
     Description,
@@ -221,6 +222,9 @@ class Store:
 
         Args:
             progress: Called with the number of bytes of each part that was read.
+
+        Raises:
+            StoreError: The network, the service or the credentials of a remote store failed.
         """
         order = np.argsort(self._part_of, kind="stable")
         starts = np.searchsorted(self._part_of[order], np.arange(len(self.parts) + 1))
@@ -243,7 +247,9 @@ class Store:
                 start = group * FRAMES_PER_GROUP
                 expected = GroupFrames(**shot, first=start, num_frames=count)
                 self._files.whole(part, first + group, expected)
-        except StoreError:
+        except StoreError as error:
+            if self._place.remote and is_temporary(error):
+                raise
             return False
         return True
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from footage import cli
+from footage.cli import logs
 from tests.suites.vtab.folders import write_task
 
 RUN = [sys.executable, "-m", "footage"]
@@ -118,6 +119,26 @@ def test_the_log_file_has_everything_with_the_time_and_without_secrets(tmp_path)
     subprocess.run([*RUN, "recipes", f"--log-file={log}"], capture_output=True, check=True)
     assert log.read_text().splitlines()[: len(lines)] == lines
     assert log.read_text().endswith(f"footage recipes --log-file={log}\n")
+
+
+def test_messages_of_storage_clients_are_shown_once_and_without_tracebacks(capsys, tmp_path):
+    file = tmp_path / "log"
+    handlers = logs.opened([str(file)])
+    logs.to_stderr(quiet=True)
+    with logs.to_files(handlers, ["footage"]):
+        for name in ("gcsfs", "azure.identity", "a_plugin"):
+            for _ in range(2):
+                logging.getLogger(name).warning("%s: no type\nTried:\n\tone", name)
+            try:
+                raise OSError(f"denied to {name}")
+            except OSError:
+                logging.getLogger(name).exception("retry failed")
+    shown = capsys.readouterr().err
+    assert shown.count("gcsfs: no type") == shown.count("azure.identity: no type") == 1
+    assert shown.count("a_plugin: no type") == shown.count("Tried:") == 2
+    assert "OSError: denied to a_plugin" in shown
+    assert "denied to gcsfs" not in shown
+    assert file.read_text("utf-8").count("OSError: denied to") == 3
 
 
 def test_a_log_file_that_cannot_be_written_is_one_error(tmp_path, capsys):

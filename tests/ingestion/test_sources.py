@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from footage.errors import FootageError, OutputError, VideoError
+from footage.errors import FootageError, MachineError, OutputError, VideoError
 from footage.ingestion.source_table import Source
 from footage.ingestion.sources import fetch, find
 from tests.support import synthetic
@@ -32,12 +32,20 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
             with contextlib.suppress(OSError):  # the other side hangs up
                 while True:
                     self.wfile.write(bytes(2**16))
+        elif self.path.startswith("/status-"):
+            self.send_error(int(self.path[8:11]))
         elif self.path == "/moved.mp4":
             self.send_response(302)
             self.send_header("Location", "file:///etc/hostname")
             self.end_headers()
         else:
             super().do_GET()
+
+    def do_HEAD(self):
+        if self.path.startswith("/status-"):
+            self.send_error(int(self.path[8:11]))
+        else:
+            super().do_HEAD()
 
 
 @pytest.fixture
@@ -73,6 +81,21 @@ def test_a_listing_of_a_web_server_is_a_folder(server):
 def test_what_a_web_server_does_not_have_is_one_error(server):
     with pytest.raises(FootageError, match=r"'http://.*absent.mp4' does not exist"):
         find([f"{server}/absent.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "access is denied"), (403, "access is denied"), (429, "429"), (503, "503")],
+)
+def test_a_web_server_that_refuses_a_request_is_not_the_fault_of_the_video(
+    server, tmp_path, status, message
+):
+    url = f"{server}/status-{status}.mp4"
+    with pytest.raises(MachineError, match=message):
+        fetch(Source("a.mp4", url, url, 0), tmp_path / "copy", 2**20)
+    with pytest.raises(FootageError, match=message) as raised:
+        find([url])
+    assert "does not exist" not in raised.value.message
 
 
 def test_an_endless_answer_is_cut_at_the_largest_size(server, tmp_path):

@@ -9,6 +9,7 @@ import s3fs
 
 from footage import cli
 from footage.commands.ingest import ingest
+from footage.commands.store import verify
 from footage.errors import FootageError, OutputError, StoreError
 from footage.ingestion.report import UnprocessedError
 from footage.io import remote
@@ -25,6 +26,7 @@ from tests.support.object_store import (
     SECRET,
     SLOW,
     TRUNCATED,
+    UNANSWERED,
     first,
 )  # fmt: skip
 
@@ -118,9 +120,9 @@ def test_missing_bucket_is_named(bucket, video_folder, capsys, tmp_path, monkeyp
     assert hint == "hint: check the URL or create the bucket"
 
 
-@pytest.mark.parametrize("what", [OVERLOADED, RESET, SLOW])
+@pytest.mark.parametrize("what", [OVERLOADED, RESET, SLOW, UNANSWERED])
 def test_writing_recovers_from_passing_faults(bucket, server, video_folder, local_store, what):
-    kinds = "/frames/", "/.work/records/", "/manifests/", "/copies/", "/store/store.json"
+    kinds = "/.lock", "/frames/", "/.work/records/", "/manifests/", "/copies/", "/store/store.json"
     faults = [first(1, what, is_write_of(name)) for name in kinds]
     with server.disturbed(lambda request: "".join(fault(request) for fault in faults)) as hit:
         ingest([str(video_folder)], f"{bucket}/store", CONFIG, HERE)
@@ -196,6 +198,33 @@ def test_a_failed_listing_is_an_error_and_never_a_shorter_list(bucket, server, v
     assert len(hit) == 1
     with server.disturbed(lambda _: ""):
         assert len(list(RemoteFolder(f"{bucket}/videos").files())) == 6
+
+
+@pytest.mark.parametrize("what", [DENIED, EXPIRED, OVERLOADED])
+def test_verify_does_not_call_a_part_damaged_that_it_could_not_read(
+    bucket, server, local_store, what
+):
+    upload(local_store, f"{bucket}/store")
+    with (
+        server.disturbed(lambda request: what * is_read_of_part(request)),
+        pytest.raises(StoreError, match=r"frames/.* cannot be read"),
+    ):
+        verify(f"{bucket}/store")
+    assert not verify(f"{bucket}/store").remaining
+
+
+@pytest.mark.parametrize("name", ["such-a-bucket-exists", "no-such-bucket-or-container"])
+def test_a_missing_file_is_not_a_missing_bucket_whatever_its_name(bucket, name):
+    fsspec.filesystem("s3").mkdir(name)
+    folder = RemoteFolder(f"s3://{name}/folder")
+    assert folder.read_if_exists("a.json") is None
+    assert not folder.exists("a.json")
+    assert not list(folder.files())
+    with pytest.raises(StoreError, match=r"a\.json' does not exist"):
+        folder.read("a.json")
+    fsspec.filesystem("s3").rmdir(name)
+    with pytest.raises(StoreError, match=r"the bucket of .* does not exist"):
+        folder.read_if_exists("a.json")
 
 
 def test_missing_part_is_an_error_with_its_url(bucket, local_store):

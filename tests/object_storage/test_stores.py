@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import fsspec
 import pytest
+import s3fs
 
 from footage import cli
 from footage.commands.ingest import ingest, ingest_shard
 from footage.commands.ingest_dry_run import dry_run
 from footage.errors import BusyError, ConfigError, StoreError
 from footage.ingestion.sources import find
-from footage.io import cache, range_file, remote_lock
+from footage.io import cache, range_file, remote, remote_lock
 from footage.store import places
 from footage.store.places import RemotePlace
 from footage.store.reader import Store
@@ -169,6 +170,24 @@ def test_only_one_process_changes_a_store_at_a_time(bucket, video_folder, monkey
         ingest([str(video_folder)], url, CONFIG, HERE)
     monkeypatch.setattr(remote_lock, "ABANDONED_SECONDS", 1.0)
     assert ingest([str(video_folder)], url, CONFIG, HERE).new_videos == 6
+
+
+def test_a_lock_is_respected_by_services_without_conditional_writes(
+    bucket, video_folder, monkeypatch
+):
+    put_file = s3fs.S3FileSystem._put_file
+
+    async def put_file_anyway(system, source, target, **options):
+        await put_file(system, source, target, **{**options, "mode": "overwrite"})
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_put_file", put_file_anyway)
+    s3fs.S3FileSystem.clear_instance_cache()
+    remote._system.cache_clear()
+    url = f"{bucket}/store"
+    with RemotePlace(url).locked(), pytest.raises(BusyError), RemotePlace(url).locked():
+        pass
+    with locked_elsewhere(url), pytest.raises(BusyError, match="is being written by process 1"):
+        ingest([str(video_folder)], url, CONFIG, HERE)
 
 
 def test_two_processes_cannot_publish_the_same_manifest(

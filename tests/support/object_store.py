@@ -21,8 +21,8 @@ from footage.io.remote_lock import NAME, Holder
 
 KEY, SECRET = "AKIDTESTTESTTEST", "verysecretkey/of+tests"
 
-OVERLOADED, RESET, TRUNCATED, SLOW, CORRUPT, DENIED, EXPIRED = (
-    "503", "reset", "truncated", "slow", "corrupt", "403", "expired"
+OVERLOADED, RESET, TRUNCATED, SLOW, CORRUPT, DENIED, EXPIRED, UNANSWERED = (
+    "503", "reset", "truncated", "slow", "corrupt", "403", "expired", "unanswered"
 )  # fmt: skip
 _ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 _REFUSALS = {
@@ -128,6 +128,9 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
             data = answer.read()
+            if what == UNANSWERED:
+                self._reset()
+                return
             if what == CORRUPT and data:
                 data = data[:-1] + bytes([data[-1] ^ 1]) if len(data) < 2 else _flipped(data)
             headers = dict(answer.getheaders())
