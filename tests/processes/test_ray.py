@@ -140,8 +140,7 @@ def test_tasks_are_spread_over_nodes_and_survive_the_death_of_one(tmp_path):
         for outcome in executor.run(remember_process, tasks):
             outcomes.append(outcome)
             if len(outcomes) == 2:
-                wait_for(cluster.busy_workers, 30, "busy worker")
-                cluster.kill_node(0)
+                wait_for(cluster.kill_busy_node, 30, "busy node")
         assert sorted(one.result for one in outcomes) == list(range(12))
         assert not any(one.failure for one in outcomes)
         assert len(list(tmp_path.iterdir())) > 12  # some ran twice

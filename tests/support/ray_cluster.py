@@ -38,6 +38,10 @@ class SmallCluster:
         return str(self._cluster.address)
 
     def add_node(self) -> Any:
+        """Start a node; on a busy machine, the 30 seconds that Ray allows may not be enough."""
+        for _ in range(2):
+            with contextlib.suppress(Exception):
+                return self._cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
         return self._cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
 
     def kill_node(self, number: int) -> None:
