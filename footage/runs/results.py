@@ -41,8 +41,8 @@ class TrainingResult(PathResult):
         ]
         rows += [("loss", f"{self.loss:.4g}")] if self.loss is not None else []
         if self.kept_step != self.step:
-            kept = f"those of step {self.kept_step:,}" if self.kept_step else "the initial ones"
-            rows.append(("weights", f"{kept}, which early stopping kept; their online metrics:"))
+            kept = f"step {self.kept_step:,}" if self.kept_step else "the initial weights"
+            rows.append(("online metrics of", f"{kept}, kept by early stopping"))
         rows += [(name, f"{value:.4g}") for name, value in self.online_metrics.items()]
         rows += [("advice", sentence) for sentence in self.advice]
         return [Fields(rows)]

@@ -83,7 +83,7 @@ def test_training_stops_early_and_keeps_the_best_weights(tiny_store, tmp_path, m
     probes = {line["step"]: line["probe"] for line in layout.read_metrics(run) if "probe" in line}
     assert (result.step, result.kept_step) == (6, 2)
     assert result.online_metrics == probes[2] != probes[6]
-    assert "those of step 2, which early stopping kept" in repr(result)
+    assert "online metrics of  step 2, kept by early stopping" in repr(result)
     origin = f"of {run}, initialised from random weights, seed 0"
     assert load(run).weights_origin == f"step 2 {origin}"
     forget_best_step(run)
@@ -139,7 +139,7 @@ def test_if_nothing_helps_the_run_keeps_the_initial_weights(
     assert layout.read_record(run)["stopping"]["best_step"] == 0
     kept = f"initial weights of {run}, which early stopping kept: weights of start.safetensors"
     assert load(run).weights_origin.startswith(kept)
-    assert "the initial ones, which early stopping kept" in repr(read_result(run))
+    assert "the initial weights, kept by early stopping" in repr(read_result(run))
     caplog.set_level("INFO", "footage")
     _log_following(run)
     assert "next: train again with a lower --optimizer.learning-rate" in caplog.text
