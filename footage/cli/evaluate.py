@@ -73,8 +73,9 @@ def _evaluate(  # noqa: PLR0913
 
     A single model is compared with its untrained network.
 
-    With --held-out, evaluate retrieval in a run's held-out videos. With --masks, propagate the
-    masks of the first frames of clips.
+    With --held-out, evaluate retrieval in a run's held-out videos.
+
+    With --masks, propagate the masks of the first frames of clips.
 
     Rerun to resume.
     """
