@@ -1,6 +1,8 @@
 """The game engine ViZDoom (Kempka et al. 2016), a separate program, started once per process."""
 
+import contextlib
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -21,7 +23,8 @@ def start_game(game: "vizdoom.DoomGame") -> None:
     """Start a game without window and sound whose screen shows the world alone."""
     import vizdoom
 
-    game.set_doom_config_path(os.devnull)  # it would write one into the working directory
+    game.set_doom_config_path(os.devnull)
+    game.add_game_args("+gl_cachenodes 0")
     game.set_window_visible(False)
     game.set_sound_enabled(False)
     game.set_mode(vizdoom.Mode.PLAYER)
@@ -34,7 +37,9 @@ def start_game(game: "vizdoom.DoomGame") -> None:
     game.set_objects_info_enabled(True)
     variables = vizdoom.GameVariable
     game.set_available_game_variables([variables.POSITION_X, variables.POSITION_Y, variables.ANGLE])
-    game.init()
+    # The engine would leave folders in the working directory.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        game.init()
 
 
 def close_game(cached: "_lru_cache_wrapper[vizdoom.DoomGame]") -> None:

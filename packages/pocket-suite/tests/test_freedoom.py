@@ -127,6 +127,13 @@ def test_every_block_of_a_task_has_each_class_once(engine, tmp_path):
     assert sorted(render("test", number).label for number in range(6)) == list(range(6))
 
 
+def test_the_engine_writes_nothing_into_the_working_directory(engine, tmp_path, monkeypatch):
+    freedoom.close_freedoom()
+    monkeypatch.chdir(tmp_path)
+    freedoom.start_level(freedoom.LEVELS[1], np.random.default_rng(0), ())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_player_explores_and_the_same_seed_shows_the_same(engine):
     cuts: list[int] = []
     first, again = (
