@@ -37,32 +37,34 @@ def answer(request: bytes, files: list[int]) -> bytes:
         functools.partial(decode.read_descriptor, image, _NAMELESS) for image in images
     ]
     read += [functools.partial(bytes, image) for image in wanted.images]
-    with mmap.mmap(memory, 0) as mapped:
-        room = memoryview(mapped)
-        answers = []
+    answers, end = [], 0
+    with mmap.mmap(memory, 0) as room:
         for one in read:
-            found, room = _answer(wanted, one, room)
+            found, end = _answer(wanted, one, room, end)
             answers.append(found)
-        del room
     return msgspec.msgpack.encode(answers)
 
 
 def _answer(
-    wanted: Request, read: Callable[[], bytes], room: memoryview
-) -> tuple[Answer, memoryview]:
-    """Return the outcome for one image, and the space left after its pixels."""
+    wanted: Request, read: Callable[[], bytes], room: mmap.mmap | bytearray, start: int
+) -> tuple[Answer, int]:
+    """Write the pixels of one image into the room; return the outcome, and where they end.
+
+    No variable is a view of the room, because errors keep the variables of all callers alive for a
+    while, and a room with views cannot be closed.
+    """
     try:
         image = _DECODE[wanted.content](read(), _NAMELESS)
     except limits.ImageError as error:
-        return Answer(error.message.replace(_NAMELESS, "").strip()), room
+        return Answer(error.message.replace(_NAMELESS, "").strip()), start
     scale = resized if wanted.filter == "area" else stretched
     pictures = [scale(image, size) for size in wanted.sizes] or [image]
-    if sum(each.nbytes for each in pictures) > len(room):
-        return Answer(NO_ROOM), room
+    if start + sum(each.nbytes for each in pictures) > len(room):
+        return Answer(NO_ROOM), start
     for each in pictures:
-        np.frombuffer(room, np.uint8, each.nbytes).reshape(each.shape)[...] = each
-        room = room[each.nbytes :]
-    return Answer(shapes=tuple((each.shape[0], each.shape[1]) for each in pictures)), room
+        np.frombuffer(room, np.uint8, each.nbytes, start).reshape(each.shape)[...] = each
+        start += each.nbytes
+    return Answer(shapes=tuple((each.shape[0], each.shape[1]) for each in pictures)), start
 
 
 def _prepare() -> None:
@@ -76,7 +78,7 @@ def _prepare() -> None:
             file = io.BytesIO()
             with contextlib.suppress(OSError, KeyError, ValueError):  # no such variant
                 Image.new(mode, (4, 4)).save(file, kind, exif=exif)
-                _answer(Request((2, 8)), file.getvalue, memoryview(bytearray(1000)))
+                _answer(Request((2, 8)), file.getvalue, bytearray(1000), 0)
 
 
 _prepare()
