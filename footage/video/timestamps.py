@@ -174,9 +174,9 @@ class Timeline:
     def _starts_again(self, ahead: Sequence[float | None], *, is_sure: bool) -> bool:
         """Return whether the clock has restarted at an earlier time.
 
-        If clocks may restart, two frames that continue from an earlier time are enough, if both lie
-        before the last one. Otherwise more frames are needed, and they must start where the video
-        started, or never return to the later time.
+        Two frames must lie before the last one. If clocks may restart, they are enough. Otherwise
+        more frames are needed that continue from them, and they must start where the video started,
+        or never return to the later time.
         """
         time = ahead[0]
         if time is None or time > self._last - JITTER_SECONDS or self._last == -math.inf:
@@ -185,10 +185,10 @@ class Timeline:
         run = 1
         while run < len(stamped) and 0 <= stamped[run] - stamped[run - 1] <= self._near:
             run += 1
-        if run < 2 or stamped[run - 1] == time:
+        if run < 2 or stamped[run - 1] == time or stamped[1] > self._last:
             return False
         if self._clocks_restart:
-            return stamped[1] <= self._last
+            return True
         is_beginning = time - self._shift <= self._first_stamp + self._step
         return run >= self._few and (is_beginning or is_sure)
 

@@ -236,6 +236,11 @@ def test_good_timestamps_survive_a_minority_of_bad_ones(gaps, places, bad):
             assert found[n] == stamp
 
 
+def test_one_early_timestamp_after_the_first_frame_is_no_restart():
+    stamps = [0.25, 0.0, 0.5, *(0.25 * n for n in range(3, 42))]
+    assert times(stamps)[2:] == stamps[2:]
+
+
 def test_even_times_take_the_first_good_frame_at_or_after_each_multiple():
     even_times = EvenTimes(2.0)
     frames = [(10.0, False), (10.45, False), (10.5, True), (10.6, False), (10.99, False)]
