@@ -1,6 +1,7 @@
 """docs/examples/own-videos.md: the example notebook as a page, without outputs."""
 
 import json
+import re
 from pathlib import Path
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "own-videos.ipynb"
@@ -19,5 +20,7 @@ def page() -> str:
 
 
 def _shown(kind: str, source: str) -> str:
-    language = "python" if "footage." in source else "py"  # tests read what footage has
-    return f"```{language}\n{source}\n```" if kind == "code" else source
+    if kind != "code":
+        return source
+    uses_footage = re.search(r"\bfootage\.\w+\(", source)  # tests check what it calls
+    return f"```{'python' if uses_footage else 'py'}\n{source}\n```"
