@@ -74,16 +74,30 @@ class Difference(NamedTuple):
         """Whether it is more than noise."""
         return self.value > STANDARD_ERRORS * self.error
 
+    def __str__(self) -> str:
+        """Return the lead in points with its error."""
+        return f"{100 * self.value:+.1f} ± {100 * self.error:.1f}"
+
 
 # --- collect ------------------------------------------------------------------------------------
 
 
-def collect(root: Path) -> dict[str, Any]:
-    """Collect every row below a folder of results, with the models and the machine."""
+def collect(
+    root: Path,
+    folders: Mapping[str, str] = {column: column for column in COLUMNS[FROZEN]},
+    protocols: Sequence[str] = PROTOCOLS,
+) -> dict[str, Any]:
+    """Collect every row below a folder of results, with the models and the machine.
+
+    Args:
+        root: The folder.
+        folders: Folder of each column below it.
+        protocols: Protocols to collect.
+    """
     runs, lines = [], []
-    for column in COLUMNS[FROZEN]:
-        for protocol in PROTOCOLS:
-            folder = root / column / protocol
+    for column, below in folders.items():
+        for protocol in protocols:
+            folder = root / below / protocol
             if not (folder / "results.jsonl").is_file():
                 continue
             told = json.loads((folder / "evaluation.json").read_text())
@@ -92,7 +106,7 @@ def collect(root: Path) -> dict[str, Any]:
             )
             runs.append(
                 {"column": column, "protocol": protocol, "date": written.date().isoformat()}
-                | earlier.evaluation(told)["identity"]["model"]
+                | without_folder(earlier.evaluation(told)["identity"]["model"])
                 | told["environment"]
             )
             for row in read_rows(folder):
@@ -101,8 +115,17 @@ def collect(root: Path) -> dict[str, Any]:
                     {"column": column, "protocol": protocol} | {name: plain[name] for name in KEPT}
                 )
     if not lines:
-        raise ConfigError(f"{root} contains no results", f"folders: {', '.join(COLUMNS[FROZEN])}")
+        raise ConfigError(f"{root} contains no results", f"folders: {', '.join(folders.values())}")
     return {"collected": environment(), "runs": runs, "rows": lines}
+
+
+def without_folder(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a model without the folder of its file, which says nothing on other machines."""
+    folder = f"{Path(model['model']).parent}/"
+    return {
+        key: value.replace(folder, "") if isinstance(value, str) else value
+        for key, value in model.items()
+    }
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
@@ -184,19 +207,19 @@ def _table(cells: Cells, protocol: str) -> str:
     gone = dropped(cells)
     kept = [task for task in tasks_of(cells) if task not in gone]
     names = [COLUMNS[protocol][column] for column in columns]
-    text = _row(["", "chance", *names, "gain from ImageNet"])
-    text += _row(["---"] + ["---:"] * (len(names) + 2))
+    text = table_row(["", "chance", *names, "gain from ImageNet"])
+    text += table_row(["---"] + ["---:"] * (len(names) + 2))
     for task in [task for task in [*kept, *gone] if task in evaluated]:
-        values = [_value(cells.get((task, column, protocol))) for column in columns]
+        values = [shown(cells.get((task, column, protocol))) for column in columns]
         told = difference(cells, task, protocol)
         name = f"{task} (dropped)" if task in gone else task
         chance = f"{100 * lines[task]['chance']:.1f}"
-        text += _row([name, chance, *values, "" if told is None else _difference(told)])
+        text += table_row([name, chance, *values, "" if told is None else str(told)])
     means = {f" {group}": [t for t in kept if lines[t]["group"] == group] for group in GROUPS}
     for words, tasks in {**means, "": kept}.items():
         if len(tasks) > 1 and evaluated.issuperset(tasks):
             name = f"**mean of {len(tasks)}{words}**"
-            text += _row([name, *_means(cells, tasks, protocol, columns)])
+            text += table_row([name, *_means(cells, tasks, protocol, columns)])
     return text
 
 
@@ -218,20 +241,18 @@ def _means(cells: Cells, tasks: Sequence[str], protocol: str, columns: Sequence[
     brought = ""
     if len(whole) == len(found):
         error = sum(each.error**2 for each in whole) ** 0.5 / len(whole)
-        brought = _difference(Difference(statistics.fmean(each.value for each in whole), error))
+        brought = str(Difference(statistics.fmean(each.value for each in whole), error))
     shown = [mean(lambda task, column=column: value(task, column)) for column in columns]
     return [mean(chance.get), *shown, brought]
 
 
-def _value(line: Line | None) -> str:
+def shown(line: Line | None) -> str:
+    """Format the value of a row in percent; empty without a row."""
     return "" if line is None else f"{100 * line['value']:.1f}"
 
 
-def _difference(told: Difference) -> str:
-    return f"{100 * told.value:+.1f} ± {100 * told.error:.1f}"
-
-
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """Format a row of a Markdown table."""
     return "| " + " | ".join(cells) + " |\n"
 
 

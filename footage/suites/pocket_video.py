@@ -1,4 +1,4 @@
-"""The table of the pocket-video suite: small tasks that ask what videos may teach and images not.
+"""The table of the pocket-video suite: small tasks where learning from videos should help.
 
     instances     an object from sides that no labelled image shows
     robustness    tasks of the pocket suite with corrupted test images

@@ -76,7 +76,7 @@ def test_rows_are_gathered_with_weights_and_commit(tmp_path):
     made = [msgspec.structs.replace(row("caltech101", 0.5), task="fashion", suite="pocket")]
     write_lines(folder, made)
     told = {
-        "identity": {"model": {"model": "lite0", "weights": "abc"}},
+        "identity": {"model": {"model": "/some/where/lite0 untrained", "weights": "abc"}},
         "environment": {"commit": "123"},
     }
     (folder / "evaluation.json").write_text(json.dumps(told))
@@ -84,6 +84,7 @@ def test_rows_are_gathered_with_weights_and_commit(tmp_path):
     reference["write"](path, reference["collect"](tmp_path))
     (run,) = json.loads(path.read_text())["runs"]
     assert (run["weights"], run["commit"], run["column"]) == ("abc", "123", "untrained")
+    assert run["model"] == "lite0 untrained"
     found = reference["read"](path)
     assert found["fashion", "untrained", "linear"]["value"] == 0.5
 

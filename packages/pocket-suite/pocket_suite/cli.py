@@ -23,7 +23,7 @@ USAGE = """\
 pocket-suite: build small image classification tasks in the layout of VTAB-1k
 
   pocket-suite build --out DIR                         the pocket suite; rerun to resume
-  pocket-suite build --suite pocket-video --out DIR    tasks that ask what videos may teach
+  pocket-suite build --suite pocket-video --out DIR    tasks where videos should help
   pocket-suite gameplay --out DIR                      videos of the world of its in-domain tasks
 
 Then evaluate models on it: footage evaluate MODEL --suite SUITE --data DIR
@@ -35,7 +35,7 @@ class PocketConfig:
     """Settings of a build."""
 
     suite: str = "pocket"
-    """The suite: pocket (transfer to images) or pocket-video (what videos may teach)."""
+    """The suite: pocket (transfer to images) or pocket-video (tasks where videos should help)."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks to build. Default: all tasks except those dropped from the suite."""
     seed: int = 0
