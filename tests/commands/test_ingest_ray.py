@@ -89,7 +89,6 @@ def test_stopped_ingest_resumes_into_the_same_store(videos, expected, tmp_path, 
         store = tmp_path / "store"
         driver = start(videos, store, cluster.address)
         wait_for(cluster.busy_workers, 120, "busy worker")
-        time.sleep(2)
         driver.send_signal(number)
         driver.communicate(timeout=120)
         assert driver.returncode == code
