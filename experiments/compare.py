@@ -26,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.compare_suites import RUNS, Cell, on_folders, on_suites
+from experiments.compare_suites import RUNS, Cell, baseline_of, on_folders, on_suites
 from experiments.compare_table import Line, Values, table
 from footage import configuration
 from footage.commands.train import train
@@ -126,8 +126,8 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
         "groups": evaluated.groups,
-        "test": measures(probes, evaluated.test),
-        "validation": measures(probes, evaluated.validation),
+        "test": measures(probes, evaluated.test, baseline_of(config).column),
+        "validation": measures(probes, evaluated.validation, baseline_of(config).column),
         "environment": environment(),
     }
 
@@ -151,13 +151,16 @@ def store_hash(store: str) -> str:
     return Store.open(store).content_hash if store else ""
 
 
-def measures(probes: Sequence[Mapping[str, float]], evaluated: Sequence[Cell]) -> dict[str, Values]:
+def measures(
+    probes: Sequence[Mapping[str, float]], evaluated: Sequence[Cell], baseline: str = "untrained"
+) -> dict[str, Values]:
     """Return percentages by measure and column; `model` is the trained network.
 
     Args:
         probes: Online metrics of the held-out videos, before the first step and at the end;
             empty to omit the retrieval measures.
         evaluated: Accuracies on labelled images, on the requested split.
+        baseline: Column of the network before training.
     """
     found: dict[str, Values] = {}
     before, after = (probes[0], probes[-1]) if probes else ({}, {})
@@ -165,7 +168,7 @@ def measures(probes: Sequence[Mapping[str, float]], evaluated: Sequence[Cell]) -
         if f"{name}_hit" in after:
             found[words] = {
                 "chance": after[f"{name}_chance"],
-                "untrained": before[f"{name}_hit"],
+                baseline: before[f"{name}_hit"],
                 "model": after[f"{name}_hit"],
             }
     chance = {cell.task: cell.share for cell in evaluated if cell.column == "chance"}

@@ -74,23 +74,39 @@ def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) ->
     )
 
 
+class Baseline(NamedTuple):
+    """The network before training."""
+
+    column: str
+    """Its column in tables: original if it has pretrained weights, otherwise untrained."""
+    model: str
+    """MODEL of an evaluation."""
+
+
+def baseline_of(config: TrainConfig) -> Baseline:
+    """Return the network before training."""
+    if config.init:
+        return Baseline("original", config.init)
+    return Baseline("untrained", config.backbone.architecture)
+
+
 def on_suite(config: TrainConfig, folder: Path, results: str, suite: SuiteFolder) -> Evaluated:
-    """Evaluate on a suite, along with the untrained network, which is evaluated once."""
-    architecture = config.backbone.architecture
-    name = "untrained" if suite.suite == "pocket" else f"untrained-{suite.suite}"
+    """Evaluate on a suite, along with the network before training, which is evaluated once."""
+    column, model = baseline_of(config)
+    name = column if suite.suite == "pocket" else f"{column}-{suite.suite}"
     settings = {"protocols": suite.protocols, "size": config.augment.size}
-    out = Path(f"{results}{RUNS}") / f"{name}-{architecture}"
+    out = Path(f"{results}{RUNS}") / f"{name}-{Path(model).name}"
     with _one_at_a_time(out.with_suffix(".lock")):
-        untrained = evaluate(
-            architecture,
+        before = evaluate(
+            model,
             suite=suite.suite,
             data=suite.data,
             out=out,
-            config=EvaluateConfig(**settings, untrained=True),
+            config=EvaluateConfig(**settings, untrained=not config.init),
         ).rows
-    if untrained[0].missing:
+    if before[0].missing:
         raise FootageError(
-            f"{suite.data} has no {', '.join(untrained[0].missing)}", "build the whole suite"
+            f"{suite.data} has no {', '.join(before[0].missing)}", "build the whole suite"
         )
     trained = evaluate(
         str(folder),
@@ -99,7 +115,7 @@ def on_suite(config: TrainConfig, folder: Path, results: str, suite: SuiteFolder
         out=folder / EVALUATIONS / suite.suite,
         config=EvaluateConfig(**settings),
     ).rows
-    columns = [("untrained", row) for row in untrained] + [("model", row) for row in trained]
+    columns = [(column, row) for row in before] + [("model", row) for row in trained]
     chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
     return Evaluated(
         chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],

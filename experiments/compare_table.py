@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-BASELINES = ("chance", "pixels", "untrained")
+BASELINES = ("chance", "pixels", "untrained", "original")
 PROTOCOLS = ("knn", "linear")
 
 Line = Mapping[str, Any]
@@ -27,8 +27,9 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
         )
     first, *others = arms
     names = list(dict.fromkeys(name for found in arms[first].values() for name in found))
-    sources = [(first, column) for column in BASELINES] + [(label, "model") for label in arms]
-    text = _row(["", *BASELINES, *arms]) + _row(["---"] * (1 + len(sources)))
+    baselines = [column for column in BASELINES if _has(arms[first], column)]
+    sources = [(first, column) for column in baselines] + [(label, "model") for label in arms]
+    text = _row(["", *baselines, *arms]) + _row(["---"] * (1 + len(sources)))
     for name in names:
         columns = [_column(arms[label], name, column) for label, column in sources]
         cells = [spread(column.values()) for column in columns]
@@ -41,6 +42,10 @@ def table(lines: Sequence[Line], part: str = "test") -> str:
         cells = [difference(_column(arms[label], name, "model"), base) for label in others]
         text += _row([name, *cells])
     return text
+
+
+def _has(seeds: Mapping[int, Mapping[str, Values]], column: str) -> bool:
+    return any(column in values for found in seeds.values() for values in found.values())
 
 
 def _with_means(found: Mapping[str, Values], groups: Mapping[str, str]) -> dict[str, Values]:

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from footage import configuration
-from footage.evaluation import mask_clips, models
+from footage.evaluation import cached_clips, mask_clips, models
 from footage.evaluation.dataset import OTHER
 from footage.evaluation.execution import SILENT, Progress
 from footage.evaluation.feature_maps import FrozenMaps, frozen_maps
@@ -104,8 +104,12 @@ def open_model(model: EvaluatedModel, task: MaskTask) -> OpenedModel:
         CheckpointError: It cannot be read.
     """
     frozen = frozen_maps(model, best_device())
-    parts = (VERSION, PROPAGATION, configuration.to_dict(DINO), task.digest, model.seed)
-    return OpenedModel(model, frozen, digest_of(frozen.described, *parts))
+    return OpenedModel(model, frozen, digest_of(frozen.described, *_settings(task, model)))
+
+
+def _settings(task: MaskTask, model: EvaluatedModel) -> tuple[object, ...]:
+    """Everything that results depend on except the model itself, as JSON values."""
+    return VERSION, PROPAGATION, configuration.to_dict(DINO), task.digest, model.seed
 
 
 def evaluate_propagation(
@@ -113,13 +117,14 @@ def evaluate_propagation(
 ) -> Evaluated:
     """Propagate the masks with a model and its baselines, or read an earlier result.
 
-    The result is stored in the folder of a run, or in the cache.
+    The result is stored in the folder of a run, or in the cache. Those of the baselines are also in
+    the cache, for other models with the same architecture.
 
     Args:
         opened: The model under test.
         task: The clips.
         progress: Progress callbacks; a unit is a clip.
-        overwrite: Compute it even if a result exists.
+        overwrite: Compute everything even if results exist.
 
     Returns:
         A row per model, baselines first.
@@ -140,16 +145,31 @@ def evaluate_propagation(
             for each in with_baselines(model)
             if each.baseline != CHANCE and each != model
         }
-        rows = propagation_rows(model, task, {**others, model: frozen}, progress)
+        kept = {
+            each: cached_clips.path_of(each.baseline, found.described, *_settings(task, each))
+            for each, found in others.items()
+        }
+        known = {} if overwrite else _known(kept)
+        rows = propagation_rows(model, task, {**others, model: frozen}, known, progress)
+        for each, row in zip(others, rows[1:], strict=False):  # chance first, the model last
+            if each not in known:
+                cached_clips.keep(kept[each], row.clips)
         header = header_of(frozen.described)
         write_file(path, header, rows, [digest], **compared(rows))
     return Evaluated(rows, [path] if model.run else [])
+
+
+def _known(kept: Mapping[EvaluatedModel, Path]) -> dict[EvaluatedModel, list[ClipValue]]:
+    """Read the cached results of baselines."""
+    found = {each: cached_clips.read(path) for each, path in kept.items()}
+    return {each: clips for each, clips in found.items() if clips is not None}
 
 
 def propagation_rows(
     model: EvaluatedModel,
     task: MaskTask,
     frozen: Mapping[EvaluatedModel, FrozenMaps],
+    known: Mapping[EvaluatedModel, Sequence[ClipValue]],
     progress: Progress = SILENT,
 ) -> list[ResultRow]:
     """Return a row per model: chance, then `frozen` in order.
@@ -158,16 +178,18 @@ def propagation_rows(
         model: The model under test.
         task: The clips.
         frozen: The models with feature maps.
+        known: Earlier results on all clips, which are not computed again.
         progress: As in `evaluate_propagation`.
     """
     chance: list[ClipValue] = []
-    values: dict[EvaluatedModel, list[ClipValue]] = {each: [] for each in frozen}
+    values = {each: list(known.get(each, ())) for each in frozen}
+    left = {each: found for each, found in frozen.items() if each not in known}
     progress.start(len(task.clips), 0)
     for clip in task.clips:
         loaded = mask_clips.load_clip(clip)
         first = loaded.masks[0]
         chance.append(measured(clip.name, loaded, [first] * len(loaded.frames)))
-        for each, (extractor, _) in frozen.items():
+        for each, (extractor, _) in left.items():
             maps = extractor.maps(loaded.frames, model.size)
             values[each].append(
                 measured(clip.name, loaded, propagate(maps, first, loaded.objects, DINO))

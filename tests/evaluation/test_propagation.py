@@ -11,12 +11,12 @@ from PIL import Image
 import footage
 from footage.commands.evaluate import evaluate
 from footage.errors import ConfigError
-from footage.evaluation import propagation
+from footage.evaluation import cached_clips, propagation
 from footage.evaluation.comparisons import ROLES
 from footage.evaluation.mask_clips import LoadedClip, find_clips, load_clip
 from footage.evaluation.propagate import DINO, Propagation, neighbourhood, propagate
 from footage.evaluation.propagation import measured
-from footage.evaluation.results import PROPAGATION, read_rows
+from footage.evaluation.results import PROPAGATION, ClipValue, read_rows
 from footage.reporting.inputs import gather
 from footage.reporting.page import page
 from footage.reporting.sections.videos import without_pictures
@@ -173,6 +173,35 @@ def test_models_are_compared_clip_by_clip(squares, tmp_path):
     assert "J&F on squares (2 clips)" in found.verdict
     assert "test images" not in str(found)
     assert out in found.files
+
+
+def test_another_run_of_the_same_architecture_needs_no_baselines_again(
+    squares, tmp_path, monkeypatch
+):
+    runs = [hand_made_run(tmp_path / name) for name in ("first", "second")]
+    carried = []
+
+    def counted(*arguments):
+        carried.append(arguments)
+        return propagate(*arguments)
+
+    monkeypatch.setattr(propagation, "propagate", counted)
+    first, second = (evaluate(run, masks=squares, **SIZE).rows for run in runs)
+    assert len(carried) == 2 * (3 + 1)  # two clips: pixels, untrained, first run; second run
+    assert [row.clips for row in first[:-1]] == [row.clips for row in second[:-1]]
+    evaluate(runs[1], masks=squares, overwrite=True, **SIZE)
+    assert len(carried) == 2 * (3 + 1 + 3)
+
+
+def test_a_damaged_file_of_the_cache_is_replaced(tmp_path, caplog):
+    path = cached_clips.path_of("pixels", {"model": "pixels", "size": 64, "mean": [], "std": []})
+    clips = [ClipValue("one", 2, 0.5, {"J": 0.25, "F": 0.75})]
+    assert cached_clips.read(path) is None
+    cached_clips.keep(path, clips)
+    assert cached_clips.read(path) == clips
+    path.write_text("{}")
+    assert cached_clips.read(path) is None
+    assert "cached results of clips" in caplog.text
 
 
 def test_a_run_keeps_the_rows_and_its_report_shows_them(squares, tmp_path):
