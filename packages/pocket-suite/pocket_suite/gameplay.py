@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from pocket_suite import freedoom
 from pocket_suite.drawing import Pixels
 from pocket_suite.engine import HIGH, WIDE, is_visible, screen
 
-TICS_PER_FRAME: Final = 4
-FPS: Final = Fraction(35, TICS_PER_FRAME)
-"""Frame rate of videos; the game has 35 tics per second."""
+FPS: Final = Fraction(35)
+"""Frame rate of videos: one frame per tic of the game."""
+TICS_PER_STEP: Final = 4
+"""Number of tics for which the player keeps doing the same."""
 SECONDS: Final = (30.0, 60.0)
 """Shortest and longest episode."""
 SECONDS_BETWEEN_CUTS: Final = (5.0, 15.0)
@@ -96,24 +97,45 @@ def play(
     freedoom.start_level(level, draws, _CHEATS)
     game = freedoom.game()
     spots = freedoom.positions(freedoom.PICKUPS)
-    until_cut = 0
-    for number in range(num_frames):
+    steps_until_cut = 0
+    for number in range(0, num_frames, TICS_PER_STEP):
         if game.is_episode_finished():  # the player walked into the level's exit
             freedoom.start_level(level, draws, _CHEATS)
-            until_cut = 0
-        if until_cut == 0:
+            steps_until_cut = 0
+        action = Action()
+        if steps_until_cut == 0:
             freedoom.jump_to(*spots[draws.integers(len(spots))])
-            freedoom.act(draws.uniform(-180, 180), tics=TICS_PER_FRAME)
+            freedoom.act(draws.uniform(-180, 180), tics=TICS_PER_STEP)
             player = Explorer(draws)
-            until_cut = round(draws.uniform(*SECONDS_BETWEEN_CUTS) * FPS)
+            steps_until_cut = round(draws.uniform(*SECONDS_BETWEEN_CUTS) * FPS / TICS_PER_STEP)
             if number > 0:
                 cuts.append(number)
         else:
-            player.step(freedoom.current_state())
-        until_cut -= 1
-        if not game.is_episode_finished():
-            picture = screen(freedoom.current_state())
-        yield picture
+            action = player.action(freedoom.current_state())
+        steps_until_cut -= 1
+        for _ in range(min(TICS_PER_STEP, num_frames - number)):
+            if not game.is_episode_finished():
+                freedoom.act(
+                    action.turn / TICS_PER_STEP,
+                    tics=1,
+                    walk=action.walks,
+                    attack=action.attacks,
+                    use=action.uses,
+                )
+            if not game.is_episode_finished():
+                picture = screen(freedoom.current_state())
+            yield picture
+
+
+class Action(NamedTuple):
+    """What the player does in one step."""
+
+    turn: float = 0.0
+    """Degrees to the left."""
+    walks: bool = False
+    attacks: bool = False
+    uses: bool = False
+    """Whether it opens a door in front of it."""
 
 
 class Explorer:
@@ -123,39 +145,35 @@ class Explorer:
         self._draws = draws
         self._position = (0.0, 0.0)
         self._turn = 0.0
-        """Degrees per frame by which the player turns away from a wall; 0 while it walks."""
-        self._frames_left = 0
-        """Number of frames for which it turns at least."""
+        """Degrees per step by which the player turns away from a wall; 0 while it walks."""
+        self._steps_left = 0
+        """Number of steps for which it turns at least."""
         self._fights = True
 
-    def step(self, state: Any) -> None:  # noqa: ANN401 (vizdoom is optional)
-        """Act for one frame."""
+    def action(self, state: Any) -> Action:  # noqa: ANN401 (vizdoom is optional)
+        """Decide what to do next."""
         x, y, _ = state.game_variables
         moved = float(np.hypot(x - self._position[0], y - self._position[1]))
         self._position = (x, y)
         left, ahead, right = _room(state)
-        self._frames_left = max(0, self._frames_left - 1)
-        if self._turn and (self._frames_left or ahead < _ROOM_AHEAD):
-            freedoom.act(self._turn, tics=TICS_PER_FRAME, walk=moved > 0 and ahead > _ROOM_AHEAD)
-            return
+        self._steps_left = max(0, self._steps_left - 1)
+        if self._turn and (self._steps_left or ahead < _ROOM_AHEAD):
+            return Action(self._turn, walks=moved > 0 and ahead > _ROOM_AHEAD)
+        self._turn = 0.0
         offset = _nearest_monster(state)
         if offset is not None:
-            aimed = abs(offset) < _AIMED
+            attacks = self._fights and abs(offset) < _AIMED
             turn = np.clip(-offset, -15, 15) if self._fights else np.copysign(12, offset)
-            attack = self._fights and aimed
-            freedoom.act(turn, tics=TICS_PER_FRAME, walk=not attack, attack=attack)
-        elif ahead < _ROOM_AHEAD or moved < TICS_PER_FRAME:
-            is_stuck = moved < TICS_PER_FRAME
+            return Action(float(turn), walks=not attacks, attacks=attacks)
+        if ahead < _ROOM_AHEAD or moved < TICS_PER_STEP:
+            is_stuck = moved < TICS_PER_STEP
             side = self._draws.choice([-1, 1]) if is_stuck else left - right
-            self._turn = np.copysign(self._draws.uniform(8, 22), side)
-            self._frames_left = int(self._draws.integers(2, 14 if is_stuck else 7))
+            self._turn = float(np.copysign(self._draws.uniform(8, 22), side))
+            self._steps_left = int(self._draws.integers(2, 14 if is_stuck else 7))
             self._fights = self._draws.uniform() < _COURAGE
-            freedoom.act(tics=TICS_PER_FRAME, use=True)  # the wall may be a door
-            return
-        else:
-            turn = 8 * (left - right) / (left + right + 1) + self._draws.normal(0, 3)
-            freedoom.act(turn, tics=TICS_PER_FRAME, walk=True)
-        self._turn = 0.0
+            return Action(uses=True)  # the wall may be a door
+        turn = 8 * (left - right) / (left + right + 1) + self._draws.normal(0, 3)
+        return Action(turn, walks=True)
 
 
 def _nearest_monster(state: Any) -> float | None:  # noqa: ANN401
