@@ -175,15 +175,16 @@ def load_views(
     views_per_frame: int,
     key: tuple[int, int],
 ) -> UInt8[np.ndarray, "V S F A H W 3"]:
-    """Load the views of a plan; draws are keyed by (key, video, s, f, a).
+    """Load the views of a plan; draws are keyed by (key, video, s, f, a), or without f.
 
     Each frame is decoded once. Draws depend on the position in the batch and not on the frame, so
-    a repeated frame gets different crops and colours.
+    a repeated frame gets different crops and colours, unless the frames of a shot share them.
 
     Raises:
         StoreError: A frame cannot be read; the message names its video and shot.
     """
     size = augmentation.size
+    is_own = augmentation.draw_per == "frame"
     views = np.empty((*plan.frames.shape, views_per_frame, size, size, 3), dtype=np.uint8)
     for v, video in enumerate(plan.videos):
         for s, row in enumerate(plan.shots[v]):
@@ -193,7 +194,7 @@ def load_views(
                     views[v, s, f] = augment_jpeg(
                         jpeg,
                         [
-                            generator("augment", *key, video, s, f, a)
+                            generator("augment", *key, video, s, is_own * f, a)
                             for a in range(views_per_frame)
                         ],
                         augmentation,

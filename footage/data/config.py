@@ -102,8 +102,13 @@ class AugmentConfig:
     """Minimum blur: standard deviation in pixels of a 224-pixel view; it scales with the size."""
     blur_sigma_max: float = 2.0
     """Maximum blur, in the same unit."""
+    draw_per: Literal["frame", "shot"] = "frame"
+    """frame: the frames of a shot differ in crop, flip, colours and blur. shot: they share them and
+    differ only by what the video changed; the views of a frame still differ."""
 
     def __post_init__(self) -> None:
+        if self.draw_per not in ("frame", "shot"):
+            raise ConfigError(f"draw_per must be 'frame' or 'shot', got {self.draw_per!r}")
         if not 1 <= self.size <= MOST_PIXELS:
             raise ConfigError(
                 f"size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -271,3 +272,16 @@ def test_a_plan_can_be_loaded_without_a_loader(tiny_store):
     plan = sampler_of(tiny_store).plan(0)
     views = load_views(tiny_store, plan, AUGMENT, 2, (0, 0))
     assert torch.equal(torch.from_numpy(views), loaded(tiny_store, range(1))[0].views)
+
+
+def test_the_frames_of_a_shot_share_their_draws_on_request(tiny_store):
+    plan = sampler_of(tiny_store).plan(0)
+    still = plan._replace(frames=np.repeat(plan.frames[..., :1], plan.frames.shape[-1], axis=-1))
+    own, shared = (
+        load_views(tiny_store, still, dataclasses.replace(AUGMENT, draw_per=per), 2, (0, 0))
+        for per in ("frame", "shot")
+    )
+    assert np.array_equal(own[:, :, 0], shared[:, :, 0])
+    assert all(np.array_equal(shared[:, :, 0], frame) for frame in np.moveaxis(shared, 2, 0))
+    assert not np.array_equal(own[:, :, 0], own[:, :, 1])
+    assert not np.array_equal(shared[..., 0, :, :, :], shared[..., 1, :, :, :])
