@@ -107,7 +107,9 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     if lines[-1]["step"] < config.steps:
         raise FootageError("training was stopped", "rerun the same command to resume")
     evaluated = (
-        on_suites(config, folder, options) if options.suite else on_folders(folder, options, seed)
+        on_folders(folder, options, seed)
+        if options.labelled
+        else on_suites(config, folder, options)
     )
     has_unlabelled = config.objective.has_unlabelled_level
     steps = [line for line in lines if "levels" in line]
@@ -276,8 +278,8 @@ def main(
         if options.table:
             part = "validation" if options.validation else "test"
             print(table(read_lines(Path(options.results)), part), end="")
-        elif not (options.arms and (options.labelled or options.suite)):
-            parser.error("pass --arms with --labelled or --suite, or pass --table")
+        elif not (options.arms and (options.labelled or options.suite or options.video_suite)):
+            parser.error("pass --arms with --labelled, --suite or --video-suite, or pass --table")
         else:
             chosen = [read_arm(text) for text in options.arms]
             if equal_views:

@@ -60,8 +60,8 @@ class SuiteFolder(NamedTuple):
 
 
 def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) -> Evaluated:
-    """Evaluate on the pocket suite and, if given, on the pocket-video suite and on masks."""
-    suites = [SuiteFolder("pocket", options.suite)]
+    """Evaluate on what was given: the pocket suite, the pocket-video suite, and masks."""
+    suites = [SuiteFolder("pocket", options.suite)] if options.suite else []
     if options.video_suite:
         suites.append(SuiteFolder("pocket-video", options.video_suite, FEW_LABELS))
     found = [on_suite(config, folder, options.results, suite) for suite in suites]

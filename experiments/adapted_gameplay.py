@@ -1,0 +1,40 @@
+r"""Do hours of videos of one world improve a good pretrained network for that world?
+
+    pocket-suite gameplay --out gameplay
+    footage ingest gameplay --out STORE
+    python -m experiments.adapted_gameplay RESULTS.jsonl --store STORE \
+        --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
+    python -m experiments.adapted_gameplay RESULTS.jsonl --table
+
+EfficientNet-Lite0 with ImageNet labels (`benchmarks/reference_weights.py`), in the working folder,
+is adapted to gameplay by the recipe `vivi-ex4-adapt` at the tiny scale and by two controls with the
+same settings, which do not use shots and videos: `ex-frame` and `frames-as-images`. Each arm has
+three learning rates, 200 steps and 12,800 views, and keeps the weights that early stopping chooses.
+"""
+
+from experiments.compare import main
+from experiments.structure import batch
+
+SHUFFLED = "sampling.structure=shuffled"
+
+ADAPTED = (
+    f"vivi-ex4-adapt-tiny:vivi-ex4, adapted:{batch(16, 2, 2)}",
+    f"ex-frame-adapt-tiny:frames-as-images, adapted:{batch(16, 2, 1, 2)},{SHUFFLED}",
+    f"ex-frame-adapt-tiny:ex-frame, adapted:{batch(16, 2, 1, 2)}",
+)
+COMMON = "init=efficientnet-lite0.safetensors,compute.workers=1,compute.threads=1,precision=fp32"
+
+
+def rates(arm: str) -> tuple[str, ...]:
+    """Return an arm with a third of the recipe's learning rate, and with three times it."""
+    recipe, label, settings = arm.split(":")
+    return tuple(
+        f"{recipe}:{label}, learning rate {rate}:{settings},optimizer.learning_rate={rate}"
+        for rate in (0.00003, 0.0003)
+    )
+
+
+ARMS = (*ADAPTED, *(arm for adapted in ADAPTED for arm in rates(adapted)))
+
+if __name__ == "__main__":
+    main(__doc__ or "", ARMS, COMMON)
