@@ -1,0 +1,229 @@
+r"""Summarise results of `video_tasks.py`, `interventions.py` or `adapted_gameplay.py`.
+
+    python -m experiments.video_measures RESULTS.jsonl
+    python -m experiments.video_measures ADAPTED.jsonl --by in-domain
+    python -m experiments.video_measures RESULTS.jsonl --figure TRADEOFF.svg
+
+The table has a row for each arm: the measures that were preregistered in `notebook.md`, in percent,
+as means over seeds. A star marks the learning rate of each recipe that is best by the validation
+splits of seed 0. Below, each recipe at its best rate is compared with each control, seed by
+seed. The figure shows search in held-out videos against accuracy on labelled images.
+"""
+
+import argparse
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from experiments.compare import read_lines
+from experiments.compare_table import Line, Values, difference
+from experiments.dots import BASE, CONTROLS, GRID, INK, STYLE
+from footage.suites import pocket, pocket_video
+
+RATE = ", learning rate "
+TASKS = tuple(row.name for row in pocket.COUNTED)
+SEARCH = ("same shot", "same video, another shot")
+
+
+def _of_group(group: str, *protocols: str) -> tuple[str, ...]:
+    """Return the measures of the tasks of a group in the pocket-video suite."""
+    tasks = [row.name for row in pocket_video.TASKS if row.group == group]
+    return tuple(f"{task}, {protocol}" for task in tasks for protocol in protocols)
+
+
+FIVE: dict[str, tuple[str, ...]] = {
+    "instances": _of_group("instances", "1-shot", "2-shot", "4-shot"),
+    "propagation": ("propagation, propagation",),
+    "robustness": _of_group("robustness", "linear"),
+    "search": SEARCH,
+    "in-domain": _of_group("in-domain", "1-shot", "5-shot", "20-shot"),
+}
+"""The measures of tasks where videos should help, by name."""
+LINEAR = tuple(f"{task}, linear" for task in TASKS)
+CHOSEN_BY: dict[str, tuple[str, ...]] = {
+    "13 tasks": LINEAR + tuple(f"{task}, knn" for task in TASKS),
+    "instances": FIVE["instances"],
+    "in-domain": FIVE["in-domain"],
+}
+"""Groups of validation splits that choose a learning rate, with equal weight."""
+
+
+class Score(NamedTuple):
+    """The measures of one arm with one seed; absent ones were not computed."""
+
+    parts: dict[str, float]
+    validation: float | None
+    """Mean of groups of validation splits."""
+
+
+def score(line: Line, column: str = "model", by: Sequence[str] = tuple(CHOSEN_BY)) -> Score:
+    """Return the measures of a result.
+
+    Args:
+        line: A line of the results.
+        column: The trained network, or a baseline.
+        by: Groups of validation splits.
+    """
+    parts = {
+        name: value
+        for name, measures in (*FIVE.items(), ("13 tasks", LINEAR))
+        if (value := _mean(line["test"], measures, column)) is not None
+    }
+    if FIVE.keys() <= parts.keys():
+        parts["mean of five"] = statistics.mean(parts[name] for name in FIVE)
+    groups = [_mean(line["validation"], CHOSEN_BY[group], column) for group in by]
+    found = [value for value in groups if value is not None]
+    return Score(parts, statistics.mean(found) if found else None)
+
+
+def _mean(found: Mapping[str, Values], measures: Sequence[str], column: str) -> float | None:
+    """Return the mean of measures, or None if one of them is absent."""
+    values = [found.get(measure, {}).get(column) for measure in measures]
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if len(known) == len(values) else None
+
+
+class Scores(NamedTuple):
+    """The results of all arms, by label and seed."""
+
+    arms: dict[str, dict[int, Score]]
+    baselines: dict[str, Score]
+    """Those of the first line."""
+
+    def values(self, label: str, part: str) -> dict[int, float]:
+        """Return a measure of an arm by seed."""
+        return {seed: one.parts[part] for seed, one in self.arms[label].items()}
+
+    def best(self) -> dict[str, str]:
+        """Return the label with the best validation result of the first seed, by recipe."""
+        found: dict[str, str] = {}
+        for label in self.arms:
+            recipe = label.partition(RATE)[0]
+            if recipe not in found or self._chosen(label) > self._chosen(found[recipe]):
+                found[recipe] = label
+        return found
+
+    def _chosen(self, label: str) -> float:
+        seeds = self.arms[label]
+        return seeds[min(seeds)].validation or 0.0
+
+
+def read(path: Path, by: Sequence[str] = tuple(CHOSEN_BY)) -> Scores:
+    """Read results; the validation splits of the groups `by` choose the learning rates."""
+    lines = read_lines(path)
+    arms: dict[str, dict[int, Score]] = {}
+    for line in lines:
+        arms.setdefault(line["label"], {})[line["seed"]] = score(line, by=by)
+    baselines = {name: score(lines[0], name) for name in ("chance", "untrained", "original")}
+    return Scores(arms, {name: one for name, one in baselines.items() if one.parts})
+
+
+def table(scores: Scores) -> str:
+    """Format the measures of all arms, and the comparisons, as Markdown."""
+    names = list(next(iter(next(iter(scores.arms.values())).values())).parts)
+    best = set(scores.best().values())
+    text = _row("", "seeds", "validation", *names) + _row("---", *["---:"] * (2 + len(names)))
+    for name, one in scores.baselines.items():
+        text += _row(name, "", "", *(_shown(one.parts.get(part)) for part in names))
+    for label, seeds in scores.arms.items():
+        first = seeds[min(seeds)].validation
+        means = [statistics.mean(scores.values(label, part).values()) for part in names]
+        star = " *" if label in best else ""
+        text += _row(label + star, str(len(seeds)), _shown(first), *map(_shown, means))
+    return text + "\n" + comparisons(scores, names)
+
+
+def comparisons(scores: Scores, names: Sequence[str]) -> str:
+    """Format the lead of each recipe over the original weights and over each control."""
+    best = scores.best()
+    text = _row("", "seeds", *names) + _row("---", *["---:"] * (1 + len(names)))
+    controls = {recipe for recipe in best if recipe.partition(",")[0] in CONTROLS}
+    original = scores.baselines.get("original")
+    for recipe, label in best.items():
+        seeds = scores.arms[label]
+        others = {control: scores.arms[best[control]] for control in controls if recipe != control}
+        shown = {} if recipe in controls else dict(sorted(others.items()))
+        if original:
+            shown = {"original": dict.fromkeys(seeds, original), **shown}
+        for other, theirs in shown.items():
+            text += _lead(f"{recipe} - {other}", seeds, theirs, names)
+    return text
+
+
+def _lead(
+    words: str, ours: Mapping[int, Score], theirs: Mapping[int, Score], names: Sequence[str]
+) -> str:
+    """Format the difference of two arms in each measure, for the seeds that both have."""
+    both = sorted(ours.keys() & theirs.keys())
+    cells = []
+    for part in names:
+        pair = [{seed: arm[seed].parts.get(part) for seed in both} for arm in (ours, theirs)]
+        known = [seed for seed in both if None not in (pair[0][seed], pair[1][seed])]
+        cells.append(difference(*({seed: one[seed] for seed in known} for one in pair)))
+    return _row(words, str(len(both)), *cells)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+COLOURS = {"vivi-ex4": INK, "vivi-full": "#009e73"} | CONTROLS
+
+
+def draw(scores: Scores, path: Path) -> None:
+    """Draw search against accuracy: a line through the learning rates of each recipe."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+        axes = figure.subplots()
+        axes.set_xlabel("mean of 13 labelled tasks, linear probe, percent")
+        axes.set_ylabel("mean of 2 retrievals in held-out videos, percent")
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        for recipe in scores.best():
+            labels = [label for label in scores.arms if label.partition(RATE)[0] == recipe]
+            points = sorted(
+                (_rate(label), *_means(scores, label, "13 tasks", "search")) for label in labels
+            )
+            _, across, up = zip(*points, strict=True)
+            colour = COLOURS.get(recipe.partition(",")[0], BASE)
+            style = "o-" if recipe in COLOURS else "o:"
+            axes.plot(across, up, style, color=colour, label=recipe, markersize=5)
+        axes.legend(frameon=False)
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _means(scores: Scores, label: str, *parts: str) -> tuple[float, ...]:
+    return tuple(statistics.mean(scores.values(label, part).values()) for part in parts)
+
+
+def _rate(label: str) -> float:
+    """Return the learning rate in a label; 0.001 is that of the tiny scale."""
+    return float(label.partition(RATE)[2] or 0.001)
+
+
+def main() -> None:
+    """Print the table, or write the figure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument(
+        "--by", nargs="+", choices=CHOSEN_BY, default=[*CHOSEN_BY], help="validation splits"
+    )
+    parser.add_argument("--figure", type=Path, help="write an SVG file instead")
+    options = parser.parse_args()
+    scores = read(options.results, options.by)
+    if options.figure:
+        draw(scores, options.figure)
+    else:
+        print(table(scores), end="")
+
+
+if __name__ == "__main__":
+    main()
