@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from footage.data.config import AugmentConfig
 from footage.errors import StoreError
@@ -63,6 +63,15 @@ class Draw(NamedTuple):
     """Standard deviation of the blur in pixels of the view; 0 is no blur."""
 
 
+class Augmented(NamedTuple):
+    """Augmented views, and what part of its frame each of them shows."""
+
+    views: UInt8[np.ndarray, "... H W 3"]
+    """Pixels."""
+    crops: Float32[np.ndarray, "... 5"]
+    """Left, top, width and height of the crop as fractions of the frame, and 1 if it is flipped."""
+
+
 def augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator, config: AugmentConfig
 ) -> UInt8[np.ndarray, "H W 3"]:
@@ -74,6 +83,17 @@ def augment(
 def augment_jpeg(
     jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
+    """Make views of one frame, as `augment_encoded` does, without their crops.
+
+    Raises:
+        StoreError: The bytes are not a complete image.
+    """
+    return augment_frame(jpeg, randoms, config).views
+
+
+def augment_frame(
+    jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
+) -> Augmented:
     """Make views of one frame, as `augment_encoded` does.
 
     Raises:
@@ -87,7 +107,7 @@ def augment_jpeg(
 
 def augment_encoded(
     encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
-) -> UInt8[np.ndarray, "A H W 3"]:
+) -> Augmented:
     """Make one view per generator from a single decode of an encoded image.
 
     If every crop has more pixels than needed, a JPEG is decoded at half its size or less, which is
@@ -104,7 +124,8 @@ def augment_encoded(
     views = np.empty((len(draws), config.size, config.size, 3), dtype=np.uint8)
     for view, full in zip(views, draws, strict=True):
         view[...] = render(image, _shrunk(full, vertical, horizontal), config.size)
-    return views
+    crops = np.array([crop(each, height, width) for each in draws], dtype=np.float32)
+    return Augmented(views, crops)
 
 
 def draw(height: int, width: int, random: np.random.Generator, config: AugmentConfig) -> Draw:
@@ -130,6 +151,17 @@ def draw(height: int, width: int, random: np.random.Generator, config: AugmentCo
         sigma=sigma * config.size / _REFERENCE_SIZE
         if numbers[9] < config.blur_probability
         else 0.0,
+    )
+
+
+def crop(choices: Draw, height: int, width: int) -> tuple[float, float, float, float, float]:
+    """Return the crop and the flip of a draw for a frame of this size; see `Augmented`."""
+    return (
+        choices.left / width,
+        choices.top / height,
+        choices.width / width,
+        choices.height / height,
+        float(choices.flip),
     )
 
 

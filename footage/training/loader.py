@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from footage.data.batches import BatchMaker, ImageStream, Pixels, VideoStream
+from footage.data.batches import BatchMaker, ImageStream, VideoStream
 from footage.data.sampling import BatchPlan
 from footage.errors import ConfigError
 from footage.shapes import ShotRows, Views
@@ -44,6 +45,8 @@ class Batch(NamedTuple):
     """Class indices of the images."""
     rows: ShotRows | None
     """Row in the store of each shot of the batch of all processes; None without views."""
+    crops: Float[Tensor, "V S F A 5"] | None = None
+    """Left, top, width and height of each view as fractions of its frame, and 1 if flipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,22 +149,19 @@ def _check_even(name: str, count: int, world: int) -> None:
 
 def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[Batch, None, None]:
     for step, pixels in zip(steps, workers.make(steps), strict=True):
-        views, plan, images, labels = _tensors(pixels, maker, step)
-        shots = maker.shots(step)
-        rows = None if shots is None else torch.from_numpy(shots)
-        yield Batch(step, views, plan, images, labels, rows)
+        yield Batch(
+            step=step,
+            views=_tensor(pixels.views),
+            plan=maker.plan(step),
+            images=_tensor(pixels.images),
+            labels=_tensor(maker.labels(step)),
+            rows=_tensor(maker.shots(step)),
+            crops=_tensor(pixels.crops),
+        )
 
 
-def _tensors(
-    pixels: Pixels, maker: BatchMaker, step: int
-) -> tuple[Views | None, BatchPlan | None, Tensor | None, Tensor | None]:
-    labels = maker.labels(step)
-    return (
-        None if pixels.views is None else torch.from_numpy(pixels.views),
-        maker.plan(step),
-        None if pixels.images is None else torch.from_numpy(pixels.images),
-        None if labels is None else torch.from_numpy(labels),
-    )
+def _tensor(array: np.ndarray | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)
 
 
 def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
@@ -171,8 +171,12 @@ def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
         batch = next(batches, None)
         if batch is None:
             return None
-        views, images, labels = map(_pinned, (batch.views, batch.images, batch.labels))
-        return batch._replace(views=views, images=images, labels=labels)
+        return batch._replace(
+            views=_pinned(batch.views),
+            images=_pinned(batch.images),
+            labels=_pinned(batch.labels),
+            crops=_pinned(batch.crops),
+        )
 
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(following)
