@@ -77,6 +77,13 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-distil'] objectives.levels.teacher:TeacherLevel",
         ),
         Row(
+            "the relative crop of two views, predicted from a feature map, as one more level",
+            "ours",
+            "objectives.levels.equivariance:EquivarianceLevel "
+            "objectives.losses.relative_crop:relative_crop",
+            "off in every recipe",
+        ),
+        Row(
             "adaptation of pretrained weights",
             "ours",
             "recipes.methods:METHODS['vivi-ex4-adapt'] recipes.methods:METHODS['ex-frame-adapt']",

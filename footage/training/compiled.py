@@ -1,6 +1,7 @@
 """Compile a backbone for training with torch.compile; a clear error if this machine cannot."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,23 +10,28 @@ from footage.errors import ConfigError
 from footage.models.backbone import Backbone
 
 
-def compiled(backbone: Backbone) -> Callable[[Tensor], Tensor]:
+def compiled(backbone: Backbone, method: str = "forward") -> Callable[..., Any]:
     """Return the backbone's forward pass, compiled at its first call.
 
     Weights, names and hooks of the backbone itself do not change, so everything else, such as
     online metrics, runs as before.
 
+    Args:
+        backbone: The backbone.
+        method: Name of the network's method to compile.
+
     Returns:
-        A function of images `B 3 H W` that returns features `B D`. It raises `ConfigError` if the
-        network cannot be compiled here, usually for lack of a C++ compiler or of Triton.
+        A function with the arguments and the result of that method; for the forward pass, of images
+        `B 3 H W` that returns features `B D`. It raises `ConfigError` if the network cannot be
+        compiled here, usually for lack of a C++ compiler or of Triton.
     """
     from torch._dynamo.exc import TorchDynamoException  # takes seconds; most runs do not need it
 
-    forward = torch.compile(backbone.network.forward)
+    forward = torch.compile(getattr(backbone.network, method))
 
-    def run(images: Tensor) -> Tensor:
+    def run(images: Tensor, **options: Any) -> Any:  # noqa: ANN401
         try:
-            return forward(images)  # type: ignore[no-any-return, no-untyped-call]
+            return forward(images, **options)  # type: ignore[no-untyped-call]
         except TorchDynamoException as error:
             reason = " ".join(str(error).split())[:300]
             raise ConfigError(

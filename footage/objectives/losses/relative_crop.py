@@ -1,0 +1,67 @@
+"""The crop of one view relative to that of another: coordinates and a regression loss.
+
+frame   +-----------------+        first   +---------+
+        |  +------+       |                |         |        centre of the second view,
+        |  |first +--+    |    ----->      |     +---+---     its width and height, and
+        |  |   |  |  |    |                |     |   |        whether it is mirrored
+        |  +---+--+  |    |                +-----+---+
+        +------+-----+----+
+"""
+
+from jaxtyping import Float
+
+from footage.lazy import functional, torch
+from footage.objectives.losses.numerics import full_precision
+from footage.shapes import Scalar, Tensor
+
+EPSILON = 1e-5
+"""Added to mean squares."""
+
+
+def relative_crops(
+    first: Float[Tensor, "*shape 5"], second: Float[Tensor, "*shape 5"]
+) -> Float[Tensor, "*shape 5"]:
+    """Return the crops of the second views in the coordinates of the first ones.
+
+    A crop is left, top, width and height as fractions of the frame, and 1 if it is flipped. The
+    result is the offset of the second centre from the first one, to the right and down, in widths
+    and heights of the first view; the natural logarithms of the ratio of widths and of heights; and
+    1 if exactly one of both is flipped. It refers to what can be seen: if the first view is
+    flipped, its right is the left of the frame. With centred coordinates from -1/2 to 1/2, the
+    point `v` of the second view is the point `offset + exp(log ratio) * v` of the first one, where
+    the horizontal part of `v` is negated if exactly one of both is flipped.
+    """
+    size = first[..., 2:4]
+    offset = (_centre(second) - _centre(first)) / size
+    flipped = first[..., 4:]
+    mirrored = torch.cat([offset[..., :1] * (1 - 2 * flipped), offset[..., 1:]], dim=-1)
+    ratio = (second[..., 2:4] / size).log()
+    return torch.cat([mirrored, ratio, (flipped - second[..., 4:]).abs()], dim=-1)
+
+
+def relative_crop(predictions: Float[Tensor, "N 5"], relations: Float[Tensor, "N 5"]) -> Scalar:
+    """Relative crop: predict from two views of a shot how the second one is cropped and flipped.
+
+    `relations` are those of `relative_crops`. The first four numbers, of which the first two are
+    the offset and the others the ratio, are scaled to a mean square of 1 over all pairs, whatever
+    the crops and the shape of the frames. So offset, ratio and flip have similar weights. The last
+    prediction is the log-odds of a flip. `h(x)` is `x^2 / 2` below 1 and `|x| - 1/2` above.
+
+    Formula: `mean over pairs n of (h(n,1) + h(n,2)) / 2 + (h(n,3) + h(n,4)) / 2 - log
+        sigmoid(prediction(n)_5 if flip(n) else -prediction(n)_5)` with `h(n,i) =
+        h(|prediction(n) - z(relation)(n)|_i)` and `z(x) = x / sqrt(mean of x^2 over pairs +
+        0.00001)`
+    Source: the idea: AugSelf, Lee et al. 2021, section 3.2 [recalled]. Not part of VIVI [ours].
+        Deviation: there, differences of absolute crops are predicted from pooled features; here,
+        the second crop in the coordinates of the first one.
+    """
+    predicted, wanted = full_precision(predictions), full_precision(relations.detach())
+    crops = wanted[:, :4] / (wanted[:, :4].square().mean(dim=0) + EPSILON).sqrt()
+    # The mean over four numbers, doubled, is the mean of the offset plus that of the ratio.
+    geometry = 2 * functional.smooth_l1_loss(predicted[:, :4], crops)
+    flip = functional.binary_cross_entropy_with_logits(predicted[:, 4], wanted[:, 4])
+    return geometry + flip
+
+
+def _centre(crops: Float[Tensor, "*shape 5"]) -> Float[Tensor, "*shape 2"]:
+    return crops[..., :2] + crops[..., 2:4] / 2
