@@ -10,6 +10,8 @@ comparison, whose arms are the starting points.
 - shared draws: the frames of a shot share crop, flip, colours and blur, so that they differ only by
   what the video changed.
 - shot classes: instead of the exemplar loss, a class for every shot of the store.
+- relative crop: a level predicts how the next view of a shot is cropped, from a feature map in the
+  middle of the network. Controls have it, too.
 - small crops: views of a shot hardly overlap and share less of the background. Controls have them,
   too.
 """
@@ -23,9 +25,10 @@ from experiments.structure import GENTLE
 CHANGES = {
     "shared draws": "augment.draw_per=shot",
     "shot classes": "objective.frame_shot.weight=0,objective.extra_levels.shot_classes.weight=1.0",
+    "relative crop": "objective.equivariance.weight=0.5",
     "small crops": "augment.crop_scale_min=0.15,augment.crop_scale_max=0.35",
 }
-WITHOUT_SHOTS = ("small crops",)
+WITHOUT_SHOTS = ("relative crop", "small crops")
 """Changes that apply to the controls, too."""
 
 
