@@ -26,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.compare_suites import RUNS, Cell, baseline_of, on_folders, on_suites
+from experiments.compare_suites import RUNS, Cell, on_folders, on_suites
 from experiments.compare_table import Line, Values, table
 from footage import configuration
 from footage.commands.train import train
@@ -112,6 +112,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         else on_suites(config, folder, options)
     )
     has_unlabelled = config.objective.has_unlabelled_level
+    before = "original" if config.init else "untrained"
     steps = [line for line in lines if "levels" in line]
     probes = [line["probe"] for line in lines if "probe" in line]
     return {
@@ -128,8 +129,8 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "data_wait": round(statistics.mean(line["data_wait"] for line in steps), 4),
         "last_levels": steps[-1]["levels"],
         "groups": evaluated.groups,
-        "test": measures(probes, evaluated.test, baseline_of(config).column),
-        "validation": measures(probes, evaluated.validation, baseline_of(config).column),
+        "test": measures(probes, evaluated.test, before),
+        "validation": measures(probes, evaluated.validation, before),
         "environment": environment(),
     }
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from experiments.compare_table import PROTOCOLS
 from footage.commands.evaluate import EvaluateConfig, evaluate
+from footage.commands.evaluate_suites import SUITES
 from footage.errors import FootageError
 from footage.runs.layout import EVALUATIONS
 from footage.training.config import TrainConfig
@@ -16,8 +17,11 @@ from footage.training.config import TrainConfig
 RUNS = "-runs"
 """Ending of the folder next to the results that contains the runs."""
 
+ROBUSTNESS = "robustness"
+"""Group of the corrupted tasks in the pocket-video suite."""
+
 FEW_LABELS = ("linear", "1-shot", "2-shot", "4-shot", "5-shot", "20-shot")
-"""Protocols on the pocket-video suite."""
+"""Protocols on the other tasks of the pocket-video suite."""
 
 MASKS_SIZE = 240
 """Short side of the frames whose masks are propagated: a map of 15 x 20 cells at a stride of 16."""
@@ -52,18 +56,26 @@ def on_folders(folder: Path, options: argparse.Namespace, seed: int) -> Evaluate
 
 
 class SuiteFolder(NamedTuple):
-    """A suite, and the protocols to evaluate on it."""
+    """A suite, and the protocols to evaluate on its tasks."""
 
     suite: str
     data: str
     protocols: tuple[str, ...] = PROTOCOLS
+    tasks: tuple[str, ...] = ()
+    """All tasks if empty."""
+    part: str = ""
+    """Name of these tasks, if they are not all."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the evaluation's folder."""
+        return self.part or self.suite
 
 
 def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) -> Evaluated:
     """Evaluate on what was given: the pocket suite, the pocket-video suite, and masks."""
     suites = [SuiteFolder("pocket", options.suite)] if options.suite else []
-    if options.video_suite:
-        suites.append(SuiteFolder("pocket-video", options.video_suite, FEW_LABELS))
+    suites += video_suites(options.video_suite) if options.video_suite else []
     found = [on_suite(config, folder, options.results, suite) for suite in suites]
     if options.masks:
         found.append(on_masks(folder, options.masks))
@@ -74,53 +86,42 @@ def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) ->
     )
 
 
-class Baseline(NamedTuple):
-    """The network before training."""
-
-    column: str
-    """Its column in tables: original if it has pretrained weights, otherwise untrained."""
-    model: str
-    """MODEL of an evaluation."""
-
-
-def baseline_of(config: TrainConfig) -> Baseline:
-    """Return the network before training."""
-    if config.init:
-        return Baseline("original", config.init)
-    return Baseline("untrained", config.backbone.architecture)
+def video_suites(data: str) -> list[SuiteFolder]:
+    """Return the pocket-video suite in parts: corrupted images only need a linear probe."""
+    rows = SUITES["pocket-video"][1]
+    parts = {
+        "pocket-video": (FEW_LABELS, [row.name for row in rows if row.group != ROBUSTNESS]),
+        "corrupted": (PROTOCOLS[-1:], [row.name for row in rows if row.group == ROBUSTNESS]),
+    }
+    return [
+        SuiteFolder("pocket-video", data, protocols, tuple(tasks), part)
+        for part, (protocols, tasks) in parts.items()
+        if tasks
+    ]
 
 
 def on_suite(config: TrainConfig, folder: Path, results: str, suite: SuiteFolder) -> Evaluated:
-    """Evaluate on a suite, along with the network before training, which is evaluated once."""
-    column, model = baseline_of(config)
-    name = column if suite.suite == "pocket" else f"{column}-{suite.suite}"
-    settings = {"protocols": suite.protocols, "size": config.augment.size}
-    out = Path(f"{results}{RUNS}") / f"{name}-{Path(model).name}"
-    with _one_at_a_time(out.with_suffix(".lock")):
-        before = evaluate(
-            model,
-            suite=suite.suite,
-            data=suite.data,
-            out=out,
-            config=EvaluateConfig(**settings, untrained=not config.init),
-        ).rows
-    if before[0].missing:
-        raise FootageError(
-            f"{suite.data} has no {', '.join(before[0].missing)}", "build the whole suite"
-        )
-    trained = evaluate(
-        str(folder),
-        suite=suite.suite,
-        data=suite.data,
-        out=folder / EVALUATIONS / suite.suite,
-        config=EvaluateConfig(**settings),
-    ).rows
-    columns = [(column, row) for row in before] + [("model", row) for row in trained]
-    chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in trained]
+    """Evaluate on a suite, along with the network before training; equal answers are cached."""
+    settings = EvaluateConfig(
+        protocols=suite.protocols, size=config.augment.size, tasks=suite.tasks
+    )
+    where = {"suite": suite.suite, "data": suite.data, "config": settings}
+    out = folder / EVALUATIONS / suite.name
+    rows = [(row.role, row) for row in evaluate(str(folder), out=out, **where).rows]
+    if config.init:
+        before = Path(f"{results}{RUNS}") / f"original-{suite.name}-{Path(config.init).stem}"
+        with _one_at_a_time(before.with_suffix(".lock")):
+            found = evaluate(config.init, out=before, **where).rows
+        rows += [("original", row) for row in found if row.role == "model"]
+    own = [row for role, row in rows if role == "model"]
+    wanted = set(suite.tasks or own[0].missing)
+    if missing := [name for name in own[0].missing if name in wanted]:
+        raise FootageError(f"{suite.data} has no {', '.join(missing)}", "build the whole suite")
+    chance = [Cell(row.task, row.protocol, "chance", row.chance) for row in own]
     return Evaluated(
-        chance + [Cell(row.task, row.protocol, column, row.value) for column, row in columns],
-        chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in columns],
-        {row.task: row.group for row in trained},
+        chance + [Cell(row.task, row.protocol, column, row.value) for column, row in rows],
+        chance + [Cell(row.task, row.protocol, column, row.validation) for column, row in rows],
+        {row.task: row.group for row in own},
     )
 
 

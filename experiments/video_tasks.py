@@ -4,10 +4,19 @@ r"""Where does video structure pay off? Recipes and controls on the tasks of the
         --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
     python -m experiments.video_tasks RESULTS.jsonl --table
 
+The data, about 80 minutes of processor time; `notebook.md` has the content hash of the store:
+
+    pocket-suite build --out POCKET
+    pocket-suite build --suite pocket-video --out POCKET-VIDEO
+    python -m experiments.films --out VIDEOS/films --videos 120
+    python -m experiments.compilations --clips CLIPS --out VIDEOS/comp
+    pocket-suite gameplay --out VIDEOS/gameplay
+    footage ingest VIDEOS --out STORE
+
 The two recipes, `vivi-ex4` and `vivi-full`, and the two controls, `ex-frame` and
 `frames-as-images`, each with three learning rates, in the setting of `levels.py`: a RegNetX of 200
-MFLOP, 1000 steps, 128,000 views, fp32. STORE contains videos with cuts, as in `shipped.py`, or
-gameplay, the footage of the in-domain tasks.
+MFLOP, 1000 steps, 128,000 views, fp32. An arm takes 6 minutes on an idle core, its evaluation 4.
+`video_measures.py` summarises the results.
 """
 
 from experiments.compare import main

@@ -47,6 +47,12 @@ def test_an_arm_has_measures_of_both_suites_and_of_masks(tiny_store, tmp_path, m
     labelled = {"first, knn", "first, linear", "second, linear", "second, 2-shot"}
     assert labelled <= found["test"].keys()
     assert labelled <= found["validation"].keys()
+    columns = {"chance", "pixels", "untrained", "model"}
+    assert all(found["test"][measure].keys() == columns for measure in labelled)
+    assert any(
+        found["test"][measure]["model"] != found["test"][measure]["untrained"]
+        for measure in labelled
+    )
     propagated = found["test"]["propagation, propagation"]
     assert propagated.keys() == {"chance", "pixels", "untrained", "model"}
     assert "propagation, propagation" not in found["validation"]
