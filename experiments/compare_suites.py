@@ -17,11 +17,11 @@ from footage.training.config import TrainConfig
 RUNS = "-runs"
 """Ending of the folder next to the results that contains the runs."""
 
-ROBUSTNESS = "robustness"
-"""Group of the corrupted tasks in the pocket-video suite."""
-
 FEW_LABELS = ("linear", "1-shot", "2-shot", "4-shot", "5-shot", "20-shot")
 """Protocols on the other tasks of the pocket-video suite."""
+
+INSTANCES_SIZE = 128
+"""Height and width of the images of instances, in pixels."""
 
 MASKS_SIZE = 240
 """Short side of the frames whose masks are propagated: a map of 15 x 20 cells at a stride of 16."""
@@ -65,6 +65,8 @@ class SuiteFolder(NamedTuple):
     """All tasks if empty."""
     part: str = ""
     """Name of these tasks, if they are not all."""
+    size: int = 0
+    """Size of the images in pixels; 0 is that of the training."""
 
     @property
     def name(self) -> str:
@@ -87,23 +89,31 @@ def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) ->
 
 
 def video_suites(data: str) -> list[SuiteFolder]:
-    """Return the pocket-video suite in parts: corrupted images only need a linear probe."""
-    rows = SUITES["pocket-video"][1]
-    parts = {
-        "pocket-video": (FEW_LABELS, [row.name for row in rows if row.group != ROBUSTNESS]),
-        "corrupted": (PROTOCOLS[-1:], [row.name for row in rows if row.group == ROBUSTNESS]),
-    }
+    """Return the pocket-video suite in parts.
+
+    Corrupted images only need a linear probe. Instances are recognised at a larger size, because at
+    64 pixels even ImageNet weights hardly tell them apart.
+    """
+    of_group: dict[str, list[str]] = {}
+    for row in SUITES["pocket-video"][1]:
+        of_group.setdefault(row.group, []).append(row.name)
     return [
-        SuiteFolder("pocket-video", data, protocols, tuple(tasks), part)
-        for part, (protocols, tasks) in parts.items()
-        if tasks
+        SuiteFolder(
+            "pocket-video",
+            data,
+            PROTOCOLS[-1:] if group == "robustness" else FEW_LABELS,
+            tuple(tasks),
+            group,
+            INSTANCES_SIZE if group == "instances" else 0,
+        )
+        for group, tasks in of_group.items()
     ]
 
 
 def on_suite(config: TrainConfig, folder: Path, results: str, suite: SuiteFolder) -> Evaluated:
     """Evaluate on a suite, along with the network before training; equal answers are cached."""
     settings = EvaluateConfig(
-        protocols=suite.protocols, size=config.augment.size, tasks=suite.tasks
+        protocols=suite.protocols, size=suite.size or config.augment.size, tasks=suite.tasks
     )
     where = {"suite": suite.suite, "data": suite.data, "config": settings}
     out = folder / EVALUATIONS / suite.name
