@@ -1,12 +1,15 @@
 r"""The reference columns of the pocket-video suite, with which its results must be compared.
 
     footage evaluate efficientnet-lite0.safetensors --suite pocket-video --data pocket-video \
-        --size 64 --protocols 1-shot 4-shot 5-shot 20-shot linear --out R
+        --size 64 --protocols linear --out R
+    footage evaluate efficientnet-lite0.safetensors --suite pocket-video --data pocket-video \
+        --size 64 --protocols 1-shot 4-shot 5-shot 20-shot --out R \
+        --tasks instance doom-place doom-item doom-depth
     python -m benchmarks.pocket_video_reference benchmarks/results/pocket-video-reference.json \
         --collect R
     python -m benchmarks.pocket_video_reference benchmarks/results/pocket-video-reference.json
 
-The second call collects all rows, with weights, commit and machine; the third prints the table of
+The third call collects all rows, with weights, commit and machine; the last prints the table of
 packages/pocket-suite/README.md. `benchmarks/reference_weights.py` writes the reference weights.
 """
 
