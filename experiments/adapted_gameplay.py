@@ -13,7 +13,7 @@ three learning rates, 200 steps and 12,800 views, and keeps the weights that ear
 """
 
 from experiments.compare import main
-from experiments.structure import batch
+from experiments.structure import batch, rates
 
 SHUFFLED = "sampling.structure=shuffled"
 
@@ -24,17 +24,10 @@ ADAPTED = (
 )
 COMMON = "init=efficientnet-lite0.safetensors,compute.workers=1,compute.threads=1,precision=fp32"
 
+RATES = (0.00003, 0.0003)
+"""A third of the recipe's learning rate, and three times it."""
 
-def rates(arm: str) -> tuple[str, ...]:
-    """Return an arm with a third of the recipe's learning rate, and with three times it."""
-    recipe, label, settings = arm.split(":")
-    return tuple(
-        f"{recipe}:{label}, learning rate {rate}:{settings},optimizer.learning_rate={rate}"
-        for rate in (0.00003, 0.0003)
-    )
-
-
-ARMS = (*ADAPTED, *(arm for adapted in ADAPTED for arm in rates(adapted)))
+ARMS = (*ADAPTED, *(arm for adapted in ADAPTED for arm in rates(adapted, RATES)))
 
 if __name__ == "__main__":
     main(__doc__ or "", ARMS, COMMON)

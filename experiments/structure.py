@@ -22,13 +22,13 @@ def batch(videos: int, shots: int, frames: int, views: int = 1) -> str:
     return ",".join(f"sampling.{name}={size}" for name, size in sizes.items())
 
 
-def rates(arm: str) -> tuple[str, ...]:
-    """Return an arm with a third of the tiny scale's learning rate, and with three times it."""
+def rates(arm: str, values: tuple[float, ...] = (0.0003, 0.003)) -> tuple[str, ...]:
+    """Return an arm with other learning rates: a third of the tiny scale's, and three times it."""
     recipe, label, *settings = arm.split(":")
     return tuple(
         f"{recipe}:{label}, learning rate {rate}:"
         + ",".join([*settings, f"optimizer.learning_rate={rate}"])
-        for rate in (0.0003, 0.003)
+        for rate in values
     )
 
 

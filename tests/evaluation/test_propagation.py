@@ -202,6 +202,8 @@ def test_a_damaged_file_of_the_cache_is_replaced(tmp_path, caplog):
     path.write_text("{}")
     assert cached_clips.read(path) is None
     assert "cached results of clips" in caplog.text
+    cached_clips.keep(path, clips)
+    assert cached_clips.read(path) == clips
 
 
 def test_a_run_keeps_the_rows_and_its_report_shows_them(squares, tmp_path):
