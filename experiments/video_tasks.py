@@ -14,7 +14,7 @@ The data, about 80 minutes of processor time; `notebook.md` has the content hash
     footage ingest VIDEOS --out STORE
 
 The two recipes, `vivi-ex4` and `vivi-full`, and the two controls, `ex-frame` and
-`frames-as-images`, each with three learning rates, in the setting of `levels.py`: a RegNetX of 200
+`frames-as-images`, each with four learning rates, in the setting of `levels.py`: a RegNetX of 200
 MFLOP, 1000 steps, 128,000 views, fp32. An arm takes 6 minutes on an idle core, its evaluation 4.
 `video_measures.py` summarises the results.
 """
@@ -24,7 +24,10 @@ from experiments.levels import COMMON
 from experiments.shipped import SHIPPED
 from experiments.structure import rates
 
-ARMS = (*SHIPPED, *(arm for shipped in SHIPPED for arm in rates(shipped)))
+RATES = (0.0003, 0.003, 0.01)
+"""Learning rates next to the tiny scale's 0.001."""
+
+ARMS = (*SHIPPED, *(arm for shipped in SHIPPED for arm in rates(shipped, RATES)))
 
 if __name__ == "__main__":
     main(__doc__ or "", ARMS, COMMON)
