@@ -9,6 +9,7 @@ from footage.commands.ingest import IngestConfig
 from footage.ingestion.worker import ingest_unit
 from footage.processes.executors import Outcome
 from footage.processes.executors.local import LocalProcesses
+from footage.store.records import finished_units
 
 
 class InThisProcess:
@@ -36,6 +37,29 @@ RUN = (
     "from footage.commands.ingest import IngestConfig, ingest\n"
     "ingest([sys.argv[2]], sys.argv[3], IngestConfig(workers=2, short_side=64))\n"
 )
+
+
+RUN_THAT_KILLS_ITSELF = (
+    "import sys; sys.path.insert(0, sys.argv[1])\n"
+    "from footage.commands.ingest import ingest\n"
+    "from tests.support.ingesting import CONFIG, KilledAfterOneUnit\n"
+    "ingest([sys.argv[2]], sys.argv[3], CONFIG, KilledAfterOneUnit())\n"
+)
+
+
+def ingest_one_unit(task):
+    """Ingest a unit; if another one is finished, kill this process, its parent and its children."""
+    if any(True for _ in finished_units(task.store)):
+        os.killpg(0, signal.SIGKILL)
+    return ingest_unit(task)
+
+
+class KilledAfterOneUnit:
+    """A process on this machine, which kills the whole ingest before the second unit."""
+
+    def run(self, function, tasks):
+        assert function is ingest_unit
+        yield from LocalProcesses(1).run(ingest_one_unit, tasks)
 
 
 def ingest_unless_deadly(task):
