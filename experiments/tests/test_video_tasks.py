@@ -10,12 +10,12 @@ from tests.evaluation import miniature
 from tests.support.mask_clips import write_clip
 
 
-def test_all_arms_use_equal_views_and_three_learning_rates():
+def test_all_arms_use_equal_views_and_four_learning_rates():
     arms = [read_arm(text) for text in video_tasks.ARMS]
     check_views(arms, read_settings(video_tasks.COMMON))
     rates = {arm.config({}, 0).optimizer.learning_rate for arm in arms}
-    assert sorted(rates) == pytest.approx([0.0003, 0.001, 0.003])
-    assert len(arms) == 12
+    assert sorted(rates) == pytest.approx([0.0003, 0.001, 0.003, 0.01])
+    assert len(arms) == 16
 
 
 def test_an_arm_has_measures_of_both_suites_and_of_masks(tiny_store, tmp_path, monkeypatch):
