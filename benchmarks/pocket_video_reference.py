@@ -9,7 +9,7 @@ r"""The reference columns of the pocket-video suite, with which its results must
         --collect R
     python -m benchmarks.pocket_video_reference benchmarks/results/pocket-video-reference.json
 
-The third call collects all rows, with weights, commit and machine; the last prints the table of
+The third command collects all rows, with weights, commit and machine; the last prints the table in
 packages/pocket-suite/README.md. `benchmarks/reference_weights.py` writes the reference weights.
 """
 

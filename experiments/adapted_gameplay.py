@@ -6,10 +6,11 @@ r"""Do hours of videos of one world improve a good pretrained network for that w
         --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
     python -m experiments.adapted_gameplay RESULTS.jsonl --table
 
-EfficientNet-Lite0 with ImageNet labels (`benchmarks/reference_weights.py`), in the working folder,
-is adapted to gameplay by the recipe `vivi-ex4-adapt` at the tiny scale and by two controls with the
-same settings, which do not use shots and videos: `ex-frame` and `frames-as-images`. Each arm has
-three learning rates, 200 steps and 12,800 views, and keeps the weights that early stopping chooses.
+EfficientNet-Lite0 pretrained on ImageNet, written to the working folder by
+`benchmarks/reference_weights.py`, is adapted to gameplay by the recipe `vivi-ex4-adapt` at the tiny
+scale. Two controls, `ex-frame` and `frames-as-images`, have the same settings but do not use shots
+and videos. Each arm runs with three learning rates for 200 steps (12,800 views) and keeps the
+weights that early stopping selects.
 """
 
 from experiments.compare import main
@@ -25,7 +26,7 @@ ADAPTED = (
 COMMON = "init=efficientnet-lite0.safetensors,compute.workers=1,compute.threads=1,precision=fp32"
 
 RATES = (0.00003, 0.0003)
-"""A third of the recipe's learning rate, and three times it."""
+"""One third of the recipe's learning rate, and three times that of the recipe."""
 
 ARMS = (*ADAPTED, *(arm for adapted in ADAPTED for arm in rates(adapted, RATES)))
 

@@ -163,7 +163,7 @@ def measures(
         probes: Online metrics of the held-out videos, before the first step and at the end;
             empty to omit the retrieval measures.
         evaluated: Accuracies on labelled images, on the requested split.
-        baseline: Column of the network before training.
+        baseline: Name of the column for the network before training.
     """
     found: dict[str, Values] = {}
     before, after = (probes[0], probes[-1]) if probes else ({}, {})

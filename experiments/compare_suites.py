@@ -18,10 +18,10 @@ RUNS = "-runs"
 """Ending of the folder next to the results that contains the runs."""
 
 FEW_LABELS = ("linear", "1-shot", "2-shot", "4-shot", "5-shot", "20-shot")
-"""Protocols on the other tasks of the pocket-video suite."""
+"""Protocols on the pocket-video suite, except on corrupted images."""
 
 INSTANCES_SIZE = 128
-"""Height and width of the images of instances, in pixels."""
+"""Height and width in pixels of images in the group `instances`."""
 
 MASKS_SIZE = 240
 """Short side of the frames whose masks are propagated: a map of 15 x 20 cells at a stride of 16."""
@@ -62,11 +62,11 @@ class SuiteFolder(NamedTuple):
     data: str
     protocols: tuple[str, ...] = PROTOCOLS
     tasks: tuple[str, ...] = ()
-    """All tasks if empty."""
+    """Tasks to evaluate; empty for all of them."""
     part: str = ""
-    """Name of these tasks, if they are not all."""
+    """Name of this subset of the tasks; empty for all of them."""
     size: int = 0
-    """Size of the images in pixels; 0 is that of the training."""
+    """Image size in pixels; 0 for the size used in training."""
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ class SuiteFolder(NamedTuple):
 
 
 def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) -> Evaluated:
-    """Evaluate on what was given: the pocket suite, the pocket-video suite, and masks."""
+    """Evaluate on those of the pocket suite, the pocket-video suite and masks that are given."""
     suites = [SuiteFolder("pocket", options.suite)] if options.suite else []
     suites += video_suites(options.video_suite) if options.video_suite else []
     found = [on_suite(config, folder, options.results, suite) for suite in suites]
@@ -89,10 +89,10 @@ def on_suites(config: TrainConfig, folder: Path, options: argparse.Namespace) ->
 
 
 def video_suites(data: str) -> list[SuiteFolder]:
-    """Return the pocket-video suite in parts.
+    """Split the pocket-video suite into its groups of tasks.
 
-    Corrupted images only need a linear probe. Instances are recognised at a larger size, because at
-    64 pixels even ImageNet weights hardly tell them apart.
+    Corrupted images are evaluated with a linear probe only. Instances are evaluated at a larger
+    size, because even ImageNet weights hardly tell them apart at 64 pixels.
     """
     of_group: dict[str, list[str]] = {}
     for row in SUITES["pocket-video"][1]:
@@ -111,7 +111,7 @@ def video_suites(data: str) -> list[SuiteFolder]:
 
 
 def on_suite(config: TrainConfig, folder: Path, results: str, suite: SuiteFolder) -> Evaluated:
-    """Evaluate on a suite, along with the network before training; equal answers are cached."""
+    """Evaluate on a suite, along with the network before training, whose results are cached."""
     settings = EvaluateConfig(
         protocols=suite.protocols, size=suite.size or config.augment.size, tasks=suite.tasks
     )

@@ -1,13 +1,13 @@
-"""Derive a store from another one: without frames that hardly change, or cropped around motion.
+"""Derive a store from another one: drop frames that hardly change, or crop frames around motion.
 
     python -m experiments.derived_store STORE --out DERIVED --keep changed
     python -m experiments.derived_store STORE --out DERIVED --crop motion
     python -m experiments.derived_store STORE --out DERIVED --crop centre
 
-`--keep changed` (H3 in `notebook.md`) leaves out frames that hardly differ from the last one that
-was kept in their shot, so that no two frames of a pair are nearly the same. `--crop motion` (H6)
-crops every frame to a window around the centre of what changes; `--crop centre` does the same
-around the centre of the frame, for comparison. All arms of a comparison use the same store.
+`--keep changed` (H3 in `notebook.md`) drops frames that hardly differ from the last kept frame of
+their shot, so that the two frames of a pair are never nearly identical. `--crop motion` (H6) crops
+every frame to a window around the centre of change; `--crop centre` does the same around the centre
+of the frame, for comparison. All arms of a comparison use the same store.
 """
 
 import argparse
@@ -27,19 +27,19 @@ from footage.store.records import ShotRecord, VideoRecord
 from footage.store.units import UnitWriter
 
 GRID: Final = 32
-"""Height and width of the grey images that are compared."""
+"""Height and width of the greyscale images that are compared."""
 PERCENTILE: Final = 30
-"""Frames are left out if they change less than this percentile of successive frames."""
+"""Drop frames that change less than this percentile of the changes between successive frames."""
 FEWEST: Final = 4
-"""Frames of a shot that are kept in any case, if it has as many."""
+"""Minimum number of frames to keep in a shot, if it has that many."""
 WINDOW: Final = 0.7
 """Height and width of a crop, as a fraction of the frame."""
 JPEG_QUALITY: Final = 90
-"""JPEG quality of crops; other frames are copied."""
+"""JPEG quality of crops; uncropped frames are copied."""
 
 
 def grey(frames: Sequence[Frame]) -> Float[np.ndarray, "F G G"]:
-    """Return small grey images, in [0, 1]."""
+    """Return small greyscale images with values in [0, 1]."""
     images = (cv2.cvtColor(decode(frame.jpeg, GRID), cv2.COLOR_RGB2GRAY) for frame in frames)
     small = [cv2.resize(image, (GRID, GRID), interpolation=cv2.INTER_AREA) for image in images]
     return np.asarray(small, dtype=np.float64) / 255
@@ -52,7 +52,7 @@ def changes(images: Float[np.ndarray, "F G G"]) -> Float[np.ndarray, " n"]:
 
 
 def changed(images: Float[np.ndarray, "F G G"], least: float) -> list[int]:
-    """Return the frames that differ from the last one kept, or evenly spaced ones if too few do."""
+    """Select frames that differ from the last one kept, or evenly spaced frames if too few do."""
     kept = [0]
     for index in range(1, len(images)):
         if np.abs(images[index] - images[kept[-1]]).mean() >= least:
@@ -62,10 +62,11 @@ def changed(images: Float[np.ndarray, "F G G"], least: float) -> list[int]:
 
 
 def centres(images: Float[np.ndarray, "F G G"]) -> Float[np.ndarray, "F 2"]:
-    """Return the centre of what changes in each frame, down and right, as fractions of the frame.
+    """Return the centre of change in each frame, down and right, as fractions of the frame.
 
-    The change of a frame is its absolute difference from the frames before and after it, minus the
-    median, so that a camera that moves evenly counts little. Without change it is the centre.
+    The change at a pixel is the larger absolute difference from the frames before and after, minus
+    the median of the frame, so that uniform camera motion counts little. Without any change, the
+    result is the centre of the frame.
     """
     steps = np.abs(np.diff(images, axis=0, prepend=images[:1], append=images[-1:]))
     change = np.maximum(steps[:-1], steps[1:])
@@ -80,7 +81,7 @@ def centres(images: Float[np.ndarray, "F G G"]) -> Float[np.ndarray, "F 2"]:
 
 
 def cropped(jpeg: bytes, centre: Float[np.ndarray, " 2"]) -> bytes:
-    """Crop a frame to the window around a centre, moved so that it lies within the frame."""
+    """Crop a frame to a window around a centre; the window is moved to lie within the frame."""
     image = decode(jpeg, 1 << 16)
     sides = [round(WINDOW * side) for side in image.shape[:2]]
     top, left = (
@@ -93,7 +94,7 @@ def cropped(jpeg: bytes, centre: Float[np.ndarray, " 2"]) -> bytes:
 
 
 def derive(store: Store, out: Path, *, keep: str = "all", crop: str = "no") -> Store:
-    """Write the derived store, in one unit; shots without frames are left out."""
+    """Write the derived store as a single unit; shots without frames are omitted."""
     settings: dict[str, Any] = {**store.settings, "keep": keep, "crop": crop}
     least = 0.0
     rows = range(store.shots.num_rows)
@@ -123,7 +124,7 @@ def derive(store: Store, out: Path, *, keep: str = "all", crop: str = "no") -> S
 
 
 def _frames(frames: list[Frame], least: float, crop: str) -> list[Frame]:
-    """Return the frames of a shot that are kept, cropped."""
+    """Return the kept frames of a shot, cropped if requested."""
     images = grey(frames)
     kept = changed(images, least) if least else list(range(len(frames)))
     if crop == "no":

@@ -1,22 +1,22 @@
-r"""Which change makes video structure pay off? One change at a time, also for the controls.
+r"""Which change makes video structure pay off? One change at a time, in recipes and controls.
 
     python -m experiments.interventions RESULTS.jsonl --store STORE --suite POCKET \
         --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
     python -m experiments.interventions RESULTS.jsonl --table
 
-The setting is that of `video_tasks.py` with the learning rate that all its arms prefer. RESULTS
-also contains that comparison, whose arms are the starting points. Two more changes replace the
-store (`derived_store.py`), on which `video_tasks.py` itself is run.
+The setting is that of `video_tasks.py`, with the learning rate that is best for all of its arms.
+RESULTS also contains that comparison, and its arms are the reference for each change. Two further
+changes replace the store (`derived_store.py`) and are run with `video_tasks.py`.
 
 - shared draws: the frames of a shot share crop, flip, colours and blur, so that they differ only by
-  what the video changed.
-- shot classes: instead of the exemplar loss, a class for every shot of the store.
+  what changes in the video.
+- shot classes: classification with one class per shot of the store replaces the exemplar loss.
 - relative crop: a level predicts how the next view of a shot is cropped, from a feature map in the
-  middle of the network. Controls have it, too.
+  middle of the network. Also applied to the controls.
 - told predictor: a level predicts the embedding of the next view of a shot, given its relative crop
-  and distance in time. Controls have it, too.
-- small crops: views of a shot hardly overlap and share less of the background. Controls have them,
-  too.
+  and distance in time. Also applied to the controls.
+- small crops: the views of a shot hardly overlap and share less of the background. Also applied to
+  the controls.
 """
 
 from experiments import shot_classes, transition
@@ -34,10 +34,10 @@ CHANGES = {
     "small crops": "augment.crop_scale_min=0.15,augment.crop_scale_max=0.35",
 }
 WITHOUT_SHOTS = ("relative crop", "told predictor", "small crops")
-"""Changes that apply to the controls, too."""
+"""Changes that also apply to the controls."""
 
 RATE = 0.003
-"""The best one of all arms in `video_tasks.py`."""
+"""The best learning rate of every arm in `video_tasks.py`."""
 
 
 def arm(shipped: str, change: str) -> str:
@@ -53,7 +53,7 @@ ARMS = tuple(
     arm(each, change)
     for change in CHANGES
     for each in (*SHIPPED[:2], *(CONTROLS if change in WITHOUT_SHOTS else ()))
-    # The frame level compares views by the loss of the shot level, which shot classes replace.
+    # The frame level uses the loss of the shot level, which shot classes replace.
     if not (change == "shot classes" and each.startswith("vivi-full"))
 )
 

@@ -1,4 +1,4 @@
-"""A level that classifies shots: one class per shot of the store, learned with a linear head."""
+"""A level that classifies shots with a linear head: one class per shot of the store."""
 
 from dataclasses import dataclass
 from math import log
@@ -14,9 +14,9 @@ from footage.shapes import Scalar
 
 
 class ShotClassesLevel(nn.Module):
-    """Predict from each view the shot that it shows, among all shots of the store.
+    """Predict which shot of the store each view comes from.
 
-    The exemplar loss compares the shots of a batch alone (Dosovitskiy et al. 2014 used classes).
+    The exemplar loss only compares the shots of a batch. Dosovitskiy et al. 2014 used classes, too.
     """
 
     name = "shot/classes"
@@ -31,7 +31,7 @@ class ShotClassesLevel(nn.Module):
         if int(rows.max()) >= self.classify.out_features:
             raise ConfigError(
                 f"the store has more than {self.classify.out_features} shots",
-                "set objective.extra_levels.shot_classes.num_classes to their number",
+                "set objective.extra_levels.shot_classes.num_classes to the number of shots",
             )
         logits = distributed.gather(self.classify(batch.features))
         shots = rows[:, :, None, None].expand(logits.shape[:4])
@@ -47,7 +47,7 @@ class ShotClassesConfig(LevelConfig):
     """Classify the shots of the store."""
 
     num_classes: int = 2048
-    """Number of classes, at least that of shots in the store."""
+    """Number of classes; at least the number of shots in the store."""
 
     def build(self, feature_dim: int, shots_per_video: int) -> ShotClassesLevel:  # noqa: ARG002
         """Build the level."""

@@ -23,7 +23,7 @@ def batch(videos: int, shots: int, frames: int, views: int = 1) -> str:
 
 
 def rates(arm: str, values: tuple[float, ...] = (0.0003, 0.003)) -> tuple[str, ...]:
-    """Return an arm with other learning rates: a third of the tiny scale's, and three times it."""
+    """Return an arm with other learning rates, by default a third and triple the tiny scale's."""
     recipe, label, *settings = arm.split(":")
     return tuple(
         f"{recipe}:{label}, learning rate {rate}:"

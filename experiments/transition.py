@@ -1,4 +1,4 @@
-"""A level with a predictor that is told how views differ, as in seq-JEPA (H5 in `notebook.md`)."""
+"""A level whose predictor is conditioned on how views differ, as in seq-JEPA (notebook, H5)."""
 
 from dataclasses import dataclass
 from math import log, prod
@@ -15,8 +15,8 @@ from footage.objectives.levels.base import LevelConfig, register_level
 from footage.objectives.losses.relative_crop import relative_crops
 from footage.shapes import Scalar
 
-TOLD: Final = 6
-"""Numbers that the predictor is told: the relative crop, and the distance in time."""
+CONDITION_DIM: Final = 6
+"""Numbers on which the predictor is conditioned: the relative crop and the distance in time."""
 TEMPERATURE: Final = 0.1
 
 
@@ -24,7 +24,7 @@ class TransitionLevel(nn.Module):
     """Predict the embedding of a shot's next view, given its relative crop and distance in time.
 
     The prediction must be closer to that view than to all others, including those of its own shot,
-    so features must retain what the crop and time change (Ghaemi et al. 2025 used whole sequences).
+    so features must keep what crop and time change. Ghaemi et al. 2025 used whole sequences.
     """
 
     name = "shot/transition"
@@ -33,7 +33,7 @@ class TransitionLevel(nn.Module):
         super().__init__()
         self.embed = nn.Linear(feature_dim, config.embedding_dim)
         self.predict = nn.Sequential(
-            nn.Linear(config.embedding_dim + TOLD, config.hidden_dim),
+            nn.Linear(config.embedding_dim + CONDITION_DIM, config.hidden_dim),
             nn.ReLU(),
             nn.Linear(config.hidden_dim, config.embedding_dim),
         )
@@ -42,8 +42,8 @@ class TransitionLevel(nn.Module):
         """Compute the loss, before weighting."""
         assert batch.crops is not None
         embeddings = self.embed(batch.features)
-        told = differences(batch.crops.to(embeddings.dtype))
-        predictions = self.predict(torch.cat([embeddings.flatten(2, 3), told], dim=-1))
+        conditions = differences(batch.crops.to(embeddings.dtype))
+        predictions = self.predict(torch.cat([embeddings.flatten(2, 3), conditions], dim=-1))
         views = normalize(distributed.gather(embeddings).flatten(0, 3), dim=-1)
         guesses = normalize(distributed.gather(predictions).flatten(0, 2), dim=-1)
         per_shot = batch.features.shape[2] * batch.features.shape[3]
@@ -58,9 +58,9 @@ class TransitionLevel(nn.Module):
 
 
 def differences(crops: Float[Tensor, "V S F A 5"]) -> Float[Tensor, "V S N 6"]:
-    """Return how each view of a shot differs from the next one, and the last from the first.
+    """Return how the next view of a shot differs from each view, and the first from the last.
 
-    The distance in time is a number of sampled frames as a fraction of all those of the shot.
+    The distance in time is in sampled frames, divided by the number sampled from the shot.
     """
     frames, views = crops.shape[2:4]
     flat = crops.flatten(2, 3)

@@ -4,10 +4,10 @@ r"""Summarise results of `video_tasks.py`, `interventions.py` or `adapted_gamepl
     python -m experiments.video_measures ADAPTED.jsonl --by in-domain
     python -m experiments.video_measures RESULTS.jsonl --figure TRADEOFF.svg
 
-The table has a row for each arm: the measures that were preregistered in `notebook.md`, in percent,
-as means over seeds. A star marks the learning rate of each recipe that is best by the validation
-splits of seed 0. Below, each recipe at its best rate is compared with each control, seed by
-seed. The figure shows search in held-out videos against accuracy on labelled images.
+The first table has one row per arm, with the measures preregistered in `notebook.md`: means over
+seeds, in percent. A star marks the learning rate of each recipe that is best on the validation
+splits of seed 0. The second table compares each recipe at its best rate with each control, seed by
+seed. The figure plots search in held-out videos against accuracy on labelled images.
 """
 
 import argparse
@@ -49,7 +49,7 @@ CHOSEN_BY: dict[str, tuple[str, ...]] = {
     "instances": FIVE["instances"],
     "in-domain": FIVE["in-domain"],
 }
-"""Groups of validation splits that choose a learning rate, with equal weight."""
+"""Groups of validation splits by which learning rates are chosen, with equal weights."""
 
 
 class Score(NamedTuple):
@@ -57,7 +57,7 @@ class Score(NamedTuple):
 
     parts: dict[str, float]
     validation: float | None
-    """Mean of groups of validation splits."""
+    """Mean over the groups of validation splits."""
 
 
 def score(line: Line, column: str = "model", by: Sequence[str] = tuple(CHOSEN_BY)) -> Score:
@@ -92,14 +92,14 @@ class Scores(NamedTuple):
 
     arms: dict[str, dict[int, Score]]
     baselines: dict[str, Score]
-    """Those of the first line."""
+    """Measures of each baseline, from the first line."""
 
     def values(self, label: str, part: str) -> dict[int, float]:
         """Return a measure of an arm by seed."""
         return {seed: one.parts[part] for seed, one in self.arms[label].items()}
 
     def best(self) -> dict[str, str]:
-        """Return the label with the best validation result of the first seed, by recipe."""
+        """Return the label of each recipe with the best validation result of its first seed."""
         found: dict[str, str] = {}
         for label in self.arms:
             recipe = label.partition(RATE)[0]
@@ -113,7 +113,7 @@ class Scores(NamedTuple):
 
 
 def read(path: Path, by: Sequence[str] = tuple(CHOSEN_BY)) -> Scores:
-    """Read results; the validation splits of the groups `by` choose the learning rates."""
+    """Read results; the groups of validation splits in `by` decide the learning rates."""
     lines = read_lines(path)
     arms: dict[str, dict[int, Score]] = {}
     for line in lines:
@@ -183,8 +183,8 @@ def draw(scores: Scores, path: Path) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 4.5), layout="constrained")
         axes = figure.subplots()
-        axes.set_xlabel("mean of 13 labelled tasks, linear probe, percent")
-        axes.set_ylabel("mean of 2 retrievals in held-out videos, percent")
+        axes.set_xlabel("linear probe accuracy, mean of 13 labelled tasks (%)")
+        axes.set_ylabel("retrieval in held-out videos, mean of 2 measures (%)")
         axes.grid(color=GRID, linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
         for recipe in scores.best():
@@ -205,7 +205,7 @@ def _means(scores: Scores, label: str, *parts: str) -> tuple[float, ...]:
 
 
 def _rate(label: str) -> float:
-    """Return the learning rate in a label; 0.001 is that of the tiny scale."""
+    """Return the learning rate in a label, or that of the tiny scale, 0.001."""
     return float(label.partition(RATE)[2] or 0.001)
 
 
@@ -214,7 +214,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument(
-        "--by", nargs="+", choices=CHOSEN_BY, default=[*CHOSEN_BY], help="validation splits"
+        "--by",
+        nargs="+",
+        choices=CHOSEN_BY,
+        default=[*CHOSEN_BY],
+        help="groups of validation splits",
     )
     parser.add_argument("--figure", type=Path, help="write an SVG file instead")
     options = parser.parse_args()

@@ -4,7 +4,7 @@ r"""Where does video structure pay off? Recipes and controls on the tasks of the
         --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
     python -m experiments.video_tasks RESULTS.jsonl --table
 
-The data, about 80 minutes of processor time; `notebook.md` has the content hash of the store:
+Prepare the data in about 80 minutes of CPU time; `notebook.md` has the store's content hash:
 
     pocket-suite build --out POCKET
     pocket-suite build --suite pocket-video --out POCKET-VIDEO
@@ -14,9 +14,9 @@ The data, about 80 minutes of processor time; `notebook.md` has the content hash
     footage ingest VIDEOS --out STORE
 
 The two recipes, `vivi-ex4` and `vivi-full`, and the two controls, `ex-frame` and
-`frames-as-images`, each with four learning rates, in the setting of `levels.py`: a RegNetX of 200
-MFLOP, 1000 steps, 128,000 views, fp32. An arm takes 6 minutes on an idle core, its evaluation 4.
-`video_measures.py` summarises the results.
+`frames-as-images`, are trained with four learning rates each, in the setting of `levels.py`: a
+RegNetX of 200 MFLOP, 1000 steps, 128,000 views, fp32. On an idle core, an arm takes 6 minutes to
+train and 4 to evaluate. `video_measures.py` summarises the results.
 """
 
 from experiments.compare import main
@@ -25,7 +25,7 @@ from experiments.shipped import SHIPPED
 from experiments.structure import rates
 
 RATES = (0.0003, 0.003, 0.01)
-"""Learning rates next to the tiny scale's 0.001."""
+"""Learning rates in addition to the tiny scale's 0.001."""
 
 ARMS = (*SHIPPED, *(arm for shipped in SHIPPED for arm in rates(shipped, RATES)))
 

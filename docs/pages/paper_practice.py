@@ -77,7 +77,7 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-distil'] objectives.levels.teacher:TeacherLevel",
         ),
         Row(
-            "the relative crop of two views, predicted from a feature map, as one more level",
+            "relative crop of two views, predicted from a feature map by an additional level",
             "ours",
             "objectives.levels.equivariance:EquivarianceLevel "
             "objectives.losses.relative_crop:relative_crop",

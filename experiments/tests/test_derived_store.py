@@ -1,4 +1,4 @@
-"""Stores without frames that hardly change, and stores that are cropped around motion."""
+"""Stores without frames that hardly change, and stores cropped around motion."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_the_centre_follows_what_moves():
     assert found[:, 0] == pytest.approx([28 / GRID] * 4)
     assert found[1:3, 1] == pytest.approx([12 / GRID, 20 / GRID])
     assert centres(np.ones((3, GRID, GRID))) == pytest.approx(np.full((3, 2), 0.5))
-    # A change of the light moves nothing.
+    # A change of brightness is not motion.
     brighter = np.linspace(0, 1, 3)[:, None, None] * np.ones((1, GRID, GRID))
     assert centres(brighter) == pytest.approx(np.full((3, 2), 0.5))
 

@@ -67,7 +67,7 @@ def test_a_store_with_more_shots_is_refused():
         ShotClassesLevel(8, 4)(batch(torch.zeros(1, 1, 1, 1, 8), torch.tensor([[4]])))
 
 
-def test_the_predictor_is_told_the_relative_crop_and_the_distance_in_time():
+def test_the_predictor_receives_the_relative_crop_and_the_distance_in_time():
     crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).repeat(1, 1, 2, 2, 1)
     crops[0, 0, 0, 1] = torch.tensor([0.5, 0.0, 0.5, 1.0, 1.0])
     half = log(0.5)
@@ -79,7 +79,7 @@ def test_the_predictor_is_told_the_relative_crop_and_the_distance_in_time():
     assert differences(crops)[0, 0, 3].tolist() == pytest.approx([0.0] * 5 + [-0.5])
 
 
-def test_the_transition_can_only_be_predicted_from_what_is_told():
+def test_conditioning_on_crops_improves_the_prediction():
     torch.manual_seed(0)
     level = TransitionLevel(4, TransitionConfig(embedding_dim=16, hidden_dim=32))
     positions = torch.rand(4, 2, 2, 2, 1)
@@ -97,6 +97,6 @@ def test_the_transition_can_only_be_predicted_from_what_is_told():
             optimizer.step()
         return loss.item()
 
-    told = fitted(crops)
-    untold = fitted(torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0]).expand(crops.shape))
-    assert told < untold < level.chance((4, 2, 2, 2))
+    conditioned = fitted(crops)
+    unconditioned = fitted(torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0]).expand(crops.shape))
+    assert conditioned < unconditioned < level.chance((4, 2, 2, 2))

@@ -69,7 +69,7 @@ class Pixels(NamedTuple):
     images: UInt8[np.ndarray, "B H W 3"] | None
     """Views with labels; None if no objective uses them."""
     crops: Float32[np.ndarray, "V S F A 5"] | None
-    """Crop and flip of each view without labels; see `Augmented`."""
+    """Crop and flip of each unlabelled view; see `Augmented`."""
 
 
 class BatchMaker:
@@ -179,10 +179,11 @@ def load_views(
     views_per_frame: int,
     key: tuple[int, int],
 ) -> Augmented:
-    """Load the views of a plan; draws are keyed by (key, video, s, f, a), or without f.
+    """Load the views of a plan; draws are keyed by (key, video, s, f, a).
 
     Each frame is decoded once. Draws depend on the position in the batch and not on the frame, so
-    a repeated frame gets different crops and colours, unless the frames of a shot share them.
+    a repeated frame gets different crops and colours. If the frames of a shot share their draws,
+    the `f` of the key is 0.
 
     Raises:
         StoreError: A frame cannot be read; the message names its video and shot.

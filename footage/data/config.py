@@ -103,8 +103,8 @@ class AugmentConfig:
     blur_sigma_max: float = 2.0
     """Maximum blur, in the same unit."""
     draw_per: Literal["frame", "shot"] = "frame"
-    """frame: the frames of a shot differ in crop, flip, colours and blur. shot: they share them and
-    differ only by what the video changed; the views of a frame still differ."""
+    """Draw crop, flip, colours and blur for each frame, or once for all frames of a shot. With
+    shot, frames differ only by what changes in the video; the views of a frame still differ."""
 
     def __post_init__(self) -> None:
         if self.draw_per not in ("frame", "shot"):

@@ -64,12 +64,12 @@ class Draw(NamedTuple):
 
 
 class Augmented(NamedTuple):
-    """Augmented views, and what part of its frame each of them shows."""
+    """Augmented views, and the part of the frame that each one shows."""
 
     views: UInt8[np.ndarray, "... H W 3"]
     """Pixels."""
     crops: Float32[np.ndarray, "... 5"]
-    """Left, top, width and height of the crop as fractions of the frame, and 1 if it is flipped."""
+    """Left, top, width and height as fractions of the frame; then 1 if flipped, else 0."""
 
 
 def augment(
@@ -83,7 +83,7 @@ def augment(
 def augment_jpeg(
     jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
-    """Make views of one frame, as `augment_encoded` does, without their crops.
+    """Make views of one frame, as `augment_encoded` does, but do not return their crops.
 
     Raises:
         StoreError: The bytes are not a complete image.
@@ -155,7 +155,7 @@ def draw(height: int, width: int, random: np.random.Generator, config: AugmentCo
 
 
 def crop(choices: Draw, height: int, width: int) -> tuple[float, float, float, float, float]:
-    """Return the crop and the flip of a draw for a frame of this size; see `Augmented`."""
+    """Return the crop and flip of a draw for a frame of the given size; see `Augmented`."""
     return (
         choices.left / width,
         choices.top / height,

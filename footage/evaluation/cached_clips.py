@@ -1,7 +1,7 @@
-"""Results of baselines on clips with masks, by the content of everything that they depend on.
+"""Cache of baseline results on clips with masks, keyed by a digest of everything they depend on.
 
-Every run with the same architecture has the same baselines, so only its own clips are left to
-propagate. As in `result_cache`, a key contains no names.
+Runs with the same architecture share their baselines, so only the masks of the run itself remain to
+be propagated. As in `result_cache`, a key contains no names.
 """
 
 import logging
@@ -28,7 +28,7 @@ class CachedClips(Record, frozen=True):
 
 CACHED: Final = Document[CachedClips](
     schema=CachedClips,
-    name="cached results of clips",
+    name="cached clip results",
     error=ConfigError,
     hint="remove it; it will be computed again",
 )
@@ -47,7 +47,7 @@ def path_of(baseline: str, described: Mapping[str, Any], *more: object) -> Path:
 
 
 def read(path: Path) -> list[ClipValue] | None:
-    """Return the results in a file of the cache, or None without a valid file."""
+    """Read the results in a cache file; return None if it is missing or invalid."""
     if not path.exists():
         return None
     try:
@@ -59,7 +59,7 @@ def read(path: Path) -> list[ClipValue] | None:
 
 
 def keep(path: Path, clips: Sequence[ClipValue]) -> None:
-    """Write results into the cache; a full disk is only a warning."""
+    """Write results to the cache; a full disk only causes a warning."""
     try:
         CACHED.write(path, {"clips": list(clips), "key": path.stem})
     except OutputError as error:

@@ -108,7 +108,7 @@ def open_model(model: EvaluatedModel, task: MaskTask) -> OpenedModel:
 
 
 def _settings(task: MaskTask, model: EvaluatedModel) -> tuple[object, ...]:
-    """Everything that results depend on except the model itself, as JSON values."""
+    """Return everything that results depend on except the model itself, as JSON values."""
     return VERSION, PROPAGATION, configuration.to_dict(DINO), task.digest, model.seed
 
 
@@ -117,14 +117,14 @@ def evaluate_propagation(
 ) -> Evaluated:
     """Propagate the masks with a model and its baselines, or read an earlier result.
 
-    The result is stored in the folder of a run, or in the cache. Those of the baselines are also in
-    the cache, for other models with the same architecture.
+    The result is stored in the run's folder or, for other models, in the cache. Results of
+    baselines are always cached, because models with the same architecture share them.
 
     Args:
         opened: The model under test.
         task: The clips.
         progress: Progress callbacks; a unit is a clip.
-        overwrite: Compute everything even if results exist.
+        overwrite: Recompute everything, even if results exist.
 
     Returns:
         A row per model, baselines first.
@@ -178,7 +178,7 @@ def propagation_rows(
         model: The model under test.
         task: The clips.
         frozen: The models with feature maps.
-        known: Earlier results on all clips, which are not computed again.
+        known: Earlier results on all clips, which are reused.
         progress: As in `evaluate_propagation`.
     """
     chance: list[ClipValue] = []

@@ -140,13 +140,13 @@ class Backbone(nn.Module):
     ) -> tuple[Features, Float[Tensor, "B E h w"]]:
         """Compute pooled features and an intermediate feature map in one forward pass.
 
-        The map is the deepest one whose stride is at most this. In a network with only one stride,
-        such as a ViT, it is the one at three quarters of the depth, not normalised.
+        The map is the deepest one with a stride of at most `max_stride`. In a network with only one
+        stride, such as a ViT, it is the one at three quarters of the depth, without the final norm.
 
         Args:
             images: Normalised pixels.
-            max_stride: Largest stride of the map in pixels.
-            run: The network's `forward_intermediates`, compiled.
+            max_stride: Maximum stride of the map in pixels.
+            run: The network's compiled `forward_intermediates`; None to run it uncompiled.
 
         Raises:
             ConfigError: The network has no such map.
@@ -161,7 +161,7 @@ class Backbone(nn.Module):
         usable = [place for place, stride in enumerate(strides) if stride <= max_stride]
         has_maps = bool(strides) and hasattr(self.network, "forward_intermediates")
         if not usable or not has_maps:
-            found = f"maps with the strides {sorted(set(strides))}" if has_maps else "none"
+            found = f"maps with strides {sorted(set(strides))}" if has_maps else "none"
             raise ConfigError(
                 f"objective.equivariance needs a feature map with a stride of at most {max_stride}"
                 f" pixels, but {self.architecture} has {found}",
@@ -173,7 +173,7 @@ class Backbone(nn.Module):
         return usable[-1]
 
     def map_dim(self, max_stride: int) -> int:
-        """Return the width of the feature map of `features_and_map`.
+        """Return the number of channels of the map that `features_and_map` returns.
 
         Raises:
             ConfigError: The network has no such map.

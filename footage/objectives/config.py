@@ -8,7 +8,7 @@
     video        S           a future shot, against other videos      FutureConfig
     video        S           forward against backward                 OrderConfig
     teacher      V S F A     a frozen teacher's features of a view    TeacherConfig
-    equivariance F A         the crop of a shot's next view           EquivarianceConfig
+    equivariance F A         the relative crop of a shot's next view  EquivarianceConfig
     supervised   B           the classes of labelled images           SupervisedConfig
 
 A level with weight 0 is off: it has no parameters and is not computed.
@@ -199,22 +199,23 @@ class TeacherConfig:
 class EquivarianceConfig:
     """Predict how the next view of a shot is cropped, from an intermediate feature map [ours].
 
-    The other levels make views agree, so features may discard where things are and how large. The
-    feature map in the middle of the network must keep both for this level.
+    The other levels make views agree, so features may discard the position and size of objects. For
+    this level, the feature map in the middle of the network must keep both.
     """
 
     weight: float = 0.0
     """Weight of the level; 0 disables it."""
 
     max_stride: int = 16
-    """Choice of the feature map: the deepest one with a stride of at most N pixels. Of networks
-    with only one stride, such as ViTs, it is the one at three quarters of the depth."""
+    """Maximum stride of the feature map in pixels; the deepest such map is used. In networks with
+    only one stride, such as ViTs, the map at three quarters of the depth is used."""
 
     embedding_dim: int = 64
-    """Width of the embedding of each cell of the map, which is pooled to 4 x 4 cells."""
+    """Width of the embedding of each cell of the feature map, which is pooled to 4 x 4 cells."""
 
     hidden_dim: int = 256
-    """Width of the two hidden layers, which read the cosines of the cells of two views."""
+    """Width of the two hidden layers of the MLP, whose inputs are the cosine similarities between
+    the cells of two views."""
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
@@ -279,7 +280,7 @@ class ObjectiveConfig:
         if self.equivariance.weight and self.rotates_views:
             raise ConfigError(
                 f"objective.equivariance.weight = {self.equivariance.weight}, but objective."
-                "frame_shot.loss = rotation rotates the views, so their crops are not upright",
+                "frame_shot.loss = rotation rotates the views, but the level needs upright ones",
                 "choose another frame_shot.loss, or set objective.equivariance.weight to 0",
             )
 

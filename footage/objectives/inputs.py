@@ -50,8 +50,8 @@ class LevelInput(NamedTuple):
     """Cells of an intermediate feature map of this rank's views, for the equivariance level."""
 
     crops: Float[Tensor, "V S F A 5"] | None = None
-    """Left, top, width and height of each view of this rank as fractions of its frame, and 1 if it
-    is flipped."""
+    """Left, top, width and height of each view of this rank as fractions of its frame; then 1 if
+    flipped, else 0."""
 
 
 class ObjectiveInput(NamedTuple):
@@ -76,7 +76,7 @@ class ObjectiveInput(NamedTuple):
     """Cells of an intermediate feature map of the views."""
 
     crops: Float[Tensor, "V S F A 5"] | None = None
-    """Crop and flip of each view."""
+    """Crop and flip of each view, as in `LevelInput`."""
 
     labelled: LabelledInput | None = None
     """Features and classes of labelled images."""

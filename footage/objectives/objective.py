@@ -41,7 +41,7 @@ from footage.shapes import Scalar
 
 
 class _Sizes(NamedTuple):
-    """What a level needs to be built: the sizes of its inputs."""
+    """Sizes of the inputs of levels, which are needed to build them."""
 
     feature_dim: int
     shots_per_video: int
@@ -58,7 +58,7 @@ class Objective(nn.Module):
         shots_per_video: S of the batches to come.
         num_classes: Classes of the labelled images; only the supervised level needs it.
         teacher_dim: Width of the frozen teacher's features; only the teacher level needs it.
-        map_dim: Width of the intermediate feature map; only the equivariance level needs it.
+        map_dim: Channels of the intermediate feature map; only the equivariance level needs it.
         seed: Seed of the run, for the heads' initial weights and the levels' draws at each step.
 
     Raises:

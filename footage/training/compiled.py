@@ -11,7 +11,7 @@ from footage.models.backbone import Backbone
 
 
 def compiled(backbone: Backbone, method: str = "forward") -> Callable[..., Any]:
-    """Return the backbone's forward pass, compiled at its first call.
+    """Return a method of the backbone's network, compiled at its first call.
 
     Weights, names and hooks of the backbone itself do not change, so everything else, such as
     online metrics, runs as before.
@@ -21,9 +21,9 @@ def compiled(backbone: Backbone, method: str = "forward") -> Callable[..., Any]:
         method: Name of the network's method to compile.
 
     Returns:
-        A function with the arguments and the result of that method; for the forward pass, of images
-        `B 3 H W` that returns features `B D`. It raises `ConfigError` if the network cannot be
-        compiled here, usually for lack of a C++ compiler or of Triton.
+        A function with the arguments and result of the method; `forward` takes images `B 3 H W` and
+        returns features `B D`. The function raises `ConfigError` if the network cannot be compiled
+        here, usually for lack of a C++ compiler or of Triton.
     """
     from torch._dynamo.exc import TorchDynamoException  # takes seconds; most runs do not need it
 

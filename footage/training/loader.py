@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     rows: ShotRows | None
     """Row in the store of each shot of the batch of all processes; None without views."""
     crops: Float[Tensor, "V S F A 5"] | None = None
-    """Left, top, width and height of each view as fractions of its frame, and 1 if flipped."""
+    """Left, top, width and height of views as fractions of the frame; then 1 if flipped, else 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

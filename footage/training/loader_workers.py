@@ -145,7 +145,7 @@ def _blocked_signals() -> Iterator[None]:
 
 
 _Shapes = list[tuple[str, tuple[int, ...]] | None]
-"""Types and shapes of the arrays of a `Pixels`; None for absent arrays."""
+"""Data types and shapes of the arrays of a `Pixels`; None for absent arrays."""
 
 _ALIGNMENT = 8
 """Each array starts at a multiple of this many bytes."""
@@ -171,7 +171,7 @@ def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
 
 
 def _padding(array: np.ndarray) -> int:
-    """Return the number of bytes between an array and the next one."""
+    """Return the number of padding bytes between an array and the next one."""
     return -array.nbytes % _ALIGNMENT
 
 

@@ -232,7 +232,7 @@ def test_a_deadly_video_alone_is_not_quarantined(tmp_path):
 
 
 def started(code, folder, out):
-    """Run ingest in a process group of its own."""
+    """Start ingest in a process group of its own."""
     root = str(Path(__file__).parents[2])
     return subprocess.Popen(
         [sys.executable, "-c", code, root, str(folder), str(out)],
@@ -242,7 +242,7 @@ def started(code, folder, out):
 
 
 def killed_run(folder, out, seconds):
-    """Kill all processes of an ingest after some time; say if it was still running."""
+    """Kill all processes of ingest after some time; return whether it was still running."""
     process = started(RUN, folder, out)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)

@@ -175,9 +175,7 @@ def test_models_are_compared_clip_by_clip(squares, tmp_path):
     assert out in found.files
 
 
-def test_another_run_of_the_same_architecture_needs_no_baselines_again(
-    squares, tmp_path, monkeypatch
-):
+def test_runs_with_the_same_architecture_share_baselines(squares, tmp_path, monkeypatch):
     runs = [hand_made_run(tmp_path / name) for name in ("first", "second")]
     carried = []
 
@@ -193,7 +191,7 @@ def test_another_run_of_the_same_architecture_needs_no_baselines_again(
     assert len(carried) == 2 * (3 + 1 + 3)
 
 
-def test_a_damaged_file_of_the_cache_is_replaced(tmp_path, caplog):
+def test_a_damaged_cache_file_is_replaced(tmp_path, caplog):
     path = cached_clips.path_of("pixels", {"model": "pixels", "size": 64, "mean": [], "std": []})
     clips = [ClipValue("one", 2, 0.5, {"J": 0.25, "F": 0.75})]
     assert cached_clips.read(path) is None
@@ -201,7 +199,7 @@ def test_a_damaged_file_of_the_cache_is_replaced(tmp_path, caplog):
     assert cached_clips.read(path) == clips
     path.write_text("{}")
     assert cached_clips.read(path) is None
-    assert "cached results of clips" in caplog.text
+    assert "cached clip results" in caplog.text
     cached_clips.keep(path, clips)
     assert cached_clips.read(path) == clips
 

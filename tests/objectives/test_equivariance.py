@@ -1,4 +1,4 @@
-"""What the equivariance level has to predict, and that it can be predicted."""
+"""Targets of the equivariance level, and whether they can be predicted."""
 
 import cv2
 import numpy as np
@@ -29,14 +29,14 @@ PLAIN = AugmentConfig(
 
 
 def centre_of_the_spot(view):
-    """The place of the bright spot of a view, in widths and heights from its centre."""
+    """Position of the bright spot in a view, relative to its centre, in widths and heights."""
     rows, columns = np.nonzero(view[..., 0] > 100)
     assert len(rows)
     return np.array([columns.mean() + 0.5, rows.mean() + 0.5]) / SIZE - 0.5
 
 
 def two_views(number):
-    """Two random views of a frame with one bright spot in both of them, and their crops."""
+    """Two random views of a frame, with a bright spot that both show, and their crops."""
     chosen = [draw(HEIGHT, WIDTH, generator("test", number, place), PLAIN) for place in (0, 1)]
     low = [max(one.left for one in chosen), max(one.top for one in chosen)]
     high = [
@@ -117,7 +117,7 @@ def test_a_few_steps_find_the_crops_in_maps_that_show_them():
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("frame", [(360, 640), (240, 320), (128, 128)])
-def test_the_prediction_0_costs_about_the_chance_value_for_every_crop_and_frame(scale, frame):
+def test_predicting_0_has_about_the_chance_loss_for_every_crop_and_frame(scale, frame):
     augment = SCALES[scale]().augment
     drawn = torch.tensor(
         [crop(draw(*frame, generator("test", number), augment), *frame) for number in range(600)]

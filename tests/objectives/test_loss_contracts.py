@@ -274,7 +274,7 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
     megabytes = peak_megabytes(name, 4096, 1000)
-    # two have a few numbers for each video or pair, the others a thousand and their gradient
+    # two losses have a few numbers per video or pair; the others have a thousand, and gradients
     assert (0 if name in ("shot_order", "relative_crop") else 10) <= megabytes < 2000
 
 

@@ -48,14 +48,14 @@ RUN_THAT_KILLS_ITSELF = (
 
 
 def ingest_one_unit(task):
-    """Ingest a unit; if another one is finished, kill this process, its parent and its children."""
+    """Ingest a unit, or kill the whole process group if another unit is already finished."""
     if any(True for _ in finished_units(task.store)):
         os.killpg(0, signal.SIGKILL)
     return ingest_unit(task)
 
 
 class KilledAfterOneUnit:
-    """A process on this machine, which kills the whole ingest before the second unit."""
+    """An executor with one local process, which kills ingest before the second unit."""
 
     def run(self, function, tasks):
         assert function is ingest_unit

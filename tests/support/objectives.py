@@ -84,14 +84,14 @@ def features(dtype=torch.float32, videos=V, seed=1):
 
 
 def crops(shape=SHAPE, seed=5):
-    """Crops of half of the width and height or more, half of them flipped."""
+    """Crops of at least half the width and height, about half of them flipped."""
     draws = torch.rand(*shape, 5, generator=torch.Generator().manual_seed(seed))
     sizes = 0.5 + draws[..., 2:4] / 2
     return torch.cat([draws[..., :2] * (1 - sizes), sizes, draws[..., 4:].round()], dim=-1)
 
 
 def maps_of(crops, dtype=torch.float32):
-    """Feature maps of the views of one picture: waves, so that each place of it is another."""
+    """Feature maps of the views of one image, made of waves, so that no two positions are alike."""
     centres = (torch.arange(4) + 0.5) / 4
     rows, columns = torch.meshgrid(centres, centres, indexing="ij")
     left, top, width, height, flipped = (each.unsqueeze(-1) for each in crops.unbind(-1))
@@ -100,7 +100,7 @@ def maps_of(crops, dtype=torch.float32):
     generator = torch.Generator().manual_seed(6)
     waves = 3 * torch.randn(2, MAP_D, generator=generator)
     phases = torch.rand(MAP_D, generator=generator)
-    # Not a matrix product: that would depend on autocast.
+    # Not a matrix product, whose result would depend on autocast.
     turns = (places.unsqueeze(-1) * waves).sum(dim=-2) + phases
     return (2 * math.pi * turns).cos().to(dtype)
 

@@ -1,4 +1,4 @@
-"""The equivariance level in training: what it is given, and that nothing else changes."""
+"""The equivariance level in training: its inputs, and that nothing else changes."""
 
 import dataclasses
 
@@ -76,7 +76,7 @@ def test_micro_batches_have_the_loss_and_gradient_of_the_whole_batch(method, joi
 
 
 @pytest.mark.parametrize("architecture", ["test_vit", "test_resnet"])
-def test_checkpointing_has_the_same_gradients(architecture):
+def test_checkpointing_leaves_the_gradients_unchanged(architecture):
     config = with_level(small_config("vivi-ex4", architecture))
     plain, again = checkpointed(config)
     one = batch(config)
@@ -116,7 +116,7 @@ def test_a_map_comes_with_the_features_of_a_forward_pass(architecture, max_strid
     assert backbone.map_dim(max_stride) == shape[0]
 
 
-def test_the_map_of_a_vit_is_that_of_three_quarters_of_its_depth():
+def test_the_map_of_a_vit_is_at_three_quarters_of_its_depth():
     backbone = Backbone("test_vit", size=64).eval()
     kept = []
     backbone.network.blocks[4].register_forward_hook(lambda *given: kept.append(given[2]))
@@ -127,7 +127,7 @@ def test_the_map_of_a_vit_is_that_of_three_quarters_of_its_depth():
     assert torch.equal(found.flatten(2).transpose(1, 2), patches)
 
 
-def test_the_width_of_a_map_leaves_the_network_as_it_was():
+def test_map_dim_leaves_the_network_unchanged():
     backbone = Backbone("test_resnet", size=SIZE).train()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     backbone.map_dim(16)
@@ -135,7 +135,7 @@ def test_the_width_of_a_map_leaves_the_network_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
-def test_a_network_without_such_a_map_is_named(tiny_store, tmp_path):
+def test_the_error_names_a_network_without_such_a_map(tiny_store, tmp_path):
     vit = with_level(smallest(backbone=BackboneConfig(architecture="test_vit")), max_stride=8)
     with pytest.raises(ConfigError, match=r"at most 8 pixels, but test_vit has .* \[16\]"):
         train(vit, store=tiny_store.path, out=tmp_path / "run")
@@ -144,7 +144,7 @@ def test_a_network_without_such_a_map_is_named(tiny_store, tmp_path):
         plain.map_dim(16)
 
 
-def test_a_run_learns_with_the_level_the_same_with_any_number_of_workers(tiny_store, tmp_path):
+def test_a_run_with_the_level_is_the_same_with_any_number_of_workers(tiny_store, tmp_path):
     levels = []
     for workers in (1, 2):
         config = smallest(steps=3, compute=ComputeConfig(workers=workers, threads=1))

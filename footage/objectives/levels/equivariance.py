@@ -14,23 +14,23 @@ from footage.objectives.losses.relative_crop import relative_crop, relative_crop
 from footage.shapes import Scalar
 
 GRID: Final = 4
-"""Cells per row and column to which a feature map is pooled [ours]."""
+"""Number of rows and columns of cells to which a feature map is pooled [ours]."""
 
 CONSTANT_LOSS: Final = 0.425
-"""Expected smooth L1 loss of the prediction 0 for normally distributed targets of variance 1."""
+"""Expected smooth L1 loss of predicting 0 for standard normal targets."""
 
 
 class EquivarianceLevel(nn.Module):
-    """Predict the crop of each next view of a shot relative to that of the view before it [ours].
+    """Predict the crop of the next view of a shot relative to the current view [ours].
 
-    The other levels make views agree, so the features may discard where in the frame a thing is and
-    how large it is. This level reads a feature map of the middle of the network, which must then
+    The other levels make views agree, so the features may discard the position and size of objects
+    in the frame. This level reads a feature map from the middle of the network, which must then
     keep both. Each view is compared with the next one of its shot, in the order of frames and
-    views, and the last one with the first.
+    views; the last one is compared with the first.
 
-    The head maps each cell to a small embedding. An MLP then reads the cosines of all cells of one
-    view with all cells of the other, which show what moved where. It does not read the embeddings
-    themselves: an MLP that compares them learns far more slowly.
+    The head maps each cell to a small embedding. An MLP then reads the cosine similarities between
+    all cells of one view and all cells of the other, which show what moved where. It does not read
+    the embeddings themselves: an MLP that has to compare them learns far more slowly.
     """
 
     name = "frame/equivariance"
@@ -59,10 +59,10 @@ class EquivarianceLevel(nn.Module):
         return relative_crop(predictions.flatten(0, 2), relations.flatten(0, 2))
 
     def chance(self, shape: Shape) -> float:  # noqa: ARG002  (the same for every batch)
-        """Return the loss of the prediction 0 for normally distributed targets."""
+        """Return the expected loss of predicting 0 for normally distributed targets."""
         return 2 * CONSTANT_LOSS + log(2)
 
 
 def pooled(maps: Float[Tensor, "B D h w"]) -> Float[Tensor, "B G D"]:
-    """Pool feature maps to the cells that the level reads, row by row."""
+    """Pool feature maps to the cells that the level reads, in row-major order."""
     return adaptive_avg_pool2d(maps, GRID).flatten(2).transpose(1, 2)

@@ -23,13 +23,18 @@ def relative_crops(
 ) -> Float[Tensor, "*shape 5"]:
     """Return the crops of the second views in the coordinates of the first ones.
 
-    A crop is left, top, width and height as fractions of the frame, and 1 if it is flipped. The
-    result is the offset of the second centre from the first one, to the right and down, in widths
-    and heights of the first view; the natural logarithms of the ratio of widths and of heights; and
-    1 if exactly one of both is flipped. It refers to what can be seen: if the first view is
-    flipped, its right is the left of the frame. With centred coordinates from -1/2 to 1/2, the
-    point `v` of the second view is the point `offset + exp(log ratio) * v` of the first one, where
-    the horizontal part of `v` is negated if exactly one of both is flipped.
+    A crop is left, top, width and height as fractions of the frame; then 1 if flipped, else 0. The
+    result contains:
+
+    - the offset of the second centre from the first, right and down, in widths and heights of the
+      first view;
+    - the natural logarithms of the ratios of the widths and of the heights, second to first;
+    - 1 if exactly one of the two views is flipped, else 0.
+
+    Directions are those of the visible image: if the first view is flipped, its right is the left
+    of the frame. In coordinates from -1/2 to 1/2 around the centre of a view, the point `v` of the
+    second view is the point `offset + exp(log ratio) * v` of the first; the horizontal coordinate
+    of `v` is negated if exactly one of the two is flipped.
     """
     size = first[..., 2:4]
     offset = (_centre(second) - _centre(first)) / size
@@ -40,12 +45,12 @@ def relative_crops(
 
 
 def relative_crop(predictions: Float[Tensor, "N 5"], relations: Float[Tensor, "N 5"]) -> Scalar:
-    """Relative crop: predict from two views of a shot how the second one is cropped and flipped.
+    """Relative crop: predict the crop and flip of one view of a shot relative to another view.
 
-    `relations` are those of `relative_crops`. The first four numbers, of which the first two are
-    the offset and the others the ratio, are scaled to a mean square of 1 over all pairs, whatever
-    the crops and the shape of the frames. So offset, ratio and flip have similar weights. The last
-    prediction is the log-odds of a flip. `h(x)` is `x^2 / 2` below 1 and `|x| - 1/2` above.
+    `relations` are the results of `relative_crops`. Their first four numbers, the offset and the
+    log ratios, are scaled to a mean square of 1 over all pairs. Offset, ratios and flip therefore
+    have similar weights for all crop settings and frame shapes. The last prediction is the log-odds
+    of a flip. `h` is the smooth L1 loss: `h(x)` is `x^2 / 2` below 1 and `|x| - 1/2` above.
 
     Formula: `mean over pairs n of (h(n,1) + h(n,2)) / 2 + (h(n,3) + h(n,4)) / 2 - log
         sigmoid(prediction(n)_5 if flip(n) else -prediction(n)_5)` with `h(n,i) =
@@ -53,7 +58,7 @@ def relative_crop(predictions: Float[Tensor, "N 5"], relations: Float[Tensor, "N
         0.00001)`
     Source: the idea: AugSelf, Lee et al. 2021, section 3.2 [recalled]. Not part of VIVI [ours].
         Deviation: there, differences of absolute crops are predicted from pooled features; here,
-        the second crop in the coordinates of the first one.
+        the second crop is predicted in the coordinates of the first, from feature maps.
     """
     predicted, wanted = full_precision(predictions), full_precision(relations.detach())
     crops = wanted[:, :4] / (wanted[:, :4].square().mean(dim=0) + EPSILON).sqrt()

@@ -24,7 +24,7 @@ from pocket_suite.engine import HIGH, WIDE, is_visible, screen
 FPS: Final = Fraction(35)
 """Frame rate of videos: one frame per tic of the game."""
 TICS_PER_STEP: Final = 4
-"""Number of tics for which the player keeps doing the same."""
+"""Number of tics for which the player repeats an action."""
 SECONDS: Final = (30.0, 60.0)
 """Shortest and longest episode."""
 SECONDS_BETWEEN_CUTS: Final = (5.0, 15.0)
@@ -128,14 +128,14 @@ def play(
 
 
 class Action(NamedTuple):
-    """What the player does in one step."""
+    """An action of the player in one step."""
 
     turn: float = 0.0
-    """Degrees to the left."""
+    """Turn to the left, in degrees."""
     walks: bool = False
     attacks: bool = False
     uses: bool = False
-    """Whether it opens a door in front of it."""
+    """Whether the player opens a door in front of it."""
 
 
 class Explorer:
@@ -147,11 +147,11 @@ class Explorer:
         self._turn = 0.0
         """Degrees per step by which the player turns away from a wall; 0 while it walks."""
         self._steps_left = 0
-        """Number of steps for which it turns at least."""
+        """Minimum number of steps for which it keeps turning."""
         self._fights = True
 
     def action(self, state: Any) -> Action:  # noqa: ANN401 (vizdoom is optional)
-        """Decide what to do next."""
+        """Choose the next action."""
         x, y, _ = state.game_variables
         moved = float(np.hypot(x - self._position[0], y - self._position[1]))
         self._position = (x, y)
