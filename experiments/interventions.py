@@ -13,8 +13,8 @@ changes replace the store (`derived_store.py`) and are run with `video_tasks.py`
 - shot classes: classification with one class per shot of the store replaces the exemplar loss.
 - relative crop: a level predicts how the next view of a shot is cropped, from a feature map in the
   middle of the network. Also applied to the controls.
-- told predictor: a level predicts the embedding of the next view of a shot, given its relative crop
-  and distance in time. Also applied to the controls.
+- conditioned predictor: a level predicts the embedding of the next view of a shot, given its
+  relative crop and distance in time. Also applied to the controls.
 - small crops: the views of a shot hardly overlap and share less of the background. Also applied to
   the controls.
 """
@@ -30,10 +30,10 @@ CHANGES = {
     "shot classes": "objective.frame_shot.weight=0,objective.extra_levels.shot_classes.weight=1.0,"
     "objective.extra_levels.shot_classes.num_classes=4096",
     "relative crop": "objective.equivariance.weight=0.5",
-    "told predictor": "objective.extra_levels.transition.weight=0.5",
+    "conditioned predictor": "objective.extra_levels.transition.weight=0.5",
     "small crops": "augment.crop_scale_min=0.15,augment.crop_scale_max=0.35",
 }
-WITHOUT_SHOTS = ("relative crop", "told predictor", "small crops")
+WITHOUT_SHOTS = ("relative crop", "conditioned predictor", "small crops")
 """Changes that also apply to the controls."""
 
 RATE = 0.003
