@@ -33,7 +33,7 @@ from footage.commands.train import train
 from footage.errors import ConfigError, FootageError
 from footage.recipes.methods import recipe
 from footage.runs.environment import environment
-from footage.runs.layout import read_metrics
+from footage.runs.layout import read_metrics, read_record
 from footage.store.reader import Store
 from footage.training.config import TrainConfig
 
@@ -104,7 +104,9 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     train(config, store=store, out=folder, labels=images, recipe=arm.recipe)
     trained = time.perf_counter()
     lines = read_metrics(folder)
-    if lines[-1]["step"] < config.steps:
+    last_step = lines[-1]["step"]
+    stopping = read_record(folder)["stopping"]
+    if last_step < config.steps and not (stopping and stopping["stopped_early"]):
         raise FootageError("training was stopped", "rerun the same command to resume")
     evaluated = (
         on_folders(folder, options, seed)
@@ -114,13 +116,14 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     has_unlabelled = config.objective.has_unlabelled_level
     before = "original" if config.init else "untrained"
     steps = [line for line in lines if "levels" in line]
-    probes = [line["probe"] for line in lines if "probe" in line]
+    kept_step = stopping["best_step"] if stopping else last_step
+    probes = [line["probe"] for line in lines if "probe" in line and line["step"] <= kept_step]
     return {
         "label": arm.label,
         **made_with(arm, options),
         "seed": seed,
-        "views": config.steps * math.prod(config.views_shape) if has_unlabelled else 0,
-        "labelled_images": config.steps * config.labelled.images_per_batch if images else 0,
+        "views": last_step * math.prod(config.views_shape) if has_unlabelled else 0,
+        "labelled_images": last_step * config.labelled.images_per_batch if images else 0,
         # Sum the steps alone, so that training that was killed and resumed is counted in full.
         "train_seconds": round(
             sum(config.images_per_step / line["images_per_second"] for line in steps), 1
@@ -160,8 +163,8 @@ def measures(
     """Return percentages by measure and column; `model` is the trained network.
 
     Args:
-        probes: Online metrics of the held-out videos, before the first step and at the end;
-            empty to omit the retrieval measures.
+        probes: Online metrics of the held-out videos, before the first step and, at the end, those
+            of the kept weights; empty to omit the retrieval measures.
         evaluated: Accuracies on labelled images, on the requested split.
         baseline: Name of the column for the network before training.
     """
