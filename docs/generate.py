@@ -19,7 +19,7 @@ from docs.pages import (
     reliability,
     sandbox,
 )
-from experiments import draw_results, draw_tasks, results_page
+from experiments import draw_results, draw_tasks, draw_tradeoff, results_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -42,3 +42,4 @@ if __name__ == "__main__":
         (ROOT / name).write_text(page(), encoding="utf-8")
     draw_results.draw()
     draw_tasks.draw()
+    draw_tradeoff.draw()

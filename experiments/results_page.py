@@ -2,7 +2,8 @@
 
 A line `@table NAME` becomes the table of that experiment, `@together NAME` one that averages tasks
 and held-out videos, `@kinds NAME` one that separates rendered tasks from the others, `@tuned NAME`
-one with the validation splits first, and `@cost NAME` a line with its cost.
+one with the validation splits first, `@measures NAME` those of the pocket-video suite, and `@cost
+NAME` a line with its cost.
 """
 
 import re
@@ -12,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import cotraining, levels, modern, scaling, shipped
+from experiments import cotraining, levels, modern, scaling, shipped, video_measures
 from experiments.compare import read_arm, read_lines
 from experiments.compare_table import difference, spread
 
@@ -31,7 +32,7 @@ EQUALLY = " / "
 VIDEOS = ALSO.join(RETRIEVALS)
 VALIDATION = "validation: "
 """Prefix of a measure on the split by which settings are chosen."""
-DIRECTIVE = re.compile(r"^@(table|together|kinds|tuned|cost) (\w+)$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^@(table|together|kinds|tuned|measures|cost) (\w+)$", re.MULTILINE)
 
 Line = Mapping[str, Any]
 
@@ -140,6 +141,7 @@ EXPERIMENTS = {
         "vivi-ex4",
         ("LightlyTrain SimCLR", "LightlyTrain DINO", "vivi-ex4", "frames-as-images"),
     ),
+    "video_tasks": Experiment(("video-tasks.jsonl",), "vivi-ex4"),
 }
 
 
@@ -162,7 +164,8 @@ class Arm(NamedTuple):
 
 def page() -> str:
     """Render the page."""
-    write = {"table": table, "together": together, "kinds": kinds, "tuned": tuned, "cost": cost}
+    write = {"table": table, "together": together, "kinds": kinds, "tuned": tuned}
+    write |= {"measures": measures, "cost": cost}
     return DIRECTIVE.sub(
         lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
     )
@@ -270,6 +273,12 @@ def tuned(experiment: Experiment) -> str:
         "half and half": f"linear{EQUALLY}{VIDEOS}",
     }
     return _table(experiment, measures, compared=())
+
+
+def measures(experiment: Experiment) -> str:
+    """Format the measures of tasks where videos should help, and the comparisons."""
+    (name,) = experiment.files
+    return video_measures.table(video_measures.read(RESULTS / name)).rstrip("\n")
 
 
 def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:

@@ -2,12 +2,11 @@ r"""Summarise results of `video_tasks.py`, `interventions.py` or `adapted_gamepl
 
     python -m experiments.video_measures RESULTS.jsonl
     python -m experiments.video_measures ADAPTED.jsonl --by in-domain
-    python -m experiments.video_measures RESULTS.jsonl --figure TRADEOFF.svg
 
 The first table has one row per arm, with the measures preregistered in `notebook.md`: means over
 seeds, in percent. A star marks the learning rate of each recipe that is best on the validation
 splits of seed 0. The second table compares each recipe at its best rate with each control, seed by
-seed. The figure plots search in held-out videos against accuracy on labelled images.
+seed.
 """
 
 import argparse
@@ -16,15 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-from matplotlib.figure import Figure
-
 from experiments.compare import read_lines
 from experiments.compare_table import Line, Values, difference
-from experiments.dots import BASE, CONTROLS, GRID, INK, STYLE
+from experiments.dots import CONTROLS
 from footage.suites import pocket, pocket_video
 
 RATE = ", learning rate "
+BASELINES = ("chance", "pixels", "untrained", "original")
 TASKS = tuple(row.name for row in pocket.COUNTED)
 SEARCH = ("same shot", "same video, another shot")
 
@@ -118,7 +115,7 @@ def read(path: Path, by: Sequence[str] = tuple(CHOSEN_BY)) -> Scores:
     arms: dict[str, dict[int, Score]] = {}
     for line in lines:
         arms.setdefault(line["label"], {})[line["seed"]] = score(line, by=by)
-    baselines = {name: score(lines[0], name) for name in ("chance", "untrained", "original")}
+    baselines = {name: score(lines[0], name) for name in BASELINES}
     return Scores(arms, {name: one for name, one in baselines.items() if one.parts})
 
 
@@ -175,42 +172,8 @@ def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-COLOURS = {"vivi-ex4": INK, "vivi-full": "#009e73"} | CONTROLS
-
-
-def draw(scores: Scores, path: Path) -> None:
-    """Draw search against accuracy: a line through the learning rates of each recipe."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.5, 4.5), layout="constrained")
-        axes = figure.subplots()
-        axes.set_xlabel("linear probe accuracy, mean of 13 labelled tasks (%)")
-        axes.set_ylabel("retrieval in held-out videos, mean of 2 measures (%)")
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
-        for recipe in scores.best():
-            labels = [label for label in scores.arms if label.partition(RATE)[0] == recipe]
-            points = sorted(
-                (_rate(label), *_means(scores, label, "13 tasks", "search")) for label in labels
-            )
-            _, across, up = zip(*points, strict=True)
-            colour = COLOURS.get(recipe.partition(",")[0], BASE)
-            style = "o-" if recipe in COLOURS else "o:"
-            axes.plot(across, up, style, color=colour, label=recipe, markersize=5)
-        axes.legend(frameon=False)
-        figure.savefig(path, metadata={"Date": None})
-
-
-def _means(scores: Scores, label: str, *parts: str) -> tuple[float, ...]:
-    return tuple(statistics.mean(scores.values(label, part).values()) for part in parts)
-
-
-def _rate(label: str) -> float:
-    """Return the learning rate in a label, or that of the tiny scale, 0.001."""
-    return float(label.partition(RATE)[2] or 0.001)
-
-
 def main() -> None:
-    """Print the table, or write the figure."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument(
@@ -220,13 +183,8 @@ def main() -> None:
         default=[*CHOSEN_BY],
         help="groups of validation splits",
     )
-    parser.add_argument("--figure", type=Path, help="write an SVG file instead")
     options = parser.parse_args()
-    scores = read(options.results, options.by)
-    if options.figure:
-        draw(scores, options.figure)
-    else:
-        print(table(scores), end="")
+    print(table(read(options.results, options.by)), end="")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import statistics
 
 import pytest
 
-from experiments import draw_results, draw_tasks, results_page
+from experiments import draw_results, draw_tasks, draw_tradeoff, results_page, video_measures
 from experiments.compare import Arm, read_lines
+from experiments.compare_table import difference
 from experiments.results_page import Experiment
 from footage.recipes.methods import recipe
 
@@ -173,7 +174,7 @@ def test_the_page_contains_every_experiment_and_no_others():
     assert asked == set(results_page.EXPERIMENTS)
 
 
-@pytest.mark.parametrize("picture", [draw_results, draw_tasks])
+@pytest.mark.parametrize("picture", [draw_results, draw_tasks, draw_tradeoff])
 def test_the_committed_pictures_show_the_committed_results(picture):
     assert picture.digest() in picture.PATH.read_text(), "run: python -m docs.generate"
 
@@ -186,7 +187,7 @@ def test_every_setting_has_its_recipe_and_a_control_with_a_common_seed():
         assert all(ours.lines.keys() & control.lines.keys() for control in controls)
 
 
-@pytest.mark.parametrize("picture", [draw_results, draw_tasks])
+@pytest.mark.parametrize("picture", [draw_results, draw_tasks, draw_tradeoff])
 def test_a_picture_is_drawn_with_its_digest(picture, tmp_path):
     drawn = picture.draw(tmp_path / "picture.svg").read_text()
     assert picture.digest() in drawn
@@ -200,63 +201,55 @@ def test_the_figure_of_tasks_shows_every_task_found_ones_first():
     assert len(names) == len(set(names)) == sum(results_page.GROUPS.values())
 
 
-TASKS = ("linear", "linear, found", "linear, rendered")
-HALVES = (results_page.VIDEOS, f"linear{results_page.EQUALLY}{results_page.VIDEOS}")
-ROWS = {
-    "untrained": "ResNet-18, untrained",
-    "vivi-ex4": "`vivi-ex4-tiny`",
-    "vivi-full": "`vivi-full-tiny`",
-    "ex-frame": "`ex-frame-tiny`",
-    "frames-as-images": "`frames-as-images-tiny`",
-}
+SCORES = video_measures.read(results_page.RESULTS / "video-tasks.jsonl")
+COLUMNS = ("13 tasks", "propagation", "robustness", "search", "in-domain", "mean of five")
+BASELINES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
+NAMES = ("vivi-ex4", "vivi-full", "ex-frame", "frames-as-images")
 
 
-@pytest.mark.parametrize(
-    ("videos", "experiment"), [("clips", "shipped"), ("videos with cuts", "cuts")]
-)
-def test_the_table_of_the_summary_has_the_numbers_of_the_results(videos, experiment):
-    arms = {arm.label: arm for arm in results_page.arms_of(results_page.EXPERIMENTS[experiment])}
-    for label in ROWS.keys() & arms.keys():
-        assert summary_row(videos, ROWS[label], means(arms[label], TASKS + HALVES)) in SUMMARY
+@pytest.mark.parametrize("name", [*BASELINES, *NAMES])
+def test_the_table_of_the_summary_has_the_numbers_of_the_results(name):
+    assert re.search(row(name, means(name, COLUMNS)), SUMMARY, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("column", "name"),
-    [("pixels", "raw pixels"), ("reference", "EfficientNet-Lite0, ImageNet labels")],
-)
-def test_both_tables_have_the_references_of_the_suite(column, name):
-    rows = json.loads(REFERENCE.read_text())["rows"]
-    found = {
-        row["task"]: 100 * row["value"]
-        for row in rows
-        if (row["column"], row["protocol"]) == (column, "linear")
-    }
-    kinds = [
-        [value for task, value in found.items() if (task in results_page.FOUND) == kind]
-        for kind in (True, False)
+@pytest.mark.parametrize("recipe", NAMES[:2])
+@pytest.mark.parametrize("control", NAMES[2:])
+def test_the_table_of_the_summary_has_the_differences_of_the_results(recipe, control):
+    ours, theirs = SCORES.best()[recipe], SCORES.best()[control]
+    cells = [
+        difference(SCORES.values(ours, column), SCORES.values(theirs, column)) for column in COLUMNS
     ]
-    values = [statistics.mean(values) for values in (found.values(), *kinds)]
-    assert summary_row("", name, values) in SUMMARY
-    assert f"| {name} | {values[0]:.1f} | |" in README
+    assert f"| `{recipe}` - `{control}` | {' | '.join(cells)} |" in SUMMARY
 
 
-def test_the_table_of_the_readme_has_the_numbers_of_the_results():
-    arms = {arm.label: arm for arm in results_page.arms_of(results_page.EXPERIMENTS["cuts"])}
-    table = re.findall(r"^\| (.+?)(?:: .+?)? \| ([\d.]+) \| ([\d.]+) \|$", README, re.MULTILINE)
-    labels = {name: label for label, name in ROWS.items()}
-    assert len(table) == 4
-    for name, tasks, videos in table:
-        expected = means(arms[labels[name]], ("linear", results_page.VIDEOS))
-        assert [f"{mean:.1f}" for mean in expected] == [tasks, videos]
+@pytest.mark.parametrize("name", ["pixels", "untrained", *NAMES])
+def test_the_table_of_the_readme_has_the_numbers_of_the_results(name):
+    columns = ("13 tasks", "propagation", "search", "in-domain")
+    assert re.search(row(name, means(name, columns)), README, re.MULTILINE)
 
 
-def means(arm, measures):
-    """The mean over the seeds of each measure."""
-    return [statistics.mean(arm.scores(each).values()) for each in measures]
+def test_raw_pixels_have_the_accuracy_that_the_suite_reports():
+    rows = json.loads(REFERENCE.read_text())["rows"]
+    found = [
+        100 * each["value"]
+        for each in rows
+        if (each["column"], each["protocol"]) == ("pixels", "linear")
+    ]
+    assert means("pixels", COLUMNS)[0] == f"{statistics.mean(found):.1f}"
 
 
-def summary_row(videos, name, values):
-    """A row of the summary, with empty cells where an arm has no such measure."""
-    cells = [f"{value:.1f}" for value in values]
-    cells += [""] * (len(TASKS + HALVES) - len(cells))
-    return f"| {' | '.join([videos, name, *cells])} |".replace("  ", " ")
+def means(name, columns):
+    """The mean over the seeds of each measure at the best rate, empty where there is none."""
+    if name in BASELINES:
+        values = [SCORES.baselines[name].parts.get(column) for column in columns]
+    else:
+        label = SCORES.best()[name]
+        values = [statistics.mean(SCORES.values(label, column).values()) for column in columns]
+    return ["" if value is None else f"{value:.1f}" for value in values]
+
+
+def row(name, cells):
+    """A pattern of a row of a table, whose name may be explained."""
+    words = BASELINES.get(name, f"`{name}`")
+    values = "".join(rf" {re.escape(cell)} \|" if cell else r" \|" for cell in cells)
+    return rf"^\| {words}[^|]* \|{values}$"

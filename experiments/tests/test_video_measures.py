@@ -1,10 +1,10 @@
-"""The five measures, the choice of a learning rate, and the figure, from hand-made results."""
+"""The five measures, and the choice of a learning rate, from hand-made results."""
 
 import json
 
 import pytest
 
-from experiments.video_measures import FIVE, LINEAR, SEARCH, draw, read, score, table
+from experiments.video_measures import FIVE, LINEAR, SEARCH, read, score, table
 
 
 def values(names, value):
@@ -75,11 +75,3 @@ def test_adapted_weights_are_compared_with_the_original_ones(tmp_path):
         found["original"] = found.pop("untrained")
     leads = table(read(written(tmp_path, adapted))).split("\n\n")[1]
     assert "| vivi-ex4, adapted - original | 1 | +20.0 | +20.0 | +20.0 | +52.0 |" in leads
-
-
-def test_the_figure_has_a_line_per_recipe(tmp_path):
-    path = written(tmp_path, line("vivi-ex4", 0), line("ex-frame, learning rate 0.003", 0))
-    draw(read(path), tmp_path / "figure.svg")
-    svg = (tmp_path / "figure.svg").read_text()
-    assert "vivi-ex4" in svg
-    assert "held-out videos" in svg
