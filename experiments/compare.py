@@ -104,10 +104,7 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     train(config, store=store, out=folder, labels=images, recipe=arm.recipe)
     trained = time.perf_counter()
     lines = read_metrics(folder)
-    last_step = lines[-1]["step"]
-    stopping = read_record(folder)["stopping"]
-    if last_step < config.steps and not (stopping and stopping["stopped_early"]):
-        raise FootageError("training was stopped", "rerun the same command to resume")
+    last_step, probes = finished(lines, read_record(folder)["stopping"], config.steps)
     evaluated = (
         on_folders(folder, options, seed)
         if options.labelled
@@ -116,8 +113,6 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     has_unlabelled = config.objective.has_unlabelled_level
     before = "original" if config.init else "untrained"
     steps = [line for line in lines if "levels" in line]
-    kept_step = stopping["best_step"] if stopping else last_step
-    probes = [line["probe"] for line in lines if "probe" in line and line["step"] <= kept_step]
     return {
         "label": arm.label,
         **made_with(arm, options),
@@ -136,6 +131,27 @@ def run(arm: Arm, seed: int, options: argparse.Namespace) -> dict[str, Any]:
         "validation": measures(probes, evaluated.validation, before),
         "environment": environment(),
     }
+
+
+def finished(
+    lines: Sequence[Mapping[str, Any]], stopping: Mapping[str, Any], steps: int
+) -> tuple[int, list[Mapping[str, float]]]:
+    """Return the last step of a run, and its online metrics up to the kept weights.
+
+    Args:
+        lines: The run's metrics.
+        stopping: The result of early stopping; empty without it.
+        steps: Number of steps in the configuration.
+
+    Raises:
+        FootageError: Training was stopped, but not by early stopping.
+    """
+    last_step = lines[-1]["step"]
+    if last_step < steps and not stopping.get("stopped_early"):
+        raise FootageError("training was stopped", "rerun the same command to resume")
+    kept_step = stopping.get("best_step", last_step)
+    probes = [line["probe"] for line in lines if "probe" in line and line["step"] <= kept_step]
+    return last_step, probes
 
 
 def made_with(arm: Arm, options: argparse.Namespace) -> dict[str, Any]:

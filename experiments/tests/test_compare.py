@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.compare import check_views, main, read_arm, read_lines, run_folder
+from experiments.compare import check_views, finished, main, read_arm, read_lines, run_folder
 from experiments.compare_table import table
-from footage.errors import ConfigError
+from footage.errors import ConfigError, FootageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,3 +115,17 @@ def test_parallel_arms_have_the_results_of_sequential_ones(
     ]
     assert found[0] == found[1]
     assert {*found[0]} == {"vivi-ex4-tiny", "ex-shot-tiny"}
+
+
+def test_a_run_that_stopped_early_has_the_metrics_of_the_kept_weights():
+    lines = [{"step": step, "probe": {"same_shot_hit": float(step)}} for step in (0, 10, 20, 30)]
+    early = {"stopped_early": True, "best_step": 10}
+    last, probes = finished(lines, early, 40)
+    assert last == 30
+    assert [probe["same_shot_hit"] for probe in probes] == [0, 10]
+    assert len(finished(lines, {**early, "best_step": 0}, 40)[1]) == 1
+    assert len(finished(lines, {"stopped_early": False, "best_step": 20}, 30)[1]) == 3
+    assert finished(lines, {}, 30) == (30, [line["probe"] for line in lines])
+    for stopping in ({}, {"stopped_early": False, "best_step": 30}):
+        with pytest.raises(FootageError, match="training was stopped"):
+            finished(lines, stopping, 40)
