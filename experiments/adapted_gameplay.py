@@ -26,7 +26,7 @@ ADAPTED = (
 COMMON = "init=efficientnet-lite0.safetensors,compute.workers=1,compute.threads=1,precision=fp32"
 
 RATES = (0.00003, 0.0003)
-"""One third of the recipe's learning rate, and three times that of the recipe."""
+"""A third of the recipe's learning rate, and three times as much."""
 
 ARMS = (*ADAPTED, *(arm for adapted in ADAPTED for arm in rates(adapted, RATES)))
 

@@ -14,6 +14,7 @@ from experiments.results_page import Experiment
 from footage.recipes.methods import recipe
 
 REFERENCE = results_page.WORDS.parents[1] / "benchmarks" / "results" / "pocket-reference.json"
+SUITE = (results_page.WORDS.parents[1] / "packages/pocket-suite/README.md").read_text("utf-8")
 README = (results_page.WORDS.parents[1] / "README.md").read_text("utf-8")
 SUMMARY = (results_page.WORDS.parents[1] / "docs" / "background" / "results.md").read_text("utf-8")
 GROUPS = {"fashion": "natural", "clipart": "natural", "landcover": "specialized"}
@@ -228,14 +229,16 @@ def test_the_table_of_the_readme_has_the_numbers_of_the_results(name):
     assert re.search(row(name, means(name, columns)), README, re.MULTILINE)
 
 
-def test_raw_pixels_have_the_accuracy_that_the_suite_reports():
-    rows = json.loads(REFERENCE.read_text())["rows"]
-    found = [
-        100 * each["value"]
-        for each in rows
-        if (each["column"], each["protocol"]) == ("pixels", "linear")
-    ]
-    assert means("pixels", COLUMNS)[0] == f"{statistics.mean(found):.1f}"
+def test_references_have_the_values_that_the_suites_report():
+    def accuracy(column):
+        rows = json.loads(REFERENCE.read_text())["rows"]
+        found = [r["value"] for r in rows if (r["column"], r["protocol"]) == (column, "linear")]
+        return f"{100 * statistics.mean(found):.1f}"
+
+    assert means("pixels", COLUMNS)[0] == accuracy("pixels")
+    (propagation,) = re.findall(r"^\| Lite0, ImageNet \| ([\d.]+) \[", SUITE, re.MULTILINE)
+    shown = f"has {accuracy('reference')} on the 13 tasks and {propagation} in propagation"
+    assert shown in SUMMARY
 
 
 def means(name, columns):
