@@ -5,8 +5,8 @@
     python -m experiments.derived_store STORE --out DERIVED --crop centre
 
 `--keep changed` (H3 in `notebook.md`) drops frames that hardly differ from the last kept frame of
-their shot, so that the two frames of a pair are never nearly identical. `--crop motion` (H6) crops
-every frame to a window around the centre of change; `--crop centre` does the same around the centre
+their shot, so that fewer pairs of frames are nearly identical. `--crop motion` (H6) crops every
+frame to a window around the centre of change; `--crop centre` does the same around the centre
 of the frame, for comparison. All arms of a comparison use the same store.
 """
 
