@@ -66,6 +66,7 @@ def memory_bucket() -> Iterator[str]:
         memory.rm(path, recursive=True)
 
 
+os.environ.pop("PYTHONUNBUFFERED", None)  # some machines set it; it changes what a full disk does
 if "FOOTAGE_CACHE" not in os.environ:
     os.environ["FOOTAGE_CACHE"] = tempfile.mkdtemp(prefix="footage-cache-")
     atexit.register(shutil.rmtree, os.environ["FOOTAGE_CACHE"], ignore_errors=True)

@@ -4,11 +4,13 @@ Names of files may contain escape codes that would change a terminal; they are s
 closed or full stream ends the program without a traceback, like any Unix tool.
 """
 
+import atexit
 import io
 import os
 import sys
 import traceback
 from types import TracebackType
+from typing import TextIO
 
 from footage.text import printable, redacted
 
@@ -46,6 +48,7 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
+    atexit.register(_discard_unwritable_errors)
 
 
 def output_error() -> OSError | None:
@@ -59,6 +62,18 @@ def output_error() -> OSError | None:
 
 def discard_output() -> None:
     """Discard the buffer of standard output, so that exiting works."""
+    _discard(sys.stdout)
+
+
+def _discard_unwritable_errors() -> None:
+    """Discard the buffer of standard error if it cannot be written: Python would exit with 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)

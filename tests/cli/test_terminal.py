@@ -12,6 +12,15 @@ from footage.cli import terminal
 FOOTAGE = f"{shlex.quote(sys.executable)} -m footage"
 
 
+def program(expression):
+    """A program with one command, which evaluates an expression."""
+    code = (
+        "import logging; from footage.cli import run_program;"
+        f" raise SystemExit(run_program({{'run': lambda words: {expression}}}, 'usage', ['run']))"
+    )
+    return f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+
+
 def shell(command, cwd, **options):
     return subprocess.run(
         ["bash", "-c", command], cwd=cwd, capture_output=True, text=True, check=False, **options
@@ -60,10 +69,17 @@ def test_a_hostile_name_reaches_the_terminal_as_text(tmp_path):
         (f"{FOOTAGE} recipes <&- >&- 2>&-", 0, ""),
         (f"{FOOTAGE} trian 2>&-", 2, ""),
         (f"{FOOTAGE} trian 2> /dev/full", 2, ""),
+        (f"{program('logging.warning(words)')} 2> /dev/full", 0, ""),
+        (f"{program('1 / 0')} 2> /dev/full", 1, ""),
+        (f"{FOOTAGE} ingest missing --out store 2> /dev/full", 1, ""),
+        (f"{FOOTAGE} recipes > /dev/full 2> /dev/full", 74, ""),
     ],
 )
-def test_streams_that_are_closed_or_full_end_it_like_any_tool(command, code, error, tmp_path):
-    done = shell(command, tmp_path)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_streams_that_are_closed_or_full_end_it_like_any_tool(
+    command, code, error, unbuffered, tmp_path
+):
+    done = shell(command, tmp_path, env={**os.environ, "PYTHONUNBUFFERED": unbuffered})
     assert done.returncode == code
     assert done.stderr.startswith(error)
     assert "Traceback" not in done.stderr
