@@ -30,6 +30,8 @@ SPARE_BYTES = 32 * 2**20
 """Work that failed with less free memory than this counts as out of memory."""
 DYING_SECONDS = 5.0
 """Time that a process may take to exit after it closed its side (such as for a core dump)."""
+LATE_SECONDS = 0.5
+"""A parent that takes this much longer than it waited had been stopped."""
 HEADER = struct.Struct("<cI")
 DONE, FAILED, SANDBOX, NO_MEMORY, REFUSED = b"\x00", b"\x01", b"\x02", b"\x03", b"\x04"
 """Message kinds that are used here; all others belong to the work."""
@@ -108,7 +110,10 @@ def cpu_seconds_of(process: int) -> float:
 
 
 class Listener:
-    """The parent's side while the child works."""
+    """The parent's side while the child works.
+
+    Time in which the parent itself was stopped (Ctrl-Z, a scheduler) does not count.
+    """
 
     def __init__(
         self,
@@ -134,20 +139,23 @@ class Listener:
 
     def listen(self) -> bool:
         """Take messages until the child is done (True) or closes its pipe (False)."""
-        heard = time.monotonic()
+        now = heard = time.monotonic()
         poll = select.poll()  # select() does not support descriptors above 1023
         poll.register(self._reading, select.POLLIN)
         while True:
-            if not poll.poll(1000 * self._patience(heard)):
-                self._check_deadline(heard)
-                continue
-            data = os.read(self._reading, 2**20)
-            if not data:
-                return False
-            heard = time.monotonic()
-            self._buffer += data
-            if self._take_messages():
-                return True
+            patience, before = self._patience(heard), now
+            is_readable = poll.poll(1000 * patience)
+            if is_readable:
+                data = os.read(self._reading, 2**20)
+                if not data:
+                    return False
+                self._buffer += data
+                if self._take_messages():
+                    return True
+            now = time.monotonic()
+            stopped = max(0.0, now - before - patience - LATE_SECONDS)
+            self._begin += stopped
+            heard = now if is_readable else heard + stopped
             self._check_deadline(heard)
 
     @property

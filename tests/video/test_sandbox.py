@@ -2,6 +2,8 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,37 @@ def run(work, **limits):
         Limits(**limits).confinement(0),
     )
     return messages, sandbox
+
+
+SLOW = """
+import time
+from footage.video.sandbox import Limits, run_confined
+
+def work(send):
+    send(b"N", b"")
+    while time.process_time() < 0.5:
+        pass
+
+limits = Limits(silent_seconds=4.0, wall_seconds=5.0).confinement(0)
+run_confined(work, lambda *_: print("begun", flush=True), limits)
+"""
+
+
+def test_time_in_which_the_whole_job_is_stopped_does_not_count():
+    """Like Ctrl-Z, or a scheduler that suspends jobs."""
+    job = subprocess.Popen(
+        [sys.executable, "-c", SLOW],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert job.stdout.readline() == "begun\n"
+    os.killpg(job.pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.killpg(job.pid, signal.SIGCONT)
+    assert job.communicate(timeout=30)[1] == ""
+    assert job.returncode == 0
 
 
 def test_messages_arrive_in_order_and_whole():
