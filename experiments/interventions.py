@@ -40,22 +40,25 @@ RATE = 0.003
 """The best learning rate of every arm in `video_tasks.py`."""
 
 
-def arm(shipped: str, change: str) -> str:
+def arm(shipped: str, change: str, rate: float = RATE) -> str:
     """Return a recipe or control with one of `CHANGES`."""
     recipe, label, settings = shipped.split(":")
     kept = settings.replace(f",{GENTLE}", "") if "crop_scale_min" in CHANGES[change] else settings
-    (changed,) = rates(f"{recipe}:{label}, {change}:{kept},{CHANGES[change]}", (RATE,))
+    (changed,) = rates(f"{recipe}:{label}, {change}:{kept},{CHANGES[change]}", (rate,))
     return changed
 
 
 CONTROLS = SHIPPED[2:]
-ARMS = tuple(
+SCREENED = tuple(
     arm(each, change)
     for change in CHANGES
     for each in (*SHIPPED[:2], *(CONTROLS if change in WITHOUT_SHOTS else ()))
     # The frame level uses the loss of the shot level, which shot classes replace.
     if not (change == "shot classes" and each.startswith("vivi-full"))
 )
+PASSED = tuple(arm(SHIPPED[1], "shared draws", rate) for rate in (0.001, 0.01))
+"""Further learning rates of the change that passed the screening."""
+ARMS = (*SCREENED, *PASSED)
 
 if __name__ == "__main__":
     shot_classes.register()
