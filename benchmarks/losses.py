@@ -42,8 +42,6 @@ def arguments(name: str, num_embeddings: int, dimension: int) -> dict[str, torch
         "V D": lambda: torch.randn(num_embeddings, dimension) * scale,
         "V": lambda: torch.randn(num_embeddings),
         "reversed": lambda: torch.rand(num_embeddings) < 0.5,
-        "N 5": lambda: torch.randn(num_embeddings, 5),
-        "relations": lambda: torch.rand(num_embeddings, 5),
         "B C": lambda: torch.randn(num_embeddings, dimension),
         "labels": lambda: torch.arange(num_embeddings) % dimension,
     }

@@ -77,13 +77,6 @@ SECTIONS = {
             "recipes.methods:METHODS['vivi-distil'] objectives.levels.teacher:TeacherLevel",
         ),
         Row(
-            "relative crop of two views, predicted from a feature map by an additional level",
-            "ours",
-            "objectives.levels.equivariance:EquivarianceLevel "
-            "objectives.losses.relative_crop:relative_crop",
-            "off in every recipe",
-        ),
-        Row(
             "adaptation of pretrained weights",
             "ours",
             "recipes.methods:METHODS['vivi-ex4-adapt'] recipes.methods:METHODS['ex-frame-adapt']",

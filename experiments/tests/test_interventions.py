@@ -5,10 +5,9 @@ from math import log
 import pytest
 import torch
 
-from experiments import adapted_gameplay, interventions, shot_classes, transition, video_tasks
+from experiments import adapted_gameplay, interventions, shot_classes, video_tasks
 from experiments.compare import check_views, read_arm, read_settings
 from experiments.shot_classes import ShotClassesLevel
-from experiments.transition import TransitionConfig, TransitionLevel, differences
 from experiments.video_measures import RATE
 from footage.errors import ConfigError
 from footage.objectives.inputs import LevelInput
@@ -18,7 +17,6 @@ from tests.support.plugins import forget_at_end
 def test_every_change_uses_as_many_views_as_the_recipes(monkeypatch):
     forget_at_end(monkeypatch)
     shot_classes.register()
-    transition.register()
     arms = [read_arm(text) for text in (*video_tasks.ARMS, *interventions.ARMS)]
     check_views(arms, read_settings(interventions.COMMON))
     crops = {
@@ -65,38 +63,3 @@ def test_views_of_a_shot_have_its_class():
 def test_a_store_with_more_shots_is_refused():
     with pytest.raises(ConfigError, match="more than 4 shots"):
         ShotClassesLevel(8, 4)(batch(torch.zeros(1, 1, 1, 1, 8), torch.tensor([[4]])))
-
-
-def test_the_predictor_receives_the_relative_crop_and_the_distance_in_time():
-    crops = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0]).repeat(1, 1, 2, 2, 1)
-    crops[0, 0, 0, 1] = torch.tensor([0.5, 0.0, 0.5, 1.0, 1.0])
-    half = log(0.5)
-    assert differences(crops)[0, 0, :3].tolist() == [
-        pytest.approx([0.25, 0.0, half, 0.0, 1.0, 0.0]),
-        pytest.approx([0.5, 0.0, -half, 0.0, 1.0, 0.5]),
-        pytest.approx([0.0] * 6),
-    ]
-    assert differences(crops)[0, 0, 3].tolist() == pytest.approx([0.0] * 5 + [-0.5])
-
-
-def test_conditioning_on_crops_improves_the_prediction():
-    torch.manual_seed(0)
-    level = TransitionLevel(4, TransitionConfig(embedding_dim=16, hidden_dim=32))
-    positions = torch.rand(4, 2, 2, 2, 1)
-    crops = torch.cat([positions / 2, torch.zeros_like(positions)], dim=-1)
-    crops = torch.cat([crops, torch.full((4, 2, 2, 2, 2), 0.5), torch.zeros(4, 2, 2, 2, 1)], dim=-1)
-    shots = torch.randn(4, 2, 1, 1, 3).expand(4, 2, 2, 2, 3)
-    optimizer = torch.optim.Adam(level.parameters(), lr=0.01)
-    views = LevelInput(torch.cat([shots, positions], dim=-1), torch.arange(8).view(4, 2), 0, 0)
-
-    def fitted(crops):
-        for _ in range(200):
-            optimizer.zero_grad()
-            loss = level(views._replace(crops=crops))
-            loss.backward()
-            optimizer.step()
-        return loss.item()
-
-    conditioned = fitted(crops)
-    unconditioned = fitted(torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0]).expand(crops.shape))
-    assert conditioned < unconditioned < level.chance((4, 2, 2, 2))

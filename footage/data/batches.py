@@ -11,13 +11,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from footage.data.config import AugmentConfig, LabelledViewConfig
 from footage.data.image_sampler import ImageSampler
 from footage.data.image_views import labelled_view_of
 from footage.data.sampling import BatchPlan, BatchSampler
-from footage.data.views import Augmented, augment_frame
+from footage.data.views import augment_jpeg
 from footage.errors import StoreError
 from footage.images.dataset import LabelledImages
 from footage.images.opening import opened
@@ -68,8 +68,6 @@ class Pixels(NamedTuple):
     """Views without labels; None if no objective uses them."""
     images: UInt8[np.ndarray, "B H W 3"] | None
     """Views with labels; None if no objective uses them."""
-    crops: Float32[np.ndarray, "V S F A 5"] | None
-    """Crop and flip of each unlabelled view; see `Augmented`."""
 
 
 class BatchMaker:
@@ -145,11 +143,9 @@ class BatchMaker:
             StoreError: A frame cannot be read; the message names its video and shot.
             ImageError: A labelled image cannot be read.
         """
-        made = self._views(step)
-        views, crops = (None, None) if made is None else made
-        return Pixels(views, self._images(step), crops)
+        return Pixels(self._views(step), self._images(step))
 
-    def _views(self, step: int) -> Augmented | None:
+    def _views(self, step: int) -> UInt8[np.ndarray, "V S F A H W 3"] | None:
         plan = self.plan(step)
         if self.videos is None or plan is None:
             return None
@@ -178,7 +174,7 @@ def load_views(
     augmentation: AugmentConfig,
     views_per_frame: int,
     key: tuple[int, int],
-) -> Augmented:
+) -> UInt8[np.ndarray, "V S F A H W 3"]:
     """Load the views of a plan; draws are keyed by (key, video, s, f, a).
 
     Each frame is decoded once. Draws depend on the position in the batch and not on the frame, so
@@ -190,15 +186,13 @@ def load_views(
     """
     size = augmentation.size
     is_own = augmentation.draw_per == "frame"
-    shape = (*plan.frames.shape, views_per_frame)
-    views = np.empty((*shape, size, size, 3), dtype=np.uint8)
-    crops = np.empty((*shape, 5), dtype=np.float32)
+    views = np.empty((*plan.frames.shape, views_per_frame, size, size, 3), dtype=np.uint8)
     for v, video in enumerate(plan.videos):
         for s, row in enumerate(plan.shots[v]):
             try:
                 jpegs = store.encoded(int(row), plan.frames[v, s].tolist())
                 for f, jpeg in enumerate(jpegs):
-                    views[v, s, f], crops[v, s, f] = augment_frame(
+                    views[v, s, f] = augment_jpeg(
                         jpeg,
                         [
                             generator("augment", *key, video, s, is_own * f, a)
@@ -208,7 +202,7 @@ def load_views(
                     )
             except StoreError as error:
                 raise _named(error, store, int(row)) from error
-    return Augmented(views, crops)
+    return views
 
 
 def _named(error: StoreError, store: FrameSource, row: int) -> StoreError:

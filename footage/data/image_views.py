@@ -29,7 +29,7 @@ def labelled_view_of(
     Raises:
         ImageError: The bytes are not a complete image.
     """
-    (view,) = augment_encoded(image, [random], config.crops(size)).views
+    (view,) = augment_encoded(image, [random], config.crops(size))
     if config.policy == "randaugment":
         return rand_augment(view, random, config.operations, config.magnitude)
     return auto_augment(view, random) if config.policy == "autoaugment" else view

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from footage.data.config import AugmentConfig
 from footage.errors import StoreError
@@ -63,15 +63,6 @@ class Draw(NamedTuple):
     """Standard deviation of the blur in pixels of the view; 0 is no blur."""
 
 
-class Augmented(NamedTuple):
-    """Augmented views, and the part of the frame that each one shows."""
-
-    views: UInt8[np.ndarray, "... H W 3"]
-    """Pixels."""
-    crops: Float32[np.ndarray, "... 5"]
-    """Left, top, width and height as fractions of the frame; then 1 if flipped, else 0."""
-
-
 def augment(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator, config: AugmentConfig
 ) -> UInt8[np.ndarray, "H W 3"]:
@@ -83,17 +74,6 @@ def augment(
 def augment_jpeg(
     jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
-    """Make views of one frame, as `augment_encoded` does, but do not return their crops.
-
-    Raises:
-        StoreError: The bytes are not a complete image.
-    """
-    return augment_frame(jpeg, randoms, config).views
-
-
-def augment_frame(
-    jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
-) -> Augmented:
     """Make views of one frame, as `augment_encoded` does.
 
     Raises:
@@ -107,7 +87,7 @@ def augment_frame(
 
 def augment_encoded(
     encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
-) -> Augmented:
+) -> UInt8[np.ndarray, "A H W 3"]:
     """Make one view per generator from a single decode of an encoded image.
 
     If every crop has more pixels than needed, a JPEG is decoded at half its size or less, which is
@@ -124,8 +104,7 @@ def augment_encoded(
     views = np.empty((len(draws), config.size, config.size, 3), dtype=np.uint8)
     for view, full in zip(views, draws, strict=True):
         view[...] = render(image, _shrunk(full, vertical, horizontal), config.size)
-    crops = np.array([crop(each, height, width) for each in draws], dtype=np.float32)
-    return Augmented(views, crops)
+    return views
 
 
 def draw(height: int, width: int, random: np.random.Generator, config: AugmentConfig) -> Draw:
@@ -151,17 +130,6 @@ def draw(height: int, width: int, random: np.random.Generator, config: AugmentCo
         sigma=sigma * config.size / _REFERENCE_SIZE
         if numbers[9] < config.blur_probability
         else 0.0,
-    )
-
-
-def crop(choices: Draw, height: int, width: int) -> tuple[float, float, float, float, float]:
-    """Return the crop and flip of a draw for a frame of the given size; see `Augmented`."""
-    return (
-        choices.left / width,
-        choices.top / height,
-        choices.width / width,
-        choices.height / height,
-        float(choices.flip),
     )
 
 

@@ -6,7 +6,7 @@ The features before any head are what is trained, transferred and exported.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,56 +134,6 @@ class Backbone(nn.Module):
             images, indices=usable[-1:], norm=True, stop_early=True, intermediates_only=True
         )
         return found.permute(0, 2, 3, 1)  # type: ignore[no-any-return]
-
-    def features_and_map(
-        self, images: Images, max_stride: int, run: Callable[..., Any] | None = None
-    ) -> tuple[Features, Float[Tensor, "B E h w"]]:
-        """Compute pooled features and an intermediate feature map in one forward pass.
-
-        The map is the deepest one with a stride of at most `max_stride`. In a network with only one
-        stride, such as a ViT, it is the one at three quarters of the depth, without the final norm.
-
-        Args:
-            images: Normalised pixels.
-            max_stride: Maximum stride of the map in pixels.
-            run: The network's compiled `forward_intermediates`; None to run it uncompiled.
-
-        Raises:
-            ConfigError: The network has no such map.
-        """
-        place = self._map_place(max_stride)
-        run = run or self.network.forward_intermediates
-        last, (found,) = run(images, indices=[place])
-        return self.network.forward_head(last), found
-
-    def _map_place(self, max_stride: int) -> int:
-        strides = [each["reduction"] for each in getattr(self.network, "feature_info", ())]
-        usable = [place for place, stride in enumerate(strides) if stride <= max_stride]
-        has_maps = bool(strides) and hasattr(self.network, "forward_intermediates")
-        if not usable or not has_maps:
-            found = f"maps with strides {sorted(set(strides))}" if has_maps else "none"
-            raise ConfigError(
-                f"objective.equivariance needs a feature map with a stride of at most {max_stride}"
-                f" pixels, but {self.architecture} has {found}",
-                "raise objective.equivariance.max_stride, or use an architecture such as a ResNet"
-                " or a ViT",
-            )
-        if len(strides) > 1 and len(set(strides)) == 1:
-            usable = usable[: math.ceil(len(usable) * 3 / 4)]
-        return usable[-1]
-
-    def map_dim(self, max_stride: int) -> int:
-        """Return the number of channels of the map that `features_and_map` returns.
-
-        Raises:
-            ConfigError: The network has no such map.
-        """
-        was_training, size = self.training, self.preprocessing.size
-        image = torch.zeros(1, 3, size, size, device=next(self.parameters()).device)
-        with torch.no_grad():
-            _, found = self.eval().features_and_map(image, max_stride)
-        self.train(was_training)
-        return found.shape[1]
 
 
 def build(

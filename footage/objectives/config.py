@@ -8,7 +8,6 @@
     video        S           a future shot, against other videos      FutureConfig
     video        S           forward against backward                 OrderConfig
     teacher      V S F A     a frozen teacher's features of a view    TeacherConfig
-    equivariance F A         the relative crop of a shot's next view  EquivarianceConfig
     supervised   B           the classes of labelled images           SupervisedConfig
 
 A level with weight 0 is off: it has no parameters and is not computed.
@@ -195,37 +194,7 @@ class TeacherConfig:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EquivarianceConfig:
-    """Predict how the next view of a shot is cropped, from an intermediate feature map [ours].
-
-    The other levels make views agree, so features may discard the position and size of objects. For
-    this level, the feature map in the middle of the network must keep both.
-    """
-
-    weight: float = 0.0
-    """Weight of the level; 0 disables it."""
-
-    max_stride: int = 16
-    """Maximum stride of the feature map in pixels; the deepest such map is used. In networks with
-    only one stride, such as ViTs, the map at three quarters of the depth is used."""
-
-    embedding_dim: int = 64
-    """Width of the embedding of each cell of the feature map, which is pooled to 4 x 4 cells."""
-
-    hidden_dim: int = 256
-    """Width of the two hidden layers of the MLP, whose inputs are the cosine similarities between
-    the cells of two views."""
-
-    def __post_init__(self) -> None:
-        """Reject invalid values."""
-        sizes = ("max_stride", "embedding_dim", "hidden_dim")
-        check(self, where="equivariance", above_0=sizes)
-
-
-AnyLevelConfig = (
-    FrameShotConfig | FutureConfig | OrderConfig | TeacherConfig | EquivarianceConfig | LevelConfig
-)
+AnyLevelConfig = FrameShotConfig | FutureConfig | OrderConfig | TeacherConfig | LevelConfig
 """Settings of a level that needs no labels."""
 
 
@@ -247,9 +216,6 @@ class ObjectiveConfig:
 
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     """Teacher level: features of a frozen network."""
-
-    equivariance: EquivarianceConfig = field(default_factory=EquivarianceConfig)
-    """Equivariance level: relative crop of two views."""
 
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     """Supervised level: labelled images in addition to the videos."""
@@ -277,12 +243,6 @@ class ObjectiveConfig:
                 "set frame_shot.loss to exemplar, nce or vicreg and its positives to shot, or "
                 "frame.weight to 0",
             )
-        if self.equivariance.weight and self.rotates_views:
-            raise ConfigError(
-                f"objective.equivariance.weight = {self.equivariance.weight}, but objective."
-                "frame_shot.loss = rotation rotates the views, but the level needs upright ones",
-                "choose another frame_shot.loss, or set objective.equivariance.weight to 0",
-            )
 
     def unlabelled_levels(self) -> dict[str, AnyLevelConfig]:
         """The levels that need no labels, by field name, plugins last."""
@@ -293,7 +253,6 @@ class ObjectiveConfig:
             "future": self.future,
             "order": self.order,
             "teacher": self.teacher,
-            "equivariance": self.equivariance,
         }
         return own | dict(self.extra_levels)
 
@@ -341,13 +300,6 @@ class ObjectiveConfig:
                 f"objective.frame.weight = {self.frame.weight}, but with {views_per_frame} view "
                 "per frame there are no positive pairs",
                 "set sampling.views_per_frame to 2 or more, or objective.frame.weight to 0",
-            )
-        if self.equivariance.weight > 0 and frames_per_shot * views_per_frame < 2:
-            raise ConfigError(
-                f"objective.equivariance.weight = {self.equivariance.weight}, but with one view "
-                "per shot there are no pairs of views",
-                "set sampling.views_per_frame or sampling.frames_per_shot to 2 or more, or "
-                "objective.equivariance.weight to 0",
             )
         level = self.frame_shot
         if level.weight > 0 and not level.positives_of_a_view(frames_per_shot, views_per_frame):

@@ -46,13 +46,6 @@ class LevelInput(NamedTuple):
     rotations: Int[Tensor, "V S F A"] | None = None
     """Number of quarter rotations applied to each view of this rank."""
 
-    maps: Float[Tensor, "V S F A G D"] | None = None
-    """Cells of an intermediate feature map of this rank's views, for the equivariance level."""
-
-    crops: Float[Tensor, "V S F A 5"] | None = None
-    """Left, top, width and height of each view of this rank as fractions of its frame; then 1 if
-    flipped, else 0."""
-
 
 class ObjectiveInput(NamedTuple):
     """Output of the backbone for this rank's part of a batch; None for absent parts."""
@@ -71,12 +64,6 @@ class ObjectiveInput(NamedTuple):
 
     rotations: Int[Tensor, "V S F A"] | None = None
     """Rotations that `Objective.rotations` returned."""
-
-    maps: Float[Tensor, "V S F A G D"] | None = None
-    """Cells of an intermediate feature map of the views."""
-
-    crops: Float[Tensor, "V S F A 5"] | None = None
-    """Crop and flip of each view, as in `LevelInput`."""
 
     labelled: LabelledInput | None = None
     """Features and classes of labelled images."""

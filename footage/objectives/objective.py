@@ -7,7 +7,7 @@ under autocast. With several processes, each level sees the embeddings of all of
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from jaxtyping import Int
@@ -18,7 +18,6 @@ from footage.errors import PluginError
 from footage.models.heads import ShotPooling
 from footage.objectives.config import (
     AnyLevelConfig,
-    EquivarianceConfig,
     FrameShotConfig,
     FutureConfig,
     ObjectiveConfig,
@@ -28,7 +27,6 @@ from footage.objectives.config import (
 from footage.objectives.inputs import LevelInput, ObjectiveInput, Shape
 from footage.objectives.levels.base import Level, LevelConfig
 from footage.objectives.levels.distillation import DistillationLevel
-from footage.objectives.levels.equivariance import EquivarianceLevel
 from footage.objectives.levels.frame_shot import frame_shot_level
 from footage.objectives.levels.supervised import SupervisedLevel
 from footage.objectives.levels.teacher import TeacherLevel
@@ -40,15 +38,6 @@ from footage.seeding import generator
 from footage.shapes import Scalar
 
 
-class _Sizes(NamedTuple):
-    """Sizes of the inputs of levels, which are needed to build them."""
-
-    feature_dim: int
-    shots_per_video: int
-    teacher_dim: int
-    map_dim: int
-
-
 class Objective(nn.Module):
     """All active levels and their weighted sum.
 
@@ -58,7 +47,6 @@ class Objective(nn.Module):
         shots_per_video: S of the batches to come.
         num_classes: Classes of the labelled images; only the supervised level needs it.
         teacher_dim: Width of the frozen teacher's features; only the teacher level needs it.
-        map_dim: Channels of the intermediate feature map; only the equivariance level needs it.
         seed: Seed of the run, for the heads' initial weights and the levels' draws at each step.
 
     Raises:
@@ -73,7 +61,6 @@ class Objective(nn.Module):
         *,
         num_classes: int = 0,
         teacher_dim: int = 0,
-        map_dim: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -84,11 +71,10 @@ class Objective(nn.Module):
             pooling = config.pooling if config.has_video_level else "mean"
             self.pooling = ShotPooling(feature_dim, pooling)
         self.levels = nn.ModuleDict()
-        sizes = _Sizes(feature_dim, shots_per_video, teacher_dim, map_dim)
         for name, level in config.unlabelled_levels().items():
             if level.weight > 0:
                 with _own_draws(name, seed):
-                    self.levels[name] = _built(level, sizes)
+                    self.levels[name] = _built(level, feature_dim, shots_per_video, teacher_dim)
         self.supervised: SupervisedLevel | None = None
         if config.supervised.weight > 0:
             with _own_draws("supervised", seed):
@@ -171,8 +157,6 @@ class Objective(nn.Module):
                 None if inputs.frozen_teacher is None else _full_precision(inputs.frozen_teacher)
             ),
             rotations=inputs.rotations,
-            maps=None if inputs.maps is None else _full_precision(inputs.maps),
-            crops=inputs.crops,
         )
 
     def _levels(self) -> Iterator[tuple[Level, float]]:
@@ -186,12 +170,14 @@ def _value(level: Level, batch: LevelInput) -> Scalar:
     return checked_value(f"level {level.name!r}", level, lambda: level(batch))
 
 
-def _built(config: AnyLevelConfig, sizes: _Sizes) -> nn.Module:
+def _built(
+    config: AnyLevelConfig, feature_dim: int, shots_per_video: int, teacher_dim: int
+) -> nn.Module:
     """Build a level; check that of a plugin."""
     if not isinstance(config, LevelConfig):
-        return _build(config, sizes)
+        return _build(config, feature_dim, shots_per_video, teacher_dim)
     with plugin_errors(f"level {config.name!r} cannot be built", config):
-        level = _build(config, sizes)
+        level = _build(config, feature_dim, shots_per_video, teacher_dim)
     is_level = isinstance(level, nn.Module) and isinstance(getattr(level, "name", None), str)
     if not is_level or not callable(getattr(level, "chance", None)):
         raise PluginError(
@@ -202,8 +188,9 @@ def _built(config: AnyLevelConfig, sizes: _Sizes) -> nn.Module:
     return level
 
 
-def _build(config: AnyLevelConfig, sizes: _Sizes) -> nn.Module:
-    feature_dim, shots_per_video = sizes.feature_dim, sizes.shots_per_video
+def _build(
+    config: AnyLevelConfig, feature_dim: int, shots_per_video: int, teacher_dim: int
+) -> nn.Module:
     match config:
         case FrameShotConfig():
             return frame_shot_level(feature_dim, config)
@@ -212,9 +199,7 @@ def _build(config: AnyLevelConfig, sizes: _Sizes) -> nn.Module:
         case OrderConfig():
             return OrderLevel(feature_dim, config, shots_per_video)
         case TeacherConfig():
-            return TeacherLevel(feature_dim, config, sizes.teacher_dim)
-        case EquivarianceConfig():
-            return EquivarianceLevel(sizes.map_dim, config)
+            return TeacherLevel(feature_dim, config, teacher_dim)
         case _:
             return config.build(feature_dim, shots_per_video)
 

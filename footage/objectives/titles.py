@@ -18,7 +18,6 @@ _VIDEO: Final = {
     "future_mse": "future shots (regression)",
     "order": "shot order (cross-entropy)",
 }
-_FRAME: Final = {"equivariance": "equivariance (relative crop)"}
 _TEACHER: Final = {"cosine": "features (cosine)", "smooth_l1": "features (smooth L1)"}
 
 
@@ -37,7 +36,7 @@ def level_title(name: str) -> str:
     for registry in (LOSSES, LEVELS):
         if loss in registry:
             return f"{title}: {registry[loss].title}"
-    return f"{title}: {(_VIDEO | _FRAME | _TEACHER).get(loss) or _words(loss)}"
+    return f"{title}: {(_VIDEO | _TEACHER).get(loss) or _words(loss)}"
 
 
 def _words(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from footage.data.batches import BatchMaker, ImageStream, VideoStream
@@ -45,8 +45,6 @@ class Batch(NamedTuple):
     """Class indices of the images."""
     rows: ShotRows | None
     """Row in the store of each shot of the batch of all processes; None without views."""
-    crops: Float[Tensor, "V S F A 5"] | None = None
-    """Left, top, width and height of views as fractions of the frame; then 1 if flipped, else 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +154,6 @@ def _as_batches(maker: BatchMaker, workers: Workers, steps: range) -> Generator[
             images=_tensor(pixels.images),
             labels=_tensor(maker.labels(step)),
             rows=_tensor(maker.shots(step)),
-            crops=_tensor(pixels.crops),
         )
 
 
@@ -175,7 +172,6 @@ def _pinned_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
             views=_pinned(batch.views),
             images=_pinned(batch.images),
             labels=_pinned(batch.labels),
-            crops=_pinned(batch.crops),
         )
 
     with ThreadPoolExecutor(1) as thread:

@@ -144,35 +144,23 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_Shapes = list[tuple[str, tuple[int, ...]] | None]
-"""Data types and shapes of the arrays of a `Pixels`; None for absent arrays."""
-
-_ALIGNMENT = 8
-"""Each array starts at a multiple of this many bytes."""
+_Shapes = list[tuple[int, ...] | None]
+"""Shapes of the arrays of a `Pixels`; None for absent arrays."""
 
 
 def _opened(shapes: _Shapes, descriptor: int) -> Pixels:
     """Map a memory file to arrays; the memory is freed with the last of them."""
+    sizes = [0 if shape is None else int(np.prod(shape)) for shape in shapes]
     try:
-        memory = mmap.mmap(descriptor, max(os.fstat(descriptor).st_size, 1))
+        memory = mmap.mmap(descriptor, max(sum(sizes), 1))
     finally:
         os.close(descriptor)
-    arrays: list[np.ndarray | None] = []
-    start = 0
-    for described in shapes:
-        if described is None:
-            arrays.append(None)
-            continue
-        kind, shape = described
-        flat = np.frombuffer(memory, kind, int(np.prod(shape)), start)
-        arrays.append(flat.reshape(shape))
-        start += flat.nbytes + _padding(flat)
+    arrays, start = [], 0
+    for shape, size in zip(shapes, sizes, strict=True):
+        flat = np.frombuffer(memory, np.uint8, size, start)
+        arrays.append(None if shape is None else flat.reshape(shape))
+        start += size
     return Pixels(*arrays)
-
-
-def _padding(array: np.ndarray) -> int:
-    """Return the number of padding bytes between an array and the next one."""
-    return -array.nbytes % _ALIGNMENT
 
 
 # --- in the worker ------------------------------------------------------------------------------
@@ -199,7 +187,7 @@ def work(descriptor: int) -> None:
         except Exception:
             connection.send(traceback.format_exc())
         else:
-            connection.send(_shapes(pixels))
+            connection.send([None if part is None else part.shape for part in pixels])
             send_handle(connection, shared, 0)
             os.close(shared)
 
@@ -216,10 +204,6 @@ def _listen(connection: Connection, maker: BatchMaker, steps: "queue.SimpleQueue
             os._exit(1)
 
 
-def _shapes(pixels: Pixels) -> _Shapes:
-    return [None if part is None else (part.dtype.str, part.shape) for part in pixels]
-
-
 def _shared(pixels: Pixels) -> int:
     """Create a memory file with the bytes of all arrays.
 
@@ -231,7 +215,6 @@ def _shared(pixels: Pixels) -> int:
             for part in pixels:
                 if part is not None:
                     file.write(np.ascontiguousarray(part).reshape(-1).data)
-                    file.write(bytes(_padding(part)))
     except OSError as error:
         os.close(descriptor)
         raise MemoryError from error

@@ -1,6 +1,6 @@
 """The training module and its state: network, heads, optimiser and averaged weights.
 
-views  --rotated, where asked--> backbone ---> features, cells ---.
+views  --rotated, where asked--> backbone ---> features ----------.
    |                             teacher ----> its features -------+--> objective --> loss
    +---------------------> frozen teacher ---> its features -------|
 images ------------------------> backbone ---> image features ----'
@@ -22,7 +22,6 @@ from footage.models.config import Preprocessing
 from footage.models.frozen_teacher import FrozenTeacher
 from footage.models.preprocessing import normalise
 from footage.objectives.inputs import LabelledInput, ObjectiveInput
-from footage.objectives.levels.equivariance import pooled
 from footage.objectives.objective import Objective
 from footage.optim import optimizers
 from footage.optim.config import OptimizerConfig
@@ -36,12 +35,6 @@ from footage.training.micro_batches import in_micro_batches, kept_buffers
 
 TeacherFeatures = tuple[Float[Tensor, "N D"] | None, Float[Tensor, "N E"] | None]
 """Features of the teacher that is an average of the student, and of the frozen one."""
-
-StudentFeatures = tuple[
-    Float[Tensor, "N D"] | None, Float[Tensor, "N G E"] | None, Float[Tensor, "B D"] | None
-]
-"""Features of the views, cells of their feature maps if a level reads them, and features of the
-labelled images."""
 
 
 class TrainModule(nn.Module):
@@ -87,12 +80,7 @@ class TrainModule(nn.Module):
         if checkpointing:
             backbone.checkpoint_activations()
         self._recomputes = checkpointing or accumulate > 1
-        equivariance = objective.config.equivariance
-        self._map_stride = equivariance.max_stride if equivariance.weight else 0
         self._compiled = compiled(backbone) if compile else None
-        self._compiled_with_map = (
-            compiled(backbone, "forward_intermediates") if compile and self._map_stride else None
-        )
 
     def forward(self, batch: Batch) -> tuple[Scalar, dict[str, Tensor]]:
         """Return the loss of one batch, and the value of each level by name."""
@@ -100,7 +88,7 @@ class TrainModule(nn.Module):
         if batch.views is not None and self.objective.config.rotates_views:
             rotations = self._rotations(batch)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.bf16):
-            (teacher, frozen), (of_views, cells, of_images) = self._all_features(batch, rotations)
+            (teacher, frozen), of_views, of_images = self._all_features(batch, rotations)
         inputs = ObjectiveInput(
             features=_as_hierarchy(of_views, batch),
             rows=batch.rows,
@@ -108,8 +96,6 @@ class TrainModule(nn.Module):
             frozen_teacher=_as_hierarchy(frozen, batch),
             rotations=None if rotations is None else self._moved(rotations),
             labelled=_labelled(of_images, batch),
-            maps=_as_hierarchy(cells, batch),
-            crops=None if batch.crops is None else self._moved(batch.crops),
         )
         total, levels = self.objective(inputs, batch.step)
         return total, levels
@@ -142,13 +128,13 @@ class TrainModule(nn.Module):
 
     def _all_features(
         self, batch: Batch, rotations: Tensor | None
-    ) -> tuple[TeacherFeatures, StudentFeatures]:
-        """Return the features of the teachers and those of the student."""
+    ) -> tuple[TeacherFeatures, Float[Tensor, "N D"] | None, Float[Tensor, "B D"] | None]:
+        """Return the teachers' features of the views, and features of views and of images."""
         turns = None if rotations is None else rotations.flatten()
         if self.accumulate == 1:
             views, images = self._views(batch.views, turns), self._pixels(batch.images)
             frozen = self._frozen_features(batch.views, turns)
-            return (self._teacher_features(views), frozen), self._features(views, images)
+            return (self._teacher_features(views), frozen), *self._features(views, images)
         pixels = None if batch.views is None else batch.views.flatten(0, 3)
         parts = [None if pixels is None else self._moved(pixels), turns]
         labelled = None if batch.images is None else self._moved(batch.images)
@@ -159,13 +145,13 @@ class TrainModule(nn.Module):
             ),
             parts, self.accumulate, [self.teacher], gradient=False,
         )  # fmt: skip
-        of_views, cells, of_images = in_micro_batches(
+        of_views, of_images = in_micro_batches(
             lambda views, turns, images: self._features(
                 self._views(views, turns), self._pixels(images)
             ),
             [*parts, labelled], self.accumulate, [self.backbone],
         )  # fmt: skip
-        return (teacher, frozen), (of_views, cells, of_images)
+        return (teacher, frozen), of_views, of_images
 
     def _views(
         self,
@@ -205,28 +191,18 @@ class TrainModule(nn.Module):
 
     def _features(
         self, views: Float[Tensor, "N 3 H W"] | None, images: Images | None
-    ) -> StudentFeatures:
+    ) -> tuple[Float[Tensor, "N D"] | None, Features | None]:
         """Run one forward pass over both with joint statistics, else one pass each."""
         if views is not None and images is not None and self.statistics == "joint":
-            both, cells = self._student_with_cells(torch.cat([views, images]))
-            cells = None if cells is None else cells[: len(views)]
-            return both[: len(views)], cells, both[len(views) :]
+            both = self._student(torch.cat([views, images]))
+            return both[: len(views)], both[len(views) :]
         of_images = None if images is None else self._student(images)
-        of_views, cells = (None, None) if views is None else self._student_with_cells(views)
-        return of_views, cells, of_images
+        return None if views is None else self._student(views), of_images
 
     def _student(self, images: Images) -> Features:
         run = self._compiled or self.backbone
         features: Tensor = run(images)
         return features
-
-    def _student_with_cells(self, images: Images) -> tuple[Features, Float[Tensor, "B G E"] | None]:
-        if not self._map_stride:
-            return self._student(images), None
-        features, found = self.backbone.features_and_map(
-            images, self._map_stride, self._compiled_with_map
-        )
-        return features, pooled(found)
 
 
 def computes_in_bf16(device: torch.device) -> bool:
@@ -248,12 +224,10 @@ def rotated(images: Images, rotations: Int[Tensor, " B"]) -> Images:
     return turned
 
 
-def _as_hierarchy(
-    features: Float[Tensor, "N ..."] | None, batch: Batch
-) -> Float[Tensor, "V S F A ..."] | None:
+def _as_hierarchy(features: Features | None, batch: Batch) -> Float[Tensor, "V S F A D"] | None:
     if features is None or batch.views is None:
         return None
-    return features.view(*batch.views.shape[:4], *features.shape[1:])
+    return features.view(*batch.views.shape[:4], -1)
 
 
 def _labelled(features: Features | None, batch: Batch) -> LabelledInput | None:

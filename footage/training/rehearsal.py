@@ -162,7 +162,6 @@ def _part(batch: Batch, share: float, least_images: int, least_videos: int) -> B
             views=batch.views[:number],
             plan=BatchPlan(*(column[:number] for column in batch.plan)),
             rows=batch.rows[:number],
-            crops=None if batch.crops is None else batch.crops[:number],
         )
     return batch
 

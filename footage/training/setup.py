@@ -71,14 +71,12 @@ def first_state(config: TrainConfig, data: Data, device: torch.device) -> FirstS
         precision = "bf16" if computes_in_bf16(device) else "fp32"
     config = dataclasses.replace(config, backbone=network, precision=precision)
     teacher = _frozen_teacher(config)
-    level = config.objective.equivariance
     objective = Objective(
         backbone.feature_dim,
         config.objective,
         config.sampling.shots_per_video,
         num_classes=len(data.classes),
         teacher_dim=teacher.feature_dim if teacher else 0,
-        map_dim=backbone.map_dim(level.max_stride) if level.weight else 0,
         seed=config.seed,
     )
     load_heads(objective, initial.heads)

@@ -30,9 +30,8 @@ def test_nothing_that_matters_is_hidden():
     assert groups_without_effect(recipe("vivi-ex4-co-tiny")) == [
         "objective.frame",
         "objective.teacher",
-        "objective.equivariance",
     ]
-    levels = ["frame-shot", "frame", "future", "order", "teacher", "equivariance"]
+    levels = ["frame-shot", "frame", "future", "order", "teacher"]
     off = [*(f"objective.{level}" for level in levels), "sampling"]
     assert groups_without_effect(recipe("sup-tiny")) == off
 

@@ -222,19 +222,6 @@ def feature_smooth_l1(students, teachers):
     return mean(terms)
 
 
-def relative_crop(predictions, relations):
-    columns = list(zip(*relations.tolist(), strict=True))
-    scales = [math.sqrt(mean(x * x for x in column) + 1e-5) for column in columns[:4]]
-    terms = []
-    for guess, target in zip(predictions.tolist(), relations.tolist(), strict=True):
-        far = [abs(x - y / scale) for x, y, scale in zip(guess, target, scales, strict=False)]
-        offset_x, offset_y, width, height = (d**2 / 2 if d < 1 else d - 0.5 for d in far)
-        flip = 1 / (1 + math.exp(-guess[4]))
-        surprise = -math.log(flip if target[4] else 1 - flip)
-        terms.append((offset_x + offset_y) / 2 + (width + height) / 2 + surprise)
-    return mean(terms)
-
-
 def shot_order(logits, reversed):
     total = 0.0
     for logit, backward in zip(logits.tolist(), reversed.tolist(), strict=True):

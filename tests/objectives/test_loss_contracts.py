@@ -43,7 +43,7 @@ ONLY_PRODUCTS_COUNT = {"triplet", "exemplar", "multi_positive_nce", "future_shot
 ORDER_COUNTS = {"exemplar, hardness-sampled"}
 """Where a draw falls depends on the order of the candidates."""
 
-WITHOUT_GRADIENT = {"teachers", "centre", "draws", "relations"}
+WITHOUT_GRADIENT = {"teachers", "centre", "draws"}
 """Tensors of numbers that a loss only looks at."""
 
 THE_SAME_FOR_ALL = {"centre"}
@@ -76,7 +76,6 @@ def aligned(name, dtype=torch.float32, seed=0):
     per_shot = FRAMES * VIEWS
     targets = normalize(draw(VIDEOS * 2, DIMENSION), dim=1) * 2
     reversed = torch.arange(VIDEOS * 2) % 2 == 0
-    relations = torch.cat([draw(VIDEOS * 2, 4), reversed[:, None].double()], dim=1)
     labels = torch.arange(VIDEOS * 2) % 4
     makers = {
         "embeddings": lambda axes: embeddings.flatten(0, 3) if axes == "N D" else embeddings,
@@ -88,12 +87,7 @@ def aligned(name, dtype=torch.float32, seed=0):
         "students": lambda _: 0.2 * embeddings,
         "teachers": lambda _: 0.2 * embeddings + 0.02 * draw(*embeddings.shape),
         "centre": lambda _: 0.02 * draw(DIMENSION),
-        "predictions": lambda axes: (
-            relations * torch.tensor([1, 1, 1, 1, 4]) - torch.tensor([0, 0, 0, 0, 2])
-            if axes == "N 5"
-            else targets + 0.2 * draw(*targets.shape)
-        ),
-        "relations": lambda _: relations,
+        "predictions": lambda _: targets + 0.2 * draw(*targets.shape),
         "targets": lambda _: targets,
         "reversed": lambda _: reversed,
         "labels": lambda _: labels,
@@ -274,8 +268,8 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
     megabytes = peak_megabytes(name, 4096, 1000)
-    # two losses have a few numbers per video or pair; the others have a thousand, and gradients
-    assert (0 if name in ("shot_order", "relative_crop") else 10) <= megabytes < 2000
+    # shot order has one number a video, the others a thousand of them and their gradient
+    assert (0 if name == "shot_order" else 10) <= megabytes < 2000
 
 
 def test_every_loss_names_its_formula_and_source():

@@ -173,17 +173,6 @@ def test_a_constant_prediction_of_a_teacher_is_worth_nothing():
         FUNCTIONS["feature_cosine"](zero[:1, :1, :1, :1], teachers[:1, :1, :1, :1])
 
 
-def test_relative_crop_equals_its_twin():
-    generator = torch.Generator().manual_seed(7)
-    predictions = 2 * torch.randn(9, 5, generator=generator)
-    flips = torch.rand(9, 1, generator=generator).round()
-    scales = torch.tensor([0.1, 0.2, 1.0, 3.0])
-    relations = torch.cat([scales * torch.randn(9, 4, generator=generator), flips], dim=1)
-    expected = twins.relative_crop(predictions, relations)
-    found = FUNCTIONS["relative_crop"](predictions, relations).item()
-    assert found == pytest.approx(expected, abs=1e-5)
-
-
 def test_shot_order_equals_its_twin():
     generator = torch.Generator().manual_seed(6)
     logits = 3 * torch.randn(9, generator=generator)

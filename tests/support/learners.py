@@ -15,7 +15,6 @@ from footage.objectives.objective import Objective
 from footage.recipes.methods import recipe
 from footage.training.loader import Batch
 from footage.training.module import TrainModule
-from tests.support.objectives import crops
 
 SIZE, CLASSES, IMAGES = 32, 3, 8
 
@@ -38,7 +37,6 @@ def learner(config, *, accumulate=1, backbone=None, double=True):
     objective = Objective(
         backbone.feature_dim, config.objective, config.sampling.shots_per_video,
         num_classes=CLASSES, teacher_dim=teacher.feature_dim if teacher else 0,
-        map_dim=backbone.map_dim(stride) if (stride := map_stride(config)) else 0,
     )  # fmt: skip
     whole = TrainModule(
         backbone, objective, bf16=False, statistics=config.labelled.statistics,
@@ -50,15 +48,7 @@ def learner(config, *, accumulate=1, backbone=None, double=True):
         for network in networks:
             if network is not None:
                 network.register_forward_pre_hook(lambda _, given: (given[0].double(),))
-        of_doubles = whole.backbone.features_and_map
-        whole.backbone.features_and_map = lambda images, *given: of_doubles(images.double(), *given)
     return whole
-
-
-def map_stride(config):
-    """Largest stride of the feature map that a level reads; 0 without one."""
-    level = config.objective.equivariance
-    return level.max_stride if level.weight else 0
 
 
 def frozen_teacher(architecture="test_resnet"):
@@ -83,8 +73,7 @@ def batch(config, seed=0):
     if config.objective.supervised.weight:
         images = torch.randint(0, 256, (IMAGES, SIZE, SIZE, 3), **draw)[rank::world]
         labels = (torch.arange(IMAGES) % CLASSES)[rank::world]
-    shown = None if views is None else crops(shape)[rank::world]
-    return Batch(3, views, plan, images, labels, whole_rows, shown)
+    return Batch(3, views, plan, images, labels, whole_rows)
 
 
 def gradients(whole):

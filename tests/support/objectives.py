@@ -1,13 +1,11 @@
 """Small objectives with every choice of every level, and what they are shown."""
 
 import dataclasses
-import math
 
 import torch
 
 from footage import distributed
 from footage.objectives.config import (
-    EquivarianceConfig,
     FrameConfig,
     FrameShotConfig,
     FutureConfig,
@@ -27,7 +25,7 @@ from footage.objectives.objective import Objective
 V, S, F, A, D = 4, 4, 2, 2, 10
 SHAPE = (V, S, F, A)
 CLASSES, IMAGES = 3, 8
-TEACHER_D, MAP_D = 7, 12
+TEACHER_D = 7
 SMALL = ObjectiveConfig(
     frame_shot=FrameShotConfig(embedding_dim=8, weight=1.0),
     future=FutureConfig(embedding_dim=6, hidden_dim=5, weight=0.5),
@@ -65,44 +63,18 @@ CONFIGS = {
     "teacher, regression": dataclasses.replace(
         SMALL, teacher=TeacherConfig(weight=0.5, loss="smooth_l1", projection="linear")
     ),
-    "equivariance": dataclasses.replace(
-        SMALL, equivariance=EquivarianceConfig(weight=0.5, embedding_dim=8, hidden_dim=16)
-    ),
     "co-training": dataclasses.replace(SMALL, supervised=SupervisedConfig(weight=2.0)),
 }
 """Every choice of every level, at least once."""
 
 
 def objective(config=SMALL, dtype=torch.float32, seed=7):
-    sizes = {"num_classes": CLASSES, "teacher_dim": TEACHER_D, "map_dim": MAP_D}
-    return Objective(D, config, S, **sizes, seed=seed).to(dtype)
+    return Objective(D, config, S, num_classes=CLASSES, teacher_dim=TEACHER_D, seed=seed).to(dtype)
 
 
 def features(dtype=torch.float32, videos=V, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(videos, S, F, A, D, generator=generator, dtype=dtype)
-
-
-def crops(shape=SHAPE, seed=5):
-    """Crops of at least half the width and height, about half of them flipped."""
-    draws = torch.rand(*shape, 5, generator=torch.Generator().manual_seed(seed))
-    sizes = 0.5 + draws[..., 2:4] / 2
-    return torch.cat([draws[..., :2] * (1 - sizes), sizes, draws[..., 4:].round()], dim=-1)
-
-
-def maps_of(crops, dtype=torch.float32):
-    """Feature maps of the views of one image, made of waves, so that no two positions are alike."""
-    centres = (torch.arange(4) + 0.5) / 4
-    rows, columns = torch.meshgrid(centres, centres, indexing="ij")
-    left, top, width, height, flipped = (each.unsqueeze(-1) for each in crops.unbind(-1))
-    across = torch.where(flipped > 0, 1 - columns.flatten(), columns.flatten())
-    places = torch.stack([left + width * across, top + height * rows.flatten()], dim=-1)
-    generator = torch.Generator().manual_seed(6)
-    waves = 3 * torch.randn(2, MAP_D, generator=generator)
-    phases = torch.rand(MAP_D, generator=generator)
-    # Not a matrix product, whose result would depend on autocast.
-    turns = (places.unsqueeze(-1) * waves).sum(dim=-2) + phases
-    return (2 * math.pi * turns).cos().to(dtype)
 
 
 ROWS = torch.arange(V * S).view(V, S)
@@ -118,7 +90,6 @@ def inputs(whole, values=None, rows=ROWS, step=3):
     of_frozen = features(values.dtype, seed=4)[rank::world, ..., :TEACHER_D]
     images = features(values.dtype, seed=3).flatten(0, 3)[:IMAGES]
     labels = torch.arange(IMAGES) % CLASSES
-    shown = crops(seed=step)[rank::world]
     return ObjectiveInput(
         features=values,
         rows=rows,
@@ -126,8 +97,6 @@ def inputs(whole, values=None, rows=ROWS, step=3):
         frozen_teacher=of_frozen if whole.config.teacher.weight else None,
         rotations=rotations if whole.config.rotates_views else None,
         labelled=LabelledInput(images[rank::world], labels[rank::world]),
-        maps=maps_of(shown, values.dtype) if whole.config.equivariance.weight else None,
-        crops=shown,
     )
 
 

@@ -10,7 +10,7 @@ from footage.data.batches import ImageStream, VideoStream, load_views
 from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.data.image_sampler import ImageSampler
 from footage.data.sampling import BatchSampler, shot_table
-from footage.data.views import augment_jpeg, decode, draw
+from footage.data.views import augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.dataset import open_images
 from footage.models.preprocessing import normalise
@@ -64,7 +64,6 @@ def same(one, other):
     return len(one) == len(other) and all(
         a.step == b.step
         and torch.equal(a.views, b.views)
-        and torch.equal(a.crops, b.crops)
         and all((x == y).all() for x, y in zip(a.plan, b.plan, strict=True))
         for a, b in zip(one, other, strict=True)
     )
@@ -107,7 +106,6 @@ def test_two_processes_share_one_global_batch(tiny_store):
     for rank in range(2):
         for part, batch in zip(loaded(tiny_store, rank=rank, world=2), whole, strict=True):
             assert torch.equal(part.views, batch.views[rank::2])
-            assert torch.equal(part.crops, batch.crops[rank::2])
             assert (part.plan.videos == batch.plan.videos[rank::2]).all()
 
 
@@ -131,20 +129,6 @@ def test_each_view_shows_the_frame_that_the_plan_names(tiny_store):
             tiny_store.frames_of_shot(row)[frame].jpeg, [generator(*key) for key in keys], AUGMENT
         )
         assert (batch.views[v, s, f].numpy() == expected).all()
-
-
-def test_each_crop_is_the_part_of_the_frame_that_its_view_shows(tiny_store):
-    batch = loaded(tiny_store, range(7, 8), workers=1)[0]
-    assert batch.crops.dtype == torch.float32
-    for v, s, f, a in np.ndindex(*batch.crops.shape[:4]):
-        row, frame = int(batch.plan.shots[v, s]), int(batch.plan.frames[v, s, f])
-        height, width, _ = decode(tiny_store.frames_of_shot(row)[frame].jpeg, 10**6).shape
-        random = generator("augment", 0, 7, batch.plan.videos[v], s, f, a)
-        drawn = draw(height, width, random, AUGMENT)
-        left, top, across, down, flipped = batch.crops[v, s, f, a].tolist()
-        assert (left * width, top * height) == pytest.approx((drawn.left, drawn.top), abs=1e-3)
-        assert (across * width, down * height) == pytest.approx((drawn.width, drawn.height))
-        assert flipped == drawn.flip
 
 
 def test_a_frame_that_repeats_comes_in_other_views(tiny_store):
@@ -286,7 +270,7 @@ def test_page_locked_batches_are_the_same(tiny_store, workers):
 
 def test_a_plan_can_be_loaded_without_a_loader(tiny_store):
     plan = sampler_of(tiny_store).plan(0)
-    views = load_views(tiny_store, plan, AUGMENT, 2, (0, 0)).views
+    views = load_views(tiny_store, plan, AUGMENT, 2, (0, 0))
     assert torch.equal(torch.from_numpy(views), loaded(tiny_store, range(1))[0].views)
 
 
@@ -294,7 +278,7 @@ def test_the_frames_of_a_shot_share_their_draws_on_request(tiny_store):
     plan = sampler_of(tiny_store).plan(0)
     still = plan._replace(frames=np.repeat(plan.frames[..., :1], plan.frames.shape[-1], axis=-1))
     own, shared = (
-        load_views(tiny_store, still, dataclasses.replace(AUGMENT, draw_per=per), 2, (0, 0)).views
+        load_views(tiny_store, still, dataclasses.replace(AUGMENT, draw_per=per), 2, (0, 0))
         for per in ("frame", "shot")
     )
     assert np.array_equal(own[:, :, 0], shared[:, :, 0])
