@@ -8,9 +8,9 @@ r"""Do hours of videos of one world improve a good pretrained network for that w
 
 EfficientNet-Lite0 pretrained on ImageNet, written to the working folder by
 `benchmarks/reference_weights.py`, is adapted to gameplay by the recipe `vivi-ex4-adapt` at the tiny
-scale. Two controls, `ex-frame` and `frames-as-images`, have the same settings but do not use shots
-and videos. Each arm runs with three learning rates for 200 steps (12,800 views) and keeps the
-weights that early stopping selects.
+scale, with and without shared draws (`interventions.py`). Two controls, `ex-frame` and
+`frames-as-images`, have the same settings but do not use shots and videos. Each arm runs with three
+learning rates for 200 steps (12,800 views) and keeps the weights that early stopping selects.
 """
 
 from experiments.compare import main
@@ -22,6 +22,7 @@ ADAPTED = (
     f"vivi-ex4-adapt-tiny:vivi-ex4, adapted:{batch(16, 2, 2)}",
     f"ex-frame-adapt-tiny:frames-as-images, adapted:{batch(16, 2, 1, 2)},{SHUFFLED}",
     f"ex-frame-adapt-tiny:ex-frame, adapted:{batch(16, 2, 1, 2)}",
+    f"vivi-ex4-adapt-tiny:vivi-ex4, adapted, shared draws:{batch(16, 2, 2)},augment.draw_per=shot",
 )
 COMMON = "init=efficientnet-lite0.safetensors,compute.workers=1,compute.threads=1,precision=fp32"
 

@@ -5,8 +5,8 @@ r"""Summarise results of `video_tasks.py`, `interventions.py` or `adapted_gamepl
 
 The first table has one row per arm, with the measures preregistered in `notebook.md`: means over
 seeds, in percent. A star marks the learning rate of each recipe that is best on the validation
-splits of seed 0. The second table compares each recipe at its best rate with each control, seed by
-seed.
+splits of seed 0. The second table compares each recipe at its best rate with each control, and with
+the same recipe without its last change, seed by seed.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def table(scores: Scores) -> str:
 
 
 def comparisons(scores: Scores, names: Sequence[str]) -> str:
-    """Format the lead of each recipe over the original weights and over each control."""
+    """Format the lead of each recipe over the original weights, each control, and no change."""
     best = scores.best()
     text = _row("", "seeds", *names) + _row("---", *["---:"] * (1 + len(names)))
     controls = {recipe for recipe in best if recipe.partition(",")[0] in CONTROLS}
@@ -144,6 +144,9 @@ def comparisons(scores: Scores, names: Sequence[str]) -> str:
         seeds = scores.arms[label]
         others = {control: scores.arms[best[control]] for control in controls if recipe != control}
         shown = {} if recipe in controls else dict(sorted(others.items()))
+        unchanged = recipe.rpartition(", ")[0]
+        if unchanged in best:
+            shown[unchanged] = scores.arms[best[unchanged]]
         if original:
             shown = {"original": dict.fromkeys(seeds, original), **shown}
         for other, theirs in shown.items():

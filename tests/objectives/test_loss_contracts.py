@@ -268,7 +268,7 @@ def test_two_processes_find_the_value_and_gradient_of_one(name, ranks):
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_4096_embeddings_of_8_per_identity_need_less_than_2_gigabytes(name):
     megabytes = peak_megabytes(name, 4096, 1000)
-    # shot order has one number a video, the others a thousand of them and their gradient
+    # Shot order has one number per video; the others have a thousand, and gradients.
     assert (0 if name == "shot_order" else 10) <= megabytes < 2000
 
 
