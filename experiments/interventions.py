@@ -53,9 +53,20 @@ SCREENED = tuple(
     # The frame level uses the loss of the shot level, which shot classes replace.
     if not (change == "shot classes" and each.startswith("vivi-full"))
 )
-PASSED = tuple(arm(SHIPPED[1], "shared draws", rate) for rate in (0.001, 0.01))
-"""Further learning rates of the change that passed the screening."""
-ARMS = (*SCREENED, *PASSED)
+FRAME_EXEMPLARS = "objective.frame.weight=0,objective.frame_shot.positives=frame"
+FULL_WITH_CLASSES = rates(
+    f"{SHIPPED[0].replace(':vivi-full:', ':vivi-full, shot classes:')},{FRAME_EXEMPLARS},"
+    f"{CHANGES['shot classes'].partition(',')[2]}",
+    (RATE,),
+)
+"""`vivi-full` with exemplars for frames, as before, and classes for shots."""
+PASSED = tuple(
+    arm(SHIPPED[1], change, rate)
+    for change in ("shared draws", "shot classes")
+    for rate in (0.001, 0.01)
+)
+"""Further learning rates of the changes that passed the screening."""
+ARMS = (*SCREENED, *FULL_WITH_CLASSES, *PASSED)
 
 if __name__ == "__main__":
     shot_classes.register()
