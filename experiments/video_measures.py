@@ -1,6 +1,7 @@
 r"""Summarise results of `video_tasks.py`, `interventions.py` or `adapted_gameplay.py`.
 
     python -m experiments.video_measures RESULTS.jsonl
+    python -m experiments.video_measures RESULTS.jsonl CHANGES.jsonl
     python -m experiments.video_measures ADAPTED.jsonl --by in-domain
 
 The first table has one row per arm, with the measures preregistered in `notebook.md`: means over
@@ -11,7 +12,7 @@ the same recipe without its last change, seed by seed.
 
 import argparse
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,11 @@ CHOSEN_BY: dict[str, tuple[str, ...]] = {
     "in-domain": FIVE["in-domain"],
 }
 """Groups of validation splits by which learning rates are chosen, with equal weights."""
+
+
+def recipe_of(label: str) -> str:
+    """Return the label of an arm without its learning rate."""
+    return label.partition(RATE)[0]
 
 
 class Score(NamedTuple):
@@ -90,6 +96,8 @@ class Scores(NamedTuple):
     arms: dict[str, dict[int, Score]]
     baselines: dict[str, Score]
     """Measures of each baseline, from the first line."""
+    originals: dict[int, Score]
+    """Measures of the original weights by seed, which determines the held-out videos."""
 
     def values(self, label: str, part: str) -> dict[int, float]:
         """Return a measure of an arm by seed."""
@@ -99,7 +107,7 @@ class Scores(NamedTuple):
         """Return the label of each recipe with the best validation result of its first seed."""
         found: dict[str, str] = {}
         for label in self.arms:
-            recipe = label.partition(RATE)[0]
+            recipe = recipe_of(label)
             if recipe not in found or self._chosen(label) > self._chosen(found[recipe]):
                 found[recipe] = label
         return found
@@ -109,46 +117,55 @@ class Scores(NamedTuple):
         return seeds[min(seeds)].validation or 0.0
 
 
-def read(path: Path, by: Sequence[str] = tuple(CHOSEN_BY)) -> Scores:
+def read(*paths: Path, by: Sequence[str] = tuple(CHOSEN_BY)) -> Scores:
     """Read results; the groups of validation splits in `by` decide the learning rates."""
-    lines = read_lines(path)
+    lines = [line for path in paths for line in read_lines(path)]
     arms: dict[str, dict[int, Score]] = {}
     for line in lines:
         arms.setdefault(line["label"], {})[line["seed"]] = score(line, by=by)
     baselines = {name: score(lines[0], name) for name in BASELINES}
-    return Scores(arms, {name: one for name, one in baselines.items() if one.parts})
+    originals = {line["seed"]: score(line, "original") for line in reversed(lines)}
+    return Scores(arms, {name: one for name, one in baselines.items() if one.parts}, originals)
 
 
-def table(scores: Scores) -> str:
-    """Format the measures of all arms, and the comparisons, as Markdown."""
+def table(scores: Scores, recipes: Collection[str] = ()) -> str:
+    """Format the measures of the arms, and the comparisons, as Markdown.
+
+    Args:
+        scores: The results.
+        recipes: Recipes to show, with all of their learning rates; all if empty.
+    """
     names = list(next(iter(next(iter(scores.arms.values())).values())).parts)
     best = set(scores.best().values())
     text = _row("", "seeds", "validation", *names) + _row("---", *["---:"] * (2 + len(names)))
     for name, one in scores.baselines.items():
         text += _row(name, "", "", *(_shown(one.parts.get(part)) for part in names))
     for label, seeds in scores.arms.items():
+        if recipes and recipe_of(label) not in recipes:
+            continue
         first = seeds[min(seeds)].validation
         means = [statistics.mean(scores.values(label, part).values()) for part in names]
         star = " *" if label in best else ""
         text += _row(label + star, str(len(seeds)), _shown(first), *map(_shown, means))
-    return text + "\n" + comparisons(scores, names)
+    return text + "\n" + comparisons(scores, names, recipes)
 
 
-def comparisons(scores: Scores, names: Sequence[str]) -> str:
+def comparisons(scores: Scores, names: Sequence[str], recipes: Collection[str] = ()) -> str:
     """Format the lead of each recipe over the original weights, each control, and no change."""
     best = scores.best()
     text = _row("", "seeds", *names) + _row("---", *["---:"] * (1 + len(names)))
     controls = {recipe for recipe in best if recipe.partition(",")[0] in CONTROLS}
-    original = scores.baselines.get("original")
     for recipe, label in best.items():
+        if recipes and recipe not in recipes:
+            continue
         seeds = scores.arms[label]
         others = {control: scores.arms[best[control]] for control in controls if recipe != control}
         shown = {} if recipe in controls else dict(sorted(others.items()))
         unchanged = recipe.rpartition(", ")[0]
         if unchanged in best:
             shown[unchanged] = scores.arms[best[unchanged]]
-        if original:
-            shown = {"original": dict.fromkeys(seeds, original), **shown}
+        if "original" in scores.baselines:
+            shown = {"original": scores.originals, **shown}
         for other, theirs in shown.items():
             text += _lead(f"{recipe} - {other}", seeds, theirs, names)
     return text
@@ -178,7 +195,7 @@ def _shown(value: float | None) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument(
         "--by",
         nargs="+",
@@ -187,7 +204,7 @@ def main() -> None:
         help="groups of validation splits",
     )
     options = parser.parse_args()
-    print(table(read(options.results, options.by)), end="")
+    print(table(read(*options.results, by=options.by)), end="")
 
 
 if __name__ == "__main__":

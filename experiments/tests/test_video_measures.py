@@ -75,3 +75,9 @@ def test_adapted_weights_are_compared_with_the_original_ones(tmp_path):
         found["original"] = found.pop("untrained")
     leads = table(read(written(tmp_path, adapted))).split("\n\n")[1]
     assert "| vivi-ex4, adapted - original | 1 | +20.0 | +20.0 | +20.0 | +52.0 |" in leads
+    other = json.loads(json.dumps(adapted)) | {"seed": 1}
+    for measure in SEARCH:  # in other held-out videos
+        other["test"][measure]["original"] = 30.0
+    leads = table(read(written(tmp_path, adapted, other))).split("\n\n")[1]
+    assert "| vivi-ex4, adapted - original | 2 | +20.0 ± 0.0 |" in leads
+    assert "| +42.0 ± 10.0 |" in leads
