@@ -1,8 +1,9 @@
 """Draw docs/images/tradeoff.svg for docs/background/results.md; `python -m docs.generate` calls it.
 
 It plots search in held-out videos against accuracy on labelled images. Each line connects the
-learning rates of a recipe or control, which are written next to the points. All points are from the
-same seed, because the held-out videos depend on it, and only that seed was run at all rates.
+learning rates of a recipe, of a changed recipe or of a control; they are written next to the
+points. All points are from the same seed, because the held-out videos depend on it, and only that
+seed was run at all rates.
 """
 
 import hashlib
@@ -14,10 +15,12 @@ from matplotlib.figure import Figure
 
 from experiments.dots import CONTROLS, GRID, INK, STYLE
 from experiments.results_page import EXPERIMENTS, RESULTS
-from experiments.video_measures import RATE, Scores, read
+from experiments.video_measures import RATE, Scores, read, recipe_of
 
 PATH = Path(__file__).parents[1] / "docs" / "images" / "tradeoff.svg"
-COLOURS = {"vivi-ex4": INK, "vivi-full": "#009e73"} | CONTROLS
+CHANGES = {"vivi-ex4, shared draws": "#cc79a7", "vivi-ex4, shot classes": "#e69f00"}
+"""The changes that passed the screening of `interventions.py`."""
+COLOURS = {"vivi-ex4": INK, "vivi-full": "#009e73"} | CHANGES | CONTROLS
 AXES = {
     "13 tasks": "linear probe accuracy, mean of 13 labelled tasks (%)",
     "search": "retrieval in held-out videos, mean of 2 measures (%)",
@@ -60,10 +63,10 @@ def digest() -> str:
 
 def lines() -> dict[str, list[Point]]:
     """Return the points of each recipe and control, in the order of their learning rates."""
-    (name,) = EXPERIMENTS["video_tasks"].files
-    scores = read(RESULTS / name)
+    changed = EXPERIMENTS["interventions"]
+    scores = read(*(RESULTS / name for name in (*changed.references, *changed.files)))
     return {
-        recipe: sorted(_point(scores, label) for label in scores.arms if _recipe(label) == recipe)
+        recipe: sorted(_point(scores, label) for label in scores.arms if recipe_of(label) == recipe)
         for recipe in COLOURS
     }
 
@@ -71,7 +74,3 @@ def lines() -> dict[str, list[Point]]:
 def _point(scores: Scores, label: str) -> Point:
     across, up = (scores.values(label, part)[SEED] for part in AXES)
     return float(label.partition(RATE)[2] or 0.001), across, up
-
-
-def _recipe(label: str) -> str:
-    return label.partition(RATE)[0]

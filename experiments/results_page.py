@@ -49,6 +49,8 @@ class Experiment(NamedTuple):
     """Protocol of the labelled tasks; `linear` also shows kNN and retrievals."""
     seeds: tuple[int, ...] = ()
     """Seeds to show; all if empty."""
+    references: tuple[str, ...] = ()
+    """Results of other arms, which measures are compared with but which are not shown."""
 
 
 AGAIN = ("vivi-ex4", "frames-as-images", "ex-frame")
@@ -142,6 +144,9 @@ EXPERIMENTS = {
         ("LightlyTrain SimCLR", "LightlyTrain DINO", "vivi-ex4", "frames-as-images"),
     ),
     "video_tasks": Experiment(("video-tasks.jsonl",), "vivi-ex4"),
+    "interventions": Experiment(
+        ("interventions.jsonl",), "vivi-ex4", references=("video-tasks.jsonl",)
+    ),
 }
 
 
@@ -277,8 +282,11 @@ def tuned(experiment: Experiment) -> str:
 
 def measures(experiment: Experiment) -> str:
     """Format the measures of tasks where videos should help, and the comparisons."""
-    (name,) = experiment.files
-    return video_measures.table(video_measures.read(RESULTS / name)).rstrip("\n")
+    paths, references = (
+        [RESULTS / name for name in names] for names in (experiment.files, experiment.references)
+    )
+    recipes = {video_measures.recipe_of(label) for label in video_measures.read(*paths).arms}
+    return video_measures.table(video_measures.read(*references, *paths), recipes).rstrip("\n")
 
 
 def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:

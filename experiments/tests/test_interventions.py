@@ -1,14 +1,18 @@
 """Changes one at a time, and pretrained weights adapted to gameplay."""
 
+import statistics
 from math import log
+from pathlib import Path
 
 import pytest
 import torch
 
 from experiments import adapted_gameplay, interventions, shot_classes, video_tasks
 from experiments.compare import check_views, read_arm, read_settings
+from experiments.compare_table import difference
+from experiments.results_page import RESULTS
 from experiments.shot_classes import ShotClassesLevel
-from experiments.video_measures import RATE
+from experiments.video_measures import RATE, read
 from footage.errors import ConfigError
 from footage.objectives.inputs import LevelInput
 from tests.support.plugins import forget_at_end
@@ -63,3 +67,16 @@ def test_views_of_a_shot_have_its_class():
 def test_a_store_with_more_shots_is_refused():
     with pytest.raises(ConfigError, match="more than 4 shots"):
         ShotClassesLevel(8, 4)(batch(torch.zeros(1, 1, 1, 1, 8), torch.tensor([[4]])))
+
+
+@pytest.mark.parametrize("recipe", ["vivi-ex4", "ex-frame", "frames-as-images"])
+def test_the_guide_has_the_numbers_of_the_adapted_weights(recipe):
+    scores = read(RESULTS / "adapted-gameplay.jsonl", by=["in-domain"])
+    label = scores.best()[f"{recipe}, adapted"]
+    cells = [label.partition(RATE)[2] or "0.0001"]
+    for part in ("in-domain", "search", "instances"):
+        ours = scores.values(label, part)
+        original = {seed: scores.originals[seed].parts[part] for seed in ours}
+        cells += [f"{statistics.mean(ours.values()):.1f}", difference(ours, original)]
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "adapt.md"
+    assert f" | {' | '.join(cells)} |\n" in guide.read_text("utf-8")

@@ -136,8 +136,8 @@ def advice(
         if math.isclose(value, chance[name], rel_tol=CHANCE_MARGIN, abs_tol=CHANCE_MARGIN):
             found.append(
                 f"level {name} is at chance ({value:.3f}, chance {chance[name]:.3f}): it has "
-                "learned nothing yet; more steps, a lower learning rate, more weight or more varied "
-                "videos may help"
+                "learned nothing yet; more steps, a lower learning rate, more weight or more "
+                "varied videos may help"
             )
     return found
 
