@@ -70,11 +70,13 @@ FULL_WITH_CLASSES = rates(
     (RATE,),
 )
 """`vivi-full` with exemplars for frames, as before, and classes for shots."""
-PASSED = tuple(
-    arm(SHIPPED[1], change, rate)
-    for change in ("shared draws", "shot classes")
-    for rate in (0.001, 0.01)
-) + (arm(SHIPPED[1], "shot classes and shared draws", 0.01),)
+PASSED = (
+    arm(SHIPPED[1], "shared draws", 0.001),
+    arm(SHIPPED[1], "shared draws", 0.01),
+    arm(SHIPPED[1], "shot classes", 0.001),
+    arm(SHIPPED[1], "shot classes", 0.01),
+    arm(SHIPPED[1], "shot classes and shared draws", 0.01),
+)
 """Further learning rates of the changes that passed the screening."""
 ARMS = (*SCREENED, *FULL_WITH_CLASSES, *PASSED)
 
