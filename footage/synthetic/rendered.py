@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from footage.errors import ConfigError, FootageError
+from footage.io import files
 from footage.io.documents import Document
 from footage.seeding import generator
 from footage.synthetic.encoding import encode_video
@@ -70,6 +71,7 @@ def render_clips(
 
     Raises:
         ConfigError: The number of videos or their length is out of range.
+        BusyError: Another process is rendering into the folder.
     """
     if num_videos < 1:
         raise ConfigError(f"num_videos must be at least 1, got {num_videos}")
@@ -79,7 +81,6 @@ def render_clips(
             f"got {shortest_seconds}"
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "num_videos": num_videos,
         "seed": seed,
@@ -90,13 +91,14 @@ def render_clips(
     if is_complete(folder, settings, paths):
         return paths
     place = functools.cache(lambda number: film_place(generator("film place", seed, number)))
-    videos = []
-    for number, path in enumerate(paths):
-        random = generator("film", seed, number)
-        seconds = float(random.uniform(shortest_seconds, longest_seconds))
-        at = place(int(random.integers(NUM_PLACES)))
-        videos.append({"file": path.name, **_render(path, random, at, seconds)})
-    TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
+    with files.exclusive(folder / ".lock", folder):
+        videos = []
+        for number, path in enumerate(paths):
+            random = generator("film", seed, number)
+            seconds = float(random.uniform(shortest_seconds, longest_seconds))
+            at = place(int(random.integers(NUM_PLACES)))
+            videos.append({"file": path.name, **_render(path, random, at, seconds)})
+        TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
     return paths
 
 

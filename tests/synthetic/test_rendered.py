@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from footage.errors import ConfigError, FootageError
+from footage.errors import BusyError, ConfigError, FootageError
+from footage.io.files import exclusive
 from footage.synthetic.art import SHAPES, TEXTURES
 from footage.synthetic.rendered import NUM_SHOTS, TRUTH, render_clips
 from tests.support.mutations import bit_flips, mutations
@@ -107,6 +108,13 @@ def test_rendering_twice_leaves_finished_videos_alone(tmp_path):
     render_clips(tmp_path, **settings)
     assert path.stat().st_mtime_ns != before
     assert json.loads((tmp_path / "truth.json").read_text())["videos"]
+
+
+def test_a_second_process_does_not_render_into_the_same_folder(tmp_path):
+    render_clips(tmp_path, num_videos=1, shortest_seconds=3, longest_seconds=3)
+    with exclusive(tmp_path / ".lock", tmp_path), pytest.raises(BusyError, match="being written"):
+        render_clips(tmp_path, num_videos=2, shortest_seconds=3, longest_seconds=3)
+    assert {path.name for path in tmp_path.iterdir()} == {"rendered-000.mp4", "truth.json"}
 
 
 def test_damaged_truth_is_an_error_and_never_another_truth(clips):

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from footage.errors import ConfigError, FootageError, UnknownNameError
+from footage.io.files import exclusive, write_text
 from footage.processes.executors import EXECUTORS, Executor, ExecutorSettings
 from footage.suites import pocket, pocket_video
 from footage.suites.pocket import COUNTS, SOURCES, Part, PocketRow
@@ -48,6 +49,7 @@ SUITES: Final[dict[str, tuple[PocketRow, ...]]] = {
 """The suites that can be built, and their tables."""
 
 _WORK: Final = ".work"
+_LOCK: Final = ".lock"
 _CHUNK: Final = 50
 """Number of images per chunk of work."""
 
@@ -110,6 +112,7 @@ def build(  # noqa: PLR0913
     Raises:
         ConfigError: A suite or task is unknown, or the folder contains something else or a suite
             with other settings.
+        BusyError: Another process is building in the folder.
         FootageError: A package is damaged.
     """
     root = Path(out)
@@ -119,28 +122,29 @@ def build(  # noqa: PLR0913
     rows = _rows(table, tasks)
     settings = ExecutorSettings(workers=workers, ray_address=ray_address)
     runs = None if executor == "local" and workers == 1 else EXECUTORS.find(executor)(settings)
-    manifest = _begin(
-        root, suite, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most}
-    )
-    work = root / _WORK
-    for row in rows:
-        if row.name in manifest["tasks"]:
-            continue
-        start = time.monotonic()
-        try:
-            sources = _provide(row, work, str(packages))
-            drawn = _draw(row, work, seed, runs, most)
-        except MissingSourceError as error:
-            log.warning("%s is skipped: %s", row.name, error.message)
-            log.warning("to add it: %s", error.hint)
-            manifest["missing"][row.name] = f"{error.message}; {error.hint}"
-        else:
-            manifest["sources"] |= sources
-            manifest["missing"].pop(row.name, None)
-            manifest["tasks"][row.name] = _entry(row, root / row.name)
-            log.info("%s: %d images, %.0f s", row.name, drawn, time.monotonic() - start)
-        _write_manifest(root, table, manifest)
-    shutil.rmtree(work, ignore_errors=True)
+    with exclusive(root / _LOCK, root):
+        manifest = _begin(
+            root, suite, {"seed": seed, "revision": REVISION, "most_images_of_a_part": most}
+        )
+        work = root / _WORK
+        for row in rows:
+            if row.name in manifest["tasks"]:
+                continue
+            start = time.monotonic()
+            try:
+                sources = _provide(row, work, str(packages))
+                drawn = _draw(row, work, seed, runs, most)
+            except MissingSourceError as error:
+                log.warning("%s is skipped: %s", row.name, error.message)
+                log.warning("to add it: %s", error.hint)
+                manifest["missing"][row.name] = f"{error.message}; {error.hint}"
+            else:
+                manifest["sources"] |= sources
+                manifest["missing"].pop(row.name, None)
+                manifest["tasks"][row.name] = _entry(row, root / row.name)
+                log.info("%s: %d images, %.0f s", row.name, drawn, time.monotonic() - start)
+            _write_manifest(root, table, manifest)
+        shutil.rmtree(work, ignore_errors=True)
     existing = tuple(row.name for row in table if row.name in manifest["tasks"])
     return Built(
         root,
@@ -175,7 +179,7 @@ def _begin(root: Path, suite: str, settings: dict[str, Any]) -> dict[str, Any]:
                 "choose another --out, or the same settings",
             )
         return manifest
-    if root.exists() and any(entry.name != _WORK for entry in root.iterdir()):
+    if root.exists() and any(entry.name not in (_WORK, _LOCK) for entry in root.iterdir()):
         raise ConfigError(f"{root} is not empty and is not a {suite} suite", "choose another --out")
     root.mkdir(parents=True, exist_ok=True)
     return {
@@ -214,9 +218,7 @@ def _write_manifest(root: Path, table: Sequence[PocketRow], manifest: dict[str, 
     for part in ("tasks", "missing"):
         manifest[part] = dict(sorted(manifest[part].items(), key=lambda item: order.index(item[0])))
     manifest["sources"] = dict(sorted(manifest["sources"].items()))
-    partial = root / (MANIFEST + ".partial")
-    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, root / MANIFEST)
+    write_text(root / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def _entry(row: PocketRow, folder: Path) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def build_pocket(out: str | Path, config: PocketConfig | None = None) -> Built:
 
     Raises:
         ConfigError: A task is unknown, the folder contains something else, or packages are missing.
+        BusyError: Another process is building in the folder.
         FootageError: A package is damaged.
     """
     config = config or PocketConfig()

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from footage.errors import ConfigError
+from footage.io import files
 from footage.seeding import generator
 from footage.synthetic.encoding import encode_video
 from footage.synthetic.rendered import TRUTH, TRUTH_VERSION, Truth, is_complete
@@ -49,6 +50,7 @@ def render_gameplay(folder: str | Path, *, num_episodes: int = 160, seed: int = 
 
     Raises:
         ConfigError: The number of episodes is out of range, or ViZDoom is not installed.
+        BusyError: Another process is rendering into the folder.
     """
     if num_episodes < 1:
         raise ConfigError(f"episodes must be at least 1, got {num_episodes}")
@@ -59,16 +61,16 @@ def render_gameplay(folder: str | Path, *, num_episodes: int = 160, seed: int = 
             "the Python package vizdoom is not installed", "pip install 'pocket-suite[doom]'"
         ) from error
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     settings: dict[str, int | float] = {"num_episodes": num_episodes, "seed": seed}
     paths = [folder / f"episode-{number:04d}.mp4" for number in range(num_episodes)]
     if is_complete(folder, settings, paths):
         return paths
-    try:
-        videos = [_render(path, number, seed) for number, path in enumerate(paths)]
-    finally:
-        freedoom.close_freedoom()
-    TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
+    with files.exclusive(folder / ".lock", folder):
+        try:
+            videos = [_render(path, number, seed) for number, path in enumerate(paths)]
+        finally:
+            freedoom.close_freedoom()
+        TRUTH.write(folder / "truth.json", Truth(TRUTH_VERSION, settings, videos))
     return paths
 
 

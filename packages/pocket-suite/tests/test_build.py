@@ -12,7 +12,8 @@ from pocket_suite import build as building
 from pocket_suite import cli
 from pocket_suite.build import build
 
-from footage.errors import ConfigError
+from footage.errors import BusyError, ConfigError
+from footage.io.files import exclusive
 from footage.suites.pocket import TASKS, WALLPAPERS, row
 from footage.suites.vtab import manifest
 from footage.suites.vtab.folder import open_suite
@@ -40,6 +41,18 @@ def miniature(tmp_path_factory):
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(miniature, tmp_path):
     build(tmp_path / "again", tasks=DRAWN, most=10, workers=2)
     assert contents(tmp_path / "again") == contents(miniature)
+
+
+def test_a_second_process_does_not_build_in_the_same_folder(tmp_path):
+    out = tmp_path / "suite"
+    build(out, tasks=SPRITES[:1], most=10)
+    before = contents(out)
+    with (
+        exclusive(out / ".lock", out),
+        pytest.raises(BusyError, match=f"'{out}' is being written by process"),
+    ):
+        build(out, tasks=SPRITES, most=10)
+    assert contents(out) == before
 
 
 def test_another_seed_gives_other_images(miniature, tmp_path):

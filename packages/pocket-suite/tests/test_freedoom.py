@@ -12,6 +12,8 @@ from pocket_suite import cli, freedoom, freedoom_tasks, gameplay
 from pocket_suite.drawing import PARTS
 from pocket_suite.wad import read_walls
 
+from footage.errors import BusyError
+from footage.io.files import exclusive
 from footage.seeding import generator
 from footage.synthetic.rendered import TRUTH
 
@@ -162,6 +164,8 @@ def test_footage_is_rendered_once_and_lists_its_cuts(engine, tmp_path, monkeypat
         assert 0 < len(video["cut_frames"]) < 6
         assert all(0 < cut < video["num_frames"] for cut in video["cut_frames"])
     gameplay.render_gameplay(tmp_path, num_episodes=2)
+    with exclusive(tmp_path / ".lock", tmp_path), pytest.raises(BusyError):
+        gameplay.render_gameplay(tmp_path, num_episodes=3)
     assert all(path.stat().st_mtime_ns == written for path, written in times.items())
 
 
