@@ -3,9 +3,10 @@
 A line `@table NAME` becomes the table of that experiment, `@together NAME` one that averages tasks
 and held-out videos, `@kinds NAME` one that separates rendered tasks from the others, `@tuned NAME`
 one with the validation splits first, `@measures NAME` those of the pocket-video suite, and `@cost
-NAME` a line with its cost.
+NAME` a line with its cost. `@profiles` becomes the tables of the invariance profiles.
 """
 
+import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import cotraining, levels, modern, scaling, shipped, video_measures
+from experiments import cotraining, levels, modern, profile_seeds, scaling, shipped, video_measures
 from experiments.compare import read_arm, read_lines
 from experiments.compare_table import difference, spread
 
@@ -171,9 +172,8 @@ def page() -> str:
     """Render the page."""
     write = {"table": table, "together": together, "kinds": kinds, "tuned": tuned}
     write |= {"measures": measures, "cost": cost}
-    return DIRECTIVE.sub(
-        lambda found: write[found[1]](EXPERIMENTS[found[2]]), WORDS.read_text("utf-8")
-    )
+    text = WORDS.read_text("utf-8").replace("\n@profiles\n", f"\n{profiles()}")
+    return DIRECTIVE.sub(lambda found: write[found[1]](EXPERIMENTS[found[2]]), text)
 
 
 def score(line: Line, column: str, measure: str) -> float | None:
@@ -287,6 +287,12 @@ def measures(experiment: Experiment) -> str:
     )
     recipes = {video_measures.recipe_of(label) for label in video_measures.read(*paths).arms}
     return video_measures.table(video_measures.read(*references, *paths), recipes).rstrip("\n")
+
+
+def profiles() -> str:
+    """Format the invariance profiles of several seeds."""
+    paths = sorted(RESULTS.glob("levels-profile-seed-*.json"))
+    return profile_seeds.table([json.loads(path.read_text("utf-8")) for path in paths])
 
 
 def _table(experiment: Experiment, measures: Mapping[str, str], compared: Sequence[str]) -> str:
