@@ -10,16 +10,16 @@ changes replace the store (`derived_store.py`) and are run with `video_tasks.py`
 
 - shared draws: the frames of a shot share crop, flip, colours and blur, so that they differ only by
   what changes in the video.
-- shared crop, shared colours: the frames share crop and flip alone, or all but these.
 - shot classes: classification with one class per shot of the store replaces the exemplar loss.
 - shot classes and shared draws: both of these changes, which passed.
 - small crops: the views of a shot hardly overlap and share less of the background. Also applied to
   the controls.
-- weak draws: larger crops, and fewer changes of colour and blur. Also applied to the controls. Is
-  weaker augmentation what shared draws gain from?
+- weak draws: larger crops, and fewer changes of colour and blur. They test whether shared draws
+  gain from weaker augmentation alone. Also applied to the controls.
 
-Two further changes in RESULTS, the relative crop and the conditioned predictor, did not help and
-were removed; commit 25de560 has their code.
+Further changes in RESULTS did not help and were removed: the relative crop and the conditioned
+predictor (commit 25de560 has their code), and shared draws of crop and flip alone, or of colours
+and blur alone (0aa54d0).
 """
 
 from experiments import shot_classes
@@ -30,8 +30,6 @@ from experiments.structure import GENTLE, rates
 
 CHANGES = {
     "shared draws": "augment.draw_per=shot",
-    "shared crop": "augment.draw_per=shot-crop",
-    "shared colours": "augment.draw_per=shot-colour",
     "shot classes": "objective.frame_shot.weight=0,objective.extra_levels.shot_classes.weight=1.0,"
     "objective.extra_levels.shot_classes.num_classes=4096",
     "shot classes and shared draws": "augment.draw_per=shot,objective.frame_shot.weight=0,"
@@ -43,13 +41,7 @@ CHANGES = {
 }
 WITHOUT_SHOTS = ("small crops", "weak draws")
 """Changes that also apply to the controls."""
-NOT_WITH_FULL = (
-    "shared crop",
-    "shared colours",
-    "shot classes",
-    "shot classes and shared draws",
-    "weak draws",
-)
+NOT_WITH_FULL = ("shot classes", "shot classes and shared draws", "weak draws")
 """Changes that are not run with `vivi-full`. Its frame level uses the loss of the shot level, which
 shot classes replace; weak draws explain a result of `vivi-ex4`."""
 

@@ -148,6 +148,11 @@ EXPERIMENTS = {
     "interventions": Experiment(
         ("interventions.jsonl",), "vivi-ex4", references=("video-tasks.jsonl",)
     ),
+    "rendered_again": Experiment(
+        ("interventions-rendered-again.jsonl",),
+        "vivi-ex4",
+        references=("video-tasks.jsonl", "interventions.jsonl"),
+    ),
 }
 
 

@@ -17,7 +17,7 @@ from footage.data.config import AugmentConfig, LabelledViewConfig
 from footage.data.image_sampler import ImageSampler
 from footage.data.image_views import labelled_view_of
 from footage.data.sampling import BatchPlan, BatchSampler
-from footage.data.views import PartlyShared, augment_jpeg
+from footage.data.views import augment_jpeg
 from footage.errors import StoreError
 from footage.images.dataset import LabelledImages
 from footage.images.opening import opened
@@ -185,6 +185,7 @@ def load_views(
         StoreError: A frame cannot be read; the message names its video and shot.
     """
     size = augmentation.size
+    is_own = augmentation.draw_per == "frame"
     views = np.empty((*plan.frames.shape, views_per_frame, size, size, 3), dtype=np.uint8)
     for v, video in enumerate(plan.videos):
         for s, row in enumerate(plan.shots[v]):
@@ -194,7 +195,7 @@ def load_views(
                     views[v, s, f] = augment_jpeg(
                         jpeg,
                         [
-                            _random((*key, int(video), s), f, a, augmentation.draw_per)
+                            generator("augment", *key, video, s, is_own * f, a)
                             for a in range(views_per_frame)
                         ],
                         augmentation,
@@ -202,17 +203,6 @@ def load_views(
             except StoreError as error:
                 raise _named(error, store, int(row)) from error
     return views
-
-
-def _random(
-    key: tuple[int, ...], frame: int, view: int, draw_per: str
-) -> np.random.Generator | PartlyShared:
-    """Return the random numbers of a view of a frame; the key is that of its shot."""
-    shared = generator("augment", *key, 0, view)
-    if draw_per == "shot":
-        return shared
-    own = generator("augment", *key, frame, view)
-    return own if draw_per == "frame" else PartlyShared(own, shared, draw_per == "shot-crop")
 
 
 def _named(error: StoreError, store: FrameSource, row: int) -> StoreError:

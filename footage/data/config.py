@@ -102,17 +102,13 @@ class AugmentConfig:
     """Minimum blur: standard deviation in pixels of a 224-pixel view; it scales with the size."""
     blur_sigma_max: float = 2.0
     """Maximum blur, in the same unit."""
-    draw_per: Literal["frame", "shot", "shot-crop", "shot-colour"] = "frame"
+    draw_per: Literal["frame", "shot"] = "frame"
     """Draw crop, flip, colours and blur for each frame, or once for all frames of a shot. With
-    shot, frames differ only by what changes in the video; the views of a frame still differ. With
-    shot-crop, frames of a shot share crop and flip alone, and with shot-colour all but these."""
+    shot, frames differ only by what changes in the video; the views of a frame still differ."""
 
     def __post_init__(self) -> None:
-        if self.draw_per not in ("frame", "shot", "shot-crop", "shot-colour"):
-            raise ConfigError(
-                "draw_per must be 'frame', 'shot', 'shot-crop' or 'shot-colour', "
-                f"got {self.draw_per!r}"
-            )
+        if self.draw_per not in ("frame", "shot"):
+            raise ConfigError(f"draw_per must be 'frame' or 'shot', got {self.draw_per!r}")
         if not 1 <= self.size <= MOST_PIXELS:
             raise ConfigError(
                 f"size must be from 1 to {MOST_PIXELS} pixels, got {self.size}",

@@ -40,24 +40,9 @@ FRAME = "a stored frame"
 
 _CROP_ATTEMPTS = 10
 _NUM_DRAWS = 11 + 2 * _CROP_ATTEMPTS
-_CROP_NUMBERS = np.isin(np.arange(_NUM_DRAWS), (0, 1, 2, *range(11, _NUM_DRAWS)))
-"""Which random numbers of a view determine its crop and flip."""
 _REFERENCE_SIZE = 224
 _SMALLEST_SIGMA = 0.28
 """Smallest effective blur in pixels; the outer weights of a narrower one change no byte."""
-
-
-class PartlyShared(NamedTuple):
-    """Random numbers of a view that share its crop and flip, or everything else, with a shot."""
-
-    own: np.random.Generator
-    shared: np.random.Generator
-    shares_crop: bool
-
-    def random(self, count: int) -> Float[np.ndarray, " n"]:
-        """Return the numbers of a view."""
-        of_shot = _CROP_NUMBERS if self.shares_crop else ~_CROP_NUMBERS
-        return np.where(of_shot, self.shared.random(count), self.own.random(count))
 
 
 class Draw(NamedTuple):
@@ -87,7 +72,7 @@ def augment(
 
 
 def augment_jpeg(
-    jpeg: bytes, randoms: Sequence[np.random.Generator | PartlyShared], config: AugmentConfig
+    jpeg: bytes, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
     """Make views of one frame, as `augment_encoded` does.
 
@@ -101,7 +86,7 @@ def augment_jpeg(
 
 
 def augment_encoded(
-    encoded: Encoded, randoms: Sequence[np.random.Generator | PartlyShared], config: AugmentConfig
+    encoded: Encoded, randoms: Sequence[np.random.Generator], config: AugmentConfig
 ) -> UInt8[np.ndarray, "A H W 3"]:
     """Make one view per generator from a single decode of an encoded image.
 
@@ -122,9 +107,7 @@ def augment_encoded(
     return views
 
 
-def draw(
-    height: int, width: int, random: np.random.Generator | PartlyShared, config: AugmentConfig
-) -> Draw:
+def draw(height: int, width: int, random: np.random.Generator, config: AugmentConfig) -> Draw:
     """Draw the random choices for a view of an image of this size."""
     numbers = random.random(_NUM_DRAWS).tolist()
     crop_height, crop_width = _crop_size(height, width, numbers[11:], config)

@@ -10,7 +10,7 @@ from footage.data.batches import ImageStream, VideoStream, load_views
 from footage.data.config import AugmentConfig, LabelledViewConfig, SamplingConfig
 from footage.data.image_sampler import ImageSampler
 from footage.data.sampling import BatchSampler, shot_table
-from footage.data.views import PartlyShared, augment_jpeg, draw
+from footage.data.views import augment_jpeg
 from footage.errors import ConfigError, FootageError, StoreError
 from footage.images.dataset import open_images
 from footage.models.preprocessing import normalise
@@ -285,23 +285,3 @@ def test_the_frames_of_a_shot_share_their_draws_on_request(tiny_store):
     assert all(np.array_equal(shared[:, :, 0], frame) for frame in np.moveaxis(shared, 2, 0))
     assert not np.array_equal(own[:, :, 0], own[:, :, 1])
     assert not np.array_equal(shared[..., 0, :, :, :], shared[..., 1, :, :, :])
-
-
-@pytest.mark.parametrize("shares_crop", [True, False])
-def test_the_frames_of_a_shot_share_a_part_of_their_draws_on_request(tiny_store, shares_crop):
-    def numbers(frame):
-        one, other = np.random.default_rng(frame), np.random.default_rng(9)
-        return PartlyShared(one, other, shares_crop)
-
-    first, second = (draw(90, 160, numbers(frame), AUGMENT) for frame in (0, 1))
-    assert (first[:5] == second[:5]) == shares_crop
-    assert np.array_equal(first.matrix, second.matrix) != shares_crop
-
-    plan = sampler_of(tiny_store).plan(0)
-    still = plan._replace(frames=np.repeat(plan.frames[..., :1], plan.frames.shape[-1], axis=-1))
-    views = [
-        load_views(tiny_store, still, dataclasses.replace(AUGMENT, draw_per=per), 2, (0, 0))
-        for per in ("shot", "shot-crop" if shares_crop else "shot-colour", "frame")
-    ]
-    assert all(np.array_equal(each[:, :, 0], views[0][:, :, 0]) for each in views)
-    assert not any(np.array_equal(views[1][:, :, 1], views[k][:, :, 1]) for k in (0, 2))
