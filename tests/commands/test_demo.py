@@ -6,8 +6,9 @@ import zipfile
 import pytest
 
 from footage.commands.demo import QUESTIONS, DemoConfig, _line, _tiny_for, demo
-from footage.errors import ConfigError, FootageError
+from footage.errors import BusyError, ConfigError, FootageError
 from footage.evaluation.comparisons import comparisons
+from footage.io.files import exclusive
 from footage.synthetic import default as demo_clips
 from footage.synthetic.default import Wheel, default_clips, fetch_clips
 from tests.evaluation.rows import labelled
@@ -70,6 +71,13 @@ def test_without_a_network_the_demo_says_so_and_draws_its_videos(tmp_path, monke
     assert "no real clips from gradio==6.31.0" in caplog.text
     assert "no network here" in caplog.text
     assert "continuing without them" in caplog.text
+
+
+def test_a_second_demo_does_not_fetch_clips_into_the_same_folder(tmp_path, monkeypatch):
+    fake_pip(tmp_path, monkeypatch, "exit 1")
+    real = tmp_path / "clips" / "real"
+    with exclusive(real / ".lock", real), pytest.raises(BusyError, match="is being written by"):
+        default_clips(tmp_path / "clips", num_rendered=1, download=True, seed=0)
 
 
 def test_a_download_that_hangs_is_given_up(tmp_path, monkeypatch):
