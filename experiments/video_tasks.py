@@ -4,7 +4,8 @@ r"""Where does video structure pay off? Recipes and controls on the tasks of the
         --video-suite POCKET-VIDEO --masks POCKET-VIDEO/propagation --seeds 0
     python -m experiments.video_tasks RESULTS.jsonl --table
 
-Prepare the data in about 80 minutes of CPU time; `notebook.md` has the store's content hash:
+Prepare the data in about 80 minutes of CPU time. `notebook.md` has the store's content hash, but
+another machine may render slightly different videos:
 
     pocket-suite build --out POCKET
     pocket-suite build --suite pocket-video --out POCKET-VIDEO
